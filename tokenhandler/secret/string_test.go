@@ -1,0 +1,87 @@
+package secret_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"text/template"
+
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+type xmlHolder struct{ Token secret.String }
+
+func TestStringIsNeverPrinted(t *testing.T) {
+	const planted = "planted-token-value"
+	type holder struct {
+		Token  secret.String
+		Nested *secret.String
+		List   []secret.String
+		Map    map[string]secret.String
+		hidden secret.String
+	}
+	s := secret.New(planted)
+	h := holder{Token: s, Nested: &s, List: []secret.String{s}, Map: map[string]secret.String{"a": s}, hidden: s}
+
+	printed := map[string]string{}
+	for _, verb := range []string{"%s", "%v", "%+v", "%#v", "%q", "%x", "%X", "%d"} {
+		printed["value "+verb] = fmt.Sprintf(verb, s)
+		printed["struct "+verb] = fmt.Sprintf(verb, h)
+	}
+	printed["error"] = fmt.Errorf("refreshing with %v: %w", s, fmt.Errorf("inner %s", s)).Error()
+
+	js, err := json.Marshal(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed["json"] = string(js)
+	x, err := xml.Marshal(xmlHolder{s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	printed["xml"] = string(x)
+
+	var buf bytes.Buffer
+	slog.New(slog.NewJSONHandler(&buf, nil)).Info("m", "a", s, "b", h)
+	slog.New(slog.NewTextHandler(&buf, nil)).Info("m", "a", s, "b", h)
+	printed["slog"] = buf.String()
+
+	buf.Reset()
+	if err := template.Must(template.New("").Parse("{{.Token}} {{.List}}")).Execute(&buf, h); err != nil {
+		t.Fatal(err)
+	}
+	printed["template"] = buf.String()
+
+	for how, out := range printed {
+		if strings.Contains(out, planted) || strings.Contains(strings.ToLower(out), fmt.Sprintf("%x", planted)) {
+			t.Errorf("%s printed the secret: %s", how, out)
+		}
+		if !strings.Contains(out, secret.Redacted) {
+			t.Errorf("%s does not say that something was redacted: %s", how, out)
+		}
+	}
+}
+
+func TestStringEqual(t *testing.T) {
+	// Both sides empty is the defect of a peer: state accepted because neither
+	// the cookie nor the parameter had one.
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{
+		{"x", "x", true},
+		{"x", "y", false},
+		{"x", "xx", false},
+		{"", "x", false},
+		{"x", "", false},
+		{"", "", false},
+	} {
+		if got := secret.New(c.a).Equal(secret.New(c.b)); got != c.want {
+			t.Errorf("%q equal %q: %v, want %v", c.a, c.b, got, c.want)
+		}
+	}
+}
