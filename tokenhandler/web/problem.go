@@ -1,0 +1,192 @@
+package web
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Code is the stable, machine-readable name of an error answer. Clients branch
+// on it; its spelling never changes.
+type Code string
+
+// The codes of our answers.
+const (
+	CodeInvalidRequest      Code = "invalid_request"
+	CodeNotAuthenticated    Code = "not_authenticated"
+	CodeSessionExpired      Code = "session_expired"
+	CodeCrossSiteRequest    Code = "cross_site_request"
+	CodeNotFound            Code = "not_found"
+	CodeMethodNotAllowed    Code = "method_not_allowed"
+	CodeTooLarge            Code = "too_large"
+	CodeRateLimited         Code = "rate_limited"
+	CodeSessionTooLarge     Code = "session_too_large"
+	CodeCookiesTooLarge     Code = "cookies_too_large"
+	CodeUpstreamError       Code = "upstream_error"
+	CodeUpstreamTimeout     Code = "upstream_timeout"
+	CodeProviderError       Code = "provider_error"
+	CodeProviderUnavailable Code = "provider_unavailable"
+	// CodeInternal stands for a defect of ours: a recovered panic or an error
+	// that no handler gave a meaning.
+	CodeInternal Code = "internal_error"
+)
+
+// statusOf maps each code to its HTTP status.
+func statusOf(c Code) int {
+	switch c {
+	case CodeInvalidRequest:
+		return http.StatusBadRequest
+	case CodeNotAuthenticated, CodeSessionExpired:
+		return http.StatusUnauthorized
+	case CodeCrossSiteRequest:
+		return http.StatusForbidden
+	case CodeNotFound:
+		return http.StatusNotFound
+	case CodeMethodNotAllowed:
+		return http.StatusMethodNotAllowed
+	case CodeTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case CodeRateLimited:
+		return http.StatusTooManyRequests
+	case CodeCookiesTooLarge:
+		return http.StatusRequestHeaderFieldsTooLarge
+	case CodeUpstreamError, CodeProviderError:
+		return http.StatusBadGateway
+	case CodeUpstreamTimeout:
+		return http.StatusGatewayTimeout
+	case CodeProviderUnavailable:
+		return http.StatusServiceUnavailable
+	case CodeSessionTooLarge, CodeInternal:
+		return http.StatusInternalServerError
+	}
+	return http.StatusInternalServerError
+}
+
+// Problem is an error with two faces: Code and Detail go to the client as RFC
+// 9457 problem details, Err goes to the log and nowhere else.
+type Problem struct { //nolint:errname // RFC 9457's own word
+	// Code names the kind; the status follows from it.
+	Code Code
+	// Detail is a sentence for the developer who reads the answer. It must hold
+	// no text of a provider, an upstream or a cookie.
+	Detail string
+	// Header is added to the answer (Allow, Retry-After, expired cookies).
+	Header http.Header
+	// Err is the cause. It is logged, so it must hold no secret.
+	Err error
+}
+
+// NewProblem builds a problem; err may be nil.
+func NewProblem(code Code, detail string, err error) *Problem {
+	return &Problem{Code: code, Detail: detail, Err: err}
+}
+
+// WithHeader adds a header field to the answer and returns p.
+func (p *Problem) WithHeader(key, value string) *Problem {
+	if p.Header == nil {
+		p.Header = make(http.Header)
+	}
+	p.Header.Add(key, value)
+	return p
+}
+
+// RetryAfter sets Retry-After in whole seconds, at least one (RFC 9110 §10.2.3).
+func (p *Problem) RetryAfter(d time.Duration) *Problem {
+	seconds := max(1, int64((d+time.Second-1)/time.Second))
+	return p.WithHeader("Retry-After", strconv.FormatInt(seconds, 10))
+}
+
+// Status is the HTTP status that belongs to the problem's code.
+func (p *Problem) Status() int { return statusOf(p.Code) }
+
+// Error is the log's view: the code, the detail and the cause.
+func (p *Problem) Error() string {
+	text := string(p.Code)
+	if p.Detail != "" {
+		text += ": " + p.Detail
+	}
+	if p.Err != nil {
+		text += ": " + p.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns the cause.
+func (p *Problem) Unwrap() error { return p.Err }
+
+// AsProblem returns the problem in err's chain. Anything unrecognised becomes
+// an internal error: its text stays in the log.
+func AsProblem(err error) *Problem {
+	if p, ok := errors.AsType[*Problem](err); ok {
+		return p
+	}
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return NewProblem(CodeTooLarge, "the request body is over its limit of "+
+			strconv.FormatInt(tooLarge.Limit, 10)+" bytes", err)
+	}
+	return NewProblem(CodeInternal, "an internal error occurred", err)
+}
+
+// problemBody is the wire form of a [Problem] (RFC 9457 §3).
+type problemBody struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Code      Code   `json:"code"`
+	Detail    string `json:"detail,omitempty"`
+	LoginURL  string `json:"login_url,omitempty"`
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// WriteProblem answers r with err as application/problem+json and notes it for
+// the request log. login_url stands on every 401.
+func (s *Site) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
+	p := AsProblem(err)
+	noteError(r, p)
+	status := p.Status()
+	body := problemBody{
+		Type:      "about:blank",
+		Title:     http.StatusText(status),
+		Status:    status,
+		Code:      p.Code,
+		Detail:    p.Detail,
+		RequestID: RequestID(r),
+	}
+	if status == http.StatusUnauthorized {
+		body.LoginURL = s.loginURL
+	}
+	h := w.Header()
+	for key, values := range p.Header {
+		h[key] = append(h[key], values...)
+	}
+	h.Del("ETag")
+	h.Del("Last-Modified")
+	h.Del("Content-Encoding")
+	setOwnHeaders(h)
+	writeJSON(w, r, status, "application/problem+json", body)
+}
+
+// WriteJSON answers with value as application/json and Cache-Control: no-store.
+func WriteJSON(w http.ResponseWriter, r *http.Request, status int, value any) {
+	writeJSON(w, r, status, "application/json", value)
+}
+
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType string, value any) {
+	// Encoded before the status goes out, so that a failure can still be told.
+	body, err := json.Marshal(value)
+	if err != nil {
+		noteError(r, NewProblem(CodeInternal, "", err))
+		status, body = http.StatusInternalServerError, []byte(`{"type":"about:blank","status":500,"code":"internal_error"}`)
+		contentType = "application/problem+json"
+	}
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body)
+	}
+}

@@ -1,0 +1,82 @@
+package web
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+)
+
+// The limits of a listener (ASVS V13.2.6). There is no total read or write
+// time-out, because uploads and event streams may last; a stream that stops
+// moving is ended by [Deadlines].
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 2 * time.Minute
+	stallTimeout      = time.Minute
+	maxHeaderBytes    = 64 << 10
+)
+
+// NewServer returns a server with every limit set. The caller sets no field
+// but Addr.
+func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+}
+
+// Deadlines ends a request whose client stops sending its body, or stops
+// taking the answer, for a minute. Time that the handler itself takes is not
+// counted, so event streams and slow upstreams last as long as they move.
+func (s *Site) Deadlines(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rc := http.NewResponseController(w)
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &stallReader{ReadCloser: r.Body, rc: rc, now: s.now}
+		}
+		next.ServeHTTP(&stallWriter{ResponseWriter: w, rc: rc, now: s.now}, r)
+	})
+}
+
+type stallReader struct {
+	io.ReadCloser
+
+	rc  *http.ResponseController
+	now func() time.Time
+}
+
+func (r *stallReader) Read(p []byte) (int, error) {
+	// Not every ResponseWriter has deadlines (httptest's has none).
+	_ = r.rc.SetReadDeadline(r.now().Add(stallTimeout))
+	n, err := r.ReadCloser.Read(p)
+	if err != nil {
+		// net/http goes on reading in the background to notice a client that
+		// leaves: that read must not time out.
+		_ = r.rc.SetReadDeadline(time.Time{})
+	}
+	return n, err //nolint:wrapcheck // io.EOF must stay what it is
+}
+
+type stallWriter struct {
+	http.ResponseWriter
+
+	rc  *http.ResponseController
+	now func() time.Time
+}
+
+func (w *stallWriter) WriteHeader(status int) {
+	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *stallWriter) Write(p []byte) (int, error) {
+	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
+	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
+}
+
+// Unwrap serves [http.ResponseController].
+func (w *stallWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
