@@ -26,6 +26,10 @@ type String struct {
 // New wraps value.
 func New(value string) String { return String{value: &value} }
 
+// Wrap wraps the string that value points to, which must not change afterwards.
+// It is for decoders that make several secrets in one allocation.
+func Wrap(value *string) String { return String{value: value} }
+
 // Reveal returns the secret itself. Pass the result on at once; never store,
 // format or log it.
 func (s String) Reveal() string {

@@ -1,0 +1,29 @@
+package secret
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Tokens is one verified answer of a provider's token endpoint: the tokens and
+// what the ID token says of the user. It prints without its tokens.
+type Tokens struct {
+	// Access is the access token (RFC 6749 §1.4).
+	Access String
+	// AccessExpires is when Access ends.
+	AccessExpires time.Time
+	// Refresh is the refresh token (RFC 6749 §1.5); empty if the provider gave none.
+	Refresh String
+	// ID is the ID token (OIDC Core §2); empty if the provider gave none.
+	ID String
+
+	// Subject is the ID token's sub.
+	Subject string
+	// AuthTime is when the provider authenticated the user (auth_time, else iat).
+	AuthTime time.Time
+	// Claims is a JSON object of the configured claims of the ID token.
+	Claims json.RawMessage
+	// NonceHash is the head of the SHA-256 of the nonce of the login. A refreshed
+	// ID token that carries a nonce must carry the same (OIDC Core §12.2).
+	NonceHash [8]byte
+}
