@@ -1,0 +1,104 @@
+package cognitotest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// discovery is the document of COG-DISC-03 without what Cognito leaves out
+// (COG-DISC-04): no PKCE methods, no iss parameter, no logout channels.
+func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]any{
+		"issuer":                                s.Issuer(),
+		"jwks_uri":                              s.Issuer() + "/.well-known/jwks.json",
+		"authorization_endpoint":                s.URL + "/oauth2/authorize",
+		"token_endpoint":                        s.URL + "/oauth2/token",
+		"userinfo_endpoint":                     s.URL + "/oauth2/userInfo",
+		"revocation_endpoint":                   s.URL + "/oauth2/revoke",
+		"end_session_endpoint":                  s.URL + "/logout",
+		"response_types_supported":              []string{"code", "token"},
+		"scopes_supported":                      []string{"openid", "email", "phone", "profile"},
+		"subject_types_supported":               []string{"public"},
+		"id_token_signing_alg_values_supported": []string{"RS256"},
+		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},
+	})
+}
+
+func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) {
+	s.mu.Lock()
+	keys := s.keys.all()
+	s.mu.Unlock()
+	set := make([]map[string]string, len(keys))
+	for i, key := range keys {
+		set[i] = key.jwk()
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"keys": set})
+}
+
+// revoke is COG-REV-01 to 03: 200 with an empty body for unknown tokens too.
+func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	raw := r.PostForm.Get("token")
+	switch {
+	case !s.authenticated(r):
+		writeJSON(w, http.StatusUnauthorized, oauthError{Code: "invalid_client", Description: Canary})
+	case raw == "" || s.opts.NoRevocation:
+		writeJSON(w, http.StatusBadRequest, oauthError{Code: "invalid_request", Description: Canary})
+	case strings.Count(raw, ".") == 2:
+		writeJSON(w, http.StatusBadRequest, oauthError{Code: "unsupported_token_type", Description: Canary})
+	default:
+		s.mu.Lock()
+		if t := s.refresh[raw]; t != nil {
+			t.family.revoked = true
+		}
+		s.mu.Unlock()
+		w.WriteHeader(http.StatusOK)
+	}
+}
+
+// userInfo is COG-UI-01 and 02: email_verified is a string here.
+func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Access-Control-Allow-Origin", "*")
+	raw, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if !ok {
+		writeJSON(w, http.StatusBadRequest, oauthError{Code: "invalid_request", Description: Canary})
+		return
+	}
+	user, ok := s.bearer(raw)
+	if !ok {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="`+Canary+`"`)
+		writeJSON(w, http.StatusUnauthorized, oauthError{Code: "invalid_token", Description: Canary})
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{
+		"sub": user.Sub, "username": user.Username, "name": user.Name,
+		"email": user.Email, "email_verified": "true",
+	})
+}
+
+// bearer returns whose living access token this is.
+func (s *Server) bearer(raw string) (User, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	claims, err := s.keys.parse(raw)
+	if err != nil {
+		return User{}, false
+	}
+	expires, _ := claims["exp"].(float64)
+	scope, _ := claims["scope"].(string)
+	origin, _ := claims["origin_jti"].(string)
+	f := s.families[origin]
+	if f == nil || f.revoked || claims["token_use"] != "access" || !hasScope(scope, "openid") || s.now().Unix() >= int64(expires) {
+		return User{}, false
+	}
+	return s.active(f.user.Username)
+}
+
+// Revoked reports whether a refresh token is dead for the pool: revoked with its
+// family, or never issued.
+func (s *Server) Revoked(refresh string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.refresh[refresh]
+	return t == nil || t.family.revoked
+}

@@ -1,0 +1,272 @@
+package cognitotest
+
+import (
+	"cmp"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// The endpoints, as [Server.Count], [Server.LastForm] and [Server.Break] name
+// them. Requests to the token endpoint count as [TokenAny] and under their grant.
+const (
+	Discovery    = "discovery"
+	JWKS         = "jwks"
+	Authorize    = "authorize" // with /login, /signup and /forgotPassword
+	TokenAny     = "token"
+	TokenCode    = "token.code"
+	TokenRefresh = "token.refresh"
+	Revoke       = "revoke"
+	UserInfo     = "userinfo"
+	Logout       = "logout"
+	Elsewhere    = "elsewhere" // where [Redirected] points: nobody may go there
+)
+
+// Server is the pool with its domain, on one loopback port. Its methods are
+// safe for concurrent use.
+type Server struct {
+	URL string // of the hosted UI and the token endpoint, e.g. http://127.0.0.1:40001
+
+	http   *httptest.Server
+	opts   Options
+	random io.Reader
+	closed chan struct{}
+	once   sync.Once
+
+	mu         sync.Mutex
+	generation int
+	keys       keyPair
+	users      map[string]*account      // user name → account
+	loginUser  string                   // whom the hosted UI logs in
+	browsers   map[string]hostedSession // hosted UI cookie → session
+	codes      map[string]*code         // authorization code → what it buys
+	refresh    map[string]*refreshToken // refresh token → its family
+	families   map[string]*family       // origin_jti → login
+	counts     map[string]int           // endpoint → requests
+	last       map[string]request       // endpoint → the newest request
+	broken     map[string]*breakage     // endpoint → what it does instead
+	editID     func(*Token)
+	editAccess func(*Token)
+	onlyGrant  string // the edits apply to this grant, "" to all
+	onCallback func(url.Values)
+	callbacks  []string
+	logouts    []string
+}
+
+type account struct {
+	User
+
+	disabled bool
+}
+
+type hostedSession struct {
+	username string
+	since    time.Time
+}
+
+type request struct {
+	form   url.Values
+	header http.Header
+}
+
+// New starts a pool that ends with the test.
+func New(tb testing.TB, opts Options) *Server {
+	tb.Helper()
+	s := Start(opts)
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// Start is [New] for programs without a test; the caller closes the server.
+func Start(opts Options) *Server {
+	opts = opts.withDefaults()
+	s := &Server{
+		opts: opts, random: rand.Reader, closed: make(chan struct{}),
+		keys:  newKeyPair(0, opts.SingleKey),
+		users: map[string]*account{}, loginUser: opts.Users[0].Username,
+		browsers: map[string]hostedSession{}, codes: map[string]*code{},
+		refresh: map[string]*refreshToken{}, families: map[string]*family{},
+		counts: map[string]int{}, last: map[string]request{}, broken: map[string]*breakage{},
+		callbacks: opts.CallbackURLs, logouts: opts.LogoutURLs,
+	}
+	for _, u := range opts.Users {
+		s.AddUser(u)
+	}
+	s.http = httptest.NewServer(s.routes())
+	s.URL = s.http.URL
+	return s
+}
+
+// Close ends the server; requests that hang are cut off.
+func (s *Server) Close() {
+	s.once.Do(func() {
+		close(s.closed)
+		s.http.CloseClientConnections()
+		s.http.Close()
+	})
+}
+
+// Issuer is what the tokens and the discovery document name.
+func (s *Server) Issuer() string { return s.URL + "/" + PoolID }
+
+// ClientID is the id of the app client.
+func (s *Server) ClientID() string { return s.opts.ClientID }
+
+// Secret is the first secret of the app client, "" for a public one.
+func (s *Server) Secret() string {
+	if len(s.opts.Secrets) == 0 {
+		return ""
+	}
+	return s.opts.Secrets[0]
+}
+
+func (s *Server) routes() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(pattern, endpoint string, h http.HandlerFunc) { mux.Handle(pattern, s.instrument(endpoint, h)) }
+	handle("GET /"+PoolID+"/.well-known/openid-configuration", Discovery, s.discovery)
+	handle("GET /"+PoolID+"/.well-known/jwks.json", JWKS, s.jwks)
+	handle("GET /oauth2/authorize", Authorize, s.authorize)
+	handle("GET /login", Authorize, s.authorize)
+	handle("GET /signup", Authorize, s.authorize)
+	handle("GET /forgotPassword", Authorize, s.authorize)
+	handle("POST /login", Authorize, s.submitLogin)
+	handle("GET /passkeys/add", "passkeys", s.passkeys)
+	handle("GET /error", "error", errorPage)
+	handle("POST /oauth2/token", TokenAny, s.token)
+	handle("POST /oauth2/revoke", Revoke, s.revoke)
+	handle("GET /oauth2/userInfo", UserInfo, s.userInfo)
+	handle("POST /oauth2/userInfo", UserInfo, s.userInfo)
+	handle("GET /logout", Logout, s.logout)
+	handle("/elsewhere", Elsewhere, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]any{}) })
+	return mux
+}
+
+// maxForm bounds what an endpoint reads of a request.
+const maxForm = 1 << 20
+
+// instrument counts and records each request, then lets a fault or the endpoint
+// answer. The body is read first, so that net/http notices a client that leaves.
+func (s *Server) instrument(endpoint string, h http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		_ = r.ParseForm() // a malformed form lacks what the endpoint asks for
+		names := []string{endpoint}
+		if endpoint == TokenAny {
+			names = append(names, tokenEndpointName(r.PostForm.Get("grant_type")))
+		}
+		w.Header().Set("X-Amz-Cognito-Request-Id", uuidFrom(s.random))
+		if o := s.arrive(r, names); o != nil {
+			o.serve(s, w, r, h)
+			return
+		}
+		h(w, r)
+	})
+}
+
+func tokenEndpointName(grantType string) string {
+	switch grantType {
+	case "authorization_code":
+		return TokenCode
+	case "refresh_token":
+		return TokenRefresh
+	}
+	return "token.other"
+}
+
+// arrive records the request and takes the fault that waits for it, the one for
+// the most exact name first.
+func (s *Server) arrive(r *http.Request, names []string) *Outage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range names {
+		s.counts[name]++
+		s.last[name] = request{form: cloneForm(r.Form), header: r.Header.Clone()}
+	}
+	for _, name := range slices.Backward(names) {
+		if b := s.broken[name]; b != nil {
+			if b.left--; b.left == 0 {
+				delete(s.broken, name)
+			}
+			return &b.outage
+		}
+	}
+	return nil
+}
+
+// Count returns how many requests reached an endpoint, answered or not. With
+// ".ok" appended to a token endpoint's name it is those that got tokens.
+func (s *Server) Count(endpoint string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[endpoint]
+}
+
+// LastForm returns query and body parameters of an endpoint's newest request,
+// nil if it had none.
+func (s *Server) LastForm(endpoint string) url.Values {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return cloneForm(s.last[endpoint].form)
+}
+
+// LastHeader returns the header of an endpoint's newest request.
+func (s *Server) LastHeader(endpoint string) http.Header {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last[endpoint].header.Clone()
+}
+
+// AllowCallback registers further callback URLs, for apps that know their port
+// only after the pool is there.
+func (s *Server) AllowCallback(urls ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.callbacks = append(s.callbacks, urls...)
+}
+
+// AllowLogout registers further sign-out URLs.
+func (s *Server) AllowLogout(urls ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.logouts = append(s.logouts, urls...)
+}
+
+// RotateKeys replaces both keys; the JWKS shows the new ones only.
+func (s *Server) RotateKeys() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	s.keys = newKeyPair(s.generation, s.opts.SingleKey)
+}
+
+func (s *Server) now() time.Time { return s.opts.Clock() }
+
+func cloneForm(form url.Values) url.Values {
+	if form == nil {
+		return nil
+	}
+	out := make(url.Values, len(form))
+	for k, v := range form {
+		out[k] = slices.Clone(v)
+	}
+	return out
+}
+
+// describe renders parameters for an error message of this package's own tests
+// and pages, values left out.
+func describe(form url.Values) string {
+	names := make([]string, 0, len(form))
+	for k := range form {
+		names = append(names, k)
+	}
+	slices.SortFunc(names, cmp.Compare)
+	return fmt.Sprintf("parameters: %s", strings.Join(names, " "))
+}

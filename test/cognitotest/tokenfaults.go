@@ -1,0 +1,188 @@
+package cognitotest
+
+import (
+	"crypto/x509"
+	"encoding/pem"
+	"strings"
+	"time"
+)
+
+// Fault is a way to make tokens that a relying party must refuse.
+type Fault struct {
+	// Name is that of the OpenID conformance module (oidcc-client-test-…), where
+	// there is one.
+	Name string
+	// MayAccept says that a relying party may take the token all the same.
+	MayAccept bool
+	// Apply lets the server make such tokens until [Server.Heal].
+	Apply func(*Server)
+}
+
+// EditIDToken lets edit change every ID token before it is signed, until
+// [Server.Heal].
+func (s *Server) EditIDToken(edit func(*Token)) { s.setEdits("", edit, nil) }
+
+// EditAccessToken is [Server.EditIDToken] for access tokens. The ID token's
+// at_hash is of the edited one.
+func (s *Server) EditAccessToken(edit func(*Token)) { s.setEdits("", nil, edit) }
+
+// Heal ends every token fault.
+func (s *Server) Heal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.editID, s.editAccess, s.onlyGrant = nil, nil, ""
+}
+
+// setEdits keeps the other token's edit, so that faults can be combined.
+func (s *Server) setEdits(grant string, id, access func(*Token)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onlyGrant = grant
+	if id != nil {
+		s.editID = id
+	}
+	if access != nil {
+		s.editAccess = access
+	}
+}
+
+// IDTokenFaults are ID tokens that a login must refuse (OIDC-01 to 12).
+//
+//nolint:gochecknoglobals // a table that tests range over
+var IDTokenFaults = []Fault{
+	idFault("invalid-iss", set("iss", "https://evil.example.com/pool")),
+	idFault("missing-iss", unset("iss")),
+	idFault("missing-sub", unset("sub")),
+	idFault("empty-sub", set("sub", "")),
+	idFault("invalid-aud", set("aud", "another-client")),
+	idFault("missing-aud", unset("aud")),
+	idFault("extra-aud", func(t *Token) { t.Claims["aud"] = []any{t.Claims["aud"], "another-client"} }),
+	idFault("invalid-azp", set("azp", "another-client")),
+	idFault("missing-iat", unset("iat")),
+	idFault("future-iat", shift("iat", 24*time.Hour)),
+	idFault("missing-exp", unset("exp")),
+	idFault("expired", shift("exp", -25*time.Hour)),
+	idFault("future-nbf", func(t *Token) {
+		t.Claims["nbf"] = t.Claims["iat"]
+		shift("nbf", time.Hour)(t)
+	}),
+	idFault("nonce-invalid", set("nonce", "another-nonce")),
+	idFault("nonce-empty", set("nonce", "")),
+	idFault("missing-nonce", unset("nonce")),
+	idFault("invalid-token-use", set("token_use", "access")),
+	idFault("missing-token-use", unset("token_use")),
+	idFault("invalid-athash", set("at_hash", "AAAAAAAAAAAAAAAAAAAAAA")),
+	idFault("idtoken-sig-none", algNone),
+	idFault("invalid-sig-rs256", breakSignature),
+	idFault("foreign-key", foreignSignature),
+	idFault("unknown-kid", func(t *Token) {
+		foreignSignature(t)
+		t.Header["kid"] = "no-such-key"
+	}),
+	{Name: "sig-hs256-client-secret", Apply: func(s *Server) {
+		secret := []byte(s.Secret())
+		s.EditIDToken(func(t *Token) { t.Header["alg"], t.hmac = "HS256", secret })
+	}},
+	idFault("sig-hs256-public-key", func(t *Token) {
+		// The oldest trick: the public key, which everybody has, as HMAC secret.
+		der, err := x509.MarshalPKIXPublicKey(&t.key.PublicKey)
+		if err != nil {
+			panic("cognitotest: encoding the public key: " + err.Error())
+		}
+		t.Header["alg"], t.hmac = "HS256", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	}),
+	idFault("not-a-jwt", func(t *Token) { t.edit = func(string) string { return "opaque-" + Canary } }),
+	{Name: "missing-id-token", Apply: func(s *Server) {
+		s.EditIDToken(func(t *Token) { t.edit = func(string) string { return "" } })
+	}},
+	{
+		Name: "kid-absent-multiple-jwks", MayAccept: true,
+		Apply: func(s *Server) { s.EditIDToken(func(t *Token) { delete(t.Header, "kid") }) },
+	},
+}
+
+// AccessTokenFaults are access tokens that a login or a refresh must refuse
+// (OIDC-16), because they would go to an API in the user's name.
+//
+//nolint:gochecknoglobals // a table that tests range over
+var AccessTokenFaults = []Fault{
+	accessFault("access-invalid-iss", set("iss", "https://evil.example.com/pool")),
+	accessFault("access-token-use-id", set("token_use", "id")),
+	accessFault("access-missing-token-use", unset("token_use")),
+	accessFault("access-invalid-client-id", set("client_id", "another-client")),
+	accessFault("access-missing-client-id", unset("client_id")),
+	accessFault("access-invalid-sub", set("sub", "11111111-2222-4333-8444-555555555555")),
+	accessFault("access-missing-sub", unset("sub")),
+	accessFault("access-expired", shift("exp", -25*time.Hour)),
+	accessFault("access-missing-exp", unset("exp")),
+	accessFault("access-invalid-sig-rs256", breakSignature),
+	accessFault("access-foreign-key", foreignSignature),
+	accessFault("access-sig-none", algNone),
+	accessFault("access-opaque", func(t *Token) { t.edit = func(string) string { return "opaque-" + Canary } }),
+}
+
+// RefreshFaults are tokens of a refresh that must be refused although the login
+// was right (OIDC-15; modules of oidcc-client-refreshtoken-test-plan).
+//
+//nolint:gochecknoglobals // a table that tests range over
+var RefreshFaults = []Fault{
+	refreshFault("refresh-token-invalid-issuer", set("iss", "https://evil.example.com/pool")),
+	refreshFault("refresh-token-invalid-aud", set("aud", "another-client")),
+	refreshFault("refresh-token-invalid-nonce", set("nonce", "another-nonce")),
+	refreshFault("refresh-token-expired", shift("exp", -25*time.Hour)),
+	refreshFault("refresh-token-invalid-sig", breakSignature),
+	refreshFault("refresh-token-sig-none", algNone),
+	refreshFault("refresh-token-invalid-token-use", set("token_use", "access")),
+	{Name: "refresh-token-invalid-sub", Apply: func(s *Server) {
+		// In both tokens: only the comparison with the session finds it.
+		other := set("sub", "11111111-2222-4333-8444-555555555555")
+		s.setEdits(TokenRefresh, other, other)
+	}},
+	{Name: "refresh-token-access-invalid-sub", Apply: func(s *Server) {
+		s.setEdits(TokenRefresh, nil, set("sub", "11111111-2222-4333-8444-555555555555"))
+	}},
+	{Name: "refresh-token-access-invalid-sig", Apply: func(s *Server) { s.setEdits(TokenRefresh, nil, breakSignature) }},
+}
+
+func idFault(name string, edit func(*Token)) Fault {
+	return Fault{Name: name, Apply: func(s *Server) { s.EditIDToken(edit) }}
+}
+
+func accessFault(name string, edit func(*Token)) Fault {
+	return Fault{Name: name, Apply: func(s *Server) { s.EditAccessToken(edit) }}
+}
+
+func refreshFault(name string, edit func(*Token)) Fault {
+	return Fault{Name: name, Apply: func(s *Server) { s.setEdits(TokenRefresh, edit, nil) }}
+}
+
+func set(claim string, value any) func(*Token) { return func(t *Token) { t.Claims[claim] = value } }
+
+func unset(claim string) func(*Token) { return func(t *Token) { delete(t.Claims, claim) } }
+
+func shift(claim string, d time.Duration) func(*Token) {
+	return func(t *Token) {
+		if at, ok := t.Claims[claim].(int64); ok {
+			t.Claims[claim] = at + int64(d.Seconds())
+		}
+	}
+}
+
+func algNone(t *Token) { t.Header, t.unsign = map[string]any{"alg": "none"}, true }
+
+// foreignSignature signs with a key that the JWKS does not have, under the kid
+// of one that it has.
+func foreignSignature(t *Token) { t.key = embeddedKeys()[foreignKey] }
+
+// breakSignature changes the first character of the signature: the last one
+// holds bits that decoders ignore.
+func breakSignature(t *Token) {
+	t.edit = func(raw string) string {
+		head, signature, _ := strings.Cut(raw[strings.Index(raw, ".")+1:], ".")
+		flipped := "A"
+		if signature[0] == 'A' {
+			flipped = "B"
+		}
+		return raw[:strings.Index(raw, ".")+1] + head + "." + flipped + signature[1:]
+	}
+}
