@@ -42,7 +42,7 @@ func (f Fault) String() string {
 
 // Faults is everything wrong with a configuration: first what stands in the
 // file, in the file's order, then what is missing or comes from the environment.
-type Faults []Fault
+type Faults []Fault //nolint:errname // a list, and errors.As reads well with it
 
 // Error is one fault a line.
 func (fs Faults) Error() string {

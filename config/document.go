@@ -1,0 +1,137 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// document parses the one YAML document of a file. Root is nil if it is empty.
+func (l *loader) document(file []byte) (root *yaml.Node, ok bool) {
+	dec := yaml.NewDecoder(bytes.NewReader(file))
+	var doc, more yaml.Node
+	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
+		return nil, true
+	} else if err != nil {
+		l.syntax(err)
+		return nil, false
+	}
+	if err := dec.Decode(&more); err == nil {
+		l.whole("holds more than one YAML document", "remove what follows the ---")
+		return nil, false
+	} else if !errors.Is(err, io.EOF) {
+		l.syntax(err)
+		return nil, false
+	}
+	root = doc.Content[0]
+	if isNull(root) {
+		return nil, true
+	}
+	if root.Kind != yaml.MappingNode {
+		l.whole("is not a YAML mapping", "write key: value lines, such as public_url: https://app.example.com")
+		return nil, false
+	}
+	return root, true
+}
+
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag() == "!!null" }
+
+var (
+	yamlLine   = regexp.MustCompile(`^yaml: line ([0-9]+): `)
+	yamlPrefix = regexp.MustCompile(`^yaml: (line [0-9]+: )?`)
+	yamlQuoted = regexp.MustCompile(`['"\x60].*`)
+)
+
+// syntax passes on what the parser says and the line, but nothing it quotes: an
+// unquoted secret that begins with * is an "unknown anchor" to it.
+func (l *loader) syntax(err error) {
+	const fix = "check the indentation, and quote values that hold any of : # * & ! % @"
+	said := err.Error()
+	f := Fault{Where: l.fileName, Fix: fix}
+	if m := yamlLine.FindStringSubmatch(said); m != nil {
+		f.line, _ = strconv.Atoi(m[1]) // the pattern only takes digits
+		f.Where = fmt.Sprintf("%s:%d", l.fileName, f.line)
+	}
+	f.Problem = "is not YAML: " + yamlQuoted.ReplaceAllString(yamlPrefix.ReplaceAllString(said, ""), "…")
+	l.faults = append(l.faults, f)
+	l.bad[""] = true
+}
+
+// scan reports what YAML allows and we do not: repeated keys, of which one
+// would silently lose, and anchors, aliases, tags and merges, which make a
+// value something else than what stands behind its key.
+func (l *loader) scan(n *yaml.Node, path string) {
+	fault := l.reporter(path, setting{})
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		fault(n, "", "uses a YAML anchor or alias", "write the value out; quote a value that begins with & or *")
+	case n.Style&yaml.TaggedStyle != 0:
+		fault(n, "", "uses a YAML tag", "remove it; quote a value that begins with !")
+	}
+	switch {
+	case n.Kind == yaml.SequenceNode:
+		for i, item := range n.Content {
+			l.scan(item, fmt.Sprintf("%s[%d]", path, i))
+		}
+	case n.Kind == yaml.MappingNode:
+		l.scanMapping(n, path)
+	}
+}
+
+func (l *loader) scanMapping(n *yaml.Node, path string) {
+	first := map[string]int{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key := n.Content[i]
+		if key.Kind != yaml.ScalarNode {
+			l.reporter(path, setting{})(key, "", "has a key that is not a name", "write name: value")
+			continue
+		}
+		full := join(path, key.Value)
+		if line, again := first[key.Value]; again {
+			l.reporter(showKey(full), setting{})(key, "", fmt.Sprintf("stands here a second time (first on line %d)", line), "keep one of them")
+			continue
+		}
+		first[key.Value] = key.Line
+		l.scan(n.Content[i+1], full)
+	}
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+// flatten finds the options of a mapping by their dotted keys. label stands
+// before the keys in faults: it tells one route from another.
+func (l *loader) flatten(n *yaml.Node, prefix, label string, table []option) map[string]setting {
+	known, inner := map[string]bool{}, sections(table)
+	for _, o := range table {
+		known[o.key] = true
+	}
+	found := map[string]setting{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, val := n.Content[i], n.Content[i+1]
+		full := join(prefix, key.Value)
+		_, again := found[full]
+		switch {
+		case key.Kind != yaml.ScalarNode || again: // reported by scan
+		case known[full]:
+			found[full] = setting{node: val}
+		case !inner[full]:
+			l.reporter(label+showKey(full), setting{})(key, "", "is not a key that we know", suggest(label, full, table))
+		case val.Kind == yaml.MappingNode:
+			maps.Copy(found, l.flatten(val, full, label, table))
+		case !isNull(val) && val.Kind != yaml.AliasNode:
+			l.reporter(label+full, setting{})(val, "", "is not a section", "write its keys below it, indented")
+		}
+	}
+	return found
+}

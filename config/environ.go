@@ -1,0 +1,91 @@
+package config
+
+import (
+	"strings"
+	"unicode"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// environment finds the settings of the TH_ variables. Of a variable that
+// stands twice the first counts, as for os.Getenv.
+func (l *loader) environment(environ []string, table []option) map[string]setting {
+	byName := map[string]option{}
+	for _, o := range table {
+		byName[o.env()] = o
+	}
+	found := map[string]setting{}
+	for _, entry := range environ {
+		name, val, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, envPrefix) {
+			continue
+		}
+		o, ok := byName[name]
+		if !ok {
+			l.faults = append(l.faults, Fault{Where: showKey(name), Problem: "is not a variable that we know", Fix: suggestVariable(name, table)})
+			continue
+		}
+		if _, again := found[o.key]; again {
+			continue
+		}
+		s := setting{env: name}
+		node, bad := o.form.node(val)
+		if bad != nil {
+			l.reporter(o.key, s)(nil, "", bad.problem, bad.fix)
+			continue
+		}
+		s.node = node
+		if o.form == formYAML {
+			l.scanEnv(node, s, o.key)
+		}
+		found[o.key] = s
+	}
+	return found
+}
+
+// scanEnv scans a YAML value of the environment as [loader.scan] does the file.
+func (l *loader) scanEnv(node *yaml.Node, s setting, key string) {
+	inner := &loader{fileName: l.fileName, bad: l.bad}
+	inner.scan(node, key)
+	for _, f := range inner.faults {
+		f.Where, f.line = s.env, 0
+		l.faults = append(l.faults, f)
+	}
+}
+
+func suggestVariable(name string, table []option) string {
+	if strings.HasPrefix(name, envName("api.routes")+"__") {
+		return "set all routes in " + envName("api.routes") + ", as one YAML list"
+	}
+	names := make([]string, len(table))
+	for i, o := range table {
+		names[i] = o.env()
+	}
+	if best := nearest(name, names); best != "" {
+		return "did you mean " + best + "?"
+	}
+	return "unset it; config/reference.md lists every variable"
+}
+
+// node makes of an environment variable what YAML would have made of a file.
+func (f form) node(val string) (*yaml.Node, *wrong) {
+	if f == formList && !strings.HasPrefix(strings.TrimSpace(val), "[") {
+		list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+		for _, item := range strings.FieldsFunc(val, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+			list.Content = append(list.Content, textNode(item))
+		}
+		return list, nil
+	}
+	if f == formScalar || f == formLines {
+		return textNode(val), nil
+	}
+	var doc yaml.Node
+	if err := yaml.Unmarshal([]byte(val), &doc); err != nil || len(doc.Content) != 1 {
+		return nil, &wrong{"is not a YAML list", "write it in one line as [first, second], routes as [{path: /api/, upstream: \"https://…\"}]"}
+	}
+	return doc.Content[0], nil
+}
+
+func textNode(s string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: s}
+}

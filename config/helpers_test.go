@@ -1,0 +1,68 @@
+package config_test
+
+import (
+	"encoding/base64"
+	"io/fs"
+	"path/filepath"
+	"testing"
+
+	"cognito-token-handler/config"
+)
+
+const (
+	plantedSecret = "planted-client-secret-value"
+	plantedToken  = "planted-admin-token-value"
+)
+
+// key is a valid session key, another one for every n.
+func key(n int) string {
+	raw := make([]byte, 32)
+	for i := range raw {
+		raw[i] = byte(i * (n + 3))
+	}
+	return base64.StdEncoding.EncodeToString(raw)
+}
+
+// readFile stands for the operator's disk.
+func readFile(name string) ([]byte, error) {
+	files := map[string]string{
+		"/run/secrets/client_secret": plantedSecret + "\n",
+		"/run/secrets/two_secrets":   plantedSecret + "\r\n\r\n" + plantedSecret + "-2\r\n",
+		"/run/secrets/session_keys":  "# the newest first\n" + key(1) + "\n\n  " + key(2) + "  \n",
+		"/run/secrets/bad_keys":      key(1) + "\nnot base64!\n" + key(1)[:20] + "\n",
+		"/run/secrets/twice":         key(1) + "\n" + key(1) + "\n",
+		"/run/secrets/admin_token":   plantedToken + "\n",
+		"/run/secrets/two_tokens":    plantedToken + "\n" + plantedToken + "2\n",
+		"/run/secrets/empty":         "\n \n",
+		"/run/secrets/huge":          string(make([]byte, 64<<10+1)),
+	}
+	if name == "/run/secrets/forbidden" {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}
+	}
+	if content, ok := files[name]; ok {
+		return []byte(content), nil
+	}
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
+
+func mustLoad(t *testing.T, file string, environ ...string) config.Config {
+	t.Helper()
+	c, err := config.Load([]byte(file), "tokenhandler.yaml", environ, readFile)
+	if err != nil {
+		t.Fatalf("loading:\n%v", err)
+	}
+	return c
+}
+
+// corpus lists the files of a folder, and fails if they have gone astray.
+func corpus(t *testing.T, pattern string, least int) []string {
+	t.Helper()
+	files, err := filepath.Glob(pattern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(files) < least {
+		t.Fatalf("%s: %d files, want at least %d", pattern, len(files), least)
+	}
+	return files
+}

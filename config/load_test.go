@@ -1,0 +1,192 @@
+package config_test
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cognito-token-handler/config"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+const smallest = `
+public_url: https://app.example.com
+provider:
+  issuer: https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI
+  client_id: 1example23456789
+  client_secret_file: /run/secrets/client_secret
+session:
+  keys_file: /run/secrets/session_keys
+`
+
+// revealed compares secrets by value and prefixes by text.
+func revealed() cmp.Option {
+	return cmp.Options{
+		cmp.Comparer(func(a, b secret.String) bool { return a.Reveal() == b.Reveal() }),
+		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	}
+}
+
+func TestLoadContractFile(t *testing.T) {
+	file, err := os.ReadFile("testdata/good/contract.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := mustLoad(t, string(file))
+	if got := c.PublicURL.String(); got != "https://app.example.com" {
+		t.Errorf("public_url %q", got)
+	}
+	c.PublicURL = nil
+	if len(c.API.Routes) != 1 || c.API.Routes[0].Upstream.String() != "https://api.internal.example.com" {
+		t.Fatalf("routes: %+v", c.API.Routes)
+	}
+	c.API.Routes[0].Upstream = nil
+	want := config.Config{
+		Listen: "127.0.0.1:8080",
+		Provider: config.Provider{
+			Kind:         "cognito",
+			Issuer:       "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI",
+			ClientID:     "1example23456789",
+			ClientSecret: []secret.String{secret.New(plantedSecret)},
+			ClientAuth:   "basic",
+			Scopes:       []string{"openid", "email", "profile"},
+		},
+		Auth: config.Auth{Path: "/auth", AfterLogout: "/"},
+		Session: config.Session{
+			Keys:        []secret.String{secret.New(key(1)), secret.New(key(2))},
+			KeysFile:    "/run/secrets/session_keys",
+			IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
+			RefreshBefore: time.Minute, RefreshGrace: 30 * time.Second,
+			Claims:     []string{"sub", "username", "email", "email_verified", "name", "groups"},
+			CookieName: "session",
+		},
+		API: config.API{Routes: []config.Route{{
+			Path: "/api/", Token: "access", Timeout: time.Minute, MaxBody: 10 << 20, ReplayBody: 64 << 10,
+		}}},
+		Storage: config.Storage{
+			Bucket: "my-app-user-files", Region: "us-east-1", Path: "/storage", Prefix: "users/{sub}/",
+			MaxSize: 100 << 20, Expires: 5 * time.Minute, Credentials: "service",
+		},
+		Admin: config.Admin{Listen: "127.0.0.1:9090"},
+		Log:   config.Log{Level: "info", Format: "json"},
+	}
+	if diff := cmp.Diff(want, c, revealed()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// The contract's file is the README's and the reference's: it must stay small.
+func TestExamplesLoad(t *testing.T) {
+	for _, name := range append(corpus(t, "examples/*.yaml", 2), corpus(t, "testdata/good/*.yaml", 5)...) {
+		file, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := config.Load(file, name, nil, readFile); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+}
+
+func TestEnvironmentAlone(t *testing.T) {
+	c := mustLoad(t, "",
+		"TH_PUBLIC_URL=http://localhost:8080",
+		"TH_PROVIDER__ISSUER=http://localhost:9229/local_pool",
+		"TH_PROVIDER__CLIENT_ID=0123", // a number to YAML, with its zero lost
+		"TH_PROVIDER__CLIENT_SECRET=one, and the same\ntwo\n",
+		"TH_SESSION__KEYS="+key(1)+","+key(2),
+		`TH_API__ROUTES=[{path: /api/, upstream: "http://127.0.0.1:7000", methods: [GET, POST]}, {path: /, upstream: "https://x.example", token: id}]`,
+		"THING=unrelated", "PATH=/bin",
+	)
+	if c.Provider.Kind != config.KindOIDC || c.Provider.ClientID != "0123" {
+		t.Errorf("provider %+v", c.Provider)
+	}
+	if len(c.Provider.ClientSecret) != 2 || c.Provider.ClientSecret[0].Reveal() != "one, and the same" {
+		t.Errorf("%d client secrets", len(c.Provider.ClientSecret))
+	}
+	if len(c.Session.Keys) != 2 || len(c.API.Routes) != 2 || c.API.Routes[1].Token != "id" || len(c.API.Routes[0].Methods) != 2 {
+		t.Errorf("%d keys, routes %+v", len(c.Session.Keys), c.API.Routes)
+	}
+}
+
+// A secret of the environment wins over the file's, whichever of the two ways
+// each of them was given in.
+func TestEnvironmentWinsOverSecretFile(t *testing.T) {
+	c := mustLoad(t, smallest, "TH_PROVIDER__CLIENT_SECRET=from-env", "TH_SESSION__KEYS="+key(5))
+	if got := c.Provider.ClientSecret; len(got) != 1 || got[0].Reveal() != "from-env" {
+		t.Errorf("client secret not from the environment")
+	}
+	if len(c.Session.Keys) != 1 || c.Session.Keys[0].Reveal() != key(5) || c.Session.KeysFile != "" {
+		t.Errorf("session keys not from the environment; file %q", c.Session.KeysFile)
+	}
+	c = mustLoad(t, strings.Replace(smallest, "client_secret_file: /run/secrets/client_secret", "client_secret: inline", 1),
+		"TH_PROVIDER__CLIENT_SECRET_FILE=/run/secrets/two_secrets")
+	if got := c.Provider.ClientSecret; len(got) != 2 || got[1].Reveal() != plantedSecret+"-2" {
+		t.Errorf("client secrets not from the environment's file")
+	}
+}
+
+func TestPrintingTheConfigShowsNoSecret(t *testing.T) {
+	c := mustLoad(t, smallest, "TH_ADMIN__TOKEN="+plantedToken)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
+		printed := fmt.Sprintf(verb, c)
+		for _, s := range []string{plantedSecret, plantedToken, key(1), key(2)} {
+			if strings.Contains(printed, s) {
+				t.Errorf("%s prints a secret: %s", verb, printed)
+			}
+		}
+	}
+}
+
+func TestKindIsInferred(t *testing.T) {
+	for issuer, want := range map[string]string{
+		"https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI":        "cognito",
+		"https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI": "cognito",
+		"https://cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_AbCdEfGhI":   "cognito",
+		"https://cognito-idp.us-east-1.amazonaws.com.example.com/x":              "oidc",
+		"https://cognito-idp.evil.example.amazonaws.com/x":                       "oidc",
+		"https://login.example.com/":                                             "oidc",
+	} {
+		if got := mustLoad(t, smallest, "TH_PROVIDER__ISSUER="+issuer).Provider; got.Kind != want || got.Issuer != issuer {
+			t.Errorf("%s: %s, kept as %s; want %s", issuer, got.Kind, got.Issuer, want)
+		}
+	}
+	if got := mustLoad(t, smallest, "TH_PROVIDER__KIND=oidc").Provider.Kind; got != "oidc" {
+		t.Errorf("provider.kind: %s", got)
+	}
+}
+
+func TestOriginsAreWrittenAsBrowsersDo(t *testing.T) {
+	c := mustLoad(t, smallest, "TH_PUBLIC_URL=HTTPS://App.Example.com:443",
+		"TH_ALLOWED_ORIGINS=https://Admin.example.com https://x.example.com:8443, http://[::1]:80")
+	if got := c.PublicURL.String(); got != "https://app.example.com" {
+		t.Errorf("public_url %s", got)
+	}
+	want := []string{"https://admin.example.com", "https://x.example.com:8443", "http://[::1]"}
+	if diff := cmp.Diff(want, c.AllowedOrigins); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestFileSizeIsBounded(t *testing.T) {
+	_, err := config.Load([]byte(strings.Repeat("#", 1<<20+1)), "big.yaml", nil, readFile)
+	if want := "big.yaml: is over 1MiB; check that this is the right file"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
+func TestFaultsAreBounded(t *testing.T) {
+	var b strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&b, "nonsense%d: 1\n", i)
+	}
+	_, err := config.Load([]byte(b.String()), "big.yaml", nil, readFile)
+	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != 101 || !strings.HasPrefix(lines[100], "and 9") {
+		t.Errorf("%d faults, last %q", len(lines), lines[len(lines)-1])
+	}
+}

@@ -1,0 +1,122 @@
+package config
+
+import "time"
+
+// routeOptions is the table of the keys of one route.
+func routeOptions(r *Route) []option {
+	return []option{
+		{
+			key: "path", value: one(&r.Path, "path", parseRoutePath),
+			doc: "Which requests: those whose path begins so. Required.", refused: "without a slash at both ends; dot segments, encoded characters",
+		},
+		{
+			key: "upstream", value: one(&r.Upstream, "URL", parseUpstream),
+			doc: "Where they go. A path here is put before the request's. Required.", refused: "a user, query or fragment; plain http to another machine (V12.2.1)",
+		},
+		{
+			key: "insecure_http_upstream", def: "false", value: one(&r.InsecureHTTPUpstream, "true or false", parseBool),
+			doc: "Permits an `http://` upstream on another machine: tokens cross the network in the clear, unless the network itself encrypts.", refused: "`true` beside an `https://` upstream",
+		},
+		{
+			key: "strip_prefix", def: "false", value: one(&r.StripPrefix, "true or false", parseBool),
+			doc: "Takes `path` off (but its last slash) before forwarding.",
+		},
+		{
+			key: "methods", value: many(&r.Methods, "list of methods", parseMethod),
+			doc: "The methods that pass; others get 405. Default: all but CONNECT and TRACE.", refused: "CONNECT, TRACE, lower case",
+		},
+		{
+			key: "token", def: "access", value: one(&r.Token, "word", oneOf("access", "id", "none")),
+			doc: "What the upstream gets as `Authorization: Bearer`: `access`, `id` or `none`.",
+		},
+		{
+			key: "scopes", later: true, value: many(&r.Scopes, "list of scopes", parseScope),
+			doc: "Scopes that the access token must have.",
+		},
+		{
+			key: "groups", later: true, value: many(&r.Groups, "list of groups", parseWord),
+			doc: "Groups of which the user must be in one.",
+		},
+		{
+			key: "anonymous", def: "false", value: one(&r.Anonymous, "true or false", parseBool),
+			doc: "Forwards requests without a session too, then without a token.",
+		},
+		{
+			key: "timeout", def: "60s", value: one(&r.Timeout, "duration", parseDuration(time.Millisecond, 24*time.Hour)),
+			doc: "How long the upstream may take to begin its answer; then 504.", refused: "0; more than 24h",
+		},
+		{
+			key: "max_body", def: "10MiB", value: one(&r.MaxBody, "size", parseSize(0, maxBodyLimit)),
+			doc: "The largest request body; over it 413. 0: no body at all.", refused: "more than 1024GiB",
+		},
+		{
+			key: "replay_body", def: "64KiB", later: true, value: one(&r.ReplayBody, "size", parseSize(0, maxReplay)),
+			doc: "The largest body that is kept to send a request again after an upstream's 401.",
+		},
+		{
+			key: "websocket", def: "false", later: true, value: one(&r.WebSocket, "true or false", parseBool),
+			doc: "Lets WebSockets pass.",
+		},
+	}
+}
+
+func storageOptions(s *Storage) []option {
+	return []option{
+		{
+			key: "storage.bucket", value: one(&s.Bucket, "name", parseBucket),
+			doc: "The S3 bucket of the users' folders. Storage is off without one.", refused: "what S3 does not take as a bucket's name",
+		},
+		{
+			key: "storage.region", value: one(&s.Region, "name", parseRegion),
+			doc: "The bucket's region. Required, unless `storage.endpoint` is set; then `us-east-1`.",
+		},
+		{
+			key: "storage.endpoint", value: one(&s.Endpoint, "origin", parseSecureOrigin),
+			doc: "Another S3-compatible service. Browsers must reach it by this name: it is part of what is signed.", refused: "plain http, except on localhost; a path",
+		},
+		{
+			key: "storage.path_style", def: "false", value: one(&s.PathStyle, "true or false", parseBool),
+			doc: "Puts the bucket into the path and not the host name. Most services other than AWS need it.",
+		},
+		{
+			key: "storage.path", def: "/storage", value: one(&s.Path, "path", parsePrefix),
+			doc: "Where the storage endpoints are.", refused: "`/`; a slash at the end; a path that overlaps `auth.path`",
+		},
+		{
+			key: "storage.prefix", def: "users/{sub}/", value: one(&s.Prefix, "key prefix", parseFolder),
+			doc: "A user's folder in the bucket.", refused: "without `{sub}` once as a whole segment; a slash at the beginning, none at the end",
+		},
+		{
+			key: "storage.max_size", def: "100MiB", value: one(&s.MaxSize, "size", parseSize(1, maxUpload)),
+			doc: "The largest upload; it is signed into the URL (S3-05).", refused: "0; more than 5GiB (S3-20)",
+		},
+		{
+			key: "storage.content_types", value: many(&s.ContentTypes, "list of content types", parseContentType),
+			doc: "The types that may be uploaded. Default: all.", refused: "wildcards, parameters",
+		},
+		{
+			key: "storage.expires", def: "5m", value: one(&s.Expires, "duration", parseDuration(time.Second, maxExpires)),
+			doc: "How long a signed URL may be used.", refused: "less than 1s; more than 168h (S3-02)",
+		},
+		{
+			key: "storage.credentials", def: "service", value: one(&s.Credentials, "word", parseCredentials),
+			doc: "`service`: the AWS credentials of this service. Not yet available: `session_policy`, `web_identity`, `identity_pool`.",
+		},
+		{
+			key: "storage.role_arn", later: true, value: one(&s.RoleARN, "ARN", parseText),
+			doc: "The role to assume.",
+		},
+		{
+			key: "storage.identity_pool_id", later: true, value: one(&s.IdentityPoolID, "name", parseText),
+			doc: "The Cognito identity pool.",
+		},
+	}
+}
+
+// parseCredentials knows the names of what is to come.
+func parseCredentials(s string) (string, *wrong) {
+	if _, bad := oneOf("session_policy", "web_identity", "identity_pool")(s); bad == nil {
+		return "", &wrong{quote(s) + " is not yet available", "write service"}
+	}
+	return oneOf("service")(s)
+}

@@ -1,0 +1,18 @@
+package config_test
+
+import (
+	"os"
+	"testing"
+
+	"cognito-token-handler/config"
+)
+
+func TestReferenceIsUpToDate(t *testing.T) {
+	page, err := os.ReadFile("reference.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(page) != config.Reference() {
+		t.Error("config/reference.md is not what the table of options says: run go generate ./config")
+	}
+}

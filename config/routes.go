@@ -1,0 +1,69 @@
+package config
+
+import (
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// routes is the option that holds a table of options for each of its items.
+func routes(dst *[]Route) value {
+	return value{kind: "list of routes", form: formYAML, read: func(n *yaml.Node, fault report) {
+		if n.Kind == yaml.AliasNode || isNull(n) {
+			return
+		}
+		if n.Kind != yaml.SequenceNode {
+			fault(n, "", "is not a list", "write each route as an item: - path: /api/")
+			return
+		}
+		for i, item := range n.Content {
+			r, ok := readRoute(item, fmt.Sprintf("[%d]", i), fault)
+			if ok {
+				*dst = append(*dst, r)
+			}
+		}
+	}}
+}
+
+// readRoute reads one item with the same means as the whole file.
+func readRoute(item *yaml.Node, sub string, fault report) (r Route, ok bool) {
+	if item.Kind == yaml.AliasNode {
+		return r, false
+	}
+	if item.Kind != yaml.MappingNode {
+		fault(item, sub, "is not a route", "write path: and upstream: below each other")
+		return r, false
+	}
+	in := &loader{bad: map[string]bool{}, set: map[string]setting{}}
+	table := routeOptions(&r)
+	in.set = in.flatten(item, "", "", table)
+	in.read(table)
+	checkRoute(in, r)
+	for _, f := range in.faults {
+		at := &yaml.Node{Line: f.line}
+		if f.line == 0 {
+			at.Line = item.Line
+		}
+		fault(at, sub+"."+f.Key, f.Problem, f.Fix)
+	}
+	return r, len(in.faults) == 0
+}
+
+// checkRoute is what the keys of one route say together.
+func checkRoute(in *loader, r Route) {
+	if !in.has("path") {
+		in.fault("path", "is missing", "write which paths to forward, such as /api/")
+	}
+	if !in.has("upstream") {
+		in.fault("upstream", "is missing", "write where to forward to, such as https://api.internal.example.com")
+	}
+	if r.Upstream == nil {
+		return
+	}
+	switch secure := insecure(r.Upstream) == nil; {
+	case !secure && !r.InsecureHTTPUpstream:
+		in.fault("upstream", quote(r.Upstream.String())+" is not https", "write https://, or set insecure_http_upstream: true if the network itself encrypts")
+	case secure && r.InsecureHTTPUpstream:
+		in.fault("insecure_http_upstream", "permits what the upstream does not need", "remove it")
+	}
+}
