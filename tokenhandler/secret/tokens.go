@@ -1,9 +1,6 @@
 package secret
 
-import (
-	"encoding/json"
-	"time"
-)
+import "time"
 
 // Tokens is one verified answer of a provider's token endpoint: the tokens and
 // what the ID token says of the user. It prints without its tokens.
@@ -21,8 +18,9 @@ type Tokens struct {
 	Subject string
 	// AuthTime is when the provider authenticated the user (auth_time, else iat).
 	AuthTime time.Time
-	// Claims is a JSON object of the configured claims of the ID token.
-	Claims json.RawMessage
+	// Claims is a JSON object of the configured claims of the ID token; empty if
+	// the provider gave no ID token.
+	Claims string
 	// NonceHash is the head of the SHA-256 of the nonce of the login. A refreshed
 	// ID token that carries a nonce must carry the same (OIDC Core §12.2).
 	NonceHash [8]byte
