@@ -59,7 +59,8 @@ func (l *loader) checkServer(c *Config) {
 		}
 	}
 	if l.fine("listen", "admin.listen") && sameAddress(c.Listen, c.Admin.Listen) {
-		l.fault("admin.listen", quote(c.Admin.Listen)+" is taken by listen", "write another port")
+		l.fault(l.written("admin.listen", "listen"),
+			fmt.Sprintf("makes listen (%s) and admin.listen (%s) take the same port", c.Listen, c.Admin.Listen), "write another port")
 	}
 }
 

@@ -19,14 +19,14 @@ func (l *loader) document(file []byte) (root *yaml.Node, ok bool) {
 	if err := dec.Decode(&doc); errors.Is(err, io.EOF) {
 		return nil, true
 	} else if err != nil {
-		l.syntax(err)
+		l.syntax(err, file)
 		return nil, false
 	}
 	if err := dec.Decode(&more); err == nil {
 		l.whole("holds more than one YAML document", "remove what follows the ---")
 		return nil, false
 	} else if !errors.Is(err, io.EOF) {
-		l.syntax(err)
+		l.syntax(err, file)
 		return nil, false
 	}
 	root = doc.Content[0]
@@ -44,18 +44,24 @@ func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.ShortTag(
 
 var (
 	yamlLine   = regexp.MustCompile(`^yaml: line ([0-9]+): `)
+	yamlAnchor = regexp.MustCompile(`^yaml: unknown anchor '(.*)' referenced`)
 	yamlPrefix = regexp.MustCompile(`^yaml: (line [0-9]+: )?`)
 	yamlQuoted = regexp.MustCompile(`['"\x60].*`)
 )
 
 // syntax passes on what the parser says and the line, but nothing it quotes: an
 // unquoted secret that begins with * is an "unknown anchor" to it.
-func (l *loader) syntax(err error) {
-	const fix = "check the indentation, and quote values that hold any of : # * & ! % @"
+func (l *loader) syntax(err error, file []byte) {
+	const fix = "check the indentation (spaces, no tabs), and quote values that hold any of : # * & ! % @"
 	said := err.Error()
 	f := Fault{Where: l.fileName, Fix: fix}
 	if m := yamlLine.FindStringSubmatch(said); m != nil {
 		f.line, _ = strconv.Atoi(m[1]) // the pattern only takes digits
+	} else if m := yamlAnchor.FindStringSubmatch(said); m != nil {
+		before, _, _ := bytes.Cut(file, []byte("*"+m[1]))
+		f.line = 1 + bytes.Count(before, []byte("\n"))
+	}
+	if f.line > 0 {
 		f.Where = fmt.Sprintf("%s:%d", l.fileName, f.line)
 	}
 	f.Problem = "is not YAML: " + yamlQuoted.ReplaceAllString(yamlPrefix.ReplaceAllString(said, ""), "…")
@@ -74,13 +80,12 @@ func (l *loader) scan(n *yaml.Node, path string) {
 	case n.Style&yaml.TaggedStyle != 0:
 		fault(n, "", "uses a YAML tag", "remove it; quote a value that begins with !")
 	}
-	switch {
-	case n.Kind == yaml.SequenceNode:
-		for i, item := range n.Content {
-			l.scan(item, fmt.Sprintf("%s[%d]", path, i))
-		}
-	case n.Kind == yaml.MappingNode:
+	if n.Kind == yaml.MappingNode {
 		l.scanMapping(n, path)
+		return
+	}
+	for i, item := range n.Content {
+		l.scan(item, fmt.Sprintf("%s[%d]", path, i))
 	}
 }
 

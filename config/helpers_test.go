@@ -29,6 +29,8 @@ func readFile(name string) ([]byte, error) {
 		"/run/secrets/client_secret": plantedSecret + "\n",
 		"/run/secrets/two_secrets":   plantedSecret + "\r\n\r\n" + plantedSecret + "-2\r\n",
 		"/run/secrets/session_keys":  "# the newest first\n" + key(1) + "\n\n  " + key(2) + "  \n",
+		"/run/secrets/other_keys":    key(6),
+		"/run/secrets/other_token":   "another-admin-token",
 		"/run/secrets/bad_keys":      key(1) + "\nnot base64!\n" + key(1)[:20] + "\n",
 		"/run/secrets/twice":         key(1) + "\n" + key(1) + "\n",
 		"/run/secrets/admin_token":   plantedToken + "\n",
@@ -55,7 +57,7 @@ func mustLoad(t *testing.T, file string, environ ...string) config.Config {
 }
 
 // corpus lists the files of a folder, and fails if they have gone astray.
-func corpus(t *testing.T, pattern string, least int) []string {
+func corpus(t testing.TB, pattern string, least int) []string {
 	t.Helper()
 	files, err := filepath.Glob(pattern)
 	if err != nil {

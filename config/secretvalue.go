@@ -43,6 +43,10 @@ func secrets(dst *[]secret.String, kind string, rule secretRule) value {
 				s = strings.ReplaceAll(s, ",", "\n")
 			}
 			n = lines([]byte(s), n.Line, rule.comments)
+			if len(n.Content) == 1 { // not a list to the one who wrote it
+				list := fault
+				fault = func(item *yaml.Node, _, problem, fix string) { list(item, "", problem, fix) }
+			}
 		}
 		if len(n.Content) == 0 {
 			fault(n, "", "is empty", "give it a value or remove it")
@@ -127,7 +131,8 @@ func secretFile(path *string, of value, rule secretRule, readFile func(string) (
 			return
 		}
 		if rule.most == 1 {
-			list = list.Content[0]
+			of.read(list.Content[0], inFile)
+			return
 		}
 		of.read(list, inFile)
 	}}

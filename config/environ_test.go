@@ -1,0 +1,224 @@
+package config_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cognito-token-handler/config"
+)
+
+// sample is two values of one key, and the variables that it needs beside it.
+type sample struct {
+	file, env string // YAML in the file, text in the environment
+	with      []string
+}
+
+var bucket = []string{"TH_STORAGE__BUCKET=some-bucket", "TH_STORAGE__REGION=us-east-1"}
+
+var samples = map[string]sample{
+	"public_url":                       {file: "https://a.example", env: "https://b.example"},
+	"listen":                           {file: "':1'", env: ":2"},
+	"tls.cert_file":                    {file: "a", env: "b", with: []string{"TH_TLS__KEY_FILE=k"}},
+	"tls.key_file":                     {file: "a", env: "b", with: []string{"TH_TLS__CERT_FILE=c"}},
+	"allowed_origins":                  {file: "[https://a.example]", env: "https://b.example,https://c.example"},
+	"trusted_proxies":                  {file: "[10.0.0.1]", env: "10.0.0.0/8 ::1"},
+	"cookies.insecure_plain_http":      {file: "false", env: "true", with: []string{"TH_PUBLIC_URL=http://localhost"}},
+	"provider.kind":                    {file: "cognito", env: "oidc"},
+	"provider.issuer":                  {file: "https://a.example", env: "https://b.example"},
+	"provider.domain":                  {file: "https://a.example", env: "https://b.example"},
+	"provider.client_id":               {file: "'1'", env: "2"},
+	"provider.client_secret":           {file: "one", env: "two\nthree"},
+	"provider.client_secret_file":      {file: "/run/secrets/client_secret", env: "/run/secrets/two_secrets"},
+	"provider.insecure_public_client":  {file: "false", env: "true"},
+	"provider.client_auth":             {file: "basic", env: "post"},
+	"provider.scopes":                  {file: "[openid]", env: "[openid, phone]"},
+	"provider.insecure_skip_nonce":     {file: "false", env: "true"},
+	"provider.endpoints.authorization": {file: "https://a.example", env: "https://b.example"},
+	"provider.endpoints.token":         {file: "https://a.example", env: "https://b.example"},
+	"provider.endpoints.revocation":    {file: "https://a.example", env: "https://b.example"},
+	"provider.endpoints.userinfo":      {file: "https://a.example", env: "https://b.example"},
+	"provider.endpoints.logout":        {file: "https://a.example", env: "https://b.example"},
+	"provider.endpoints.jwks":          {file: "https://a.example", env: "https://b.example"},
+	"auth.path":                        {file: "/a", env: "/b"},
+	"auth.error_path":                  {file: "/a", env: ""}, // empty takes the file's away
+	"auth.after_logout":                {file: "/a", env: "/b"},
+	"auth.allow_cross_site_login":      {file: "false", env: "true"},
+	"session.keys":                     {file: "[" + key(3) + "]", env: key(4) + "," + key(5)},
+	"session.keys_file":                {file: "/run/secrets/session_keys", env: "/run/secrets/other_keys"},
+	"session.idle_timeout":             {file: "2h", env: "3h"},
+	"session.absolute_lifetime":        {file: "2h", env: "3h"},
+	"session.refresh_before":           {file: "2m", env: "3m"},
+	"session.refresh_grace":            {file: "2m", env: "3m"},
+	"session.claims":                   {file: "[sub]", env: "sub,cognito:groups"},
+	"session.cookie_name":              {file: "a", env: "b"},
+	"session.store":                    {env: "redis://localhost"},
+	"api.routes":                       {file: "[{path: /a/, upstream: 'https://a.example'}]", env: "[{path: /b/, upstream: 'https://b.example'}]"},
+	"storage.bucket":                   {file: "bucket-a", env: "bucket-b", with: bucket[1:]},
+	"storage.region":                   {file: "us-east-1", env: "eu-west-1", with: bucket[:1]},
+	"storage.endpoint":                 {file: "https://a.example", env: "https://b.example", with: bucket},
+	"storage.path_style":               {file: "false", env: "true", with: bucket},
+	"storage.path":                     {file: "/a", env: "/b", with: bucket},
+	"storage.prefix":                   {file: "'a/{sub}/'", env: "{sub}/", with: bucket},
+	"storage.max_size":                 {file: "1", env: "64 KiB", with: bucket},
+	"storage.content_types":            {file: "[image/png]", env: "image/png image/GIF", with: bucket},
+	"storage.expires":                  {file: "1m", env: "168h", with: bucket},
+	"storage.credentials":              {file: "service", env: "service", with: bucket}, // the only one yet
+	"storage.role_arn":                 {env: "arn", with: bucket},
+	"storage.identity_pool_id":         {env: "pool", with: bucket},
+	"spa.dir":                          {file: "a", env: "b"},
+	"spa.content_security_policy":      {file: "a", env: "b", with: []string{"TH_SPA__DIR=d"}},
+	"admin.listen":                     {file: "':1'", env: ":2"},
+	"admin.token":                      {file: "0123456789abcdef", env: "fedcba9876543210"},
+	"admin.token_file":                 {file: "/run/secrets/admin_token", env: "/run/secrets/other_token"},
+	"log.level":                        {file: "warn", env: "debug"},
+	"log.format":                       {file: "json", env: "text"},
+}
+
+// base is the smallest configuration, without what the key under test replaces.
+func base(key string) []string {
+	all := map[string]string{
+		"public_url": "https://app.example.com", "provider.issuer": "https://idp.example.com",
+		"provider.client_id": "app", "provider.client_secret": "base", "session.keys": firstKey,
+	}
+	replaced := []string{key, strings.TrimSuffix(key, "_file")}
+	switch key {
+	case "cookies.insecure_plain_http":
+		replaced = append(replaced, "public_url")
+	case "provider.insecure_public_client":
+		replaced = append(replaced, "provider.client_secret")
+	}
+	var environ []string
+	for k, v := range all {
+		if !slices.Contains(replaced, k) {
+			environ = append(environ, "TH_"+strings.ToUpper(strings.ReplaceAll(k, ".", "__"))+"="+v)
+		}
+	}
+	return environ
+}
+
+var firstKey = key(1)
+
+// inFile is a file that holds one key.
+func inFile(key, val string) string {
+	parts := strings.Split(key, ".")
+	file := parts[len(parts)-1] + ": " + val
+	for _, section := range slices.Backward(parts[:len(parts)-1]) {
+		file = section + ": {" + file + "}"
+	}
+	return file + "\n"
+}
+
+func TestEnvironmentOverridesEveryKey(t *testing.T) {
+	keys := config.AllKeys()
+	if len(keys) != len(samples) {
+		t.Errorf("%d keys, %d samples", len(keys), len(samples))
+	}
+	for _, k := range keys {
+		t.Run(k.Key, func(t *testing.T) {
+			s, ok := samples[k.Key]
+			if !ok {
+				t.Fatal("no sample for this key")
+			}
+			environ := append(base(k.Key), s.with...)
+			variable := k.Env + "=" + s.env
+			if k.Later {
+				refusedForNow(t, k, append(environ, variable))
+				return
+			}
+			fileOnly := environ
+			if k.Key == "provider.insecure_public_client" {
+				fileOnly = append(slices.Clone(environ), "TH_PROVIDER__CLIENT_SECRET=base")
+			}
+			alone := mustLoad(t, inFile(k.Key, s.file), fileOnly...)
+			both := mustLoad(t, inFile(k.Key, s.file), append(environ, variable)...)
+			variableOnly := mustLoad(t, "", append(environ, variable)...)
+			if diff := cmp.Diff(variableOnly, both, revealed()); diff != "" {
+				t.Errorf("the file shows through (-variable +both):\n%s", diff)
+			}
+			if s.file != s.env && cmp.Equal(alone, both, revealed()) {
+				t.Errorf("%s changes nothing", k.Env)
+			}
+		})
+	}
+}
+
+func refusedForNow(t *testing.T, k config.KeyInfo, environ []string) {
+	t.Helper()
+	_, err := config.Load(nil, "tokenhandler.yaml", environ, readFile)
+	want := fmt.Sprintf("%s: %s: is not yet available; remove it", k.Env, k.Key)
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+func TestEnvironmentFaults(t *testing.T) {
+	for name, c := range map[string]struct {
+		environ []string
+		want    string
+	}{
+		"misspelt":        {[]string{"TH_SESION__IDLE_TIMEOUT=1h"}, "TH_SESION__IDLE_TIMEOUT: is not a variable that we know; did you mean TH_SESSION__IDLE_TIMEOUT?"},
+		"one underscore":  {[]string{"TH_SESSION_IDLE_TIMEOUT=1h"}, "TH_SESSION_IDLE_TIMEOUT: is not a variable that we know; did you mean TH_SESSION__IDLE_TIMEOUT?"},
+		"lower case":      {[]string{"TH_listen=:1"}, "TH_listen: is not a variable that we know; unset it; config/reference.md lists every variable"},
+		"unknown":         {[]string{"TH_PLANTED_HUNTER=hunter2"}, "TH_PLANTED_HUNTER: is not a variable that we know; unset it; config/reference.md lists every variable"},
+		"terminal codes":  {[]string{"TH_\x1b[2J=1"}, `"TH_\x1b[2J": is not a variable that we know; unset it; config/reference.md lists every variable`},
+		"indexed route":   {[]string{"TH_API__ROUTES__0__PATH=/a/"}, "TH_API__ROUTES__0__PATH: is not a variable that we know; set all routes in TH_API__ROUTES, as one YAML list"},
+		"empty":           {[]string{"TH_LISTEN="}, "TH_LISTEN: listen: an empty value is not an address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
+		"empty secret":    {[]string{"TH_ADMIN__TOKEN="}, "TH_ADMIN__TOKEN: admin.token: is empty; give it a value or remove it"},
+		"secret twice":    {[]string{"TH_SESSION__KEYS=" + key(1), "TH_SESSION__KEYS_FILE=/run/secrets/session_keys"}, "TH_SESSION__KEYS_FILE: session.keys_file: stands beside session.keys (TH_SESSION__KEYS); keep one of the two"},
+		"list item":       {[]string{"TH_PROVIDER__SCOPES=openid,é"}, `TH_PROVIDER__SCOPES: provider.scopes[1]: "é" is not a scope; write one scope an item, such as email or orders/read`},
+		"not yaml":        {[]string{"TH_API__ROUTES=[{path: hunter2"}, `TH_API__ROUTES: api.routes: is not a YAML list; write it in one line as [first, second], routes as [{path: /api/, upstream: "https://…"}]`},
+		"route":           {[]string{"TH_API__ROUTES=[{path: /a/, upstreem: 'https://a.example'}]"}, "TH_API__ROUTES: api.routes[0].upstreem: is not a key that we know; did you mean upstream?\nTH_API__ROUTES: api.routes[0].upstream: is missing; write where to forward to, such as https://api.internal.example.com"},
+		"route twice":     {[]string{"TH_API__ROUTES=[{path: /a/, upstream: 'https://a.example'}, {path: /a/, upstream: 'https://a.example'}]"}, `TH_API__ROUTES: api.routes[1].path: "/a/" is also the path of route 0; keep one of them, or write another path`},
+		"route key twice": {[]string{"TH_API__ROUTES=[{path: /a/, path: /b/, upstream: 'https://a.example'}]"}, "TH_API__ROUTES: api.routes[0].path: stands here a second time (first on line 1); keep one of them"},
+		"several keys":    {[]string{"TH_SESSION__IDLE_TIMEOUT=13h"}, "TH_SESSION__IDLE_TIMEOUT: session.idle_timeout: makes the idle timeout (13h) longer than the absolute lifetime (12h); write an idle_timeout of at most absolute_lifetime"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := config.Load([]byte(smallest), "tokenhandler.yaml", c.environ, readFile)
+			if err == nil || err.Error() != c.want {
+				t.Errorf("got  %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+// The same key in every route: none of the table may be forgotten either.
+func TestEveryRouteKeyIsRead(t *testing.T) {
+	values := map[string]string{
+		"path": "/b/", "upstream": "https://b.example", "insecure_http_upstream": "true", "strip_prefix": "true",
+		"methods": "[GET]", "token": "id", "scopes": "[a]", "groups": "[a]", "anonymous": "true", "timeout": "1s",
+		"max_body": "1KiB", "replay_body": "1", "websocket": "true",
+	}
+	load := func(key, val string) (config.Config, error) {
+		keys := map[string]string{"path": "/a/", "upstream": "https://a.example"}
+		if key == "insecure_http_upstream" {
+			keys["upstream"] = "http://a.example"
+		}
+		if key != "" {
+			keys[key] = val
+		}
+		var pairs []string
+		for k, v := range keys {
+			pairs = append(pairs, k+": "+v)
+		}
+		return config.Load([]byte(smallest+"api: {routes: [{"+strings.Join(pairs, ", ")+"}]}"), "tokenhandler.yaml", nil, readFile)
+	}
+	plain, err := load("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range config.AllRouteKeys() {
+		c, err := load(k.Key, values[k.Key])
+		switch {
+		case k.Later && (err == nil || !strings.Contains(err.Error(), "api.routes[0]."+k.Key+": is not yet available; remove it")):
+			t.Errorf("%s: %v, want that it is not yet available", k.Key, err)
+		case !k.Later && err != nil:
+			t.Errorf("%s: %v", k.Key, err)
+		case !k.Later && cmp.Equal(c, plain, revealed()):
+			t.Errorf("%s changes nothing", k.Key)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"strings"
+	"testing"
+
+	"cognito-token-handler/config"
+)
+
+func TestParseKeys(t *testing.T) {
+	keys, err := config.ParseKeys([]byte("\ufeff# newest\r\n" + key(1) + "\r\n\r\n" + strings.TrimRight(key(2), "=") + "\r\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw := config.KeyBytes(keys)
+	if len(raw) != 2 {
+		t.Fatalf("%d keys", len(raw))
+	}
+	for i, b := range raw {
+		want, _ := base64.StdEncoding.DecodeString(key(i + 1))
+		if !bytes.Equal(b, want) {
+			t.Errorf("key %d is another one", i)
+		}
+	}
+}
+
+// A reload must refuse what the start refuses, and say why without the key.
+func TestParseKeysRefuses(t *testing.T) {
+	many := make([]string, 17)
+	for i := range many {
+		many[i] = key(i)
+	}
+	for content, want := range map[string]string{
+		"":                       "session.keys_file: is empty; give it a value or remove it",
+		"# only a comment\n":     "session.keys_file: is empty; give it a value or remove it",
+		key(1) + "\nhunter2!\n":  "session.keys_file: line 2 is not base64; make one with `tokenhandler keygen`",
+		key(1) + "\n" + key(1):   "session.keys_file: line 2 repeats value 1; remove one of them",
+		strings.Join(many, "\n"): "session.keys_file: holds 17 values; keep at most 16",
+	} {
+		if _, err := config.ParseKeys([]byte(content)); err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
