@@ -1,0 +1,166 @@
+package s3local
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"cognito-token-handler/test/devstack/process"
+)
+
+const (
+	region     = "us-east-1"
+	healthPath = "/health"
+	startTries = 3
+)
+
+// Options say where the server listens and who may call it from a browser.
+type Options struct {
+	Port      int       // of localhost; 0 for a free one
+	Bucket    string    // default "user-files"
+	AppOrigin string    // required for browsers; the one origin that CORS lets in
+	Log       io.Writer // optional; what versitygw writes
+}
+
+// Server is a running S3 server with its bucket.
+type Server struct {
+	Endpoint  string // speaks path-style addressing only
+	Region    string
+	AccessKey string // of the server's one account, new at each start
+	SecretKey string
+	Bucket    string
+
+	child *process.Process
+	dir   string
+}
+
+// Start starts versitygw and creates the bucket. The context bounds the start only; the caller must Close the server.
+func Start(ctx context.Context, options Options) (*Server, error) {
+	if options.Bucket == "" {
+		options.Bucket = "user-files"
+	}
+	s, err := startAny(ctx, options)
+	if err != nil {
+		return nil, fmt.Errorf("starting the S3 server: %w", err)
+	}
+	if err := s.createBucket(ctx, options.AppOrigin); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("starting the S3 server: %w", err)
+	}
+	return s, nil
+}
+
+// startAny tries again if somebody else took the free port before versitygw did; it does not tell what port it gets, so port 0
+// cannot be left to it.
+func startAny(ctx context.Context, options Options) (*Server, error) {
+	if options.Port != 0 {
+		return start(ctx, options)
+	}
+	var s *Server
+	err := errors.New("no free port")
+	for range startTries {
+		if options.Port, err = process.FreePort(); err != nil {
+			return nil, err
+		}
+		if s, err = start(ctx, options); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return s, err
+}
+
+func start(ctx context.Context, options Options) (*Server, error) {
+	tool, err := process.Tool("versitygw")
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "s3local-")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		Endpoint: "http://" + process.Addr(options.Port), Region: region, Bucket: options.Bucket,
+		AccessKey: "AKIA" + rand.Text()[:16], SecretKey: rand.Text(), dir: dir,
+	}
+	if err := s.run(ctx, tool, options); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// run starts the child and waits until it answers. Metadata goes beside the data, because not every file system of a developer's
+// machine knows extended attributes. Keep-alive stays off: versitygw takes what it did not read of a refused upload for the next
+// request of that connection.
+func (s *Server) run(ctx context.Context, tool string, options Options) error {
+	data, metadata := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "metadata")
+	for _, dir := range []string{data, metadata} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	var err error
+	s.child, err = process.Start(process.Spec{
+		Name: "versitygw", Path: tool, Dir: s.dir, Log: options.Log,
+		Args: []string{
+			"--port", process.Addr(options.Port), "--region", region, "--health", healthPath,
+			"posix", "--sidecar", metadata, data,
+		},
+		Env: process.Environment("ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey),
+	})
+	if err != nil {
+		return err
+	}
+	return s.child.AwaitOK(ctx, s.Endpoint+healthPath)
+}
+
+func (s *Server) createBucket(ctx context.Context, appOrigin string) error {
+	client := s.Client()
+	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
+		return err
+	}
+	_, err := client.PutBucketCors(ctx, &s3.PutBucketCorsInput{
+		Bucket: &s.Bucket,
+		CORSConfiguration: &types.CORSConfiguration{CORSRules: []types.CORSRule{{
+			AllowedOrigins: []string{appOrigin},
+			AllowedMethods: []string{http.MethodGet, http.MethodPut, http.MethodHead},
+			AllowedHeaders: []string{"*"},
+			ExposeHeaders:  []string{"ETag", "x-amz-checksum-sha256", "x-amz-request-id"},
+			MaxAgeSeconds:  aws.Int32(600),
+		}}},
+	})
+	return err
+}
+
+// Client returns an S3 client with the server's own credentials.
+func (s *Server) Client() *s3.Client {
+	return s3.New(s3.Options{
+		BaseEndpoint: &s.Endpoint, Region: s.Region, UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(s.AccessKey, s.SecretKey, ""),
+	})
+}
+
+// Done is closed when versitygw has ended; Err then says why.
+func (s *Server) Done() <-chan struct{} { return s.child.Done() }
+
+// Err says why versitygw ended, once Done is closed.
+func (s *Server) Err() error { return s.child.Err() }
+
+// Close stops the server and removes its data. It may be called twice.
+func (s *Server) Close() {
+	if s.child != nil {
+		s.child.Stop(2 * time.Second)
+	}
+	_ = os.RemoveAll(s.dir)
+}
