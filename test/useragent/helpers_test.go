@@ -1,0 +1,111 @@
+package useragent_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/useragent"
+)
+
+// clock is a clock in the test's hand.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// newSite starts a server that does what the query tells it: set=<Set-Cookie>,
+// to=<redirect>, status=<code>, header=<name: value>.
+func newSite(t *testing.T) *httptest.Server {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		for _, raw := range q["set"] {
+			w.Header().Add("Set-Cookie", raw)
+		}
+		for _, line := range q["header"] {
+			name, value, _ := strings.Cut(line, ": ")
+			w.Header().Set(name, value)
+		}
+		if to := q.Get("to"); to != "" {
+			w.Header().Set("Location", to)
+			status := http.StatusFound
+			if q.Get("status") == "307" {
+				status = http.StatusTemporaryRedirect
+			}
+			w.WriteHeader(status)
+			return
+		}
+		_, _ = w.Write([]byte("body of " + r.Method + " " + r.URL.Path))
+	}))
+	t.Cleanup(srv.Close)
+	return srv
+}
+
+// localhost returns the server's URL under the other name of the loopback address.
+func localhost(srv *httptest.Server) string {
+	return strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
+}
+
+// do is a path with instructions for the site: name, value, name, value, …
+func do(base string, instructions ...string) string {
+	q := url.Values{}
+	for i := 0; i+1 < len(instructions); i += 2 {
+		q.Add(instructions[i], instructions[i+1])
+	}
+	return base + "/do?" + q.Encode()
+}
+
+// byName is a transport that leads every name to one server, for hosts that are
+// not loopback.
+type byName struct{ srv *httptest.Server }
+
+func (b byName) RoundTrip(req *http.Request) (*http.Response, error) {
+	target, err := url.Parse(b.srv.URL)
+	if err != nil {
+		return nil, err
+	}
+	out := req.Clone(req.Context())
+	out.URL.Scheme, out.URL.Host = target.Scheme, target.Host
+	return http.DefaultTransport.RoundTrip(out)
+}
+
+func newAgent(t *testing.T, base string) (*useragent.UA, *clock) {
+	t.Helper()
+	c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	ua := useragent.New(t, base)
+	ua.SetClock(c.Now)
+	return ua, c
+}
+
+// loop redirects for ever.
+type loop struct{}
+
+func (loop) RoundTrip(*http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {"/"}}, Body: http.NoBody}, nil
+}
+
+// hang answers when the request is cancelled.
+type hang struct{ arrived chan struct{} }
+
+func (h hang) RoundTrip(req *http.Request) (*http.Response, error) {
+	close(h.arrived)
+	<-req.Context().Done()
+	return nil, req.Context().Err()
+}
