@@ -1,0 +1,89 @@
+package storage
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"unicode/utf8"
+
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// maxBody bounds a request body: a key of 900 bytes, all escaped, needs less
+// than half of it.
+const maxBody = 16 << 10
+
+func invalid(detail string) *web.Problem {
+	return web.NewProblem(web.CodeInvalidRequest, detail, nil)
+}
+
+// readJSON reads r's body into fields: JSON name → pointer to a string or an
+// integer. It is stricter than encoding/json, because what is signed must be
+// what the client meant under every reading of its text: unknown names, names
+// in another case, repeated names, null, invalid UTF-8 and text behind the
+// object are refused. Names that are absent leave their field as it is.
+func readJSON(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
+	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset, hasCharset := params["charset"]
+	if err != nil || media != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") {
+		return invalid("the body must be sent as application/json")
+	}
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+		if problem := web.AsProblem(err); problem.Code == web.CodeTooLarge {
+			return problem
+		}
+		return web.NewProblem(web.CodeInvalidRequest, "the body could not be read", fmt.Errorf("reading the body: %w", err))
+	}
+	return decodeObject(body.Bytes(), fields)
+}
+
+func decodeObject(body []byte, fields map[string]any) error {
+	if !utf8.Valid(body) || !json.Valid(body) {
+		return invalid("the body is not valid JSON")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return invalid("the body is not a JSON object")
+	}
+	seen := make(map[string]bool, len(fields))
+	for dec.More() {
+		token, _ := dec.Token() // valid was checked, so it is a name
+		name, _ := token.(string)
+		field, known := fields[name]
+		if !known {
+			return invalid(fmt.Sprintf("the body holds the unknown field %q", clip(name)))
+		}
+		if seen[name] {
+			return invalid(fmt.Sprintf("the body holds %q twice", name))
+		}
+		seen[name] = true
+		if err := decodeField(dec, name, field); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decodeField(dec *json.Decoder, name string, field any) error {
+	want := "a string"
+	if _, isNumber := field.(*int64); isNumber {
+		want = "a whole number"
+	}
+	var raw json.RawMessage
+	if err := dec.Decode(&raw); err != nil || string(raw) == "null" || json.Unmarshal(raw, field) != nil {
+		return invalid(fmt.Sprintf("%q must be %s", name, want))
+	}
+	return nil
+}
+
+// clip bounds what is repeated of a client's own text.
+func clip(name string) string {
+	if len(name) > 64 {
+		return strings.ToValidUTF8(name[:64], "") + "…"
+	}
+	return name
+}

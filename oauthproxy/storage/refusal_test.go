@@ -1,0 +1,335 @@
+package storage_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-cmp/cmp"
+
+	"cognito-token-handler/oauthproxy/storage"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// refused checks a problem answer to the byte, written from the contract.
+func refused(t *testing.T, h http.Handler, path, contentType, body string, status int, code, detail string) http.Header {
+	t.Helper()
+	rec := send(t, h, http.MethodPost, path, contentType, body)
+	want := map[string]any{
+		"type": "about:blank", "title": http.StatusText(status), "status": float64(status), "code": code, "detail": detail,
+	}
+	if status == http.StatusUnauthorized {
+		want["login_url"] = "/auth/login"
+	}
+	var got map[string]any
+	if err := json.Unmarshal(rec.Body.Bytes(), &got); err != nil {
+		t.Fatalf("answered %d %q: %v", rec.Code, rec.Body, err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" || rec.Code != status {
+		t.Errorf("answered %d:\n%s", rec.Code, diff)
+	}
+	if got := rec.Header().Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("sent as %q", got)
+	}
+	return rec.Header()
+}
+
+func TestUploadRefusesBodies(t *testing.T) {
+	const asJSON = "application/json"
+	h := mustNew(t, goodConfig(t), authority{subject: subject})
+	for name, c := range map[string]struct{ contentType, body, detail string }{
+		// A form or a text body needs no preflight, so another site could send it.
+		"no type":           {"", minimal, "the body must be sent as application/json"},
+		"text":              {"text/plain", minimal, "the body must be sent as application/json"},
+		"form":              {"application/x-www-form-urlencoded", minimal, "the body must be sent as application/json"},
+		"problem":           {"application/problem+json", minimal, "the body must be sent as application/json"},
+		"broken type":       {"application/json; charset", minimal, "the body must be sent as application/json"},
+		"other charset":     {"application/json; charset=utf-16", minimal, "the body must be sent as application/json"},
+		"empty":             {asJSON, "", "the body is not valid JSON"},
+		"cut off":           {asJSON, minimal[:20], "the body is not valid JSON"},
+		"trailing text":     {asJSON, minimal + "x", "the body is not valid JSON"},
+		"second object":     {asJSON, minimal + minimal, "the body is not valid JSON"},
+		"trailing comma":    {asJSON, `{"key":"a",}`, "the body is not valid JSON"},
+		"comment":           {asJSON, `{"key":"a"/**/}`, "the body is not valid JSON"},
+		"byte order mark":   {asJSON, "\ufeff" + minimal, "the body is not valid JSON"},
+		"broken UTF-8":      {asJSON, "{\"key\":\"a\xff\",\"content_type\":\"text/plain\",\"size\":1}", "the body is not valid JSON"},
+		"array":             {asJSON, "[" + minimal + "]", "the body is not a JSON object"},
+		"null":              {asJSON, "null", "the body is not a JSON object"},
+		"string":            {asJSON, `"a"`, "the body is not a JSON object"},
+		"unknown field":     {asJSON, `{"key":"a","content_type":"text/plain","size":1,"acl":"public-read"}`, `the body holds the unknown field "acl"`},
+		"field in capitals": {asJSON, `{"Key":"a","content_type":"text/plain","size":1}`, `the body holds the unknown field "Key"`},
+		"long field":        {asJSON, `{"` + strings.Repeat("ä", 50) + `":1}`, `the body holds the unknown field "` + strings.Repeat("ä", 32) + `…"`},
+		"repeated key":      {asJSON, `{"key":"a","key":"b","content_type":"text/plain","size":1}`, `the body holds "key" twice`},
+		"repeated, escaped": {asJSON, `{"key":"a","ke\u0079":"b","content_type":"text/plain","size":1}`, `the body holds "key" twice`},
+		"key null":          {asJSON, `{"key":null,"content_type":"text/plain","size":1}`, `"key" must be a string`},
+		"key number":        {asJSON, `{"key":1,"content_type":"text/plain","size":1}`, `"key" must be a string`},
+		"key object":        {asJSON, `{"key":{},"content_type":"text/plain","size":1}`, `"key" must be a string`},
+		"checksum null":     {asJSON, `{"key":"a","content_type":"text/plain","size":1,"checksum_sha256":null}`, `"checksum_sha256" must be a string`},
+		"size text":         {asJSON, `{"key":"a","content_type":"text/plain","size":"1"}`, `"size" must be a whole number`},
+		"size fraction":     {asJSON, `{"key":"a","content_type":"text/plain","size":1.5}`, `"size" must be a whole number`},
+		"size exponent":     {asJSON, `{"key":"a","content_type":"text/plain","size":1e3}`, `"size" must be a whole number`},
+		"size overflow":     {asJSON, `{"key":"a","content_type":"text/plain","size":18446744073709551617}`, `"size" must be a whole number`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused(t, h, "/storage/uploads", c.contentType, c.body, 400, "invalid_request", c.detail)
+		})
+	}
+}
+
+func TestUploadRefusesPromises(t *testing.T) {
+	cfg := goodConfig(t)
+	cfg.ContentTypes = []string{"text/plain", "image/*"}
+	h := mustNew(t, cfg, authority{subject: subject})
+	const (
+		control  = `"key" holds a control character`
+		segment  = `"key" holds an empty, "." or ".." segment`
+		slash    = `"key" begins or ends with a slash`
+		notMedia = `"content_type" is not a media type`
+		notASCII = `"content_type" holds other characters than printable ASCII`
+		notSum   = `"checksum_sha256" is not a SHA-256 in base64`
+		notSize  = `"size" is required and must be at least 1`
+	)
+	for name, c := range map[string]struct {
+		field  string
+		value  any // nil removes the field
+		detail string
+	}{
+		"key missing":       {"key", nil, `"key" is required`},
+		"key empty":         {"key", "", `"key" is required`},
+		"key long":          {"key", strings.Repeat("k", 901), `"key" is over 900 bytes`},
+		"key long in bytes": {"key", strings.Repeat("ä", 451), `"key" is over 900 bytes`},
+		"key NUL":           {"key", "a\x00b", control},
+		"key newline":       {"key", "a\nb", control},
+		"key tab":           {"key", "a\tb", control},
+		"key DEL":           {"key", "a\x7fb", control},
+		"key C1":            {"key", "a\u0085b", control},
+		"key backslash":     {"key", `a\b`, `"key" holds a backslash`},
+		"key backslash up":  {"key", `..\up\a`, `"key" holds a backslash`},
+		"key replacement":   {"key", "a\ufffdb", `"key" is not valid UTF-8`},
+		"key rooted":        {"key", "/a", slash},
+		"key folder":        {"key", "a/", slash},
+		"key slash":         {"key", "/", slash},
+		"key empty segment": {"key", "a//b", segment},
+		"key dot":           {"key", ".", segment},
+		"key dot first":     {"key", "./a", segment},
+		"key dot inside":    {"key", "a/./b", segment},
+		"key dots":          {"key", "..", segment},
+		"key other user":    {"key", "../other-sub/a", segment},
+		"key up and down":   {"key", "a/../../other-sub/a", segment},
+		"key dots last":     {"key", "a/..", segment},
+
+		"type missing":    {"content_type", nil, `"content_type" is required`},
+		"type empty":      {"content_type", "", `"content_type" is required`},
+		"type long":       {"content_type", "image/" + strings.Repeat("x", 250), `"content_type" is over 255 bytes`},
+		"type newline":    {"content_type", "text/plain\r\nx-amz-acl: public-read", notASCII},
+		"type tab":        {"content_type", "text/plain;\tcharset=utf-8", notASCII},
+		"type wide":       {"content_type", `text/plain; name="ä"`, notASCII},
+		"type space":      {"content_type", "text/plain ", `"content_type" begins or ends with a space`},
+		"type no slash":   {"content_type", "text", notMedia},
+		"type half":       {"content_type", "text/", notMedia},
+		"type broken":     {"content_type", "text/plain; charset", notMedia},
+		"type star":       {"content_type", "image/*", notMedia},
+		"type stars":      {"content_type", "*/*", notMedia},
+		"type other":      {"content_type", "text/html", `"content_type" is not among those that may be uploaded`},
+		"type lookalike":  {"content_type", "images/png", `"content_type" is not among those that may be uploaded`},
+		"type smuggled":   {"content_type", `text/html; x="image/png"`, `"content_type" is not among those that may be uploaded`},
+		"type two":        {"content_type", "text/plain, text/html", notMedia},
+		"type begins so":  {"content_type", "text/plainer", `"content_type" is not among those that may be uploaded`},
+		"size missing":    {"size", nil, notSize},
+		"size 0":          {"size", 0, notSize},
+		"size negative":   {"size", -1, notSize},
+		"checksum hex":    {"checksum_sha256", strings.Repeat("ab", 32), notSum},
+		"checksum short":  {"checksum_sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuA==", notSum},
+		"checksum URL":    {"checksum_sha256", "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU=", notSum},
+		"checksum bare":   {"checksum_sha256", strings.TrimSuffix(sum, "="), notSum},
+		"checksum lines":  {"checksum_sha256", sum[:20] + "\r\n" + sum[20:], notSum},
+		"checksum bits":   {"checksum_sha256", strings.Replace(sum, "U=", "V=", 1), notSum},
+		"condition etag":  {"if_none_match", `"abc"`, `"if_none_match" must be "*"`},
+		"condition stars": {"if_none_match", "*, *", `"if_none_match" must be "*"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := map[string]any{"key": "k", "content_type": "text/plain", "size": 1}
+			if body[c.field] = c.value; c.value == nil {
+				delete(body, c.field)
+			}
+			header := refused(t, h, "/storage/uploads", "application/json", jsonOf(t, body), 400, "invalid_request", c.detail)
+			if header.Get("Set-Cookie") != "session=renewed" {
+				t.Error("the renewed session was lost with the refusal")
+			}
+		})
+	}
+	t.Run("half a surrogate pair", func(t *testing.T) {
+		refused(t, h, "/storage/uploads", "application/json",
+			`{"key":"a\ud800b","content_type":"text/plain","size":1}`, 400, "invalid_request", `"key" is not valid UTF-8`)
+	})
+}
+
+func TestUploadTooLarge(t *testing.T) {
+	h := mustNew(t, goodConfig(t), authority{subject: subject})
+	refused(t, h, "/storage/uploads", "application/json",
+		`{"key":"a","content_type":"text/plain","size":1048577}`, 413, "too_large", `"size" is over the limit of 1048576 bytes`)
+	padding := strings.Repeat(" ", 16<<10-len(minimal))
+	if rec := send(t, h, http.MethodPost, "/storage/uploads", "application/json", minimal+padding); rec.Code != http.StatusCreated {
+		t.Errorf("a body of exactly 16 KiB: %d %s", rec.Code, rec.Body)
+	}
+	refused(t, h, "/storage/uploads", "application/json",
+		minimal+padding+" ", 413, "too_large", "the request body is over its limit of 16384 bytes")
+}
+
+func TestUploadWholeKeyFitsS3(t *testing.T) {
+	cfg := goodConfig(t)
+	cfg.Prefix = strings.Repeat("p", 121) + "/{sub}/" // 130 bytes with the subject
+	h := mustNew(t, cfg, authority{subject: "seven77"})
+	body := func(n int) string {
+		return fmt.Sprintf(`{"key":%q,"content_type":"text/plain","size":1}`, strings.Repeat("k", n))
+	}
+	mustUpload(t, h, body(894))
+	refused(t, h, "/storage/uploads", "application/json", body(895), 400, "invalid_request", `"key" is over 894 bytes`)
+}
+
+func TestUploadRefusesSubjects(t *testing.T) {
+	for _, sub := range []string{
+		"", "..", ".", "a/b", "../other", "a\\b", "a b", "a.b", "a%2fb", "a\x00", "é", "auth0|123", "{sub}", strings.Repeat("s", 129),
+	} {
+		t.Run(sub, func(t *testing.T) {
+			h := mustNew(t, goodConfig(t), authority{subject: sub})
+			refused(t, h, "/storage/uploads", "application/json", minimal, 502, "provider_error", "the user's id cannot name a folder")
+		})
+	}
+	for _, sub := range []string{"0f9e8d7c-1111-2222-3333-444455556666", "eu-central-1:abc_D", strings.Repeat("s", 128)} {
+		mustUpload(t, mustNew(t, goodConfig(t), authority{subject: sub}), minimal)
+	}
+}
+
+func TestUploadCredentials(t *testing.T) {
+	const (
+		expired     = "the storage credentials are expired; try again later"
+		unavailable = "the storage credentials are unavailable; try again later"
+	)
+	for name, c := range map[string]struct {
+		provider aws.CredentialsProvider
+		detail   string
+	}{
+		"unavailable": {aws.CredentialsProviderFunc(failingCredentials), unavailable},
+		"long over":   {expiring(noon.Add(-time.Hour)), expired},
+		"just over":   {expiring(noon.Truncate(time.Second)), expired},
+		"no time":     {expiring(time.Time{}), expired},
+		"empty":       {aws.CredentialsProviderFunc(emptyCredentials), unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := goodConfig(t)
+			cfg.Credentials = c.provider
+			// The exact body shows that no text of AWS is in it.
+			refused(t, mustNew(t, cfg, authority{subject: subject}), "/storage/uploads", "application/json", minimal, 502, "upstream_error", c.detail)
+		})
+	}
+}
+
+// untouchable fails the test if a body is read before its sender is known.
+type untouchable struct{ t *testing.T }
+
+func (u untouchable) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, errors.New("unreadable")
+}
+
+func TestUploadAuthorizesFirst(t *testing.T) {
+	for code, status := range map[web.Code]int{
+		web.CodeNotAuthenticated: 401, web.CodeSessionExpired: 401, web.CodeProviderUnavailable: 503,
+	} {
+		t.Run(string(code), func(t *testing.T) {
+			h := mustNew(t, goodConfig(t), authority{refusal: web.NewProblem(code, "as the session half says", nil)})
+			header := refused(t, h, "/storage/uploads", "text/plain", "{", status, string(code), "as the session half says")
+			if header.Get("Set-Cookie") != "" {
+				t.Error("a cookie was committed without a grant")
+			}
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/storage/uploads", untouchable{t})
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.ServeHTTP(discard{}, r)
+		})
+	}
+}
+
+type discard struct{}
+
+func (discard) Header() http.Header         { return http.Header{} }
+func (discard) Write(p []byte) (int, error) { return len(p), nil }
+func (discard) WriteHeader(int)             {}
+
+func TestSurface(t *testing.T) {
+	h := mustNew(t, goodConfig(t), authority{subject: subject})
+	for _, method := range []string{"GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "post", "TRACE"} {
+		rec := send(t, h, method, "/storage/uploads", "application/json", minimal)
+		if rec.Code != http.StatusMethodNotAllowed || rec.Header().Get("Allow") != "POST" {
+			t.Errorf("%s: %d, Allow %q", method, rec.Code, rec.Header().Get("Allow"))
+		}
+	}
+	// Never a redirect to a cleaned path: it would lose the body and the method.
+	for _, path := range []string{
+		"/storage", "/storage/", "/storage/uploads/", "/storage//uploads", "/storage/./uploads", "/storage/x/../uploads",
+		"/storage/Uploads", "/storage/objects", "/storage/multipart", "/uploads", "/storagex/uploads", "/",
+	} {
+		t.Run(path, func(t *testing.T) {
+			refused(t, h, path, "application/json", minimal, 404, "not_found", "there is nothing at this path")
+		})
+	}
+	cfg := goodConfig(t)
+	cfg.Path = "/files/mine"
+	rec := send(t, mustNew(t, cfg, authority{subject: subject}), http.MethodPost, "/files/mine/uploads", "application/json", minimal)
+	if rec.Code != http.StatusCreated {
+		t.Errorf("under another path: %d", rec.Code)
+	}
+}
+
+func TestNewRefuses(t *testing.T) {
+	const prefix = "configuring storage: prefix must hold {sub} once, end with a slash and have no empty or dot segment"
+	for name, c := range map[string]struct {
+		change func(*storage.Config)
+		want   string
+	}{
+		"path":             {func(c *storage.Config) { c.Path = "storage" }, "configuring storage: path must begin and not end with a slash"},
+		"path, slash":      {func(c *storage.Config) { c.Path = "/storage/" }, "configuring storage: path must begin and not end with a slash"},
+		"bucket":           {func(c *storage.Config) { c.Bucket = "" }, "configuring storage: bucket is missing"},
+		"region":           {func(c *storage.Config) { c.Region = "" }, "configuring storage: region is missing"},
+		"endpoint":         {func(c *storage.Config) { c.Endpoint = "s3.example.com" }, "configuring storage: endpoint must be an http or https URL without a path"},
+		"endpoint, path":   {func(c *storage.Config) { c.Endpoint = "https://s3.example.com/x" }, "configuring storage: endpoint must be an http or https URL without a path"},
+		"endpoint, user":   {func(c *storage.Config) { c.Endpoint = "https://u:p@s3.example.com" }, "configuring storage: endpoint must be an http or https URL without a path"},
+		"size 0":           {func(c *storage.Config) { c.MaxSize = 0 }, "configuring storage: max_size must be 1 byte to 5 GiB"},
+		"size over S3's":   {func(c *storage.Config) { c.MaxSize = 5<<30 + 1 }, "configuring storage: max_size must be 1 byte to 5 GiB"},
+		"expires 0":        {func(c *storage.Config) { c.Expires = 0 }, "configuring storage: expires must be 1 second to 7 days"},
+		"expires 8 days":   {func(c *storage.Config) { c.Expires = 8 * 24 * time.Hour }, "configuring storage: expires must be 1 second to 7 days"},
+		"credentials":      {func(c *storage.Config) { c.Credentials = nil }, "configuring storage: credentials are missing"},
+		"clock":            {func(c *storage.Config) { c.Now = nil }, "configuring storage: the clock is missing"},
+		"site":             {func(c *storage.Config) { c.Site = nil }, "configuring storage: the site is missing"},
+		"prefix empty":     {func(c *storage.Config) { c.Prefix = "" }, prefix},
+		"prefix shared":    {func(c *storage.Config) { c.Prefix = "users/" }, prefix},
+		"prefix open":      {func(c *storage.Config) { c.Prefix = "users/{sub}" }, prefix},
+		"prefix twice":     {func(c *storage.Config) { c.Prefix = "{sub}/{sub}/" }, prefix},
+		"prefix rooted":    {func(c *storage.Config) { c.Prefix = "/users/{sub}/" }, prefix},
+		"prefix dots":      {func(c *storage.Config) { c.Prefix = "a/../{sub}/" }, prefix},
+		"prefix other":     {func(c *storage.Config) { c.Prefix = "{tenant}/{sub}/" }, prefix},
+		"prefix segment":   {func(c *storage.Config) { c.Prefix = "users//{sub}/" }, prefix},
+		"prefix too long":  {func(c *storage.Config) { c.Prefix = strings.Repeat("p", 900) + "/{sub}/x/" }, prefix},
+		"type":             {func(c *storage.Config) { c.ContentTypes = []string{"png"} }, `configuring storage: content_types: "png" is neither a media type nor one like image/*`},
+		"type, all":        {func(c *storage.Config) { c.ContentTypes = []string{"*/*"} }, `configuring storage: content_types: "*/*" is neither a media type nor one like image/*`},
+		"type, half star":  {func(c *storage.Config) { c.ContentTypes = []string{"image/p*"} }, `configuring storage: content_types: "image/p*": a star stands for a whole subtype only`},
+		"type, parameter":  {func(c *storage.Config) { c.ContentTypes = []string{"text/plain; charset=utf-8"} }, `configuring storage: content_types: "text/plain; charset=utf-8" is neither a media type nor one like image/*`},
+		"all at once":      {func(c *storage.Config) { c.Bucket, c.Region = "", "" }, "configuring storage: bucket is missing\nregion is missing"},
+		"plaintext scheme": {func(c *storage.Config) { c.Endpoint = "ftp://s3.example.com" }, "configuring storage: endpoint must be an http or https URL without a path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := goodConfig(t)
+			c.change(&cfg)
+			if _, err := storage.New(cfg, authority{}); err == nil || err.Error() != c.want {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
