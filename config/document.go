@@ -131,7 +131,11 @@ func (l *loader) flatten(n *yaml.Node, prefix, label string, table []option) map
 		case known[full]:
 			found[full] = setting{node: val}
 		case !inner[full]:
-			l.reporter(label+showKey(full), setting{})(key, "", "is not a key that we know", suggest(label, full, table))
+			fix := seeReference
+			if len(l.faults) < maxFaults { // searching for each of a megabyte's keys takes seconds
+				fix = suggest(label, full, table)
+			}
+			l.reporter(label+showKey(full), setting{})(key, "", "is not a key that we know", fix)
 		case val.Kind == yaml.MappingNode:
 			maps.Copy(found, l.flatten(val, full, label, table))
 		case !isNull(val) && val.Kind != yaml.AliasNode:

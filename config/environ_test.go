@@ -165,6 +165,7 @@ func TestEnvironmentFaults(t *testing.T) {
 		"lower case":      {[]string{"TH_listen=:1"}, "TH_listen: is not a variable that we know; unset it; config/reference.md lists every variable"},
 		"unknown":         {[]string{"TH_PLANTED_HUNTER=hunter2"}, "TH_PLANTED_HUNTER: is not a variable that we know; unset it; config/reference.md lists every variable"},
 		"terminal codes":  {[]string{"TH_\x1b[2J=1"}, `"TH_\x1b[2J": is not a variable that we know; unset it; config/reference.md lists every variable`},
+		"very long":       {[]string{"TH_" + strings.Repeat("X", 500) + "=1"}, "TH_" + strings.Repeat("X", 57) + "…: is not a variable that we know; unset it; config/reference.md lists every variable"},
 		"indexed route":   {[]string{"TH_API__ROUTES__0__PATH=/a/"}, "TH_API__ROUTES__0__PATH: is not a variable that we know; set all routes in TH_API__ROUTES, as one YAML list"},
 		"empty":           {[]string{"TH_LISTEN="}, "TH_LISTEN: listen: an empty value is not an address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
 		"empty secret":    {[]string{"TH_ADMIN__TOKEN="}, "TH_ADMIN__TOKEN: admin.token: is empty; give it a value or remove it"},

@@ -57,14 +57,14 @@ func mustLoad(t *testing.T, file string, environ ...string) config.Config {
 }
 
 // corpus lists the files of a folder, and fails if they have gone astray.
-func corpus(t testing.TB, pattern string, least int) []string {
-	t.Helper()
+func corpus(tb testing.TB, pattern string, least int) []string {
+	tb.Helper()
 	files, err := filepath.Glob(pattern)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if len(files) < least {
-		t.Fatalf("%s: %d files, want at least %d", pattern, len(files), least)
+		tb.Fatalf("%s: %d files, want at least %d", pattern, len(files), least)
 	}
 	return files
 }

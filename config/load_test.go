@@ -131,6 +131,16 @@ func TestEnvironmentWinsOverSecretFile(t *testing.T) {
 	}
 }
 
+// What the environment replaces is not read at all: a placeholder in the file
+// must not stop the start.
+func TestReplacedSecretIsNotRead(t *testing.T) {
+	file := strings.Replace(smallest, "keys_file: /run/secrets/session_keys", "keys: CHANGE-ME", 1)
+	c := mustLoad(t, file, "TH_SESSION__KEYS_FILE=/run/secrets/session_keys")
+	if len(c.Session.Keys) != 2 {
+		t.Errorf("%d keys", len(c.Session.Keys))
+	}
+}
+
 func TestPrintingTheConfigShowsNoSecret(t *testing.T) {
 	c := mustLoad(t, smallest, "TH_ADMIN__TOKEN="+plantedToken)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
