@@ -123,8 +123,13 @@ func TestUploadURLForm(t *testing.T) {
 		"virtual host": {func(c *storage.Config) { c.PathStyle = false }, "https://files.s3.example.com/users/0f9e-sub/a"},
 		"AWS":          {func(c *storage.Config) { c.PathStyle, c.Endpoint = false, "" }, "https://files.s3.eu-central-1.amazonaws.com/users/0f9e-sub/a"},
 		"AWS, dots":    {func(c *storage.Config) { c.PathStyle, c.Endpoint, c.Bucket = false, "", "a.b" }, "https://s3.eu-central-1.amazonaws.com/a.b/users/0f9e-sub/a"},
-		"port":         {func(c *storage.Config) { c.Endpoint = "http://localhost:7070" }, "http://localhost:7070/files/users/0f9e-sub/a"},
-		"deep folder":  {func(c *storage.Config) { c.Prefix = "t1/{sub}/files/" }, "https://s3.example.com/files/t1/0f9e-sub/files/a"},
+		// Without session auth switched off, signing would call S3 for a session.
+		"directory bucket": {
+			func(c *storage.Config) { c.PathStyle, c.Endpoint, c.Bucket = false, "", "files--euc1-az1--x-s3" },
+			"https://files--euc1-az1--x-s3.s3express-euc1-az1.eu-central-1.amazonaws.com/users/0f9e-sub/a",
+		},
+		"port":        {func(c *storage.Config) { c.Endpoint = "http://localhost:7070" }, "http://localhost:7070/files/users/0f9e-sub/a"},
+		"deep folder": {func(c *storage.Config) { c.Prefix = "t1/{sub}/files/" }, "https://s3.example.com/files/t1/0f9e-sub/files/a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := goodConfig(t)
