@@ -80,7 +80,7 @@ func newParty(t *testing.T, opts cognitotest.Options) *party {
 }
 
 func (p *party) authURL(verifier string, opts ...oauth2.AuthCodeOption) string {
-	opts = append(opts, oauth2.S256ChallengeOption(verifier), oidc.Nonce(testNonce))
+	opts = append([]oauth2.AuthCodeOption{oauth2.S256ChallengeOption(verifier), oidc.Nonce(testNonce)}, opts...)
 	return p.oauth.AuthCodeURL(testState, opts...)
 }
 
@@ -102,6 +102,11 @@ func get(t *testing.T, target string, cookies ...*http.Cookie) answer {
 	for _, c := range cookies {
 		req.AddCookie(c)
 	}
+	return send(t, req)
+}
+
+func send(t *testing.T, req *http.Request) answer {
+	t.Helper()
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,8 @@ type Outage struct {
 	// EndsSession says that a refresh answered so means a dead refresh token. All
 	// other outages of the token endpoint must keep the session (COG-TOK-05).
 	EndsSession bool
+	// MayAccept says that a client may take the answer all the same.
+	MayAccept bool
 	// Hangs says that the answer never comes: the client needs a deadline.
 	Hangs bool
 
@@ -83,6 +85,11 @@ var TokenOutages = []Outage{
 	EditJSON("empty-access-token", with("access_token", "")),
 	EditJSON("numeric-access-token", with("access_token", 42)),
 	EditJSON("wrong-token-type", with("token_type", "mac")),
+	EditJSON("missing-token-type", without("token_type")),
+	lenient(EditJSON("missing-expires-in", without("expires_in"))),
+	lenient(EditJSON("negative-expires-in", with("expires_in", -1))),
+	lenient(EditJSON("string-expires-in", with("expires_in", "3600"))),
+	lenient(EditJSON("huge-expires-in", with("expires_in", 1e30))),
 	EditJSON("invalid-grant-with-200", func(body map[string]any) {
 		clear(body)
 		body["error"], body["error_description"] = "invalid_grant", Canary
@@ -189,6 +196,11 @@ func EditJSON(name string, edit func(body map[string]any)) Outage {
 	})
 }
 
+func lenient(o Outage) Outage {
+	o.MayAccept = true
+	return o
+}
+
 func with(key string, value any) func(map[string]any) {
 	return func(body map[string]any) { body[key] = value }
 }
@@ -238,13 +250,13 @@ func (s *Server) Hold(endpoint string) *Gate {
 // after ten seconds.
 func (g *Gate) Await(tb testing.TB, n int) {
 	tb.Helper()
-	deadline := time.NewTimer(10 * time.Second)
+	deadline := time.NewTimer(patience)
 	defer deadline.Stop()
 	for i := range n {
 		select {
 		case <-g.arrived:
 		case <-deadline.C:
-			tb.Fatalf("%d of %d requests came to the gate in 10 s", i, n)
+			tb.Fatalf("%d of %d requests came to the gate in %s", i, n, patience)
 		}
 	}
 }

@@ -51,6 +51,7 @@ type Server struct {
 	refresh    map[string]*refreshToken // refresh token → its family
 	families   map[string]*family       // origin_jti → login
 	counts     map[string]int           // endpoint → requests
+	changed    chan struct{}            // closed and replaced when a count grows
 	last       map[string]request       // endpoint → the newest request
 	broken     map[string]*breakage     // endpoint → what it does instead
 	editID     func(*Token)
@@ -94,7 +95,7 @@ func Start(opts Options) *Server {
 		users: map[string]*account{}, loginUser: opts.Users[0].Username,
 		browsers: map[string]hostedSession{}, codes: map[string]*code{},
 		refresh: map[string]*refreshToken{}, families: map[string]*family{},
-		counts: map[string]int{}, last: map[string]request{}, broken: map[string]*breakage{},
+		counts: map[string]int{}, changed: make(chan struct{}), last: map[string]request{}, broken: map[string]*breakage{},
 		callbacks: opts.CallbackURLs, logouts: opts.LogoutURLs,
 	}
 	for _, u := range opts.Users {
@@ -149,6 +150,9 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
+// patience is how long a test waits for what must come.
+const patience = 10 * time.Second
+
 // maxForm bounds what an endpoint reads of a request.
 const maxForm = 1 << 20
 
@@ -190,6 +194,8 @@ func (s *Server) arrive(r *http.Request, names []string) *Outage {
 		s.counts[name]++
 		s.last[name] = request{form: cloneForm(r.Form), header: r.Header.Clone()}
 	}
+	close(s.changed)
+	s.changed = make(chan struct{})
 	for _, name := range slices.Backward(names) {
 		if b := s.broken[name]; b != nil {
 			if b.left--; b.left == 0 {
@@ -207,6 +213,27 @@ func (s *Server) Count(endpoint string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts[endpoint]
+}
+
+// Await returns when at least n requests in all have reached an endpoint; it
+// fails the test after ten seconds.
+func (s *Server) Await(tb testing.TB, endpoint string, n int) {
+	tb.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	for {
+		s.mu.Lock()
+		count, changed := s.counts[endpoint], s.changed
+		s.mu.Unlock()
+		if count >= n {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline.C:
+			tb.Fatalf("%d of %d requests came to %s in %s", count, n, endpoint, patience)
+		}
+	}
 }
 
 // LastForm returns query and body parameters of an endpoint's newest request,

@@ -179,7 +179,9 @@ func (s *Server) issue(f *family, endpoint string, now time.Time, nonce string) 
 		if faulty && s.editID != nil {
 			s.editID(it)
 		}
-		answer["id_token"] = it.sign()
+		if raw := it.sign(); raw != "" {
+			answer["id_token"] = raw
+		}
 	}
 	return answer
 }
