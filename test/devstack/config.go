@@ -1,0 +1,92 @@
+package devstack
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Config is the token handler's configuration file.
+type Config map[string]any
+
+// Set writes one key, such as "session.idle_timeout".
+func (c Config) Set(key string, value any) {
+	section := c
+	for {
+		name, rest, found := strings.Cut(key, ".")
+		if !found {
+			section[name] = value
+			return
+		}
+		next, ok := section[name].(Config)
+		if !ok {
+			next = Config{}
+			section[name] = next
+		}
+		section, key = next, rest
+	}
+}
+
+func (s *Stack) configFile() string { return filepath.Join(s.dir, "tokenhandler.yaml") }
+
+// configure writes the configuration file and the files of secrets that it names.
+func (s *Stack) configure(options Options) error {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	config, err := s.config(options)
+	if err != nil {
+		return err
+	}
+	content, err := yaml.Marshal(config)
+	if err != nil {
+		return fmt.Errorf("writing the configuration: %w", err)
+	}
+	for path, content := range map[string]string{
+		s.secretFile(): s.Pool.ClientSecret + "\n",
+		s.keysFile():   base64.StdEncoding.EncodeToString(key) + "\n",
+		s.configFile(): string(content),
+	} {
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			return fmt.Errorf("writing the configuration: %w", err)
+		}
+	}
+	return nil
+}
+
+func (s *Stack) secretFile() string { return filepath.Join(s.dir, "client_secret") }
+
+func (s *Stack) keysFile() string { return filepath.Join(s.dir, "session_keys") }
+
+func (s *Stack) config(options Options) (Config, error) {
+	c := Config{
+		"public_url": s.URL,
+		"listen":     strings.TrimPrefix(s.URL, "http://"),
+		"provider": Config{
+			"kind":                "cognito",
+			"issuer":              s.Pool.Issuer,
+			"client_id":           s.Pool.ClientID,
+			"client_secret_file":  s.secretFile(),
+			"insecure_skip_nonce": true, // cognito-local does not echo it
+		},
+		"session": Config{"keys_file": s.keysFile()},
+		"api":     Config{"routes": []Config{{"path": "/api/", "upstream": s.APIURL}}},
+		"storage": Config{"bucket": s.S3.Bucket, "region": s.S3.Region, "endpoint": s.S3.Endpoint, "path_style": true},
+		"admin":   Config{"listen": strings.TrimPrefix(s.AdminURL, "http://")},
+	}
+	if options.SPADir != "" {
+		dir, err := filepath.Abs(options.SPADir)
+		if err != nil {
+			return nil, err
+		}
+		c.Set("spa.dir", dir)
+	}
+	if options.ExtraConfig != nil {
+		options.ExtraConfig(s, c)
+	}
+	return c, nil
+}

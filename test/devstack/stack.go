@@ -1,0 +1,238 @@
+package devstack
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"cognito-token-handler/test/cognitolocal"
+	demoapi "cognito-token-handler/test/demo/api"
+	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/s3local"
+)
+
+// drainTime is what the token handler gets to end its requests.
+const drainTime = 10 * time.Second
+
+// Options say what to start. The zero value is a stack on free ports without a page.
+type Options struct {
+	Binary          string        // the token handler; default .build/tokenhandler in the repository
+	Ports           Ports         // all of localhost
+	SPADir          string        // the built page; empty for none
+	AccessTokenTTL  time.Duration // default an hour
+	RefreshTokenTTL time.Duration // default 30 days
+	Log             io.Writer     // optional; what all children write, line by line, from several goroutines
+	// ExtraConfig may change the token handler's configuration before it is written. The stack's fields are set by then.
+	ExtraConfig func(stack *Stack, config Config)
+}
+
+// Ports of localhost; 0 for a free one.
+type Ports struct {
+	App     int
+	Admin   int
+	Cognito int
+	S3      int
+}
+
+// DefaultPorts are those of `make run`.
+func DefaultPorts() Ports { return Ports{App: 8080, Admin: 9090, Cognito: 9229, S3: 7070} }
+
+// Stack is the running whole.
+type Stack struct {
+	URL      string // of the app: the token handler's public listener
+	AdminURL string // of its admin listener
+	APIURL   string // of the demo API, which the app's /api/ leads to
+	Pool     *cognitolocal.Pool
+	S3       *s3local.Server
+
+	binary   string
+	log      io.Writer
+	dir      string
+	api      *http.Server
+	reserved []net.Listener // the token handler's ports, until it starts
+
+	mu       sync.Mutex
+	handlers []*process.Process // all that were started; the last one may be running
+}
+
+// Start starts everything in order and returns when the token handler says that it is ready. Before anything is started it checks
+// that nothing is missing and no port is taken. The context bounds the start only; the caller must Close the stack.
+func Start(ctx context.Context, options Options) (*Stack, error) {
+	s := &Stack{binary: options.Binary, log: options.Log}
+	if err := s.check(options); err != nil {
+		return nil, err
+	}
+	if err := s.start(ctx, options); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("starting the local stack: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Stack) check(options Options) error {
+	if s.binary == "" {
+		repo, err := process.RepoDir()
+		if err != nil {
+			return err
+		}
+		s.binary = filepath.Join(repo, ".build", "tokenhandler")
+	}
+	if _, err := os.Stat(s.binary); err != nil {
+		return fmt.Errorf("the token handler is not built (run `make build`): %w", err)
+	}
+	if options.SPADir != "" {
+		if _, err := os.Stat(filepath.Join(options.SPADir, "index.html")); err != nil {
+			return fmt.Errorf("the demo page is not built (run `make build`): %w", err)
+		}
+	}
+	return options.Ports.check()
+}
+
+// check says in one line which of the ports are taken.
+func (p Ports) check() error {
+	var taken []string
+	for _, use := range []struct {
+		port int
+		by   string
+	}{{p.App, "the app"}, {p.Admin, "the admin listener"}, {p.Cognito, "cognito-local"}, {p.S3, "the S3 server"}} {
+		if use.port != 0 && process.Taken(use.port) {
+			taken = append(taken, fmt.Sprintf("port %d, which %s needs, is taken", use.port, use.by))
+		}
+	}
+	if taken != nil {
+		return fmt.Errorf("%s", strings.Join(taken, "; "))
+	}
+	return nil
+}
+
+func (s *Stack) start(ctx context.Context, options Options) error {
+	var err error
+	if s.dir, err = os.MkdirTemp("", "devstack-"); err != nil {
+		return err
+	}
+	if err := s.reserve(options.Ports); err != nil {
+		return err
+	}
+	if err := s.startServers(ctx, options); err != nil {
+		return err
+	}
+	if err := s.startAPI(ctx); err != nil {
+		return err
+	}
+	if err := s.configure(options); err != nil {
+		return err
+	}
+	s.release()
+	return s.startHandler(ctx)
+}
+
+// reserve settles where the token handler will listen, because the pool and the bucket must know it first, and holds both ports
+// until it starts.
+func (s *Stack) reserve(ports Ports) error {
+	for _, place := range []struct {
+		port int
+		url  *string
+	}{{ports.App, &s.URL}, {ports.Admin, &s.AdminURL}} {
+		listener, err := process.Listen(place.port)
+		if err != nil {
+			return err
+		}
+		s.reserved = append(s.reserved, listener)
+		port, err := process.Port(listener)
+		if err != nil {
+			return err
+		}
+		*place.url = "http://" + process.Addr(port)
+	}
+	return nil
+}
+
+func (s *Stack) release() {
+	for _, listener := range s.reserved {
+		_ = listener.Close()
+	}
+	s.reserved = nil
+}
+
+// startServers starts the pool and the S3 server side by side.
+func (s *Stack) startServers(ctx context.Context, options Options) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) {
+		s.Pool, err = cognitolocal.Start(ctx, cognitolocal.Options{
+			Addr: process.Addr(options.Ports.Cognito), CallbackURLs: []string{s.URL + "/auth/callback"},
+			LogoutURLs: []string{s.URL + "/"}, AccessTokenTTL: options.AccessTokenTTL, RefreshTokenTTL: options.RefreshTokenTTL,
+			Log: process.Prefix(s.log, "cognito-local"),
+		})
+		return err
+	})
+	group.Go(func() (err error) {
+		s.S3, err = s3local.Start(ctx, s3local.Options{
+			Port: options.Ports.S3, AppOrigin: s.URL, Log: process.Prefix(s.log, "versitygw"),
+		})
+		return err
+	})
+	return group.Wait()
+}
+
+func (s *Stack) startAPI(ctx context.Context) error {
+	listener, err := process.Listen(0)
+	if err != nil {
+		return err
+	}
+	port, err := process.Port(listener)
+	if err != nil {
+		return err
+	}
+	s.APIURL = "http://" + process.Addr(port)
+	api := demoapi.New(ctx, demoapi.Config{
+		Issuer: s.Pool.Issuer, JWKSURL: s.Pool.Issuer + "/.well-known/jwks.json", ClientID: s.Pool.ClientID,
+	})
+	// No write limit: /api/events does not end, and a large answer may be taken slowly.
+	s.api = &http.Server{Handler: api.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
+	go func() { _ = s.api.Serve(listener) }()
+	return nil
+}
+
+// Wait returns nil when the context ends, and before that only if a child ended by itself: then with the last lines of that child.
+func (s *Stack) Wait(ctx context.Context) error {
+	handler := s.handler()
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-handler.Done():
+		return handler.Err()
+	case <-s.Pool.Done():
+		return s.Pool.Err()
+	case <-s.S3.Done():
+		return s.S3.Err()
+	}
+}
+
+// Close stops everything in the opposite order and removes what was written. It may be called twice.
+func (s *Stack) Close() {
+	s.release()
+	if handler := s.handler(); handler != nil {
+		handler.Stop(drainTime)
+	}
+	if s.api != nil {
+		_ = s.api.Close()
+	}
+	if s.S3 != nil {
+		s.S3.Close()
+	}
+	if s.Pool != nil {
+		s.Pool.Close()
+	}
+	if s.dir != "" {
+		_ = os.RemoveAll(s.dir)
+	}
+}
