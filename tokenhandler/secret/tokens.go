@@ -23,5 +23,5 @@ type Tokens struct {
 	Claims string
 	// NonceHash is the head of the SHA-256 of the nonce of the login. A refreshed
 	// ID token that carries a nonce must carry the same (OIDC Core §12.2).
-	NonceHash [8]byte
+	NonceHash [4]byte
 }

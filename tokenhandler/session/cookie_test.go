@@ -1,0 +1,249 @@
+package session_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/sessions"
+
+	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// incompressible returns an opaque token of n characters.
+func incompressible(n int) secret.String {
+	raw := make([]byte, n)
+	_, _ = rand.Read(raw)
+	return secret.New(base64.RawURLEncoding.EncodeToString(raw)[:n])
+}
+
+func TestAttributesOfTheCookies(t *testing.T) {
+	f := newFixture(t)
+	h := make(http.Header)
+	if _, err := f.Begin(h, tokens(1, f.now)); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range h["Set-Cookie"] {
+		for _, attribute := range []string{"; Path=/;", "; HttpOnly; ", "; Secure; ", "; SameSite=Strict"} {
+			if !strings.Contains(line+";", attribute) {
+				t.Errorf("%.40s… lacks %q", line, attribute)
+			}
+		}
+		if strings.Contains(line, "Domain") || !strings.HasPrefix(line, "__Host-Http-") {
+			t.Errorf("%.40s…: Domain set or prefix missing", line)
+		}
+		if c, err := http.ParseSetCookie(line); err != nil || len(c.Name)+len(c.Value) > 4096 {
+			t.Errorf("%.40s…: over 4,096 bytes or unreadable: %v", line, err)
+		}
+	}
+	if h.Get("Cache-Control") != "no-store" {
+		t.Error("an answer that sets a cookie may be stored by a cache")
+	}
+	plain := session.NewCookies("session", true)
+	h = make(http.Header)
+	plain.Set(h, plain.Session(), "x", http.SameSiteStrictMode, 0)
+	if got := h.Get("Set-Cookie"); got != "session=x; Path=/; HttpOnly; SameSite=Strict" {
+		t.Errorf("plain http: %s", got)
+	}
+}
+
+func TestNamesOfTheCookies(t *testing.T) {
+	c := session.NewCookies("session", false)
+	got := fmt.Sprint(c.Session(), " ", c.Active(), " ", c.Login("x"))
+	if got != "__Host-Http-session __Host-Http-active __Host-Http-login-x" {
+		t.Error(got)
+	}
+	c = session.NewCookies("shop", false)
+	got = fmt.Sprint(c.Session(), " ", c.Active(), " ", c.Login("x"))
+	if got != "__Host-Http-shop __Host-Http-shop-active __Host-Http-shop-login-x" {
+		t.Error(got)
+	}
+}
+
+// TestGrowingAndShrinking: a stale part must neither win over newer ones nor
+// stay behind (the defect of a peer's cookie store).
+func TestGrowingAndShrinking(t *testing.T) {
+	f := newFixture(t)
+	large, small := tokens(1, f.now), tokens(2, f.now)
+	large.Refresh = incompressible(4200)
+	store := session.Store{Manager: f.Manager}
+	j := f.login(t, large)
+	if len(j) != 3 || j[sessionCookie+".1"] == "" || j[sessionCookie][0] != '2' {
+		t.Fatalf("a large session has the cookies %v", keys(j))
+	}
+	if field := sameTokens(f.mustOpen(t, j).Session.Tokens, withoutID(large)); field != "" {
+		t.Errorf("split session: %s changed", field)
+	}
+
+	stale := j[sessionCookie+".1"]
+	save(t, store, j, session.New(withoutID(small), f.now, time.Hour))
+	if _, there := j[sessionCookie+".1"]; there {
+		t.Error("the surplus part stays after the session shrank")
+	}
+	j[sessionCookie+".1"] = stale // as if the browser had lost that line
+	if field := sameTokens(f.mustOpen(t, j).Session.Tokens, withoutID(small)); field != "" {
+		t.Errorf("with a stale part: %s is not the newer session's", field)
+	}
+
+	save(t, store, j, session.New(withoutID(large), f.now, time.Hour))
+	newest := j[sessionCookie]
+	save(t, store, j, session.New(withoutID(large), f.now, time.Hour))
+	j[sessionCookie] = newest
+	if _, err := f.Open(j.header()); !errors.Is(err, session.ErrUnreadable) {
+		t.Errorf("parts of two writes opened together: %v", err)
+	}
+}
+
+func withoutID(t secret.Tokens) secret.Tokens {
+	t.ID = secret.String{}
+	return t
+}
+
+func keys(j jar) (names []string) {
+	for name := range j {
+		names = append(names, name)
+	}
+	return names
+}
+
+func save(t *testing.T, store session.Store, j jar, s *session.Session) {
+	t.Helper()
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header = j.header()
+	w := httptest.NewRecorder()
+	gs := sessions.NewSession(store, "session")
+	gs.Options = &sessions.Options{}
+	gs.Values[session.Key] = s
+	if err := gs.Save(r, w); err != nil {
+		t.Fatal(err)
+	}
+	j.take(t, w.Header())
+}
+
+// TestGorillaReadsTheSession: whatever speaks gorilla/sessions can use it.
+func TestGorillaReadsTheSession(t *testing.T) {
+	f := newFixture(t)
+	store := session.Store{Manager: f.Manager}
+	j := f.login(t, tokens(1, f.now))
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header = j.header()
+	gs, err := store.Get(r, "session")
+	if err != nil || gs.IsNew {
+		t.Fatalf("new %v, %v", gs.IsNew, err)
+	}
+	if s, ok := gs.Values[session.Key].(*session.Session); !ok || s.Tokens.Access.IsZero() {
+		t.Error("the session is not among the values")
+	}
+	gs.Options.MaxAge = -1
+	w := httptest.NewRecorder()
+	if err := gs.Save(r, w); err != nil {
+		t.Fatal(err)
+	}
+	if j.take(t, w.Header()); len(j) != 0 {
+		t.Errorf("after MaxAge -1 the browser has %v", keys(j))
+	}
+
+	gs, err = store.New(httptest.NewRequest(http.MethodGet, "/", nil), "session")
+	if err != nil || !gs.IsNew {
+		t.Errorf("without cookies: new %v, %v", gs.IsNew, err)
+	}
+	r = httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header.Set("Cookie", sessionCookie+"=1garbage")
+	if gs, err = store.New(r, "session"); !errors.Is(err, session.ErrUnreadable) || !gs.IsNew {
+		t.Errorf("with a bad cookie: new %v, %v", gs.IsNew, err)
+	}
+}
+
+func TestBadCookiesAreNoSession(t *testing.T) {
+	f := newFixture(t)
+	good := f.login(t, tokens(1, f.now))
+	other := f.login(t, tokens(2, f.now))
+	value := good[sessionCookie]
+	foreignKeys, err := seal.NewKeyring([][]byte{bytes.Repeat([]byte{9}, seal.KeySize)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	foreign := newFixture(t, func(c *session.Config) { c.Keys = foreignKeys })
+	for name, c := range map[string]struct {
+		cookies string
+		want    error
+	}{
+		"none":                        {"", session.ErrNone},
+		"others only":                 {"a=b; __Host-Http-sessio=1; __Host-Http-session.2=1; =; ;;; x", session.ErrNone},
+		"empty":                       {sessionCookie + "=", session.ErrUnreadable},
+		"garbage":                     {sessionCookie + "=1AAAA", session.ErrUnreadable},
+		"number of parts 0":           {sessionCookie + "=0" + value[1:], session.ErrUnreadable},
+		"number of parts 3":           {sessionCookie + "=3" + value[1:], session.ErrUnreadable},
+		"second part missing":         {sessionCookie + "=2" + value[1:], session.ErrUnreadable},
+		"cut":                         {sessionCookie + "=" + value[:len(value)-8], session.ErrUnreadable},
+		"one character changed":       {sessionCookie + "=" + value[:100] + swap(value[100]) + value[101:], session.ErrUnreadable},
+		"the activity cookie instead": {sessionCookie + "=1" + good[activeCookie], session.ErrUnreadable},
+		"of another key ring":         {sessionCookie + "=" + foreign.login(t, tokens(1, f.now))[sessionCookie], session.ErrUnreadable},
+		"twice, the same":             {sessionCookie + "=" + value + "; " + sessionCookie + "=" + value, session.ErrUnreadable},
+		"twice, another's first":      {sessionCookie + "=" + other[sessionCookie] + "; " + sessionCookie + "=" + value, session.ErrUnreadable},
+		"quoted":                      {sessionCookie + `="` + value + `"`, session.ErrUnreadable},
+		"among 50 others":             {strings.Repeat("a=b; ", 50) + sessionCookie + "=" + value, nil},
+		"50 of ours":                  {strings.Repeat("__Host-Http-login-x=y; ", 50) + sessionCookie + "=" + value, session.ErrCookiesTooLarge},
+		"100 KB of ours":              {sessionCookie + "=" + value + "; __Host-Http-active=" + strings.Repeat("x", 100<<10), session.ErrCookiesTooLarge},
+		"100 KB of others":            {"x=" + strings.Repeat("x", 100<<10) + "; " + sessionCookie + "=" + value, nil},
+	} {
+		h := http.Header{"Cookie": {c.cookies}}
+		v, err := f.Open(h)
+		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if err != nil && v.Session != nil {
+			t.Errorf("%s: an error and a session", name)
+		}
+	}
+	two := http.Header{"Cookie": {"a=b", sessionCookie + "=" + value}}
+	if _, err := f.Open(two); err != nil {
+		t.Errorf("several Cookie lines, as HTTP/2 may send them: %v", err)
+	}
+}
+
+func swap(c byte) string {
+	if c == 'A' {
+		return "B"
+	}
+	return "A"
+}
+
+// TestRotatedKeyKeepsSessions: replacing the sealing key logs nobody out.
+func TestRotatedKeyKeepsSessions(t *testing.T) {
+	f := newFixture(t)
+	j := f.login(t, tokens(1, f.now))
+	old, added := bytes.Repeat([]byte{7}, seal.KeySize), bytes.Repeat([]byte{8}, seal.KeySize)
+	if err := f.keys.Replace([][]byte{added, old}); err != nil {
+		t.Fatal(err)
+	}
+	f.mustOpen(t, j)
+	if err := f.keys.Replace([][]byte{added}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Open(j.header()); !errors.Is(err, session.ErrUnreadable) {
+		t.Errorf("after the old key went: %v", err)
+	}
+}
+
+func FuzzCookieHeader(f *testing.F) {
+	fix := newFixture(f)
+	j := fix.login(f, tokens(1, fix.now))
+	f.Add(j.header().Get("Cookie"))
+	f.Add(sessionCookie + "=2AAAA; " + sessionCookie + ".1=BBBB;;=;")
+	f.Fuzz(func(t *testing.T, line string) {
+		v, err := fix.Open(http.Header{"Cookie": {line}})
+		if (err == nil) == (v.Session == nil) {
+			t.Errorf("error %v with session %v", err, v.Session)
+		}
+	})
+}

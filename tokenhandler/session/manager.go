@@ -1,0 +1,262 @@
+package session
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// touchEvery is how often the activity cookie is written at most.
+const touchEvery = time.Minute
+
+// DenyList knows which sessions were ended before their time.
+type DenyList interface {
+	// Denied reports whether the session was ended: itself by id, or with all
+	// sessions of subject that began before some moment. It is asked on every
+	// request: it must not wait for the network.
+	Denied(id [16]byte, subject string, begun time.Time) bool
+	// Deny ends one session. The entry may be forgotten at until, when the
+	// session would have ended anyway. Denying twice is not an error.
+	Deny(id [16]byte, until time.Time)
+}
+
+// Refresher turns a refresh token into new tokens.
+type Refresher interface {
+	// Refresh makes one call to the provider and verifies what it answers
+	// against previous: same issuer, same subject. An error that has a method
+	// Rejected() bool returning true means that the provider refused the refresh
+	// token for good (invalid_grant); one with RetryAfter() time.Duration says
+	// when to try again. Every other error is passing: the session stays.
+	Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error)
+}
+
+// Config is what a [Manager] needs.
+type Config struct {
+	// Keys seals the cookies. Required.
+	Keys *seal.Keyring
+	// Cookies are their names. Required.
+	Cookies Cookies
+	// Refresher calls the provider. Required.
+	Refresher Refresher
+	// Denied is asked on every request. Required.
+	Denied DenyList
+	// IdleTimeout ends a session without activity. Required.
+	IdleTimeout time.Duration
+	// AbsoluteLifetime ends every session. Required.
+	AbsoluteLifetime time.Duration
+	// RefreshBefore is how long before its end an access token is renewed.
+	RefreshBefore time.Duration
+	// RefreshGrace is how long an older cookie is served the newer tokens.
+	RefreshGrace time.Duration
+	// RefreshTimeout bounds one call to the provider. Required.
+	RefreshTimeout time.Duration
+	// KeepIDToken stores the ID token itself, not only its claims.
+	KeepIDToken bool
+	// Now is the clock. Required.
+	Now func() time.Time
+	// Log receives what happens to sessions. Required.
+	Log *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// Manager opens, writes, refreshes and ends sessions. It is safe for
+// concurrent use.
+type Manager struct {
+	cfg       Config
+	codec     *codec
+	metrics   *Metrics
+	refreshes refreshes
+}
+
+// NewManager builds a Manager.
+func NewManager(cfg Config) (*Manager, error) {
+	c, err := newCodec()
+	if err != nil {
+		return nil, err
+	}
+	m := &Manager{cfg: cfg, codec: c, metrics: cfg.Metrics}
+	if m.metrics == nil {
+		m.metrics = NewMetrics(nil)
+	}
+	m.refreshes.entries = make(map[ID]*entry)
+	return m, nil
+}
+
+// Cookies are the names of the cookies.
+func (m *Manager) Cookies() Cookies { return m.cfg.Cookies }
+
+// Visit is what one request shows of its session. It belongs to the goroutine
+// of that request.
+type Visit struct {
+	// Session is the newest generation known, not necessarily the cookie's.
+	Session *Session
+
+	manager *Manager
+	jar     Jar
+	// cookie is the generation that the browser holds.
+	cookie uint64
+	// active is the user's last activity, recorded what the browser holds of it.
+	active, recorded time.Time
+}
+
+// Open reads the session of a request: local work, no network. Errors:
+// [ErrNone], [ErrUnreadable], [ErrIdle], [ErrExpired], [ErrRevoked],
+// [ErrRejected], [ErrCookiesTooLarge]. The visit is never nil; after an error it has no
+// session but can [Visit.Expire] what the browser holds.
+func (m *Manager) Open(h http.Header) (*Visit, error) {
+	v := &Visit{manager: m}
+	var err error
+	if v.jar, err = m.cfg.Cookies.Read(h); err == nil {
+		err = v.open()
+	}
+	if !errors.Is(err, ErrNone) {
+		m.metrics.Opened.WithLabelValues(outcome(err)).Inc()
+	}
+	return v, err
+}
+
+func outcome(err error) string {
+	switch {
+	case err == nil:
+		return "ok"
+	case errors.Is(err, ErrIdle):
+		return "idle"
+	case errors.Is(err, ErrExpired):
+		return "expired"
+	case errors.Is(err, ErrRevoked), errors.Is(err, ErrRejected):
+		return "revoked"
+	case errors.Is(err, ErrCookiesTooLarge):
+		return "too_large"
+	}
+	return "unreadable"
+}
+
+func (v *Visit) open() error {
+	m := v.manager
+	parts, n, err := v.jar.sessionParts()
+	if err != nil {
+		return err
+	}
+	s, err := m.openSession(m.cfg.Cookies.session, parts[:n])
+	if err != nil {
+		return err
+	}
+	now := m.cfg.Now()
+	// An operator who shortens the lifetime means the sessions that exist, too.
+	if limit := s.Begun.Add(m.cfg.AbsoluteLifetime); limit.Before(s.Expires) {
+		s.Expires = limit
+	}
+	if !now.Before(s.Expires) {
+		return ErrExpired
+	}
+	v.active = m.lastActivity(s, v.jar.active, now)
+	v.recorded = v.active
+	if !now.Before(v.active.Add(m.cfg.IdleTimeout)) {
+		return ErrIdle
+	}
+	if m.cfg.Denied.Denied(s.ID, s.Tokens.Subject, s.Begun) {
+		return ErrRevoked
+	}
+	v.cookie = s.Generation
+	var rejected bool
+	if v.Session, rejected = m.newest(s); rejected {
+		return ErrRejected
+	}
+	if v.Session != s {
+		m.metrics.Superseded.Inc()
+	}
+	return nil
+}
+
+// openSession decodes, opens and parses: the hot path of every request.
+func (m *Manager) openSession(name string, parts []string) (*Session, error) {
+	buf, ok := m.codec.scratch.Get().(*scratch)
+	if !ok {
+		return nil, ErrUnreadable
+	}
+	defer m.codec.scratch.Put(buf)
+	sealed := buf.sealed[:0]
+	for _, part := range parts {
+		var err error
+		if sealed, err = seal.AppendDecode(sealed, part); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+	}
+	buf.sealed = sealed
+	payload, key, err := m.cfg.Keys.Open(name, sealed)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	m.metrics.OpenedByKey.WithLabelValues(key.String()).Inc()
+	return decode(payload, buf)
+}
+
+// activity is what the activity cookie holds: session id, seconds.
+const activityLen = 16 + 8
+
+// lastActivity is the later of what the session and the activity cookie say.
+// A missing or foreign activity cookie cannot prolong anything; neither can
+// one from the future of a faulty clock.
+func (m *Manager) lastActivity(s *Session, sealed string, now time.Time) time.Time {
+	active := s.Active
+	if sealed != "" {
+		var plain []byte
+		err := m.activityCodec().Decode(m.cfg.Cookies.active, sealed, &plain)
+		if err == nil && len(plain) == activityLen && ID(plain[:16]) == s.ID {
+			at := time.Unix(int64(binary.BigEndian.Uint64(plain[16:])), 0) //nolint:gosec // seconds of a clock
+			if at.After(active) {
+				active = at
+			}
+		}
+	}
+	if active.After(now) {
+		return now.Truncate(time.Second)
+	}
+	return active
+}
+
+func (m *Manager) activityCodec() seal.Codec {
+	return seal.Codec{Keys: m.cfg.Keys, MaxLength: seal.EncodedLen(activityLen)}
+}
+
+// Touch notes that the user is active now.
+func (v *Visit) Touch() {
+	now := v.manager.cfg.Now().Truncate(time.Second)
+	every := min(touchEvery, v.manager.cfg.IdleTimeout/4)
+	if now.Sub(v.active) >= every {
+		v.active = now
+	}
+}
+
+// IdleExpires is when the session ends if the user does nothing.
+func (v *Visit) IdleExpires() time.Time {
+	idle := v.active.Add(v.manager.cfg.IdleTimeout)
+	if v.Session != nil && v.Session.Expires.Before(idle) {
+		return v.Session.Expires
+	}
+	return idle
+}
+
+// Jar is what the request carried of our cookies.
+func (v *Visit) Jar() *Jar { return &v.jar }
+
+// Expire removes the session from the browser.
+func (v *Visit) Expire(h http.Header) {
+	v.manager.cfg.Cookies.ExpireSession(h, &v.jar)
+}
+
+// End is logout: from now on no cookie of this session is opened or written
+// here, not even by a refresh under way.
+func (v *Visit) End() {
+	m := v.manager
+	m.cfg.Denied.Deny(v.Session.ID, v.Session.Expires)
+	m.forget(v.Session.ID)
+}

@@ -1,0 +1,207 @@
+package session_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/securecookie"
+
+	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// TestCognitoSessionIsOneSmallCookie keeps the promise that a session of
+// Cognito-sized tokens, ID token included, is one cookie of at most 3,000 bytes.
+func TestCognitoSessionIsOneSmallCookie(t *testing.T) {
+	f := newFixture(t, func(c *session.Config) { c.KeepIDToken = true })
+	largest := 0
+	for seed := range uint64(20) {
+		want := tokens(seed, f.now)
+		total := len(want.Access.Reveal()) + len(want.ID.Reveal()) + len(want.Refresh.Reveal())
+		if total < 4200 || total > 4350 {
+			t.Fatalf("the sample tokens have %d bytes, want about 4,272", total)
+		}
+		j := f.login(t, want)
+		if len(j) != 2 {
+			t.Fatalf("seed %d: %d cookies, want the session and the activity", seed, len(j))
+		}
+		largest = max(largest, len(sessionCookie)+len(j[sessionCookie]))
+		if field := sameTokens(f.mustOpen(t, j).Session.Tokens, want); field != "" {
+			t.Errorf("seed %d: %s came back changed", seed, field)
+		}
+	}
+	t.Logf("largest of 20: %d bytes", largest)
+	if largest > 3000 {
+		t.Errorf("the cookie has %d bytes with its name, at most 3,000", largest)
+	}
+}
+
+func sealedSample(tb testing.TB, f *fixture) (securecookie.Codec, string) {
+	tb.Helper()
+	codec := session.Store{Manager: f.Manager}.Codec()
+	value, err := codec.Encode(sessionCookie, session.New(tokens(1, f.now), f.now, time.Hour))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return codec, value
+}
+
+// TestEveryKindOfTokenComesBack: what does not reassemble to the same bytes is
+// stored as it came.
+func TestEveryKindOfTokenComesBack(t *testing.T) {
+	f := newFixture(t, func(c *session.Config) { c.KeepIDToken = true })
+	b64 := base64.RawURLEncoding.EncodeToString
+	sample := tokens(3, f.now)
+	for name, token := range map[string]string{
+		"none":                       "",
+		"opaque":                     "an opaque access token",
+		"one dot":                    "a.b",
+		"three parts, not base64url": "a+b.c/d.e=f",
+		"three empty parts":          "..",
+		"five empty parts":           "....",
+		"JWS":                        sample.Access.Reveal(),
+		"JWE":                        sample.Refresh.Reveal(),
+		"last bits not zero":         b64([]byte(`{"alg":"x"}`)) + "." + b64([]byte("{}")) + ".QR",
+		"line break inside":          b64([]byte(`{"alg":"x"}`)) + "\n." + b64([]byte("{}")) + ".QQ",
+		"binary":                     string([]byte{0, 1, 2, 255, '.', 0, '.', 1}),
+		"payload is not text":        b64(bytes.Repeat([]byte{0xff, 0}, 50)) + "." + b64([]byte{1}) + "." + b64([]byte{2}),
+		"long":                       strings.Repeat("x", 9000),
+	} {
+		want := sample
+		want.Access, want.ID, want.Refresh = secret.New(token), secret.New(token), secret.New(token)
+		j := f.login(t, want)
+		if field := sameTokens(f.mustOpen(t, j).Session.Tokens, want); field != "" {
+			t.Errorf("%s: %s came back changed", name, field)
+		}
+	}
+}
+
+func TestDroppedIDTokenLeavesItsClaims(t *testing.T) {
+	f := newFixture(t)
+	want := tokens(1, f.now)
+	s := f.mustOpen(t, f.login(t, want)).Session
+	if !s.Tokens.ID.IsZero() || s.Tokens.Claims != want.Claims {
+		t.Errorf("ID token kept: %v; claims %q", !s.Tokens.ID.IsZero(), s.Tokens.Claims)
+	}
+}
+
+// TestTooLargeSessionIsRefusedWithNumbers: the browser would drop it silently.
+func TestTooLargeSessionIsRefusedWithNumbers(t *testing.T) {
+	f := newFixture(t)
+	random := make([]byte, 9000)
+	for i := range random {
+		random[i] = byte(i*i*31 + i>>3)
+	}
+	want := tokens(1, f.now)
+	want.Refresh = secret.New(base64.StdEncoding.EncodeToString(random))
+	h := make(http.Header)
+	_, err := f.Begin(h, want)
+	tooLarge, ok := err.(*session.TooLargeError) //nolint:errorlint // exactly this
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	if tooLarge.Bytes <= session.Budget || tooLarge.Refresh != 12000 || tooLarge.Budget != 7500 {
+		t.Errorf("%+v", tooLarge)
+	}
+	if len(h) != 0 {
+		t.Errorf("cookies were written all the same: %v", h)
+	}
+}
+
+func BenchmarkOpen(b *testing.B) {
+	f := newFixture(b, func(c *session.Config) { c.KeepIDToken = true })
+	b.Run("ours", func(b *testing.B) {
+		h := f.login(b, tokens(1, f.now)).header()
+		b.ReportMetric(float64(len(h.Get("Cookie"))), "cookie-bytes")
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := f.Open(h); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("ours/payload-only", func(b *testing.B) {
+		codec, value := sealedSample(b, f)
+		var s session.Session
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := codec.Decode(sessionCookie, value, &s); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("gorilla", func(b *testing.B) {
+		codec := securecookie.New(bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)).MaxLength(1 << 20)
+		value, err := codec.Encode(sessionCookie, gorillaValues(f))
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(float64(len(value)+len(sessionCookie)+1), "cookie-bytes")
+		b.ReportAllocs()
+		for b.Loop() {
+			out := map[string]string{}
+			if err := codec.Decode(sessionCookie, value, &out); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func gorillaValues(f *fixture) map[string]string {
+	t := tokens(1, f.now)
+	return map[string]string{"access": t.Access.Reveal(), "id": t.ID.Reveal(), "refresh": t.Refresh.Reveal()}
+}
+
+func BenchmarkSeal(b *testing.B) {
+	f := newFixture(b, func(c *session.Config) { c.KeepIDToken = true })
+	sample := tokens(1, f.now)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := f.Begin(make(http.Header), sample); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// FuzzDecode: whatever a payload says, decoding ends without a panic, and what
+// decodes encodes to something that decodes to the same.
+func FuzzDecode(f *testing.F) {
+	fix := newFixture(f)
+	codec := session.Store{Manager: fix.Manager}.Codec()
+	for seed := range uint64(3) {
+		value, err := codec.Encode(sessionCookie, session.New(tokens(seed, fix.now), fix.now, time.Hour))
+		if err != nil {
+			f.Fatal(err)
+		}
+		raw, err := seal.AppendDecode(nil, value)
+		if err != nil {
+			f.Fatal(err)
+		}
+		payload, _, err := fix.keys.Open(sessionCookie, raw)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(bytes.Clone(payload))
+	}
+	f.Fuzz(func(t *testing.T, payload []byte) {
+		var s, again session.Session
+		if codec.Decode(sessionCookie, string(fix.keys.Seal(nil, sessionCookie, payload)), &s) != nil {
+			return
+		}
+		value, err := codec.Encode(sessionCookie, &s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := codec.Decode(sessionCookie, value, &again); err != nil {
+			t.Fatalf("encoded again it does not decode: %v", err)
+		}
+		if field := sameTokens(s.Tokens, again.Tokens); field != "" || s.ID != again.ID || s.Generation != again.Generation {
+			t.Errorf("%s changed on the way", field)
+		}
+	})
+}

@@ -1,0 +1,388 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// provider is a refresh endpoint with rotation and reuse detection, whose
+// latency passes in the bubble's time.
+type provider struct {
+	mu      sync.Mutex
+	good    string // the only refresh token that is good
+	used    map[string]bool
+	rotate  bool
+	calls   int
+	latency time.Duration
+	fail    error
+}
+
+func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
+	latency, known := p.begin(previous.Refresh.Reveal())
+	if !known {
+		return secret.Tokens{}, rejectedError{}
+	}
+	select {
+	case <-time.After(latency):
+	case <-ctx.Done():
+		return secret.Tokens{}, ctx.Err()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fail != nil {
+		return secret.Tokens{}, p.fail
+	}
+	if previous.Refresh.Reveal() != p.good {
+		p.good = "" // reuse: the family is revoked
+		return secret.Tokens{}, rejectedError{}
+	}
+	renewed := secret.Tokens{Access: secret.New(fmt.Sprint("access ", p.calls)), AccessExpires: time.Now().Add(time.Hour)}
+	if p.rotate {
+		p.good = fmt.Sprint("refresh ", p.calls)
+		renewed.Refresh = secret.New(p.good)
+	}
+	return renewed, nil
+}
+
+// begin counts a call with a refresh token of the tested session.
+func (p *provider) begin(refresh string) (latency time.Duration, known bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if refresh != p.good && !p.used[refresh] {
+		return 0, false
+	}
+	p.calls++
+	p.used[refresh] = true
+	return p.latency, true
+}
+
+func (p *provider) count() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls
+}
+
+type rejectedError struct{}
+
+func (rejectedError) Error() string  { return "invalid_grant" }
+func (rejectedError) Rejected() bool { return true }
+
+type busyError struct{}
+
+func (busyError) Error() string             { return "429" }
+func (busyError) RetryAfter() time.Duration { return 7 * time.Second }
+
+// bubble runs a test in synthetic time against p.
+func bubble(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
+		first := tokens(1, time.Now())
+		p.mu.Lock()
+		p.good, p.used = first.Refresh.Reveal(), map[string]bool{}
+		p.mu.Unlock()
+		test(t, f, f.login(t, first))
+	})
+}
+
+// request is one API call: open, refresh, commit. It returns the access token.
+func (f *fixture) request(tb testing.TB, j jar) (string, http.Header, error) {
+	tb.Helper()
+	v, err := f.Open(j.header())
+	if err != nil {
+		return "", nil, err
+	}
+	if err := v.Fresh(tb.Context(), false); err != nil {
+		return "", nil, err
+	}
+	h := make(http.Header)
+	v.Commit(h)
+	return v.Session.Tokens.Access.Reveal(), h, nil
+}
+
+// TestParallelRequestsRefreshOnce: 50 requests with an expired access token,
+// strict rotation with reuse detection: one call, all succeed, and every one
+// of them tells the browser the newest generation.
+func TestParallelRequestsRefreshOnce(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(time.Hour)
+		start := time.Now()
+		var wg sync.WaitGroup
+		var failed atomic.Int32
+		answers := make([]http.Header, 50)
+		for i := range answers {
+			wg.Go(func() {
+				token, h, err := f.request(t, j)
+				if err != nil || token != "access 1" {
+					failed.Add(1)
+				}
+				answers[i] = h
+			})
+		}
+		wg.Wait()
+		if failed.Load() != 0 || p.count() != 1 {
+			t.Fatalf("%d of 50 failed, %d calls", failed.Load(), p.count())
+		}
+		if took := time.Since(start); took > 115*time.Millisecond {
+			t.Errorf("the burst took %v with a provider of 100 ms", took)
+		}
+		for _, h := range answers {
+			tab := jar{}
+			tab.take(t, h)
+			if v := f.mustOpen(t, tab); v.Session.Generation != 2 {
+				t.Errorf("an answer left the browser at generation %d", v.Session.Generation)
+			}
+		}
+	})
+}
+
+// keepActive records activity without touching the tokens.
+func keepActive(t *testing.T, f *fixture, j jar) {
+	t.Helper()
+	v := f.mustOpen(t, j)
+	v.Touch()
+	h := make(http.Header)
+	v.Commit(h)
+	j.take(t, h)
+}
+
+// TestRefreshBeforeExpiryDoesNotWait: the token still works, so the request
+// goes on with it and the next answer carries the cookie.
+func TestRefreshBeforeExpiryDoesNotWait(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(59*time.Minute + 10*time.Second)
+		before := f.mustOpen(t, j).Session.Tokens.Access.Reveal()
+		start := time.Now()
+		token, h, err := f.request(t, j)
+		if err != nil || token != before || len(h) != 0 || time.Since(start) != 0 {
+			t.Fatalf("token changed %v, header %v, error %v, waited %v", token != before, h, err, time.Since(start))
+		}
+		time.Sleep(2 * time.Second)
+		token, h, err = f.request(t, j)
+		if err != nil || token != "access 1" || len(h["Set-Cookie"]) == 0 {
+			t.Errorf("next request: token %q, header %v, error %v", token, h, err)
+		}
+	})
+}
+
+// TestRefreshThatEndsDuringTheRequestIsToldAtOnce: Commit runs when the answer's
+// header goes out, which may be after the refresh.
+func TestRefreshThatEndsDuringTheRequestIsToldAtOnce(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(59*time.Minute + 10*time.Second)
+		v := f.mustOpen(t, j)
+		if err := v.Fresh(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(3 * time.Second) // the upstream takes its time
+		h := make(http.Header)
+		v.Commit(h)
+		if len(h["Set-Cookie"]) == 0 || v.Session.Generation != 2 {
+			t.Errorf("generation %d, header %v", v.Session.Generation, h)
+		}
+	})
+}
+
+// TestLostAnswerDoesNotLoseTheSession: the client left while the provider
+// rotated. Long after the grace the old cookie still gets the successor,
+// because nobody has ever shown the newer one.
+func TestLostAnswerDoesNotLoseTheSession(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		ctx, leave := context.WithCancel(t.Context())
+		v := f.mustOpen(t, j)
+		go func() { time.Sleep(10 * time.Millisecond); leave() }()
+		if err := v.Fresh(ctx, false); !errors.Is(err, context.Canceled) {
+			t.Fatalf("the client left: %v", err)
+		}
+		time.Sleep(10 * time.Minute)
+		f.login(t, tokens(9, time.Now())) // others come and go
+		token, h, err := f.request(t, j)
+		if err != nil || token != "access 1" || p.count() != 1 {
+			t.Fatalf("token %q, error %v, %d calls", token, err, p.count())
+		}
+		j.take(t, h)
+		if token, h, err = f.request(t, j); err != nil || token != "access 1" || len(h) != 0 {
+			t.Errorf("with the new cookie: %q, %v, %v", token, h, err)
+		}
+	})
+}
+
+// TestOldCookieAfterTheGraceNeverKillsTheSession: replayed long after its
+// successor was taken up, it is refused here; the provider, which would take
+// it for theft and revoke the family, never sees its refresh token.
+func TestOldCookieAfterTheGraceNeverKillsTheSession(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		old := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
+		_, h, err := f.request(t, j)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.take(t, h)
+		for _, wait := range []time.Duration{time.Second, 28 * time.Second} {
+			time.Sleep(wait)
+			if token, _, err := f.request(t, old); err != nil || token != "access 1" {
+				t.Errorf("the old cookie within the grace: %q, %v", token, err)
+			}
+			if _, _, err := f.request(t, j); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		f.sweep(t)
+		if _, _, err := f.request(t, old); !errors.Is(err, session.ErrSuperseded) {
+			t.Errorf("the old cookie after the grace: %v", err)
+		}
+		if p.count() != 1 {
+			t.Errorf("the provider saw %d calls", p.count())
+		}
+		if _, _, err := f.request(t, j); err != nil {
+			t.Errorf("the session itself: %v", err)
+		}
+	})
+}
+
+// sweep makes another session's refresh, which is when memory is tidied.
+func (f *fixture) sweep(t *testing.T) {
+	t.Helper()
+	other := f.mustOpen(t, f.login(t, tokens(99, time.Now())))
+	_ = other.Fresh(t.Context(), true)
+}
+
+func TestWithoutRotationTheOldRefreshTokenStays(t *testing.T) {
+	p := &provider{latency: time.Millisecond}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		for hour := range 5 {
+			time.Sleep(61 * time.Minute)
+			keepActive(t, f, j)
+			token, h, err := f.request(t, j)
+			if want := fmt.Sprint("access ", hour+1); err != nil || token != want {
+				t.Fatalf("hour %d: %q, %v", hour, token, err)
+			}
+			j.take(t, h)
+		}
+		v := f.mustOpen(t, j)
+		if v.Session.Generation != 6 || v.Session.Tokens.Refresh.Reveal() != p.good {
+			t.Errorf("generation %d, refresh token kept %v", v.Session.Generation, v.Session.Tokens.Refresh.Reveal() == p.good)
+		}
+	})
+}
+
+// TestPassingFailureKeepsTheSession: time-outs, 429, 5xx and nonsense never end
+// a session; the provider is not asked again before it may answer.
+func TestPassingFailureKeepsTheSession(t *testing.T) {
+	for name, c := range map[string]struct {
+		fail    error
+		latency time.Duration
+		retry   time.Duration
+	}{
+		"nonsense": {errors.New("HTML"), 0, time.Second},
+		"429":      {busyError{}, 0, 7 * time.Second},
+		"hangs":    {nil, time.Hour, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &provider{fail: c.fail, latency: c.latency}
+			bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+				time.Sleep(59*time.Minute + 10*time.Second)
+				before, _, err := f.request(t, j)
+				if err != nil {
+					t.Fatalf("with a token that still works: %v", err)
+				}
+				time.Sleep(15 * time.Second)
+				if token, _, err := f.request(t, j); err != nil || token != before {
+					t.Fatalf("with a token that still works, after a failure: %v", err)
+				}
+				time.Sleep(time.Minute)
+				calls := p.count()
+				_, _, err = f.request(t, j)
+				unavailable, ok := errors.AsType[*session.UnavailableError](err)
+				if !ok || unavailable.RetryAfter != c.retry {
+					t.Fatalf("with an expired token: %v", err)
+				}
+				if _, _, err = f.request(t, j); err == nil || p.count() != calls+1 {
+					t.Errorf("asked again at once: %d calls, %v", p.count()-calls, err)
+				}
+				p.mu.Lock()
+				p.fail, p.latency = nil, time.Millisecond
+				p.mu.Unlock()
+				time.Sleep(c.retry)
+				if token, _, err := f.request(t, j); err != nil || token == before {
+					t.Errorf("after the provider healed: %q, %v", token, err)
+				}
+			})
+		})
+	}
+}
+
+func TestRejectedRefreshTokenEndsTheSession(t *testing.T) {
+	p := &provider{fail: rejectedError{}, latency: time.Millisecond}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		v := f.mustOpen(t, j)
+		if err := v.Fresh(t.Context(), true); !errors.Is(err, session.ErrRejected) {
+			t.Fatalf("%v", err)
+		}
+		for range 10 {
+			if _, err := f.Open(j.header()); !errors.Is(err, session.ErrRejected) {
+				t.Fatalf("its cookie still opens: %v", err)
+			}
+		}
+		if p.count() != 1 {
+			t.Errorf("%d calls", p.count())
+		}
+	})
+}
+
+// TestLogoutDuringARefreshWins: the refresh under way must not bring the
+// session back.
+func TestLogoutDuringARefreshWins(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(59*time.Minute + 10*time.Second)
+		v := f.mustOpen(t, j)
+		if err := v.Fresh(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		f.mustOpen(t, j).End()
+		time.Sleep(2 * time.Second)
+		h := make(http.Header)
+		v.Commit(h)
+		if j.take(t, h); len(j) != 0 {
+			t.Errorf("the browser holds %v", keys(j))
+		}
+	})
+}
+
+func TestForcedRefreshesCoalesce(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		var wg sync.WaitGroup
+		for range 20 {
+			wg.Go(func() {
+				v := f.mustOpen(t, j)
+				if err := v.Fresh(t.Context(), true); err != nil || v.Session.Generation != 2 {
+					t.Errorf("generation %d, %v", v.Session.Generation, err)
+				}
+			})
+		}
+		wg.Wait()
+		if p.count() != 1 {
+			t.Errorf("%d calls", p.count())
+		}
+	})
+}

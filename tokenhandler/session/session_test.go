@@ -1,0 +1,163 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// fixture is a manager with a clock in the test's hand.
+type fixture struct {
+	*session.Manager
+
+	keys    *seal.Keyring
+	now     time.Time
+	denied  *memory.List
+	refresh refreshFunc
+	cfg     session.Config
+}
+
+type refreshFunc func(ctx context.Context, previous secret.Tokens) (secret.Tokens, error)
+
+func (f *fixture) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
+	return f.refresh(ctx, previous)
+}
+
+func newFixture(tb testing.TB, change ...func(*session.Config)) *fixture {
+	tb.Helper()
+	keys, err := seal.NewKeyring([][]byte{bytes.Repeat([]byte{7}, seal.KeySize)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f := &fixture{keys: keys, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	clock := func() time.Time { return f.now }
+	f.denied = memory.New(func() time.Time { return f.cfg.Now() })
+	f.cfg = session.Config{
+		Keys: keys, Cookies: session.NewCookies("session", false), Refresher: f, Denied: f.denied,
+		IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
+		RefreshBefore: time.Minute, RefreshGrace: 30 * time.Second, RefreshTimeout: 10 * time.Second,
+		Now: clock, Log: testLog(tb),
+	}
+	for _, c := range change {
+		c(&f.cfg)
+	}
+	if f.Manager, err = session.NewManager(f.cfg); err != nil {
+		tb.Fatal(err)
+	}
+	return f
+}
+
+// tokens are of the sizes that Cognito makes (DESIGN: 4,272 bytes together).
+func tokens(seed uint64, now time.Time) secret.Tokens {
+	id, access, refresh := cognitotest.Tokens(cognitotest.TokenOptions{Seed: seed, IssuedAt: now})
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(id, ".")[1])
+	if err != nil {
+		panic(err)
+	}
+	var claims struct {
+		Sub      string   `json:"sub"`
+		Username string   `json:"cognito:username"`
+		Email    string   `json:"email"`
+		Verified bool     `json:"email_verified"`
+		Name     string   `json:"name"`
+		Groups   []string `json:"cognito:groups"`
+	}
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		panic(err)
+	}
+	shown, err := json.Marshal(map[string]any{
+		"sub": claims.Sub, "username": claims.Username, "email": claims.Email,
+		"email_verified": claims.Verified, "name": claims.Name, "groups": claims.Groups,
+	})
+	if err != nil {
+		panic(err)
+	}
+	return secret.Tokens{
+		Access: secret.New(access), ID: secret.New(id), Refresh: secret.New(refresh),
+		AccessExpires: now.Add(time.Hour), AuthTime: now, NonceHash: [4]byte{1, 2, 3, 4},
+		Subject: claims.Sub, Claims: string(shown),
+	}
+}
+
+// jar is a browser's cookies, by name.
+type jar map[string]string
+
+// take applies an answer's Set-Cookie lines.
+func (j jar) take(tb testing.TB, h http.Header) {
+	tb.Helper()
+	for _, line := range h["Set-Cookie"] {
+		c, err := http.ParseSetCookie(line)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if c.MaxAge < 0 {
+			delete(j, c.Name)
+		} else {
+			j[c.Name] = c.Value
+		}
+	}
+}
+
+// header is a request's.
+func (j jar) header() http.Header {
+	var pairs []string
+	for name, value := range j {
+		pairs = append(pairs, name+"="+value)
+	}
+	return http.Header{"Cookie": {strings.Join(pairs, "; ")}}
+}
+
+// login begins a session and returns the browser that holds it.
+func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
+	tb.Helper()
+	h := make(http.Header)
+	if _, err := f.Begin(h, t); err != nil {
+		tb.Fatal(err)
+	}
+	j := jar{}
+	j.take(tb, h)
+	return j
+}
+
+func (f *fixture) mustOpen(tb testing.TB, j jar) *session.Visit {
+	tb.Helper()
+	v, err := f.Open(j.header())
+	if err != nil {
+		tb.Fatalf("opening the session: %v", err)
+	}
+	return v
+}
+
+func sameTokens(a, b secret.Tokens) string {
+	for name, pair := range map[string][2]string{
+		"access":  {a.Access.Reveal(), b.Access.Reveal()},
+		"id":      {a.ID.Reveal(), b.ID.Reveal()},
+		"refresh": {a.Refresh.Reveal(), b.Refresh.Reveal()},
+		"subject": {a.Subject, b.Subject},
+		"claims":  {a.Claims, b.Claims},
+		"times":   {fmt.Sprint(a.AccessExpires.Unix(), a.AuthTime.Unix()), fmt.Sprint(b.AccessExpires.Unix(), b.AuthTime.Unix())},
+		"nonce":   {fmt.Sprint(a.NonceHash), fmt.Sprint(b.NonceHash)},
+	} {
+		if pair[0] != pair[1] {
+			return name
+		}
+	}
+	return ""
+}
+
+const (
+	sessionCookie = "__Host-Http-session"
+	activeCookie  = "__Host-Http-active"
+)
