@@ -296,6 +296,18 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
+func TestTwoWaysOfClientAuthenticationAtOnceAreRefused(t *testing.T) {
+	p := newParty(t, cognitotest.Options{})
+	form := url.Values{
+		"grant_type": {"refresh_token"}, "refresh_token": {p.mustLogin().RefreshToken},
+		"client_id": {p.srv.ClientID()}, "client_secret": {p.srv.Secret()},
+	}
+	res := postForm(t, p.srv.URL+"/oauth2/token", form, p.srv.ClientID(), p.srv.Secret())
+	if res.status != http.StatusBadRequest || !strings.Contains(res.body, "invalid_client") {
+		t.Errorf("%d: %s", res.status, res.body)
+	}
+}
+
 func TestCodeIsCheckedBeforeItBuysTokens(t *testing.T) {
 	for _, c := range []struct {
 		name   string

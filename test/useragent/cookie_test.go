@@ -78,6 +78,7 @@ func TestExpiry(t *testing.T) {
 		{"Max-Age", "Max-Age=60", time.Minute},
 		{"Max-Age beats Expires", "Max-Age=60; Expires=Fri, 02 Jan 2026 05:04:05 GMT", time.Minute},
 		{"Expires", "Expires=Fri, 02 Jan 2026 05:04:05 GMT", 2 * time.Hour},
+		{"CK-02: at most 400 days, Expires", "Expires=Wed, 02 Jan 2099 03:04:05 GMT", 400 * 24 * time.Hour},
 		{"CK-02: at most 400 days", "Max-Age=99999999999", 400 * 24 * time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -237,6 +238,19 @@ func TestCookiesAreSharedByPortsAndNotByHosts(t *testing.T) {
 	}
 	if ua.Navigate(b.URL + "/").SentCookie("a") {
 		t.Error("sent to another host")
+	}
+}
+
+// CK-12: who can only write plain http cannot replace the session of https.
+func TestSecureCookiesAreLeftAlone(t *testing.T) {
+	srv := newSite(t)
+	ua, _ := newAgent(t, "https://app.example.com")
+	ua.SetTransport(byName{srv})
+	ua.Navigate(do("", "set", "a=secure; Secure; Path=/"))
+	ua.Navigate(do("http://app.example.com", "set", "a=tossed; Path=/"))
+	ua.Navigate(do("http://evil.example.com", "set", "a=tossed; Path=/; Domain=example.com"))
+	if c := ua.Cookies(); len(c) != 1 || c[0].Value != "secure" {
+		t.Errorf("%+v", c)
 	}
 }
 

@@ -154,6 +154,7 @@ func TestScriptVisible(t *testing.T) {
 	ua.Fetch("GET", "/api/planted", "")
 	ua.Fetch("GET", other.URL+"/foreign/planted", "")
 	ua.FetchFrom("https://evil.example", "GET", "/evil/planted", "")
+	ua.FetchFrom(other.URL, "GET", other.URL+"/own/planted", "")
 	var bodies []string
 	for _, v := range ua.ScriptVisible() {
 		if strings.HasPrefix(v.Where, "body") {
