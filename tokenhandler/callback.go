@@ -1,0 +1,208 @@
+package tokenhandler
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// Bounds of what a callback may carry.
+const (
+	maxCode  = 4096
+	maxState = 128
+)
+
+// callback ends a login:
+//
+//  1. Parameters: each once, bounded.
+//  2. The state is looked up among the browser's own logins and compared.
+//     Unknown: with a live session home, else one automatic new try.
+//  3. The login's cookie is dropped, whatever follows: a state works once.
+//  4. iss, if present, must be the provider (RFC 9207 §2.4), errors included.
+//  5. The provider's error, if it sent one.
+//  6. The code is redeemed and every token verified.
+//  7. An earlier session of this browser is ended (ASVS V7.2.4).
+//  8. The session's cookies are written, and 303 to where the login began.
+func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
+	query, err := singleValues(r.URL.RawQuery)
+	if err != nil || len(query["code"]) > maxCode || len(query["state"]) > maxState {
+		h.fail(w, r, failure{code: "invalid_request", err: errors.Join(errCallback, err)})
+		return nil
+	}
+	jar, _ := h.cfg.Sessions.Cookies().Read(r.Header) // bounded; unreadable ones are no login
+	l, found := h.findLogin(&jar, query["state"])
+	if !found {
+		return h.unknownState(w, r, query)
+	}
+	h.cfg.Sessions.ExpireLogin(w.Header(), loginID(l.State))
+	if iss, sent := query["iss"]; sent && iss != h.cfg.Provider.Issuer() {
+		h.fail(w, r, failure{code: "invalid_request", returnTo: l.ReturnTo, err: errIssuer})
+		return nil
+	}
+	if code, sent := query["error"]; sent {
+		h.fail(w, r, failure{code: loginCode(code), returnTo: l.ReturnTo, err: errors.New("the provider answered " + knownError(code))})
+		return nil
+	}
+	if query["code"] == "" {
+		h.fail(w, r, failure{code: "invalid_request", returnTo: l.ReturnTo, err: errCallback})
+		return nil
+	}
+	h.redeem(w, r, l, query["code"])
+	return nil
+}
+
+var (
+	errCallback = errors.New("the callback's parameters are malformed")
+	errIssuer   = errors.New("the callback comes from another issuer")
+	errState    = errors.New("the callback's state is not one of this browser")
+)
+
+// redeem does steps 6 to 8.
+func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) {
+	maxAge := time.Duration(-1)
+	if l.MaxAge != nil {
+		maxAge = time.Duration(*l.MaxAge) * time.Second
+	}
+	tokens, err := h.cfg.Provider.Exchange(r.Context(), CodeGrant{Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge})
+	if err != nil {
+		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err})
+		return
+	}
+	h.endEarlier(r)
+	s, err := h.cfg.Sessions.Begin(w.Header(), tokens)
+	if err != nil {
+		// Nobody will ever use these tokens.
+		h.revoke(r.Context(), tokens.Refresh)
+		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), returnTo: l.ReturnTo, err: err})
+		return
+	}
+	h.metrics.Logins.WithLabelValues("ok").Inc()
+	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r))
+	h.cfg.Site.Redirect(w, http.StatusSeeOther, l.ReturnTo)
+}
+
+// endEarlier ends the session that this browser had, if it can be seen: a
+// Strict cookie does not come along from another site.
+func (h *Handler) endEarlier(r *http.Request) {
+	visit, err := h.cfg.Sessions.Open(r.Header)
+	if err != nil {
+		return
+	}
+	visit.End()
+	h.revoke(r.Context(), visit.Session.Tokens.Refresh)
+}
+
+// unknownState answers a callback whose login is not known here: the cookie
+// ran out, or was used, or another browser's link was opened.
+func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, query map[string]string) error {
+	if _, err := h.cfg.Sessions.Open(r.Header); err == nil {
+		h.metrics.Logins.WithLabelValues("already_logged_in").Inc()
+		h.cfg.Site.Redirect(w, http.StatusSeeOther, "/")
+		return nil
+	}
+	_, failed := query["error"]
+	state := query["state"]
+	if failed || len(state) < 2 || state[0] != '0' {
+		// Not a first try, or nothing that a new try could mend.
+		code := "login_failed"
+		if failed {
+			code = loginCode(query["error"])
+		}
+		h.fail(w, r, failure{code: code, err: errState})
+		return nil
+	}
+	h.metrics.Logins.WithLabelValues("retried").Inc()
+	l := newLogin("/", 1, h.cfg.Now())
+	return h.sendToProvider(w, r, l, "login", nil)
+}
+
+// revokeTimeout bounds a revocation: whoever logs out does not wait for a
+// provider that hangs (FACTS COG-REV-05).
+const revokeTimeout = 3 * time.Second
+
+// revoke ends a refresh token at the provider, as well as it can. It is not
+// undone by a client that leaves.
+func (h *Handler) revoke(ctx context.Context, refresh secret.String) {
+	if refresh.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	if err := h.cfg.Provider.Revoke(ctx, refresh); err != nil {
+		h.metrics.Revocations.WithLabelValues("failed").Inc()
+		h.cfg.Log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
+		return
+	}
+	h.metrics.Revocations.WithLabelValues("ok").Inc()
+}
+
+// exchangeCode names why a code was not redeemed.
+func exchangeCode(err error) string {
+	if p := providerProblem(err); p.Code != web.CodeProviderError {
+		return string(p.Code)
+	}
+	if rejected, ok := errors.AsType[interface {
+		error
+		Rejected() bool
+	}](err); ok && rejected.Rejected() {
+		return "login_failed"
+	}
+	return string(web.CodeProviderError)
+}
+
+// knownError names an error code of the authorization response (RFC 6749
+// §4.1.2.1, OIDC Core §3.1.2.6); anything else may be a text of anybody's.
+func knownError(code string) string {
+	switch code {
+	case "access_denied", "invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope",
+		"server_error", "temporarily_unavailable", "login_required", "interaction_required",
+		"consent_required", "account_selection_required":
+		return code
+	}
+	return "an unknown error"
+}
+
+// loginCode is the error code of ours for one of the provider's.
+func loginCode(code string) string {
+	switch code {
+	case "access_denied":
+		return "access_denied"
+	case "login_required", "interaction_required", "consent_required", "account_selection_required":
+		return "login_required" // the answers to prompt=none
+	case "temporarily_unavailable":
+		return string(web.CodeProviderUnavailable)
+	}
+	return "login_failed"
+}
+
+// providerProblem makes the problem of a provider's error.
+func providerProblem(err error) *web.Problem {
+	retry := time.Second
+	if after, ok := errors.AsType[interface {
+		error
+		RetryAfter() time.Duration
+	}](err); ok && after.RetryAfter() > 0 {
+		retry = after.RetryAfter()
+	}
+	if unavailable, ok := errors.AsType[*session.UnavailableError](err); ok {
+		retry = unavailable.RetryAfter
+	}
+	if limited, ok := errors.AsType[interface {
+		error
+		RateLimited() bool
+	}](err); ok && limited.RateLimited() {
+		return web.NewProblem(web.CodeRateLimited, "the identity provider asks to slow down", err).RetryAfter(retry)
+	}
+	if passing, ok := errors.AsType[interface {
+		error
+		Unavailable() bool
+	}](err); ok && passing.Unavailable() {
+		return web.NewProblem(web.CodeProviderUnavailable, "the identity provider cannot be reached; try again", err).RetryAfter(retry)
+	}
+	return web.NewProblem(web.CodeProviderError, "the identity provider's answer cannot be used", err)
+}

@@ -1,0 +1,78 @@
+package tokenhandler
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// Grant is the permission to act for the user of one request.
+type Grant struct{ visit *session.Visit }
+
+// Authorize opens the request's session, renews its tokens if they are due and
+// counts the request as the user's activity. The error is a [*web.Problem]:
+// not_authenticated without a cookie; session_expired with the cookies removed;
+// cookies_too_large; provider_unavailable or rate_limited when the access token
+// has ended and cannot be renewed now, which keeps the session.
+func (h *Handler) Authorize(r *http.Request) (Grant, error) {
+	visit, err := h.cfg.Sessions.Open(r.Header)
+	if err == nil {
+		err = visit.Fresh(r.Context(), false)
+	}
+	if err != nil {
+		return Grant{}, sessionProblem(visit, err)
+	}
+	visit.Touch()
+	return Grant{visit: visit}, nil
+}
+
+// Subject is the user's sub.
+func (g Grant) Subject() string { return g.visit.Session.Tokens.Subject }
+
+// AccessToken is good for at least some seconds.
+func (g Grant) AccessToken() secret.String { return g.visit.Session.Tokens.Access }
+
+// IDToken is the last ID token, or empty if it is not kept.
+func (g Grant) IDToken() secret.String { return g.visit.Session.Tokens.ID }
+
+// Commit adds to the answer's header what the browser must be told of its
+// session. Call it once, right before the header goes out.
+func (g Grant) Commit(h http.Header) { g.visit.Commit(h) }
+
+// sessionProblem tells a client why it has no session, and removes cookies
+// that will never be one again.
+func sessionProblem(visit *session.Visit, err error) *web.Problem {
+	code, detail, over := web.CodeSessionExpired, "the session is over; log in again", true
+	switch {
+	case errors.Is(err, session.ErrNone):
+		code, detail, over = web.CodeNotAuthenticated, "there is no session; log in", false
+	case errors.Is(err, session.ErrSuperseded):
+		// The browser has a newer cookie: removing it would end a good session.
+		detail, over = "this cookie was replaced by a newer one; send the request again", false
+	case errors.Is(err, session.ErrIdle):
+		detail = "the session was idle for too long; log in again"
+	case errors.Is(err, session.ErrCookiesTooLarge):
+		code, detail = web.CodeCookiesTooLarge, "the cookies of this service are more or larger than it ever sets"
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return web.NewProblem(web.CodeProviderUnavailable, "the request ended before the session was renewed", err).RetryAfter(0)
+	default:
+		if _, passing := errors.AsType[*session.UnavailableError](err); passing {
+			p := providerProblem(err)
+			if p.Code == web.CodeProviderError {
+				// Nonsense from the provider may pass, too: the session is kept.
+				return web.NewProblem(web.CodeProviderUnavailable, "the identity provider could not renew the session; try again", err).RetryAfter(0)
+			}
+			return p
+		}
+	}
+	p := web.NewProblem(code, detail, err)
+	if over {
+		p.Header = make(http.Header)
+		visit.Expire(p.Header)
+	}
+	return p
+}

@@ -1,0 +1,125 @@
+package tokenhandler
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// Provider is the OpenID provider, as the login needs it. Errors hold no text
+// of the provider's. Those with a method Unavailable() bool returning true may
+// pass; those with RateLimited() bool returning true are the provider's 429.
+type Provider interface {
+	// AuthorizeURL returns where to send the browser.
+	AuthorizeURL(request AuthRequest) (string, error)
+	// Exchange redeems a code once and verifies all tokens.
+	Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens, error)
+	// Revoke ends a refresh token. Revoking a dead one is no error.
+	Revoke(ctx context.Context, refresh secret.String) error
+	// LogoutURL is the provider's logout page that comes back to returnTo, or ""
+	// if there is none or the provider is not reached yet.
+	LogoutURL(returnTo string) string
+	// Issuer is the provider's issuer (RFC 9207 §2.4).
+	Issuer() string
+}
+
+// AuthRequest is one authorization request (OIDC Core §3.1.2.1).
+type AuthRequest struct {
+	// Page is where it begins: login, signup or forgot-password.
+	Page string
+	// State, Nonce and Verifier are fresh random values.
+	State, Nonce, Verifier string
+	// Extra are the checked parameters to pass through.
+	Extra map[string]string
+}
+
+// CodeGrant redeems an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.5).
+type CodeGrant struct {
+	Code, Verifier, Nonce string
+	// MaxAge is the max_age of the request; negative for none.
+	MaxAge time.Duration
+}
+
+// Config is what a [Handler] needs.
+type Config struct {
+	// Site answers and checks origins. Required.
+	Site *web.Site
+	// Sessions opens and writes sessions. Required.
+	Sessions *session.Manager
+	// Provider logs users in. Required.
+	Provider Provider
+	// Path is the prefix, without a slash at its end. Required.
+	Path string
+	// PublicURL is the app's origin. Required.
+	PublicURL *url.URL
+	// ErrorPath is where a failed login goes; empty for a page of our own.
+	ErrorPath string
+	// AfterLogout is the path to come back to from the provider's logout.
+	AfterLogout string
+	// AllowCrossSiteLogin lets other sites start a login.
+	AllowCrossSiteLogin bool
+	// EndAll ends all sessions of a user that began before now. Required.
+	EndAll func(sub string)
+	// Now is the clock. Required.
+	Now func() time.Time
+	// Log receives logins, logouts and why they failed. Required.
+	Log *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// Handler serves /auth.
+type Handler struct {
+	cfg     Config
+	mux     *http.ServeMux
+	metrics *Metrics
+}
+
+// New builds a Handler.
+func New(cfg Config) *Handler {
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), metrics: cfg.Metrics}
+	if h.metrics == nil {
+		h.metrics = NewMetrics(nil)
+	}
+	h.routes()
+	return h
+}
+
+// routes is the whole surface. Pages are what a person navigates to, from the
+// provider's site too; calls are what the app fetches, from its own origin.
+func (h *Handler) routes() {
+	h.page("/login", h.startLogin("login"))
+	h.page("/signup", h.startLogin("signup"))
+	h.page("/forgot-password", h.startLogin("forgot-password"))
+	h.page("/callback", h.callback)
+
+	h.call("/session", h.session, http.MethodGet, http.MethodHead)
+	h.call("/refresh", h.refresh, http.MethodPost)
+	h.call("/logout", h.logout, http.MethodPost)
+
+	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.NotFound()))
+}
+
+func (h *Handler) page(path string, handle web.HandlerFunc) {
+	h.mux.Handle(h.cfg.Path+path, web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(handle), http.MethodGet)))
+}
+
+func (h *Handler) call(path string, handle web.HandlerFunc, methods ...string) {
+	limited := func(w http.ResponseWriter, r *http.Request) error {
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		return handle(w, r)
+	}
+	h.mux.Handle(h.cfg.Path+path, web.OwnHeaders(h.cfg.Site.Guard(h.cfg.Site.Methods(h.cfg.Site.Handle(limited), methods...))))
+}
+
+// maxBody bounds the bodies of calls, none of which needs one.
+const maxBody = 4 << 10
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }

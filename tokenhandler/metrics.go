@@ -1,0 +1,35 @@
+package tokenhandler
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics are the counters of this package.
+type Metrics struct {
+	// Logins counts callbacks by outcome.
+	Logins *prometheus.CounterVec
+	// Logouts counts logouts.
+	Logouts prometheus.Counter
+	// Revocations counts revoked refresh tokens by outcome.
+	Revocations *prometheus.CounterVec
+}
+
+// NewMetrics registers the counters with reg; nil leaves them unregistered.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	return &Metrics{
+		Logins: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_logins_total",
+			Help: "Callbacks by outcome: ok, retried, already_logged_in, or the error code that the user was shown.",
+		}, []string{"outcome"}),
+		Logouts: f.NewCounter(prometheus.CounterOpts{
+			Name: "tokenhandler_logouts_total",
+			Help: "Logouts, with or without a session.",
+		}),
+		Revocations: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_revocations_total",
+			Help: "Refresh tokens revoked at the provider, by outcome: ok, failed.",
+		}, []string{"outcome"}),
+	}
+}

@@ -1,0 +1,136 @@
+package tokenhandler
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// sessionBody answers GET /auth/session and POST /auth/refresh. It never holds
+// a token.
+type sessionBody struct {
+	Authenticated bool `json:"authenticated"`
+	// LoginURL is set when not authenticated.
+	LoginURL string `json:"login_url,omitempty"`
+	// User holds the configured claims.
+	User json.RawMessage `json:"user,omitempty"`
+	// ExpiresAt is the absolute end, IdleExpiresAt the end without activity,
+	// AccessTokenExpiresAt when the token will have been renewed (RFC 3339, UTC).
+	ExpiresAt            string `json:"expires_at,omitempty"`
+	IdleExpiresAt        string `json:"idle_expires_at,omitempty"`
+	AccessTokenExpiresAt string `json:"access_token_expires_at,omitempty"`
+}
+
+// session answers 200 always. It refreshes if due, and never counts as
+// activity: an app that polls it does not keep an absent user logged in.
+func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
+	visit, err := h.cfg.Sessions.Open(r.Header)
+	if err == nil {
+		// Whatever may pass leaves the session as it is: the answer then shows an
+		// access token that has ended.
+		if err = visit.Fresh(r.Context(), false); !errors.Is(err, session.ErrRejected) {
+			err = nil
+		}
+	}
+	if err != nil {
+		if !errors.Is(err, session.ErrNone) {
+			visit.Expire(w.Header())
+		}
+		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
+		return nil
+	}
+	writeSession(w, r, visit)
+	return nil
+}
+
+// refresh forces new tokens. It counts as activity: it is the app's way to say
+// that the user wants to stay.
+func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
+	visit, err := h.cfg.Sessions.Open(r.Header)
+	if err == nil {
+		err = visit.Fresh(r.Context(), true)
+	}
+	if err != nil {
+		return sessionProblem(visit, err)
+	}
+	visit.Touch()
+	writeSession(w, r, visit)
+	return nil
+}
+
+func writeSession(w http.ResponseWriter, r *http.Request, visit *session.Visit) {
+	visit.Commit(w.Header())
+	s := visit.Session
+	web.WriteJSON(w, r, http.StatusOK, sessionBody{
+		Authenticated:        true,
+		User:                 json.RawMessage(s.Tokens.Claims),
+		ExpiresAt:            timestamp(s.Expires),
+		IdleExpiresAt:        timestamp(visit.IdleExpires()),
+		AccessTokenExpiresAt: timestamp(s.Tokens.AccessExpires),
+	})
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// logout ends the session here and at the provider:
+//
+//  1. The session is put on the deny list: a copy of its cookie is dead now,
+//     and so is a refresh under way.
+//  2. All cookies are removed, logins under way included.
+//  3. The refresh token is revoked, as well as that goes.
+//  4. The browser is told where to end the provider's own session.
+//
+// Without a session it answers the same. GET is refused: an image on another
+// page must not log anybody out.
+func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
+	query, err := singleValues(r.URL.RawQuery)
+	if err != nil {
+		return web.NewProblem(web.CodeInvalidRequest, err.Error(), err)
+	}
+	visit, err := h.cfg.Sessions.Open(r.Header)
+	if err == nil {
+		sub := visit.Session.Tokens.Subject
+		visit.End()
+		if query["everywhere"] == "true" {
+			h.cfg.EndAll(sub)
+		}
+		h.revoke(r.Context(), visit.Session.Tokens.Refresh)
+		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", sub, "session", visit.Session.ID,
+			"everywhere", query["everywhere"] == "true", "request_id", web.RequestID(r))
+	}
+	visit.Expire(w.Header())
+	for id := range visit.Jar().Logins {
+		h.cfg.Sessions.ExpireLogin(w.Header(), id)
+	}
+	h.metrics.Logouts.Inc()
+	target := h.logoutURL()
+	if isFormNavigation(r) {
+		h.cfg.Site.Redirect(w, http.StatusSeeOther, target)
+		return nil
+	}
+	web.WriteJSON(w, r, http.StatusOK, struct {
+		LogoutURL string `json:"logout_url"`
+	}{target})
+	return nil
+}
+
+// logoutURL is the provider's, or the app's own page if there is none.
+func (h *Handler) logoutURL() string {
+	back := h.cfg.Site.PublicOrigin() + h.cfg.AfterLogout
+	if target := h.cfg.Provider.LogoutURL(back); target != "" {
+		return target
+	}
+	return back
+}
+
+func isFormNavigation(r *http.Request) bool {
+	if mode := r.Header.Get("Sec-Fetch-Mode"); mode != "" {
+		return mode == "navigate"
+	}
+	return strings.Contains(r.Header.Get("Accept"), "text/html")
+}
