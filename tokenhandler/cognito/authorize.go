@@ -1,0 +1,81 @@
+package cognito
+
+import (
+	"net/url"
+
+	"golang.org/x/oauth2"
+)
+
+// Page is where a login begins.
+type Page string
+
+// The hosted pages. All of them end in the same callback (FACTS COG-PAGE-01).
+const (
+	PageLogin          Page = "login"
+	PageSignup         Page = "signup"
+	PageForgotPassword Page = "forgot-password"
+)
+
+// AuthRequest is one authorization request (OIDC Core §3.1.2.1).
+type AuthRequest struct {
+	// Page is where the browser is sent.
+	Page Page
+	// State, Nonce and Verifier are fresh for every request.
+	State, Nonce, Verifier string
+	// Extra are further parameters, checked by the caller.
+	Extra map[string]string
+}
+
+// AuthorizeURL returns where to send the browser: code flow, PKCE S256 whether
+// advertised or not (FACTS COG-DISC-04), state and nonce. The error is an
+// [Unavailable] one while the provider is not connected.
+func (p *Provider) AuthorizeURL(request AuthRequest) (string, error) {
+	c, err := p.connection("starting a login")
+	if err != nil {
+		return "", err
+	}
+	options := []oauth2.AuthCodeOption{
+		oauth2.S256ChallengeOption(request.Verifier),
+		oauth2.SetAuthURLParam("nonce", request.Nonce),
+	}
+	for name, value := range request.Extra {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
+	if p.cfg.Profile == OIDC && request.Page == PageSignup {
+		// Initiating User Registration via OpenID Connect 1.0 §4.
+		options = append(options, oauth2.SetAuthURLParam("prompt", "create"))
+	}
+	address := p.oauth(c, 0).AuthCodeURL(request.State, options...)
+	if p.cfg.Profile != Cognito || request.Page == PageLogin {
+		return address, nil
+	}
+	u, err := url.Parse(address)
+	if err != nil {
+		return "", &Error{Op: "starting a login", Kind: Misconfigured, Reason: "the authorization endpoint is no URL"}
+	}
+	u.Path = map[Page]string{PageSignup: "/signup", PageForgotPassword: "/forgotPassword"}[request.Page]
+	return u.String(), nil
+}
+
+// LogoutURL returns where to send the browser so that the provider forgets it,
+// or "" if the provider has no such page. Cognito takes client_id and
+// logout_uri and nothing else (FACTS COG-LOUT-01, COG-LOUT-02).
+func (p *Provider) LogoutURL(returnTo string) string {
+	c := p.connected.Load()
+	if c == nil || c.endpoints.Logout == "" {
+		return ""
+	}
+	u, err := url.Parse(c.endpoints.Logout)
+	if err != nil {
+		return ""
+	}
+	query := u.Query()
+	query.Set("client_id", p.cfg.ClientID)
+	if p.cfg.Profile == Cognito {
+		query.Set("logout_uri", returnTo)
+	} else {
+		query.Set("post_logout_redirect_uri", returnTo)
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}

@@ -1,0 +1,172 @@
+package cognito
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"golang.org/x/oauth2"
+)
+
+// Kind says what an [Error] means for the caller.
+type Kind int
+
+const (
+	// Nonsense: the provider answered something that cannot be used.
+	Nonsense Kind = iota
+	// Unavailable: not reached, timed out, 429 or 5xx. It may pass.
+	Unavailable
+	// Rejected: invalid_grant. The code or refresh token is dead for good.
+	Rejected
+	// Misconfigured: the provider refused us, not the user (invalid_client,
+	// unauthorized_client, invalid_request …).
+	Misconfigured
+)
+
+// String names the kind as metrics do.
+func (k Kind) String() string {
+	switch k {
+	case Nonsense:
+		return "nonsense"
+	case Unavailable:
+		return "unavailable"
+	case Rejected:
+		return "rejected"
+	case Misconfigured:
+		return "misconfigured"
+	}
+	return "unknown"
+}
+
+// Error is a failed conversation with the provider. It holds no text of the
+// provider's: the OAuth error code comes from a fixed list, the request id is
+// Cognito's own (FACTS COG-TOK-06), the rest is ours. So it may be logged.
+type Error struct {
+	// Op is what was being done, as a gerund.
+	Op string
+	// Kind is what it means.
+	Kind Kind
+	// Reason is a sentence of ours.
+	Reason string
+	// Code is the OAuth error code (RFC 6749 §5.2), "other" if unknown, or empty.
+	Code string
+	// Status is the HTTP status, or 0.
+	Status int
+	// RequestID is x-amz-cognito-request-id, or empty.
+	RequestID string
+
+	retryAfter time.Duration
+}
+
+// Error puts the parts together.
+func (e *Error) Error() string {
+	text := e.Op + ": " + e.Reason
+	if e.Status != 0 {
+		text += fmt.Sprintf(" (status %d", e.Status)
+		if e.Code != "" {
+			text += ", " + e.Code
+		}
+		if e.RequestID != "" {
+			text += ", request id " + e.RequestID
+		}
+		text += ")"
+	}
+	return text
+}
+
+// Rejected reports whether the grant is dead for good.
+func (e *Error) Rejected() bool { return e.Kind == Rejected }
+
+// Unavailable reports whether the failure may pass by itself.
+func (e *Error) Unavailable() bool { return e.Kind == Unavailable }
+
+// RetryAfter is when a new try makes sense; 0 if nothing suggests that one does.
+func (e *Error) RetryAfter() time.Duration {
+	if e.Kind != Unavailable {
+		return 0
+	}
+	return max(e.retryAfter, time.Second)
+}
+
+// errorCodes are the OAuth codes that are told by name (RFC 6749 §5.2 and
+// §4.1.2.1, RFC 7009 §2.2.1, OIDC Core §3.1.2.6).
+//
+//nolint:gochecknoglobals // a constant set
+var errorCodes = map[string]bool{
+	"invalid_request": true, "invalid_client": true, "invalid_grant": true, "unauthorized_client": true,
+	"unsupported_grant_type": true, "invalid_scope": true, "access_denied": true, "server_error": true,
+	"temporarily_unavailable": true, "unsupported_token_type": true, "login_required": true,
+	"interaction_required": true, "consent_required": true, "account_selection_required": true,
+}
+
+// ErrorCode returns code if it is one of the OAuth error codes, else "other".
+func ErrorCode(code string) string {
+	if errorCodes[code] {
+		return code
+	}
+	return "other"
+}
+
+// tokenError classifies what x/oauth2 returned. Its errors hold the answer's
+// body, so none of them is wrapped.
+func tokenError(op string, err error) *Error {
+	if answered, ok := errors.AsType[*oauth2.RetrieveError](err); ok && answered.Response != nil {
+		e := statusError(op, answered.Response)
+		if answered.ErrorCode != "" && e.Kind != Unavailable {
+			e.Code = ErrorCode(answered.ErrorCode)
+			e.Kind, e.Reason = Misconfigured, "the provider refused the request"
+			if e.Code == "invalid_grant" {
+				e.Kind, e.Reason = Rejected, "the provider refused the grant"
+			}
+		}
+		return e
+	}
+	return networkError(op, err)
+}
+
+// statusError classifies an answer by its status alone.
+func statusError(op string, answer *http.Response) *Error {
+	e := &Error{Op: op, Kind: Nonsense, Reason: "the provider answered unexpectedly", Status: answer.StatusCode, RequestID: requestID(answer)}
+	if answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError {
+		e.Kind, e.Reason = Unavailable, "the provider is busy or failing"
+		if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
+			e.retryAfter = time.Duration(min(seconds, 3600)) * time.Second
+		}
+	}
+	return e
+}
+
+// networkError classifies an error without an answer. Go's own network errors
+// are safe to tell; errors of a parser are not.
+func networkError(op string, err error) *Error {
+	if known, ok := errors.AsType[*Error](err); ok {
+		return known
+	}
+	if netErr, ok := errors.AsType[interface {
+		error
+		Timeout() bool
+	}](err); ok {
+		reason := "the provider was not reached"
+		if netErr.Timeout() {
+			reason = "the provider did not answer in time"
+		}
+		return &Error{Op: op, Kind: Unavailable, Reason: reason}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &Error{Op: op, Kind: Unavailable, Reason: "the provider did not answer in time"}
+	}
+	return &Error{Op: op, Kind: Nonsense, Reason: "the provider's answer could not be read"}
+}
+
+var plainID = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
+
+func requestID(answer *http.Response) string {
+	if id := answer.Header.Get("X-Amz-Cognito-Request-Id"); plainID.MatchString(id) {
+		return id
+	}
+	return ""
+}

@@ -1,0 +1,150 @@
+package cognito
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// Profile selects whose ways are followed.
+type Profile string
+
+// The profiles.
+const (
+	Cognito Profile = "cognito"
+	OIDC    Profile = "oidc"
+)
+
+// Endpoints are URLs of the provider. Empty ones come from discovery.
+type Endpoints struct {
+	Authorization, Token, Revocation, Userinfo, Logout, JWKS string
+}
+
+// Config is what a [Provider] needs.
+type Config struct {
+	// Profile is [Cognito] or [OIDC]. Required.
+	Profile Profile
+	// Issuer is the exact issuer (OIDC Discovery §4.3). Required. It is never
+	// built or matched against a pattern: Cognito has two forms (FACTS COG-DISC-02).
+	Issuer string
+	// Domain is the origin of Cognito's hosted pages; default from discovery.
+	Domain string
+	// ClientID is ours. Required.
+	ClientID string
+	// ClientSecrets are tried in order: Cognito lets a client have two while one
+	// is replaced (FACTS COG-TOK-01). None means a public client.
+	ClientSecrets []secret.String
+	// PostAuth sends the secret in the form instead of HTTP Basic.
+	PostAuth bool
+	// Scopes are asked for. Required.
+	Scopes []string
+	// RedirectURL is our callback. Required.
+	RedirectURL string
+	// Endpoints override discovery; with Authorization, Token and JWKS given it
+	// is not done.
+	Endpoints Endpoints
+	// InsecureSkipNonce accepts ID tokens without the nonce that was sent. It is
+	// safe only for a provider in a test that does not echo it.
+	InsecureSkipNonce bool
+	// Claims are the names of the claims that a session shows.
+	Claims []string
+	// Timeout bounds one call. Required.
+	Timeout time.Duration
+	// Now is the clock. Required.
+	Now func() time.Time
+	// Log receives what happens on the way. Required.
+	Log *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// Provider is one OpenID provider. It is safe for concurrent use. Until
+// [Provider.Connect] has succeeded, everything fails with an [Unavailable] error.
+type Provider struct {
+	cfg    Config
+	client *http.Client
+	keys   *keyFetches
+	// connected is nil until discovery has succeeded.
+	connected atomic.Pointer[connection]
+	// secretInUse is the index of the client secret that worked last.
+	secretInUse atomic.Int32
+}
+
+// connection is what discovery taught.
+type connection struct {
+	endpoints Endpoints
+	idTokens  *oidc.IDTokenVerifier
+	// accessTokens checks signature, issuer and expiry only: Cognito's access
+	// tokens have no audience (FACTS COG-CLM-01).
+	accessTokens *oidc.IDTokenVerifier
+}
+
+// New builds a provider. It does not use the network.
+func New(cfg Config) *Provider {
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(nil)
+	}
+	p := &Provider{cfg: cfg}
+	p.keys = newKeyFetches(&transport{next: newTransport(), metrics: cfg.Metrics, now: cfg.Now, endpointOf: p.endpointOf}, cfg.Now)
+	p.client = &http.Client{
+		Transport: p.keys,
+		Timeout:   cfg.Timeout,
+		// A redirect could carry the client's secret elsewhere (ASVS V15.3.2).
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return p
+}
+
+// Ready reports nil when the provider is discovered and its keys are loaded.
+func (p *Provider) Ready() error {
+	if p.connected.Load() == nil {
+		return errNotConnected("checking the provider")
+	}
+	return nil
+}
+
+func errNotConnected(op string) *Error {
+	return &Error{Op: op, Kind: Unavailable, Reason: "the provider's configuration is not known yet"}
+}
+
+func (p *Provider) connection(op string) (*connection, error) {
+	if c := p.connected.Load(); c != nil {
+		return c, nil
+	}
+	return nil, errNotConnected(op)
+}
+
+// context puts our client where go-oidc and x/oauth2 look for it.
+func (p *Provider) context(ctx context.Context) context.Context {
+	return oidc.ClientContext(ctx, p.client)
+}
+
+// oauth is x/oauth2's view with the i-th client secret. The style of client
+// authentication is set explicitly: to guess it, x/oauth2 would send a request
+// twice, and burn a rotating refresh token (golang/oauth2#718).
+func (p *Provider) oauth(c *connection, i int) *oauth2.Config {
+	conf := &oauth2.Config{
+		ClientID:    p.cfg.ClientID,
+		RedirectURL: p.cfg.RedirectURL,
+		Scopes:      p.cfg.Scopes,
+		Endpoint: oauth2.Endpoint{
+			AuthURL:   c.endpoints.Authorization,
+			TokenURL:  c.endpoints.Token,
+			AuthStyle: oauth2.AuthStyleInParams,
+		},
+	}
+	if i < len(p.cfg.ClientSecrets) {
+		conf.ClientSecret = p.cfg.ClientSecrets[i].Reveal()
+		if !p.cfg.PostAuth {
+			conf.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
+		}
+	}
+	return conf
+}

@@ -1,0 +1,189 @@
+package cognito
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// identity is a verified ID token.
+type identity struct {
+	*oidc.IDToken
+
+	claims idClaims
+	all    map[string]json.RawMessage
+}
+
+// idClaims are the claims that go-oidc does not check.
+type idClaims struct {
+	AuthorizedParty string `json:"azp"`
+	IssuedAt        *int64 `json:"iat"`
+	AuthTime        *int64 `json:"auth_time"`
+	TokenUse        string `json:"token_use"`
+}
+
+func (id *identity) authTime() time.Time {
+	if id.claims.AuthTime != nil {
+		return time.Unix(*id.claims.AuthTime, 0)
+	}
+	return id.IssuedAt
+}
+
+// verifyID checks an ID token by itself: OIDC-01…07, 09, 11, 12.
+func (p *Provider) verifyID(ctx context.Context, c *connection, op string, tokens secret.Tokens) (*identity, error) {
+	bad := func(reason string) error {
+		return &Error{Op: op, Kind: Nonsense, Reason: "ID token: " + reason}
+	}
+	if tokens.ID.IsZero() {
+		return nil, bad("missing in the answer")
+	}
+	token, err := p.verify(ctx, c.idTokens, op, "ID token", tokens.ID)
+	if err != nil {
+		return nil, err
+	}
+	id := &identity{IDToken: token}
+	if token.Claims(&id.claims) != nil || token.Claims(&id.all) != nil {
+		return nil, bad("its claims are of unexpected types")
+	}
+	now := p.cfg.Now()
+	switch {
+	case len(token.Audience) != 1 || token.Audience[0] != p.cfg.ClientID:
+		return nil, bad("it is for other clients, too")
+	case id.claims.AuthorizedParty != "" && id.claims.AuthorizedParty != p.cfg.ClientID:
+		return nil, bad("azp is another client")
+	case id.claims.IssuedAt == nil:
+		return nil, bad("it has no iat")
+	case token.IssuedAt.After(now.Add(skew)):
+		return nil, bad("it was issued in the future; are the clocks right?")
+	case token.Subject == "":
+		return nil, bad("it has no sub")
+	case p.cfg.Profile == Cognito && id.claims.TokenUse != "id":
+		return nil, bad("token_use is not id")
+	case token.AccessTokenHash != "" && token.VerifyAccessToken(tokens.Access.Reveal()) != nil:
+		return nil, bad("at_hash does not fit the access token")
+	}
+	return id, nil
+}
+
+// checkLogin compares an ID token with the login it answers: OIDC-08, OIDC-10.
+func (p *Provider) checkLogin(op string, id *identity, grant CodeGrant) error {
+	if !p.cfg.InsecureSkipNonce && !secret.New(id.Nonce).Equal(secret.New(grant.Nonce)) {
+		return &Error{Op: op, Kind: Nonsense, Reason: "ID token: the nonce is not the one that was sent"}
+	}
+	if grant.MaxAge < 0 {
+		return nil
+	}
+	if id.claims.AuthTime == nil || id.authTime().Add(grant.MaxAge+skew).Before(p.cfg.Now()) {
+		return &Error{Op: op, Kind: Nonsense, Reason: "ID token: the user was not authenticated as recently as max_age asks"}
+	}
+	return nil
+}
+
+// checkRenewed compares a refreshed ID token with the session: the user must
+// be the same, and a nonce, if there is one, too (OIDC-15). Another user's
+// token ends the session.
+func (p *Provider) checkRenewed(op string, id *identity, previous secret.Tokens) error {
+	if id.Subject != previous.Subject {
+		return &Error{Op: op, Kind: Rejected, Reason: "ID token: the refreshed one names another user"}
+	}
+	if id.Nonce != "" && !p.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash {
+		return &Error{Op: op, Kind: Rejected, Reason: "ID token: the refreshed one has another nonce"}
+	}
+	return nil
+}
+
+// verifyAccess checks Cognito's access token: it is what the APIs will get, and
+// a mix-up is found here (OIDC-16). With the oidc profile it is opaque to a
+// client (RFC 6749 §1.4) and only has to be there.
+func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, tokens secret.Tokens) (secret.Tokens, error) {
+	bad := func(reason string) (secret.Tokens, error) {
+		return secret.Tokens{}, &Error{Op: op, Kind: Nonsense, Reason: "access token: " + reason}
+	}
+	if tokens.Access.IsZero() {
+		return bad("missing in the answer, or no bearer token")
+	}
+	if p.cfg.Profile != Cognito {
+		return tokens, nil
+	}
+	token, err := p.verify(ctx, c.accessTokens, op, "access token", tokens.Access)
+	if err != nil {
+		return secret.Tokens{}, err
+	}
+	var claims struct {
+		TokenUse string `json:"token_use"`
+		ClientID string `json:"client_id"`
+	}
+	switch {
+	case token.Claims(&claims) != nil:
+		return bad("its claims are of unexpected types")
+	case claims.TokenUse != "access":
+		return bad("token_use is not access")
+	case claims.ClientID != p.cfg.ClientID:
+		return bad("client_id is another client")
+	case token.Subject != tokens.Subject:
+		return bad("it is another user's than the ID token")
+	}
+	tokens.AccessExpires = token.Expiry
+	return tokens, nil
+}
+
+// verify lets go-oidc check signature, algorithm, issuer, audience and expiry.
+func (p *Provider) verify(ctx context.Context, verifier *oidc.IDTokenVerifier, op, which string, token secret.String) (*oidc.IDToken, error) {
+	noted := &fetchOutcome{}
+	verified, err := verifier.Verify(context.WithValue(p.context(ctx), fetchOutcomeKey{}, noted), token.Reveal())
+	if err == nil {
+		return verified, nil
+	}
+	if noted.failed {
+		return nil, &Error{Op: op, Kind: Unavailable, Reason: which + ": the provider's keys could not be fetched"}
+	}
+	return nil, p.explain(op, which, err, token)
+}
+
+// explain finds the reason why go-oidc refused a token, in our own words: its
+// errors quote the token. It reads claims that are NOT verified, and only to
+// choose the sentence.
+func (p *Provider) explain(op, which string, err error, token secret.String) error {
+	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
+		return &Error{Op: op, Kind: Nonsense, Reason: which + ": it has expired; are the clocks right?"}
+	}
+	kind, reason := Nonsense, "it is not signed by a key of the issuer with RS256, or not valid yet"
+	claims, ok := unverified(token)
+	switch {
+	case !ok:
+		reason = "it is no JWT"
+	case claims.Issuer != p.cfg.Issuer:
+		// OIDC-15: a refreshed token of another issuer ends the session.
+		reason = "it was issued by another issuer"
+		if op == opRefresh {
+			kind = Rejected
+		}
+	case which == "ID token" && !slices.Contains(claims.Audience, p.cfg.ClientID):
+		reason = "it is for another client"
+	}
+	return &Error{Op: op, Kind: kind, Reason: which + ": " + reason}
+}
+
+// unverified reads a token's claims without any check.
+func unverified(token secret.String) (jwt.Claims, bool) {
+	var claims jwt.Claims
+	parsed, err := jwt.ParseSigned(token.Reveal(), everyAlgorithm)
+	if err != nil {
+		return claims, false
+	}
+	return claims, parsed.UnsafeClaimsWithoutVerification(&claims) == nil
+}
+
+//nolint:gochecknoglobals // a constant: what may be read, not what is accepted
+var everyAlgorithm = []jose.SignatureAlgorithm{
+	jose.HS256, jose.HS384, jose.HS512, jose.RS256, jose.RS384, jose.RS512,
+	jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA,
+}
