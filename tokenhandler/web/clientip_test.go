@@ -1,0 +1,50 @@
+package web_test
+
+import (
+	"testing"
+)
+
+func TestClientIP(t *testing.T) {
+	s := newSite(t)
+	for name, c := range map[string]struct {
+		peer      string
+		forwarded []string
+		want      string
+		proxied   bool
+	}{
+		"direct":                         {"203.0.113.9:1234", nil, "203.0.113.9", false},
+		"direct, header is the client's": {"203.0.113.9:1234", []string{"198.51.100.1"}, "203.0.113.9", false},
+		"one proxy":                      {"10.0.0.1:1234", []string{"203.0.113.9"}, "203.0.113.9", true},
+		"spoofed on the left":            {"10.0.0.1:1234", []string{"127.0.0.1, 203.0.113.9"}, "203.0.113.9", true},
+		"two proxies":                    {"10.0.0.1:1234", []string{"203.0.113.9, 10.0.0.2"}, "203.0.113.9", true},
+		"two headers":                    {"10.0.0.1:1234", []string{"198.51.100.1", "203.0.113.9, 10.0.0.2"}, "203.0.113.9", true},
+		"proxy in the second header":     {"10.0.0.1:1234", []string{"203.0.113.9", "10.0.0.2"}, "203.0.113.9", true},
+		"no header":                      {"10.0.0.1:1234", nil, "10.0.0.1", true},
+		"empty header":                   {"10.0.0.1:1234", []string{""}, "10.0.0.1", true},
+		"only proxies":                   {"10.0.0.1:1234", []string{"10.0.0.3, 10.0.0.2"}, "10.0.0.3", true},
+		"garbage on the right":           {"10.0.0.1:1234", []string{"203.0.113.9, unknown"}, "10.0.0.1", true},
+		"garbage behind a proxy":         {"10.0.0.1:1234", []string{"203.0.113.9, x, 10.0.0.2"}, "10.0.0.2", true},
+		"garbage on the left":            {"10.0.0.1:1234", []string{"<script>, 203.0.113.9"}, "203.0.113.9", true},
+		"with a port":                    {"10.0.0.1:1234", []string{"203.0.113.9:5678"}, "10.0.0.1", true},
+		"IPv6":                           {"[fd00::1]:1234", []string{"2001:db8::9"}, "2001:db8::9", true},
+		"IPv6 direct":                    {"[2001:db8::9]:1234", nil, "2001:db8::9", false},
+		"IPv4 in IPv6":                   {"[::ffff:10.0.0.1]:1234", []string{"::ffff:203.0.113.9"}, "203.0.113.9", true},
+		"spaces":                         {"10.0.0.1:1234", []string{"  203.0.113.9  "}, "203.0.113.9", true},
+		"socket":                         {"@", []string{"203.0.113.9"}, "invalid IP", false},
+		"no peer":                        {"", nil, "invalid IP", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := request(t, "GET", "/", nil)
+			r.RemoteAddr = c.peer
+			r.Header["X-Forwarded-For"] = c.forwarded
+			r.Header.Set("X-Real-IP", "192.0.2.66")
+			r.Header.Set("Forwarded", "for=192.0.2.66")
+			if got := s.ClientIP(r).String(); got != c.want {
+				t.Errorf("got %s, want %s", got, c.want)
+			}
+			if got := s.FromTrustedProxy(r); got != c.proxied {
+				t.Errorf("from a trusted proxy: %v, want %v", got, c.proxied)
+			}
+		})
+	}
+}

@@ -1,0 +1,220 @@
+package web_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cognito-token-handler/tokenhandler/web"
+)
+
+var (
+	everyMethod = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+	readMethods = []string{"GET", "HEAD"}
+)
+
+// The contract's three rules. A method that is not named is refused.
+func TestGuard(t *testing.T) {
+	const (
+		site   = "Sec-Fetch-Site"
+		origin = "Origin"
+		csrf   = "X-Csrf"
+	)
+	for name, c := range map[string]struct {
+		header http.Header
+		passes []string
+	}{
+		"1 same-origin":                      {http.Header{site: {"same-origin"}}, everyMethod},
+		"1 same-origin with Origin":          {http.Header{site: {"same-origin"}, origin: {publicOrigin}}, everyMethod},
+		"1 typed":                            {http.Header{site: {"none"}}, readMethods},
+		"1 typed, X-CSRF does not help":      {http.Header{site: {"none"}, csrf: {"1"}}, readMethods},
+		"1 same-site":                        {http.Header{site: {"same-site"}}, nil}, // a taken-over subdomain
+		"1 same-site, own Origin":            {http.Header{site: {"same-site"}, origin: {publicOrigin}}, nil},
+		"1 same-site, allowed":               {http.Header{site: {"same-site"}, origin: {allowedOrigin}}, everyMethod},
+		"1 same-site, other":                 {http.Header{site: {"same-site"}, origin: {"https://evil.example.com"}}, nil},
+		"1 cross-site":                       {http.Header{site: {"cross-site"}}, nil}, // <img> on another site
+		"1 cross-site, allowed":              {http.Header{site: {"cross-site"}, origin: {allowedOrigin}}, everyMethod},
+		"1 cross-site, X-CSRF does not help": {http.Header{site: {"cross-site"}, csrf: {"1"}}, nil},
+		"1 cross-site, null":                 {http.Header{site: {"cross-site"}, origin: {"null"}}, nil},
+		"1 cross-site, own Origin":           {http.Header{site: {"cross-site"}, origin: {publicOrigin}}, nil},
+		"1 unknown word":                     {http.Header{site: {"same-planet"}, csrf: {"1"}}, nil},
+		"1 another case":                     {http.Header{site: {"Same-Origin"}}, nil},
+		"1 empty":                            {http.Header{site: {""}, csrf: {"1"}}, nil},
+		"1 list":                             {http.Header{site: {"same-origin, cross-site"}}, nil},
+		"1 twice":                            {http.Header{site: {"same-origin", "cross-site"}}, nil},
+		"1 twice the same":                   {http.Header{site: {"same-origin", "same-origin"}}, nil},
+		"1 twice, X-CSRF does not help":      {http.Header{site: {"same-origin", "same-origin"}, csrf: {"1"}}, nil},
+		"2 twice, X-CSRF does not help":      {http.Header{origin: {publicOrigin, publicOrigin}, csrf: {"1"}}, nil},
+		"1 Origin twice":                     {http.Header{site: {"same-origin"}, origin: {publicOrigin, publicOrigin}}, nil},
+		"1 allowed Origin first of two":      {http.Header{site: {"cross-site"}, origin: {allowedOrigin, "https://evil.example"}}, nil},
+
+		"2 public":                      {http.Header{origin: {publicOrigin}}, everyMethod},
+		"2 allowed":                     {http.Header{origin: {allowedOrigin}}, everyMethod},
+		"2 null":                        {http.Header{origin: {"null"}}, nil},
+		"2 null, X-CSRF does not help":  {http.Header{origin: {"null"}, csrf: {"1"}}, nil},
+		"2 empty":                       {http.Header{origin: {""}, csrf: {"1"}}, nil},
+		"2 other":                       {http.Header{origin: {"https://evil.example"}, csrf: {"1"}}, nil},
+		"2 other scheme":                {http.Header{origin: {"http://app.example.com"}}, nil},
+		"2 other port":                  {http.Header{origin: {"https://app.example.com:444"}}, nil},
+		"2 default port":                {http.Header{origin: {"https://app.example.com:443"}}, nil}, // no browser writes it
+		"2 allowed, other port":         {http.Header{origin: {"https://admin.example.com"}}, nil},
+		"2 capitals":                    {http.Header{origin: {"https://App.Example.com"}}, nil}, // no browser writes it
+		"2 trailing dot":                {http.Header{origin: {"https://app.example.com."}}, nil},
+		"2 trailing slash":              {http.Header{origin: {publicOrigin + "/"}}, nil},
+		"2 begins so":                   {http.Header{origin: {publicOrigin + ".evil.example"}}, nil},
+		"2 ends so":                     {http.Header{origin: {"https://evil-app.example.com"}}, nil},
+		"2 subdomain":                   {http.Header{origin: {"https://x.app.example.com"}}, nil},
+		"2 user information":            {http.Header{origin: {"https://app.example.com@evil.example"}}, nil},
+		"2 list":                        {http.Header{origin: {publicOrigin + " https://evil.example"}}, nil},
+		"2 twice":                       {http.Header{origin: {publicOrigin, "https://evil.example"}}, nil},
+		"2 twice, other first":          {http.Header{origin: {"https://evil.example", publicOrigin}}, nil},
+		"2 twice the same":              {http.Header{origin: {publicOrigin, publicOrigin}}, nil},
+		"2 a wildcard is no origin":     {http.Header{origin: {"*"}}, nil},
+		"2 Referer is not looked at":    {http.Header{origin: {"null"}, "Referer": {publicOrigin + "/"}}, nil},
+		"3 X-CSRF":                      {http.Header{csrf: {"1"}}, everyMethod},
+		"3 nothing":                     {http.Header{}, nil},
+		"3 X-CSRF with another value":   {http.Header{csrf: {"0"}}, nil},
+		"3 X-CSRF empty":                {http.Header{csrf: {""}}, nil},
+		"3 X-CSRF true":                 {http.Header{csrf: {"true"}}, nil},
+		"3 Referer alone":               {http.Header{"Referer": {publicOrigin + "/"}}, nil},
+		"3 Host is not looked at":       {http.Header{"X-Forwarded-Host": {"app.example.com"}}, nil},
+		"3 mode and destination alone":  {http.Header{"Sec-Fetch-Mode": {"cors"}, "Sec-Fetch-Dest": {"empty"}}, nil},
+		"3 XMLHttpRequest is no X-CSRF": {http.Header{"X-Requested-With": {"XMLHttpRequest"}}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rejected := 0
+			cfg := siteConfig(t, t.Output())
+			cfg.Rejected = func() { rejected++ }
+			guarded := web.NewSite(cfg).Guard(ok)
+			refusals := 0
+			for _, method := range everyMethod {
+				rec := serve(guarded, request(t, method, "/api/x", c.header.Clone()))
+				passed := rec.Code == http.StatusOK && rec.Body.String() == "reached"
+				if want := strings.Contains(strings.Join(c.passes, " "), method); passed != want {
+					t.Errorf("%s passed: %v, want %v", method, passed, want)
+				}
+				if !passed {
+					refusals++
+					checkCrossSite(t, method, rec.Code, rec.Body.String())
+				}
+			}
+			if rejected != refusals {
+				t.Errorf("%d refusals counted, want %d", rejected, refusals)
+			}
+		})
+	}
+}
+
+func checkCrossSite(t *testing.T, method string, status int, text string) {
+	t.Helper()
+	want := `{"type":"about:blank","title":"Forbidden","status":403,"code":"cross_site_request",` +
+		`"detail":"the request came from another origin; call from https://app.example.com, or send X-CSRF: 1 from a client that is no browser"}`
+	if method == http.MethodHead {
+		want = ""
+	}
+	if status != http.StatusForbidden || text != want {
+		t.Errorf("%s answered %d %s", method, status, text)
+	}
+}
+
+// cors picks the headers that a browser decides by.
+func cors(h http.Header) http.Header {
+	picked := http.Header{}
+	for name, values := range h {
+		if strings.HasPrefix(name, "Access-Control-") {
+			picked[name] = values
+		}
+	}
+	return picked
+}
+
+func TestGuardCORS(t *testing.T) {
+	s := newSite(t)
+	granted := http.Header{
+		"Access-Control-Allow-Origin":      {allowedOrigin},
+		"Access-Control-Allow-Credentials": {"true"},
+		"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag"},
+	}
+	failing := s.Handle(func(http.ResponseWriter, *http.Request) error { return web.NewProblem(web.CodeSessionExpired, "", nil) })
+	for name, c := range map[string]struct {
+		next   http.Handler
+		header http.Header
+		status int
+		want   http.Header
+	}{
+		"allowed":               {ok, http.Header{"Origin": {allowedOrigin}, "Sec-Fetch-Site": {"same-site"}}, 200, granted},
+		"allowed, on an error":  {failing, http.Header{"Origin": {allowedOrigin}, "Sec-Fetch-Site": {"same-site"}}, 401, granted},
+		"allowed, on a 404":     {s.NotFound(), http.Header{"Origin": {allowedOrigin}}, 404, granted},
+		"own origin needs none": {ok, http.Header{"Origin": {publicOrigin}, "Sec-Fetch-Site": {"same-origin"}}, 200, http.Header{}},
+		"no origin":             {ok, http.Header{"X-Csrf": {"1"}}, 200, http.Header{}},
+		"other":                 {ok, http.Header{"Origin": {"https://evil.example"}, "Sec-Fetch-Site": {"cross-site"}}, 403, http.Header{}},
+		"null":                  {ok, http.Header{"Origin": {"null"}}, 403, http.Header{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := serve(s.Guard(c.next), request(t, "GET", "/api/x", c.header))
+			if rec.Code != c.status {
+				t.Errorf("answered %d, want %d", rec.Code, c.status)
+			}
+			if diff := cmp.Diff(c.want, cors(rec.Header())); diff != "" {
+				t.Error(diff)
+			}
+			// A cache that ignored them would hand one origin's answer to another.
+			if vary := strings.Join(rec.Header().Values("Vary"), ", "); !strings.Contains(vary, "Origin") || !strings.Contains(vary, "Sec-Fetch-Site") {
+				t.Errorf("Vary is %q", vary)
+			}
+		})
+	}
+}
+
+func TestGuardPreflight(t *testing.T) {
+	preflight := func(origin, headers string) http.Header {
+		h := http.Header{"Origin": {origin}, "Access-Control-Request-Method": {"PUT"}, "Sec-Fetch-Site": {"same-site"}, "Sec-Fetch-Mode": {"cors"}}
+		if headers != "" {
+			h.Set("Access-Control-Request-Headers", headers)
+		}
+		return h
+	}
+	granted := func(headers string) http.Header {
+		h := http.Header{
+			"Access-Control-Allow-Origin":      {allowedOrigin},
+			"Access-Control-Allow-Credentials": {"true"},
+			"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag"},
+			"Access-Control-Allow-Methods":     {"GET, HEAD, POST, PUT, PATCH, DELETE"},
+			"Access-Control-Max-Age":           {"600"},
+		}
+		if headers != "" {
+			h.Set("Access-Control-Allow-Headers", headers)
+		}
+		return h
+	}
+	reached := false
+	guarded := newSite(t).Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	for name, c := range map[string]struct {
+		header http.Header
+		status int
+		want   http.Header
+	}{
+		"allowed":             {preflight(allowedOrigin, "content-type,x-csrf"), 204, granted("content-type,x-csrf")},
+		"no headers asked":    {preflight(allowedOrigin, ""), 204, granted("")},
+		"headers no list":     {preflight(allowedOrigin, "x: y\"<"), 204, granted("")},
+		"headers too long":    {preflight(allowedOrigin, strings.Repeat("x", 1025)), 204, granted("")},
+		"other":               {preflight("https://evil.example", "content-type"), 403, http.Header{}},
+		"null":                {preflight("null", "content-type"), 403, http.Header{}},
+		"allowed in capitals": {preflight(strings.ToUpper(allowedOrigin), "content-type"), 403, http.Header{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rec := serve(guarded, request(t, "OPTIONS", "/api/x", c.header))
+			if rec.Code != c.status {
+				t.Errorf("answered %d, want %d", rec.Code, c.status)
+			}
+			if diff := cmp.Diff(c.want, cors(rec.Header())); diff != "" {
+				t.Error(diff)
+			}
+			if reached {
+				t.Error("a preflight carries no credentials and must not reach the handler")
+			}
+		})
+	}
+}
