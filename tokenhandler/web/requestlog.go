@@ -52,6 +52,7 @@ func (s *Site) Instrument(next http.Handler) http.Handler {
 				s.log.ErrorContext(r.Context(), "panic recovered", "request_id", info.id, "stack", string(debug.Stack()))
 				if rec.status == 0 {
 					s.WriteProblem(rec, r, NewProblem(CodeInternal, "an internal error occurred", nil))
+					cause = nil // a whole answer, which a panic would keep from being sent
 				}
 			}
 			s.logRequest(r, rec, info, s.now().Sub(start))

@@ -1,0 +1,244 @@
+package web_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// logbook keeps what was logged. The server writes from its own goroutines.
+type logbook struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logbook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.Write(p)
+}
+
+func (l *logbook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.buf.String()
+}
+
+// records parses the log, one map a line, without the time.
+func (l *logbook) records(t *testing.T) []map[string]any {
+	t.Helper()
+	var records []map[string]any
+	for line := range strings.Lines(l.String()) {
+		var record map[string]any
+		if err := json.Unmarshal([]byte(line), &record); err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		delete(record, "time")
+		records = append(records, record)
+	}
+	return records
+}
+
+// instrumented is h behind a site whose clock moves by 1.5 ms at each look.
+func instrumented(t *testing.T, log io.Writer, h func(*web.Site) http.Handler) http.Handler {
+	t.Helper()
+	cfg := siteConfig(t, log)
+	var mu sync.Mutex
+	at := noon
+	cfg.Now = func() time.Time {
+		mu.Lock()
+		defer mu.Unlock()
+		at = at.Add(1500 * time.Microsecond)
+		return at
+	}
+	site := web.NewSite(cfg)
+	return site.Instrument(h(site))
+}
+
+func TestInstrumentLogsOneRecord(t *testing.T) {
+	var log logbook
+	h := instrumented(t, &log, func(s *web.Site) http.Handler {
+		return s.Handle(func(_ http.ResponseWriter, r *http.Request) error {
+			return web.NewProblem(web.CodeUpstreamError, "no answer", errors.New("dialing: refused")).WithHeader("X-Id", web.RequestID(r))
+		})
+	})
+	r := request(t, "POST", "/api/x?code=planted-query", http.Header{
+		"Cookie": {"session=planted-cookie"}, "Authorization": {"Bearer planted-token"}, "Referer": {"https://x/?planted-referer"},
+		"User-Agent": {"planted-agent"}, "X-Forwarded-For": {"203.0.113.9"}, "X-Request-Id": {"planted-id"},
+	})
+	r.RemoteAddr = "10.0.0.1:1234"
+	rec := serve(h, r)
+	id := rec.Header().Get("X-Request-ID")
+	if len(id) < 16 || id != rec.Header().Get("X-Id") || body(t, rec)["request_id"] != id {
+		t.Errorf("the id is %q, within %q, answered %s", id, rec.Header().Get("X-Id"), rec.Body)
+	}
+	want := []map[string]any{{
+		"level": "WARN", "msg": "request", "request_id": id, "method": "POST", "path": "/api/x", "status": 502.0,
+		"bytes": float64(rec.Body.Len()), "duration_ms": 1.5, "client_ip": "203.0.113.9",
+		"error_code": "upstream_error", "error": "upstream_error: no answer: dialing: refused",
+	}}
+	if diff := cmp.Diff(want, log.records(t)); diff != "" {
+		t.Error(diff)
+	}
+	if strings.Contains(log.String(), "planted") {
+		t.Errorf("logged: %s", log.String())
+	}
+	if strings.Contains(rec.Body.String(), "dialing") {
+		t.Errorf("the cause was answered: %s", rec.Body)
+	}
+}
+
+func TestInstrumentStatus(t *testing.T) {
+	for name, c := range map[string]struct {
+		handler http.HandlerFunc
+		status  float64
+		bytes   float64
+		level   string
+	}{
+		"nothing written": {func(http.ResponseWriter, *http.Request) {}, 200, 0, "INFO"},
+		"written":         {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "four") }, 200, 4, "INFO"},
+		"status":          {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, 204, 0, "INFO"},
+		"early hints first": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusEarlyHints)
+			w.WriteHeader(http.StatusNotFound)
+		}, 404, 0, "INFO"},
+		"an upstream's 500": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 500, 0, "INFO"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log logbook
+			serve(instrumented(t, &log, func(*web.Site) http.Handler { return c.handler }), request(t, "GET", "/", nil))
+			got := log.records(t)
+			if len(got) != 1 || got[0]["status"] != c.status || got[0]["bytes"] != c.bytes || got[0]["level"] != c.level {
+				t.Errorf("logged %v", got)
+			}
+		})
+	}
+}
+
+func TestInstrumentBoundsAndEscapesThePath(t *testing.T) {
+	var log logbook
+	r := request(t, "GET", "/", nil)
+	r.URL.Path = "/a\n{\"level\":\"ERROR\"}" + strings.Repeat("x", 10_000)
+	serve(instrumented(t, &log, func(*web.Site) http.Handler { return ok }), r)
+	got := log.records(t) // one line, or it fails
+	if len(got) != 1 || len(fmt.Sprint(got[0]["path"])) > 300 {
+		t.Errorf("logged %s", log.String())
+	}
+}
+
+func TestInstrumentHSTS(t *testing.T) {
+	for public, want := range map[string]string{"https://app.example.com": "max-age=31536000", "http://localhost:8080": ""} {
+		cfg := siteConfig(t, t.Output())
+		cfg.PublicURL = mustParse(t, public)
+		rec := serve(web.NewSite(cfg).Instrument(ok), request(t, "GET", "/", nil))
+		if got := rec.Header().Get("Strict-Transport-Security"); got != want {
+			t.Errorf("%s: %q, want %q", public, got, want)
+		}
+	}
+}
+
+func TestRequestIDOutsideInstrument(t *testing.T) {
+	if id := web.RequestID(request(t, "GET", "/", nil)); id != "" {
+		t.Errorf("%q", id)
+	}
+}
+
+// Over a real connection, because what becomes of an answer after a panic is
+// the server's doing.
+func TestInstrumentPanics(t *testing.T) {
+	const planted = "planted-panic-value"
+	for name, c := range map[string]struct {
+		handler  http.HandlerFunc
+		status   int // 0: the connection breaks
+		messages []string
+	}{
+		"before the answer": {func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			panic(planted)
+		}, 500, []string{"panic recovered", "request"}},
+		"an error value":    {func(http.ResponseWriter, *http.Request) { panic(errors.New(planted)) }, 500, []string{"panic recovered", "request"}},
+		"within the answer": {panicWithin, 0, []string{"panic recovered", "request"}},
+		// The reverse proxy's way to say that the upstream broke off.
+		"abort": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0, []string{"request"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log, serverLog logbook
+			server := httptest.NewUnstartedServer(instrumented(t, &log, func(*web.Site) http.Handler { return c.handler }))
+			server.Config.ErrorLog = slog.NewLogLogger(slog.NewJSONHandler(&serverLog, nil), slog.LevelInfo)
+			server.Start()
+			status, text := get(t, server.URL)
+			server.Close()
+			if status != c.status {
+				t.Errorf("answered %d %q, want %d", status, text, c.status)
+			}
+			if status != 0 {
+				checkInternal(t, text)
+			}
+			var messages []string
+			for _, record := range log.records(t) {
+				messages = append(messages, fmt.Sprint(record["msg"]))
+			}
+			if diff := cmp.Diff(c.messages, messages); diff != "" {
+				t.Errorf("%s\n%s", diff, log.String())
+			}
+			if strings.Contains(log.String()+serverLog.String(), planted) || serverLog.String() != "" {
+				t.Errorf("logged %s, the server %s", log.String(), serverLog.String())
+			}
+		})
+	}
+}
+
+func panicWithin(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Length", "1000")
+	_, _ = io.WriteString(w, "half")
+	_ = http.NewResponseController(w).Flush()
+	panic("planted-panic-value")
+}
+
+// get returns the status 0 if no whole answer came.
+func get(t *testing.T, address string) (status int, text string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := (&http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}).Do(r)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer func() { _ = response.Body.Close() }()
+	all, err := io.ReadAll(response.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return response.StatusCode, string(all)
+}
+
+func checkInternal(t *testing.T, text string) {
+	t.Helper()
+	var got map[string]any
+	if err := json.Unmarshal([]byte(text), &got); err != nil {
+		t.Fatalf("answered %q: %v", text, err)
+	}
+	delete(got, "request_id")
+	want := map[string]any{
+		"type": "about:blank", "title": "Internal Server Error", "status": 500.0,
+		"code": "internal_error", "detail": "an internal error occurred",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
