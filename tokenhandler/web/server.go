@@ -36,8 +36,19 @@ func (s *Site) Deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &stallReader{ReadCloser: r.Body, rc: rc, now: s.now}
+			// For a body that the handler leaves unread: the server reads on, to
+			// use the connection again.
+			_ = rc.SetReadDeadline(s.now().Add(stallTimeout))
+			body := &stallReader{ReadCloser: r.Body, rc: rc, now: s.now}
+			// A copy, because the server looks at its own request's body to tell
+			// whether it was read to the end. Misled, it would take the rest of a
+			// body for the next request (request smuggling).
+			r = r.WithContext(r.Context())
+			r.Body = body
 		}
+		// For what the server flushes when the handler is done, perhaps long
+		// after it was written.
+		defer func() { _ = rc.SetWriteDeadline(s.now().Add(stallTimeout)) }()
 		next.ServeHTTP(&stallWriter{ResponseWriter: w, rc: rc, now: s.now}, r)
 	})
 }
@@ -49,16 +60,13 @@ type stallReader struct {
 	now func() time.Time
 }
 
+// Read leaves its deadline in force. The server lifts it itself when the body
+// has ended, and after any other error it must stay: the server reads on to the
+// end of the body, and would wait for it for ever.
 func (r *stallReader) Read(p []byte) (int, error) {
 	// Not every ResponseWriter has deadlines (httptest's has none).
 	_ = r.rc.SetReadDeadline(r.now().Add(stallTimeout))
-	n, err := r.ReadCloser.Read(p)
-	if err != nil {
-		// net/http goes on reading in the background to notice a client that
-		// leaves: that read must not time out.
-		_ = r.rc.SetReadDeadline(time.Time{})
-	}
-	return n, err //nolint:wrapcheck // io.EOF must stay what it is
+	return r.ReadCloser.Read(p) //nolint:wrapcheck // io.EOF must stay what it is
 }
 
 type stallWriter struct {
@@ -76,6 +84,13 @@ func (w *stallWriter) WriteHeader(status int) {
 func (w *stallWriter) Write(p []byte) (int, error) {
 	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
 	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
+}
+
+// FlushError serves [http.ResponseController]: what was written long ago goes
+// out now.
+func (w *stallWriter) FlushError() error {
+	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
+	return w.rc.Flush() //nolint:wrapcheck // a pass-through
 }
 
 // Unwrap serves [http.ResponseController].

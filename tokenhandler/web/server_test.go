@@ -1,0 +1,319 @@
+package web_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// pipes is a listener whose connections live in memory, so that time-outs run
+// on the test's clock.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	conn, open := <-p
+	if !open {
+		return nil, net.ErrClosed
+	}
+	return conn, nil
+}
+func (pipes) Close() error   { return nil }
+func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// served runs test against NewServer with h behind Deadlines, in a bubble.
+func served(t *testing.T, h http.HandlerFunc, test func(t *testing.T, client net.Conn)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		cfg := siteConfig(t, t.Output())
+		cfg.Now = time.Now
+		server := web.NewServer(web.NewSite(cfg).Deadlines(h), slog.New(slog.DiscardHandler))
+		listener := make(pipes)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_ = server.Serve(listener)
+		}()
+		client, remote := net.Pipe()
+		listener <- remote
+		test(t, client)
+		_ = client.Close()
+		close(listener)
+		_ = server.Close()
+		<-done
+		time.Sleep(time.Second) // of the bubble: net/http lingers after some errors
+	})
+}
+
+func say(t *testing.T, client net.Conn, text string) {
+	t.Helper()
+	if _, err := io.WriteString(client, text); err != nil {
+		t.Error(err)
+	}
+}
+
+const upload = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
+
+func TestDeadlinesEndAStalledBody(t *testing.T) {
+	var failed error
+	var after time.Duration
+	begun := time.Now
+	served(t, func(_ http.ResponseWriter, r *http.Request) {
+		start := begun()
+		_, failed = io.ReadAll(r.Body)
+		after = begun().Sub(start)
+	}, func(t *testing.T, client net.Conn) {
+		say(t, client, upload+"abc")
+		_, _ = io.ReadAll(client)
+	})
+	if !errors.Is(failed, os.ErrDeadlineExceeded) || after != time.Minute {
+		t.Errorf("reading ended with %v after %s", failed, after)
+	}
+}
+
+func TestDeadlinesLetASlowBodyThrough(t *testing.T) {
+	var got []byte
+	var failed error
+	served(t, func(w http.ResponseWriter, r *http.Request) {
+		got, failed = io.ReadAll(r.Body)
+		w.WriteHeader(http.StatusNoContent)
+	}, func(t *testing.T, client net.Conn) {
+		say(t, client, upload)
+		for i := range 10 { // eight minutes in all
+			time.Sleep(50 * time.Second)
+			say(t, client, fmt.Sprint(i))
+		}
+		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 204 No Content")
+	})
+	if string(got) != "0123456789" || failed != nil {
+		t.Errorf("read %q, %v", got, failed)
+	}
+}
+
+func TestDeadlinesDoNotCountTheHandlersTime(t *testing.T) {
+	served(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.ReadAll(r.Body)
+		time.Sleep(10 * time.Minute) // a slow upstream
+		if err := r.Context().Err(); err != nil {
+			t.Errorf("the request was given up: %v", err)
+		}
+		w.WriteHeader(http.StatusNoContent)
+	}, func(t *testing.T, client net.Conn) {
+		say(t, client, upload+"0123456789")
+		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 204 No Content")
+	})
+}
+
+func TestDeadlinesEndAnAnswerThatNobodyTakes(t *testing.T) {
+	var failed error
+	var after time.Duration
+	served(t, func(w http.ResponseWriter, _ *http.Request) {
+		start := time.Now()
+		for failed == nil {
+			_, failed = w.Write(make([]byte, 64<<10))
+		}
+		after = time.Since(start)
+	}, func(t *testing.T, client net.Conn) {
+		say(t, client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		time.Sleep(2 * time.Minute)
+	})
+	if failed == nil || after != time.Minute {
+		t.Errorf("writing ended with %v after %s", failed, after)
+	}
+}
+
+func TestDeadlinesLetAnEventStreamLast(t *testing.T) {
+	served(t, func(w http.ResponseWriter, _ *http.Request) {
+		for i := range 5 {
+			time.Sleep(10 * time.Minute)
+			if _, err := fmt.Fprintf(w, "data: %d\n\n", i); err != nil {
+				t.Error(err)
+			}
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+		}
+	}, func(t *testing.T, client net.Conn) {
+		say(t, client, "GET / HTTP/1.0\r\n\r\n")
+		text, err := io.ReadAll(client)
+		if err != nil || strings.Count(string(text), "data: ") != 5 {
+			t.Errorf("received %q, %v", text, err)
+		}
+	})
+}
+
+// A deadline of one answer must not hit the next one on the same connection,
+// which comes when it is long over.
+func TestDeadlinesOfOneAnswerEndWithIt(t *testing.T) {
+	served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/first" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+		if got, err := io.ReadAll(r.Body); string(got) != "body" || err != nil {
+			t.Errorf("read %q, %v", got, err)
+		}
+	}, func(t *testing.T, client net.Conn) {
+		answers := bufio.NewReader(client)
+		say(t, client, "GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+		wantStatus(t, answers, "HTTP/1.1 204 No Content")
+		time.Sleep(90 * time.Second)
+		say(t, client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+		wantStatus(t, answers, "HTTP/1.1 100 Continue")
+		say(t, client, "body")
+		wantStatus(t, answers, "HTTP/1.1 200 OK")
+	})
+}
+
+// wantStatus reads one answer's head.
+func wantStatus(t *testing.T, answers *bufio.Reader, want string) {
+	t.Helper()
+	for line := ""; line != "\r\n"; {
+		var err error
+		if line, err = answers.ReadString('\n'); err != nil {
+			t.Errorf("want %s: %v", want, err)
+			return
+		}
+		if want != "" && strings.TrimSpace(line) != want {
+			t.Errorf("answered %q, want %s", line, want)
+		}
+		want = ""
+	}
+}
+
+func TestServerLimits(t *testing.T) {
+	unreached := func(http.ResponseWriter, *http.Request) { t.Error("the handler was reached") }
+	t.Run("a head that never ends", func(t *testing.T) {
+		served(t, unreached, func(t *testing.T, client net.Conn) {
+			start := time.Now()
+			say(t, client, "GET / HTTP/1.1\r\nHost: x\r\n")
+			_, _ = io.ReadAll(client)
+			if took := time.Since(start); took != 10*time.Second {
+				t.Errorf("closed after %s", took)
+			}
+		})
+	})
+	t.Run("a connection that is idle", func(t *testing.T) {
+		served(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, func(t *testing.T, client net.Conn) {
+			say(t, client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			start := time.Now()
+			_, _ = io.ReadAll(client)
+			if took := time.Since(start); took != 2*time.Minute {
+				t.Errorf("closed after %s", took)
+			}
+		})
+	})
+	t.Run("a head that is too large", func(t *testing.T) {
+		served(t, unreached, func(t *testing.T, client net.Conn) {
+			go func() { // the server stops reading on the way
+				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 100<<10)+"\r\n\r\n")
+			}()
+			wantStatus(t, bufio.NewReader(client), "HTTP/1.1 431 Request Header Fields Too Large")
+		})
+	})
+}
+
+// A client that announces a body and sends none must not hold the connection
+// because nobody asks for it.
+func TestDeadlinesEndAnUnreadBody(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"short answer":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
+		"long answer":    func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 8<<10)) },
+		"flushed answer": func(w http.ResponseWriter, _ *http.Request) { _ = http.NewResponseController(w).Flush() },
+		"closed":         func(_ http.ResponseWriter, r *http.Request) { _ = r.Body.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			served(t, h, func(t *testing.T, client net.Conn) {
+				start := time.Now()
+				say(t, client, upload)
+				_, _ = io.ReadAll(client)
+				if took := time.Since(start); took > 2*time.Minute {
+					t.Errorf("closed after %s", took)
+				}
+			})
+		})
+	}
+}
+
+// What the handler wrote goes out, however long it went on after writing it.
+func TestDeadlinesAreRenewedForWhatIsFlushedLate(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"at the end": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "late")
+			time.Sleep(5 * time.Minute)
+		},
+		"by the handler": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "late")
+			time.Sleep(5 * time.Minute)
+			if err := http.NewResponseController(w).Flush(); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			served(t, h, func(t *testing.T, client net.Conn) {
+				say(t, client, "GET / HTTP/1.0\r\n\r\n")
+				if text, err := io.ReadAll(client); err != nil || !strings.HasSuffix(string(text), "late") {
+					t.Errorf("received %q, %v", text, err)
+				}
+			})
+		})
+	}
+}
+
+// However a body ends, the watch for the client's leaving begins then, and must
+// not take the body's deadline for it.
+func TestDeadlinesEndWithTheBody(t *testing.T) {
+	for name, finish := range map[string]http.HandlerFunc{
+		"read":    func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) },
+		"closed":  func(_ http.ResponseWriter, r *http.Request) { _ = r.Body.Close() },
+		"unread":  func(http.ResponseWriter, *http.Request) {},
+		"flushed": func(w http.ResponseWriter, _ *http.Request) { _ = http.NewResponseController(w).Flush() },
+		"closed late": func(_ http.ResponseWriter, r *http.Request) {
+			time.Sleep(5 * time.Minute)
+			_ = r.Body.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			served(t, func(w http.ResponseWriter, r *http.Request) {
+				finish(w, r)
+				time.Sleep(5 * time.Minute)
+				if err := r.Context().Err(); err != nil {
+					t.Errorf("the request was given up: %v", err)
+				}
+				_, _ = io.WriteString(w, "late")
+			}, func(t *testing.T, client net.Conn) {
+				go say(t, client, upload+"0123456789")
+				answers := bufio.NewReader(client)
+				wantStatus(t, answers, "HTTP/1.1 200 OK")
+				_, _ = answers.ReadString('\n')
+			})
+		})
+	}
+}
+
+// What comes of a body after it was given up is not the next request.
+func TestDeadlinesKeepARestFromBeingARequest(t *testing.T) {
+	const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+	served(t, func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/smuggled" {
+			t.Error("the rest of a body became a request")
+		}
+		_ = r.Body.Close()
+	}, func(t *testing.T, client net.Conn) {
+		say(t, client, fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(smuggled)))
+		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 200 OK")
+		_, _ = io.WriteString(client, smuggled) // the connection may be closed by now
+		_, _ = io.ReadAll(client)
+	})
+}
