@@ -34,13 +34,14 @@ func (s *Site) ReturnTo(raw string, own ...string) string {
 			u.Path = "/"
 		}
 	}
-	path := u.EscapedPath()
-	if !isPlainPath(path) {
+	// The decoded path, because browsers take %2e for a dot, and our own mux and
+	// other software on the way decode the rest.
+	if !isPlainPath(u.Path) || strings.ContainsFunc(u.Path, isUnsafeInPath) {
 		return "/"
 	}
 	if u.Host == "" {
 		for _, prefix := range own {
-			if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			if u.Path == prefix || strings.HasPrefix(u.Path, prefix+"/") {
 				return "/"
 			}
 		}
@@ -51,6 +52,10 @@ func (s *Site) ReturnTo(raw string, own ...string) string {
 
 func isUnsafeInURL(c rune) bool {
 	return c <= ' ' || c == '\\' || c >= 0x7f
+}
+
+func isUnsafeInPath(c rune) bool {
+	return c < ' ' || c == '\\' || c == 0x7f
 }
 
 // isPlainPath reports whether path begins with exactly one slash and holds no
