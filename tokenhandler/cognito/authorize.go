@@ -2,6 +2,7 @@ package cognito
 
 import (
 	"net/url"
+	"slices"
 
 	"golang.org/x/oauth2"
 )
@@ -22,38 +23,54 @@ type AuthRequest struct {
 	Page Page
 	// State, Nonce and Verifier are fresh for every request.
 	State, Nonce, Verifier string
-	// Extra are further parameters, checked by the caller.
+	// Extra are further parameters, checked by the caller. None of them can
+	// replace one of the request's own.
 	Extra map[string]string
+}
+
+const opLogin = "starting a login"
+
+// ownParameters are what makes a request ours; response_mode, request and
+// request_uri could change them or where the code goes (OIDC Core §6).
+//
+//nolint:gochecknoglobals // a constant list
+var ownParameters = []string{
+	"response_type", "response_mode", "client_id", "redirect_uri", "scope", "state", "nonce",
+	"code_challenge", "code_challenge_method", "request", "request_uri",
 }
 
 // AuthorizeURL returns where to send the browser: code flow, PKCE S256 whether
 // advertised or not (FACTS COG-DISC-04), state and nonce. The error is an
 // [Unavailable] one while the provider is not connected.
 func (p *Provider) AuthorizeURL(request AuthRequest) (string, error) {
-	c, err := p.connection("starting a login")
+	c, err := p.connection(opLogin)
 	if err != nil {
 		return "", err
 	}
-	options := []oauth2.AuthCodeOption{
-		oauth2.S256ChallengeOption(request.Verifier),
-		oauth2.SetAuthURLParam("nonce", request.Nonce),
+	if request.State == "" || request.Nonce == "" || request.Verifier == "" {
+		return "", &Error{Op: opLogin, Kind: Misconfigured, Reason: "a login needs state, nonce and verifier"}
 	}
+	var options []oauth2.AuthCodeOption
 	for name, value := range request.Extra {
-		options = append(options, oauth2.SetAuthURLParam(name, value))
+		if !slices.Contains(ownParameters, name) {
+			options = append(options, oauth2.SetAuthURLParam(name, value))
+		}
 	}
+	options = append(options, oauth2.S256ChallengeOption(request.Verifier), oauth2.SetAuthURLParam("nonce", request.Nonce))
 	if p.cfg.Profile == OIDC && request.Page == PageSignup {
 		// Initiating User Registration via OpenID Connect 1.0 §4.
 		options = append(options, oauth2.SetAuthURLParam("prompt", "create"))
 	}
 	address := p.oauth(c, 0).AuthCodeURL(request.State, options...)
-	if p.cfg.Profile != Cognito || request.Page == PageLogin {
+	path := map[Page]string{PageSignup: "/signup", PageForgotPassword: "/forgotPassword"}[request.Page]
+	if p.cfg.Profile != Cognito || path == "" {
 		return address, nil
 	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return "", &Error{Op: "starting a login", Kind: Misconfigured, Reason: "the authorization endpoint is no URL"}
+		return "", &Error{Op: opLogin, Kind: Misconfigured, Reason: "the authorization endpoint is no URL"}
 	}
-	u.Path = map[Page]string{PageSignup: "/signup", PageForgotPassword: "/forgotPassword"}[request.Page]
+	u.Path, u.RawPath = path, ""
 	return u.String(), nil
 }
 

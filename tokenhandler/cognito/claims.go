@@ -29,7 +29,7 @@ func (p *Provider) showClaims(all map[string]json.RawMessage) string {
 	out := []byte{'{'}
 	for _, name := range p.cfg.Claims {
 		value, there := all[p.claimName(name)]
-		if !there {
+		if !there || string(value) == "null" {
 			continue
 		}
 		switch string(value) {

@@ -1,11 +1,11 @@
 package cognito
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,19 +25,17 @@ const (
 // Run connects, trying again until it succeeds or ctx ends. The service starts
 // without its provider and heals when the provider does (ASVS V16.5.2).
 func (p *Provider) Run(ctx context.Context) {
-	pause := firstPause
+	wait := firstPause
 	for {
 		err := p.Connect(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		p.cfg.Log.WarnContext(ctx, "provider not reached, trying again", "issuer", p.cfg.Issuer, "error", err.Error(), "pause", pause.String())
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
+		p.cfg.Log.WarnContext(ctx, "provider not reached, trying again", "issuer", p.cfg.Issuer, "error", err.Error(), "pause", wait.String())
+		if p.pause(ctx, wait) != nil {
 			return
 		}
-		pause = min(2*pause, maxPause)
+		wait = min(2*wait, maxPause)
 	}
 }
 
@@ -47,56 +45,58 @@ func (p *Provider) Connect(ctx context.Context) error {
 	if p.connected.Load() != nil {
 		return nil
 	}
-	c, err := p.discover(ctx)
+	endpoints, err := p.discover(ctx)
 	if err != nil {
 		return err
 	}
-	var keys jose.JSONWebKeySet // looked at and kept by keyFetches
-	if err := p.getJSON(ctx, "loading the provider's keys", c.endpoints.JWKS, &keys); err != nil {
-		return err
+	c := p.newConnection(endpoints)
+	if err := c.keys.load(ctx); err != nil {
+		return networkError(opKeys, err)
 	}
 	p.connected.Store(c)
 	p.cfg.Log.InfoContext(ctx, "provider connected", "issuer", p.cfg.Issuer)
 	return nil
 }
 
-func (p *Provider) discover(ctx context.Context) (*connection, error) {
-	const op = "discovering the provider"
-	over := p.overrides()
-	// The key set lives as long as the provider does.
-	lasting := p.context(context.WithoutCancel(ctx))
-	if over.Authorization != "" && over.Token != "" && over.JWKS != "" {
-		return p.newConnection(lasting, over), nil
+const (
+	opDiscovery = "discovering the provider"
+	opKeys      = "loading the provider's keys"
+)
+
+// discover returns the endpoints: those of the configuration, the others from
+// the provider's document (OIDC Discovery §4).
+func (p *Provider) discover(ctx context.Context) (Endpoints, error) {
+	e := p.overrides()
+	if e.Authorization == "" || e.Token == "" || e.JWKS == "" {
+		document, err := p.fetchDiscovery(ctx)
+		if err != nil {
+			return Endpoints{}, err
+		}
+		if e, err = merge(e, document, p.cfg.Issuer); err != nil {
+			return Endpoints{}, &Error{Op: opDiscovery, Kind: Misconfigured, Reason: err.Error()}
+		}
 	}
-	document, err := p.fetchDiscovery(ctx)
-	if err != nil {
-		return nil, err
+	if p.cfg.Profile == Cognito && p.overrides().Logout == "" {
+		// What the document names is no RP-initiated logout (FACTS COG-DISC-05).
+		e.Logout = origin(e.Authorization) + "/logout"
 	}
-	if document.Issuer != p.cfg.Issuer {
-		return nil, &Error{Op: op, Kind: Misconfigured, Reason: "the document names another issuer than provider.issuer"}
-	}
-	endpoints := Endpoints{
-		Authorization: or(over.Authorization, document.Authorization), Token: or(over.Token, document.Token),
-		Revocation: or(over.Revocation, document.Revocation), Userinfo: or(over.Userinfo, document.Userinfo),
-		Logout: or(over.Logout, document.EndSession), JWKS: or(over.JWKS, document.JWKS),
-	}
-	if err := checkEndpoints(p.cfg.Issuer, endpoints); err != nil {
-		return nil, &Error{Op: op, Kind: Misconfigured, Reason: err.Error()}
-	}
-	if p.cfg.Profile == Cognito && over.Logout == "" {
-		endpoints.Logout = origin(endpoints.Authorization) + "/logout"
-	}
-	return p.newConnection(lasting, endpoints), nil
+	return e, nil
 }
 
-func (p *Provider) newConnection(lasting context.Context, endpoints Endpoints) *connection {
-	p.keys.watch(endpoints.JWKS)
+func (p *Provider) newConnection(endpoints Endpoints) *connection {
+	keys := newKeySet(func(ctx context.Context) ([]jose.JSONWebKey, error) {
+		var set struct {
+			Keys []json.RawMessage `json:"keys"`
+		}
+		err := p.getJSON(p.context(ctx, endpointJWKS), opKeys, endpoints.JWKS, &set)
+		return parseKeys(set.Keys), err
+	}, p.cfg.Now)
 	// OIDC-06: an expiry within the skew passes.
 	earlier := func() time.Time { return p.cfg.Now().Add(-skew) }
 	algs := []string{oidc.RS256}
-	keys := notingKeySet{oidc.NewRemoteKeySet(lasting, endpoints.JWKS)}
 	return &connection{
 		endpoints:    endpoints,
+		keys:         keys,
 		idTokens:     oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{ClientID: p.cfg.ClientID, SupportedSigningAlgs: algs, Now: earlier}),
 		accessTokens: oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{SkipClientIDCheck: true, SupportedSigningAlgs: algs, Now: earlier}),
 	}
@@ -110,17 +110,10 @@ func (p *Provider) overrides() Endpoints {
 	}
 	domain := strings.TrimSuffix(p.cfg.Domain, "/")
 	return Endpoints{
-		Authorization: or(e.Authorization, domain+"/oauth2/authorize"), Token: or(e.Token, domain+"/oauth2/token"),
-		Revocation: or(e.Revocation, domain+"/oauth2/revoke"), Userinfo: or(e.Userinfo, domain+"/oauth2/userInfo"),
-		Logout: or(e.Logout, domain+"/logout"), JWKS: e.JWKS,
+		Authorization: cmp.Or(e.Authorization, domain+"/oauth2/authorize"), Token: cmp.Or(e.Token, domain+"/oauth2/token"),
+		Revocation: cmp.Or(e.Revocation, domain+"/oauth2/revoke"), Userinfo: cmp.Or(e.Userinfo, domain+"/oauth2/userInfo"),
+		Logout: cmp.Or(e.Logout, domain+"/logout"), JWKS: e.JWKS,
 	}
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 // discoveryDocument holds the fields of OIDC Discovery §3 that are used.
@@ -137,7 +130,7 @@ type discoveryDocument struct {
 func (p *Provider) fetchDiscovery(ctx context.Context) (discoveryDocument, error) {
 	var document discoveryDocument
 	address := strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
-	return document, p.getJSON(ctx, "discovering the provider", address, &document)
+	return document, p.getJSON(p.context(ctx, endpointDiscovery), opDiscovery, address, &document)
 }
 
 func (p *Provider) getJSON(ctx context.Context, op, address string, into any) error {
@@ -153,35 +146,52 @@ func (p *Provider) getJSON(ctx context.Context, op, address string, into any) er
 	if answer.StatusCode != http.StatusOK {
 		return statusError(op, answer)
 	}
-	// The transport bounds the body.
 	if err := json.NewDecoder(answer.Body).Decode(into); err != nil {
-		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-			return &Error{Op: op, Kind: Nonsense, Reason: "the answer was cut short"}
-		}
 		return networkError(op, err)
 	}
 	return nil
 }
 
-// checkEndpoints refuses a document that would send a secret in the clear. The
-// hosts may differ from the issuer's: Cognito's do (FACTS COG-DISC-01).
-func checkEndpoints(issuer string, e Endpoints) error {
-	for name, address := range map[string]string{
-		"authorization_endpoint": e.Authorization, "token_endpoint": e.Token, "jwks_uri": e.JWKS,
-		"revocation_endpoint": e.Revocation, "end_session_endpoint": e.Logout,
+// merge fills what was not overridden from the document. It refuses another
+// issuer's document (OIDC-14) and one that would send a secret in the clear.
+// The hosts may differ from the issuer's: Cognito's do (FACTS COG-DISC-01).
+func merge(e Endpoints, document discoveryDocument, issuer string) (Endpoints, error) {
+	if document.Issuer != issuer {
+		return e, errors.New("the document names another issuer than provider.issuer")
+	}
+	for _, field := range []struct {
+		name      string
+		into      *string
+		described string
+		required  bool
+	}{
+		{"authorization_endpoint", &e.Authorization, document.Authorization, true},
+		{"token_endpoint", &e.Token, document.Token, true},
+		{"jwks_uri", &e.JWKS, document.JWKS, true},
+		{"revocation_endpoint", &e.Revocation, document.Revocation, false},
+		{"userinfo_endpoint", &e.Userinfo, document.Userinfo, false},
+		{"end_session_endpoint", &e.Logout, document.EndSession, false},
 	} {
-		if address == "" {
-			if name == "revocation_endpoint" || name == "end_session_endpoint" {
-				continue
-			}
-			return fmt.Errorf("the document has no %s; does the pool have a domain?", name)
-		}
-		u, err := url.Parse(address)
-		if err != nil || u.Host == "" || (u.Scheme != "https" && (u.Scheme != "http" || !strings.HasPrefix(issuer, "http://"))) {
-			return fmt.Errorf("the document's %s is no https URL", name)
+		switch {
+		case *field.into != "":
+		case field.described == "" && !field.required:
+		case field.described == "":
+			return e, fmt.Errorf("the document has no %s; does the pool have a domain?", field.name)
+		case !isSafe(field.described, issuer):
+			return e, fmt.Errorf("the document's %s is no https URL", field.name)
+		default:
+			*field.into = field.described
 		}
 	}
-	return nil
+	return e, nil
+}
+
+func isSafe(address, issuer string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
+		return false
+	}
+	return u.Scheme == "https" || (u.Scheme == "http" && strings.HasPrefix(issuer, "http://"))
 }
 
 func origin(address string) string {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"time"
@@ -115,17 +116,29 @@ func ErrorCode(code string) string {
 // body, so none of them is wrapped.
 func tokenError(op string, err error) *Error {
 	if answered, ok := errors.AsType[*oauth2.RetrieveError](err); ok && answered.Response != nil {
-		e := statusError(op, answered.Response)
-		if answered.ErrorCode != "" && e.Kind != Unavailable {
-			e.Code = ErrorCode(answered.ErrorCode)
-			e.Kind, e.Reason = Misconfigured, "the provider refused the request"
-			if e.Code == "invalid_grant" {
-				e.Kind, e.Reason = Rejected, "the provider refused the grant"
-			}
-		}
-		return e
+		return refusal(op, answered.Response, answered.ErrorCode)
 	}
 	return networkError(op, err)
+}
+
+// refusal classifies an OAuth error (RFC 6749 §5.2). Only with a 4xx status is
+// it one: a success that says invalid_grant contradicts itself, and must not
+// end a session.
+func refusal(op string, answer *http.Response, code string) *Error {
+	e := statusError(op, answer)
+	if code == "" || e.Kind == Unavailable || answer.StatusCode < http.StatusBadRequest {
+		return e
+	}
+	e.Code = ErrorCode(code)
+	switch e.Code {
+	case "invalid_grant":
+		e.Kind, e.Reason = Rejected, "the provider refused the grant"
+	case "temporarily_unavailable", "server_error":
+		e.Kind, e.Reason = Unavailable, "the provider is busy or failing"
+	default:
+		e.Kind, e.Reason = Misconfigured, "the provider refused the request"
+	}
+	return e
 }
 
 // statusError classifies an answer by its status alone.
@@ -140,24 +153,27 @@ func statusError(op string, answer *http.Response) *Error {
 	return e
 }
 
-// networkError classifies an error without an answer. Go's own network errors
-// are safe to tell; errors of a parser are not.
+// networkError classifies an error without an answer. Nothing of the error is
+// told: those of a parser quote the answer.
 func networkError(op string, err error) *Error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
 	}
-	if netErr, ok := errors.AsType[interface {
-		error
-		Timeout() bool
-	}](err); ok {
+	if errors.Is(err, errTooLarge) {
+		return &Error{Op: op, Kind: Nonsense, Reason: errTooLarge.Error()}
+	}
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return &Error{Op: op, Kind: Unavailable, Reason: "the provider did not answer in time"}
+	}
+	if failed, ok := errors.AsType[*url.Error](err); ok {
 		reason := "the provider was not reached"
-		if netErr.Timeout() {
+		if failed.Timeout() {
 			reason = "the provider did not answer in time"
 		}
 		return &Error{Op: op, Kind: Unavailable, Reason: reason}
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return &Error{Op: op, Kind: Unavailable, Reason: "the provider did not answer in time"}
+	if errors.Is(err, errNoKeys) {
+		return &Error{Op: op, Kind: Nonsense, Reason: errNoKeys.Error()}
 	}
 	return &Error{Op: op, Kind: Nonsense, Reason: "the provider's answer could not be read"}
 }

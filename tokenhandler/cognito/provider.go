@@ -70,16 +70,18 @@ type Config struct {
 type Provider struct {
 	cfg    Config
 	client *http.Client
-	keys   *keyFetches
 	// connected is nil until discovery has succeeded.
 	connected atomic.Pointer[connection]
 	// secretInUse is the index of the client secret that worked last.
 	secretInUse atomic.Int32
+	// pause is a variable for tests.
+	pause func(context.Context, time.Duration) error
 }
 
 // connection is what discovery taught.
 type connection struct {
 	endpoints Endpoints
+	keys      *keySet
 	idTokens  *oidc.IDTokenVerifier
 	// accessTokens checks signature, issuer and expiry only: Cognito's access
 	// tokens have no audience (FACTS COG-CLM-01).
@@ -91,15 +93,17 @@ func New(cfg Config) *Provider {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(nil)
 	}
-	p := &Provider{cfg: cfg}
-	p.keys = newKeyFetches(&transport{next: newTransport(), metrics: cfg.Metrics, now: cfg.Now, endpointOf: p.endpointOf}, cfg.Now)
-	p.client = &http.Client{
-		Transport: p.keys,
-		Timeout:   cfg.Timeout,
-		// A redirect could carry the client's secret elsewhere (ASVS V15.3.2).
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return &Provider{cfg: cfg, client: newClient(cfg), pause: pause}
+}
+
+// pause waits for d; the error is ctx's, if that ends first.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err() //nolint:wrapcheck // the caller's own
 	}
-	return p
 }
 
 // Ready reports nil when the provider is discovered and its keys are loaded.
@@ -119,11 +123,6 @@ func (p *Provider) connection(op string) (*connection, error) {
 		return c, nil
 	}
 	return nil, errNotConnected(op)
-}
-
-// context puts our client where go-oidc and x/oauth2 look for it.
-func (p *Provider) context(ctx context.Context) context.Context {
-	return oidc.ClientContext(ctx, p.client)
 }
 
 // oauth is x/oauth2's view with the i-th client secret. The style of client

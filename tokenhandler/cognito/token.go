@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -36,7 +37,7 @@ func (p *Provider) Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens
 		return secret.Tokens{}, err
 	}
 	answer, err := p.withSecrets(op, func(i int) (*oauth2.Token, error) {
-		return p.oauth(c, i).Exchange(p.context(ctx), grant.Code, oauth2.VerifierOption(grant.Verifier))
+		return p.oauth(c, i).Exchange(p.context(ctx, endpointToken), grant.Code, oauth2.VerifierOption(grant.Verifier))
 	})
 	if err != nil {
 		return secret.Tokens{}, err
@@ -71,24 +72,33 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	}
 	answer, err := p.withSecrets(op, func(i int) (*oauth2.Token, error) {
 		// The token source keeps the old refresh token if none comes back.
-		return p.oauth(c, i).TokenSource(p.context(ctx), &oauth2.Token{RefreshToken: previous.Refresh.Reveal()}).Token()
+		return p.oauth(c, i).TokenSource(p.context(ctx, endpointToken), &oauth2.Token{RefreshToken: previous.Refresh.Reveal()}).Token()
 	})
 	if err != nil {
 		return secret.Tokens{}, err
 	}
 	tokens := p.unpack(answer)
 	tokens.Subject, tokens.AuthTime, tokens.NonceHash = previous.Subject, previous.AuthTime, previous.NonceHash
-	if !tokens.ID.IsZero() {
-		id, err := p.verifyID(ctx, c, op, tokens)
-		if err != nil {
-			return secret.Tokens{}, err
-		}
-		if err := p.checkRenewed(op, id, previous); err != nil {
-			return secret.Tokens{}, err
-		}
-		tokens.Claims = p.showClaims(id.all)
+	return p.untilChecked(ctx, func(ctx context.Context) (secret.Tokens, error) {
+		return p.verifyRenewed(ctx, c, tokens, previous)
+	})
+}
+
+// untilChecked verifies an answer again and again while that fails for want of
+// keys, until ctx's deadline. The answer must not be given up early: after a
+// rotation it holds the only refresh token that is still good (FACTS COG-ROT-07).
+func (p *Provider) untilChecked(ctx context.Context, verify func(context.Context) (secret.Tokens, error)) (secret.Tokens, error) {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.cfg.Timeout)
+		defer cancel()
 	}
-	return p.verifyAccess(ctx, c, op, tokens)
+	for {
+		tokens, err := verify(ctx)
+		if failed, ok := errors.AsType[*Error](err); !ok || !failed.Unavailable() || p.pause(ctx, fetchAgain) != nil {
+			return tokens, err
+		}
+	}
 }
 
 // withSecrets makes a call with the client secret that worked last and, if the
@@ -117,19 +127,19 @@ func (p *Provider) withSecrets(op string, call func(i int) (*oauth2.Token, error
 // unpack takes the tokens out of an answer.
 func (p *Provider) unpack(answer *oauth2.Token) secret.Tokens {
 	tokens := secret.Tokens{
-		Access:        secret.New(answer.AccessToken),
-		Refresh:       secret.New(answer.RefreshToken),
-		AccessExpires: answer.Expiry,
+		Access:  secret.New(answer.AccessToken),
+		Refresh: secret.New(answer.RefreshToken),
+		// RFC 6749 §5.1: without expires_in the lifetime is documented elsewhere;
+		// a short one is safe.
+		AccessExpires: p.cfg.Now().Add(5 * time.Minute),
 	}
 	if id, ok := answer.Extra("id_token").(string); ok {
 		tokens.ID = secret.New(id)
 	}
-	if answer.Expiry.IsZero() {
-		// RFC 6749 §5.1: without expires_in the lifetime is documented elsewhere;
-		// a short one is safe.
-		tokens.AccessExpires = p.cfg.Now().Add(5 * time.Minute)
+	if answer.ExpiresIn > 0 {
+		tokens.AccessExpires = p.cfg.Now().Add(time.Duration(answer.ExpiresIn) * time.Second)
 	}
-	if answer.TokenType != "" && !strings.EqualFold(answer.TokenType, "bearer") {
+	if !strings.EqualFold(answer.TokenType, "bearer") {
 		tokens.Access = secret.String{} // refused by verifyAccess
 	}
 	return tokens
@@ -168,7 +178,7 @@ func (p *Provider) postRevocation(ctx context.Context, c *connection, i int, ref
 			form.Set("client_secret", conf.ClientSecret)
 		}
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoints.Revocation, strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(p.context(ctx, endpointRevocation), http.MethodPost, c.endpoints.Revocation, strings.NewReader(form.Encode()))
 	if err != nil {
 		return &Error{Op: op, Kind: Misconfigured, Reason: "the revocation endpoint is no URL"}
 	}
@@ -184,12 +194,9 @@ func (p *Provider) postRevocation(ctx context.Context, c *connection, i int, ref
 	if answer.StatusCode == http.StatusOK {
 		return nil
 	}
-	failed := statusError(op, answer)
 	var told struct {
 		Error string `json:"error"`
 	}
-	if json.NewDecoder(answer.Body).Decode(&told) == nil && told.Error != "" {
-		failed.Code = ErrorCode(told.Error)
-	}
-	return failed
+	_ = json.NewDecoder(answer.Body).Decode(&told) // without a code the status must do
+	return refusal(op, answer, told.Error)
 }

@@ -3,29 +3,54 @@ package cognito
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
-	"github.com/go-jose/go-jose/v4"
-	"golang.org/x/time/rate"
 )
 
 // maxBody bounds every answer of the provider. Cognito's largest have 20 KB.
 const maxBody = 1 << 20
 
-// newTransport is a transport of our own: nothing else shares or changes it.
+var errTooLarge = errors.New("the provider's answer is too large")
+
+// The endpoints, as the metrics name them.
+const (
+	endpointDiscovery  = "discovery"
+	endpointJWKS       = "jwks"
+	endpointToken      = "token"
+	endpointRevocation = "revocation"
+)
+
+type endpointKey struct{}
+
+// context puts our client where x/oauth2 looks for it, and the endpoint where
+// the transport does.
+func (p *Provider) context(ctx context.Context, endpoint string) context.Context {
+	return oidc.ClientContext(context.WithValue(ctx, endpointKey{}, endpoint), p.client)
+}
+
+// newClient builds a client of our own: nothing else shares or changes it.
+func newClient(cfg Config) *http.Client {
+	return &http.Client{
+		Transport: &transport{next: newTransport(), metrics: cfg.Metrics, now: cfg.Now},
+		Timeout:   cfg.Timeout,
+		// A redirect could carry the client's secret elsewhere (ASVS V15.3.2).
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
 func newTransport() http.RoundTripper {
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:      true,
+		Proxy:             http.ProxyFromEnvironment,
+		DialContext:       (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2: true,
+		// A dead HTTP/2 connection would take every call down with it (golang/go#36026).
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  10 * time.Second,
 		MaxIdleConns:           64,
@@ -36,25 +61,39 @@ func newTransport() http.RoundTripper {
 	}
 }
 
-// transport bounds and counts every call.
+// transport bounds and counts every call. It reads the whole answer, so that
+// one that hangs or breaks off in its middle is an error of the network for
+// those above it too, and not one of a parser.
 type transport struct {
-	next       http.RoundTripper
-	metrics    *Metrics
-	now        func() time.Time
-	endpointOf func(address string) string
+	next    http.RoundTripper
+	metrics *Metrics
+	now     func() time.Time
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	endpoint, _ := r.Context().Value(endpointKey{}).(string)
 	start := t.now()
-	answer, err := t.next.RoundTrip(r)
-	endpoint := t.endpointOf(r.URL.Scheme + "://" + r.URL.Host + r.URL.Path)
+	answer, err := t.exchange(r)
 	t.metrics.Seconds.WithLabelValues(endpoint).Observe(t.now().Sub(start).Seconds())
 	t.metrics.Requests.WithLabelValues(endpoint, outcomeOf(answer, err)).Inc()
+	return answer, err
+}
+
+func (t *transport) exchange(r *http.Request) (*http.Response, error) {
+	answer, err := t.next.RoundTrip(r)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // http.Client wraps it
 	}
-	answer.Body = &boundedBody{ReadCloser: answer.Body, left: maxBody}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1)) //nolint:forbidigo // bounded
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(body) > maxBody {
+		return nil, errTooLarge
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(body))
 	return answer, nil
 }
 
@@ -66,146 +105,8 @@ func outcomeOf(answer *http.Response, err error) string {
 		return "rate_limited"
 	case answer.StatusCode >= http.StatusInternalServerError:
 		return "server_error"
-	case answer.StatusCode >= http.StatusBadRequest:
+	case answer.StatusCode >= http.StatusMultipleChoices:
 		return "refused"
 	}
 	return "ok"
-}
-
-// endpointOf names a URL for the metrics.
-func (p *Provider) endpointOf(address string) string {
-	c := p.connected.Load()
-	if c == nil {
-		return "discovery"
-	}
-	switch address {
-	case c.endpoints.Token:
-		return "token"
-	case c.endpoints.JWKS:
-		return "jwks"
-	case c.endpoints.Revocation:
-		return "revocation"
-	case c.endpoints.Userinfo:
-		return "userinfo"
-	}
-	return "discovery"
-}
-
-var errBodyTooLarge = errors.New("the provider's answer is over 1 MiB")
-
-type boundedBody struct {
-	io.ReadCloser
-
-	left int
-}
-
-func (b *boundedBody) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		return 0, errBodyTooLarge
-	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err //nolint:wrapcheck // io.EOF must stay what it is
-}
-
-// keyFetches bounds how often the key set is fetched. go-oidc fetches it for
-// every token with an unknown kid; forged tokens must not turn us into a flood
-// (STYLE 3b). Within the limit fetches are real, so that a key rotation is seen
-// at once; over it the last answer is given again.
-type keyFetches struct {
-	next  http.RoundTripper
-	now   func() time.Time
-	limit *rate.Limiter
-
-	mu      sync.Mutex
-	address string
-	body    []byte // the last good key set
-}
-
-// keysError says that there is no key set to check a token with.
-type keysError struct{ reason string }
-
-func (e *keysError) Error() string { return "fetching keys: " + e.reason }
-
-func newKeyFetches(next http.RoundTripper, now func() time.Time) *keyFetches {
-	return &keyFetches{next: next, now: now, limit: rate.NewLimiter(rate.Every(10*time.Second), 5)}
-}
-
-func (k *keyFetches) watch(address string) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.address = address
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (k *keyFetches) RoundTrip(r *http.Request) (*http.Response, error) {
-	k.mu.Lock()
-	watched, body := r.URL.String() == k.address, k.body
-	k.mu.Unlock()
-	if !watched {
-		return k.next.RoundTrip(r) //nolint:wrapcheck // http.Client wraps it
-	}
-	if body == nil || k.limit.AllowN(k.now(), 1) {
-		fresh, err := k.fetch(r)
-		if err != nil {
-			return nil, err
-		}
-		body = fresh
-	}
-	return keyAnswer(r, body), nil
-}
-
-// fetch gets the key set and keeps it, if it is one.
-func (k *keyFetches) fetch(r *http.Request) ([]byte, error) {
-	answer, err := k.next.RoundTrip(r)
-	if err != nil {
-		return nil, &keysError{reason: "not reached"}
-	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode != http.StatusOK {
-		return nil, &keysError{reason: "status " + strconv.Itoa(answer.StatusCode)}
-	}
-	body, err := io.ReadAll(answer.Body) //nolint:forbidigo // bounded by transport
-	if err != nil {
-		return nil, &keysError{reason: "the answer broke off or is too large"}
-	}
-	var keys jose.JSONWebKeySet
-	if json.Unmarshal(body, &keys) != nil || len(keys.Keys) == 0 {
-		return nil, &keysError{reason: "the answer is no key set"}
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.body = body
-	return body, nil
-}
-
-// fetchOutcome tells a verification that fetching keys failed: go-oidc's error
-// does not wrap the cause.
-type (
-	fetchOutcome    struct{ failed bool }
-	fetchOutcomeKey struct{}
-)
-
-// notingKeySet is go-oidc's key set, with the reason of a failure noted.
-type notingKeySet struct{ oidc.KeySet }
-
-// VerifySignature implements [oidc.KeySet].
-func (k notingKeySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	payload, err := k.KeySet.VerifySignature(ctx, token)
-	if _, down := errors.AsType[*keysError](err); down {
-		if noted, ok := ctx.Value(fetchOutcomeKey{}).(*fetchOutcome); ok {
-			noted.failed = true
-		}
-	}
-	return payload, err //nolint:wrapcheck // go-oidc's own
-}
-
-func keyAnswer(r *http.Request, body []byte) *http.Response {
-	return &http.Response{
-		Status: "200 OK", StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:        http.Header{"Content-Type": {"application/json"}},
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		ContentLength: int64(len(body)),
-		Request:       r,
-	}
 }

@@ -30,6 +30,7 @@ type idClaims struct {
 	TokenUse        string `json:"token_use"`
 }
 
+// authTime is when the user was authenticated.
 func (id *identity) authTime() time.Time {
 	if id.claims.AuthTime != nil {
 		return time.Unix(*id.claims.AuthTime, 0)
@@ -45,7 +46,7 @@ func (p *Provider) verifyID(ctx context.Context, c *connection, op string, token
 	if tokens.ID.IsZero() {
 		return nil, bad("missing in the answer")
 	}
-	token, err := p.verify(ctx, c.idTokens, op, "ID token", tokens.ID)
+	token, err := p.verify(ctx, c, c.idTokens, op, "ID token", tokens.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -63,6 +64,8 @@ func (p *Provider) verifyID(ctx context.Context, c *connection, op string, token
 		return nil, bad("it has no iat")
 	case token.IssuedAt.After(now.Add(skew)):
 		return nil, bad("it was issued in the future; are the clocks right?")
+	case id.authTime().After(now.Add(skew)):
+		return nil, bad("its auth_time is in the future; are the clocks right?")
 	case token.Subject == "":
 		return nil, bad("it has no sub")
 	case p.cfg.Profile == Cognito && id.claims.TokenUse != "id":
@@ -87,17 +90,24 @@ func (p *Provider) checkLogin(op string, id *identity, grant CodeGrant) error {
 	return nil
 }
 
-// checkRenewed compares a refreshed ID token with the session: the user must
-// be the same, and a nonce, if there is one, too (OIDC-15). Another user's
-// token ends the session.
-func (p *Provider) checkRenewed(op string, id *identity, previous secret.Tokens) error {
-	if id.Subject != previous.Subject {
-		return &Error{Op: op, Kind: Rejected, Reason: "ID token: the refreshed one names another user"}
+// verifyRenewed compares refreshed tokens with the session: the user must be the
+// same, and a nonce, if there is one, too (OIDC-15). Another user's token ends
+// the session.
+func (p *Provider) verifyRenewed(ctx context.Context, c *connection, tokens, previous secret.Tokens) (secret.Tokens, error) {
+	if tokens.ID.IsZero() {
+		return p.verifyAccess(ctx, c, opRefresh, tokens)
 	}
-	if id.Nonce != "" && !p.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash {
-		return &Error{Op: op, Kind: Rejected, Reason: "ID token: the refreshed one has another nonce"}
+	id, err := p.verifyID(ctx, c, opRefresh, tokens)
+	switch {
+	case err != nil:
+		return secret.Tokens{}, err
+	case id.Subject != previous.Subject:
+		return secret.Tokens{}, &Error{Op: opRefresh, Kind: Rejected, Reason: "ID token: the refreshed one names another user"}
+	case id.Nonce != "" && !p.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash:
+		return secret.Tokens{}, &Error{Op: opRefresh, Kind: Nonsense, Reason: "ID token: the refreshed one has another nonce"}
 	}
-	return nil
+	tokens.Claims = p.showClaims(id.all)
+	return p.verifyAccess(ctx, c, opRefresh, tokens)
 }
 
 // verifyAccess checks Cognito's access token: it is what the APIs will get, and
@@ -113,7 +123,7 @@ func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, t
 	if p.cfg.Profile != Cognito {
 		return tokens, nil
 	}
-	token, err := p.verify(ctx, c.accessTokens, op, "access token", tokens.Access)
+	token, err := p.verify(ctx, c, c.accessTokens, op, "access token", tokens.Access)
 	if err != nil {
 		return secret.Tokens{}, err
 	}
@@ -128,29 +138,46 @@ func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, t
 		return bad("token_use is not access")
 	case claims.ClientID != p.cfg.ClientID:
 		return bad("client_id is another client")
+	case token.Subject == "":
+		return bad("it has no sub")
 	case token.Subject != tokens.Subject:
-		return bad("it is another user's than the ID token")
+		return secret.Tokens{}, &Error{Op: op, Kind: fatalAtRefresh(op), Reason: "access token: it is another user's"}
 	}
 	tokens.AccessExpires = token.Expiry
 	return tokens, nil
 }
 
 // verify lets go-oidc check signature, algorithm, issuer, audience and expiry.
-func (p *Provider) verify(ctx context.Context, verifier *oidc.IDTokenVerifier, op, which string, token secret.String) (*oidc.IDToken, error) {
-	noted := &fetchOutcome{}
-	verified, err := verifier.Verify(context.WithValue(p.context(ctx), fetchOutcomeKey{}, noted), token.Reveal())
-	if err == nil {
-		return verified, nil
-	}
-	if noted.failed {
+// The signature is checked before that by itself: go-oidc's errors do not tell
+// whether there were keys to check with.
+func (p *Provider) verify(ctx context.Context, c *connection, verifier *oidc.IDTokenVerifier, op, which string, token secret.String) (*oidc.IDToken, error) {
+	_, err := c.keys.VerifySignature(ctx, token.Reveal())
+	if _, ok := errors.AsType[*keysError](err); ok {
 		return nil, &Error{Op: op, Kind: Unavailable, Reason: which + ": the provider's keys could not be fetched"}
 	}
-	return nil, p.explain(op, which, err, token)
+	var verified *oidc.IDToken
+	if err == nil {
+		verified, err = verifier.Verify(ctx, token.Reveal())
+	}
+	if err != nil {
+		return nil, p.explain(op, which, err, token)
+	}
+	return verified, nil
 }
 
-// explain finds the reason why go-oidc refused a token, in our own words: its
-// errors quote the token. It reads claims that are NOT verified, and only to
-// choose the sentence.
+// fatalAtRefresh is the kind of a failure that ends a session: tokens of another
+// user or issuer (OIDC-15). A login has no session to end.
+func fatalAtRefresh(op string) Kind {
+	if op == opRefresh {
+		return Rejected
+	}
+	return Nonsense
+}
+
+// explain finds the reason why a token was refused, in our own words: go-oidc's
+// errors quote the token. It reads claims that are NOT verified, and only for
+// the words and the kind of the refusal: those come from the token endpoint
+// over TLS, as invalid_grant does.
 func (p *Provider) explain(op, which string, err error, token secret.String) error {
 	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
 		return &Error{Op: op, Kind: Nonsense, Reason: which + ": it has expired; are the clocks right?"}
@@ -159,13 +186,11 @@ func (p *Provider) explain(op, which string, err error, token secret.String) err
 	claims, ok := unverified(token)
 	switch {
 	case !ok:
-		reason = "it is no JWT"
+		reason = "it is no signed JWT"
+	case claims.Issuer == "":
+		reason = "it names no issuer"
 	case claims.Issuer != p.cfg.Issuer:
-		// OIDC-15: a refreshed token of another issuer ends the session.
-		reason = "it was issued by another issuer"
-		if op == opRefresh {
-			kind = Rejected
-		}
+		kind, reason = fatalAtRefresh(op), "it was issued by another issuer"
 	case which == "ID token" && !slices.Contains(claims.Audience, p.cfg.ClientID):
 		reason = "it is for another client"
 	}
