@@ -86,6 +86,10 @@ func (s *Stack) check(options Options) error {
 		}
 		s.binary = filepath.Join(repo, ".build", "tokenhandler")
 	}
+	var err error
+	if s.binary, err = filepath.Abs(s.binary); err != nil { // it runs in another folder
+		return err
+	}
 	if _, err := os.Stat(s.binary); err != nil {
 		return fmt.Errorf("the token handler is not built (run `make build`): %w", err)
 	}

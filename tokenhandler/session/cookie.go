@@ -205,3 +205,10 @@ func (c Cookies) ExpireSession(h http.Header, jar *Jar) {
 	}
 	c.Expire(h, c.active)
 }
+
+// Ours reports whether a cookie of this name is one of ours, so that it is not
+// passed on to anybody.
+func (c Cookies) Ours(name string) bool {
+	return strings.HasPrefix(name, c.session) && (len(name) == len(c.session) || name[len(c.session)] == '.') ||
+		name == c.active || strings.HasPrefix(name, c.login)
+}

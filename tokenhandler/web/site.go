@@ -80,6 +80,9 @@ func Origin(u *url.URL) string {
 // PublicOrigin is the app's own origin.
 func (s *Site) PublicOrigin() string { return s.origin }
 
+// Now is the clock.
+func (s *Site) Now() time.Time { return s.now() }
+
 // HandlerFunc is an HTTP handler that returns its error instead of writing it.
 // After an error nothing must have been written; headers set before stay.
 type HandlerFunc func(w http.ResponseWriter, r *http.Request) error

@@ -1,0 +1,110 @@
+# Everything that a checkout needs beyond Go, Node and npm is installed by the
+# targets that need it: pinned, once, into a cache shared by all checkouts.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+export TOKENHANDLER_TOOLS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cognito-token-handler
+
+VERSITYGW_VERSION := v1.8.0
+LINT_VERSION      := v2.15.0
+LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)
+VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
+VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
+COGNITO     := test/cognitolocal/node_modules/.package-lock.json
+SPA_MODULES := test/demo/spa/node_modules/.package-lock.json
+SPA         := test/demo/spa/dist/index.html
+BINARY      := .build/tokenhandler
+VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+NPM_CI      := npm ci --no-audit --no-fund --loglevel=error
+FUZZTIME    ?= 20s
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: build $(SPA) stack-tools ## Start the local stack: http://localhost:8080
+	go run ./test/devstack/run -binary $(BINARY) -spa test/demo/spa/dist
+
+.PHONY: build
+build: ## Build the binary into .build/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BINARY) ./cmd/tokenhandler
+
+.PHONY: test
+test: unit e2e ## Run every test: unit with the race detector, integration, browser
+
+.PHONY: unit
+unit: ## Unit tests only, with the race detector
+	go test -race ./...
+	go test -run Allocates ./tokenhandler/session
+
+.PHONY: e2e
+e2e: $(SPA) tools ## Integration and browser tests only
+	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
+	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 12m $(E2E_PACKAGES)
+
+E2E_PACKAGES := ./test/... ./oauthproxy/storage
+
+.PHONY: lint
+lint: $(LINT) ## Run the linters
+	$(LINT) run ./...
+	go mod tidy -diff
+	@! grep -rnE '"resolved":' --include=package-lock.json test --exclude-dir=node_modules || { echo "a package-lock.json names a registry"; exit 1; }
+
+.PHONY: fmt
+fmt: $(LINT) ## Format the code
+	$(LINT) fmt ./...
+
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (20s)
+	@for package in $$(go list ./...); do \
+	  for target in $$(go test -list '^Fuzz' $$package | grep '^Fuzz' || true); do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$package; \
+	  done; \
+	done
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./tokenhandler/...
+
+.PHONY: cover
+cover: ## Show the coverage of the unit tests
+	go test -coverprofile .build/cover.out -coverpkg ./tokenhandler/...,./oauthproxy/...,./config/...,./cmd/... ./tokenhandler/... ./oauthproxy/... ./config/... ./cmd/...
+	go tool cover -func .build/cover.out | tail -1
+
+.PHONY: check
+check: lint test ## What CI runs
+
+.PHONY: tools
+tools: stack-tools chromium ## Install what the tests need
+
+.PHONY: stack-tools
+stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
+
+$(LINT):
+	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
+	mv $(TOKENHANDLER_TOOLS)/bin/golangci-lint $@
+
+$(VERSITYGW_STAMP):
+	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
+	touch $@
+
+$(COGNITO): test/cognitolocal/package-lock.json
+	$(NPM_CI) --prefix test/cognitolocal
+	touch $@
+
+$(SPA_MODULES): test/demo/spa/package-lock.json
+	$(NPM_CI) --prefix test/demo/spa
+	touch $@
+
+$(SPA): $(SPA_MODULES) $(shell find test/demo/spa/src test/demo/spa/index.html test/demo/spa/vite.config.ts -type f 2>/dev/null)
+	npm run build --prefix test/demo/spa --silent
+	touch $@
+
+.PHONY: chromium
+chromium:
+	@command -v chromium >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "chromium is missing: install Debian's package chromium"; exit 1; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; }

@@ -1,0 +1,268 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"cognito-token-handler/config"
+	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/oauthproxy/spa"
+	"cognito-token-handler/oauthproxy/storage"
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+const (
+	// providerTimeout bounds one call to the provider (FACTS R-23).
+	providerTimeout = 10 * time.Second
+	// drainTimeout is how long requests under way may go on after SIGTERM.
+	drainTimeout = 25 * time.Second
+)
+
+// App is the service, built and not yet running.
+type App struct {
+	cfg      config.Config
+	log      *slog.Logger
+	now      func() time.Time
+	registry *prometheus.Registry
+	keys     *seal.Keyring
+	provider *cognito.Provider
+	public   http.Handler
+	admin    http.Handler
+	reloads  *prometheus.GaugeVec
+}
+
+// New builds the service. It uses no network: a provider that is down does not
+// keep the service from starting. Errors name the configuration key.
+func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
+	a := &App{cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry()}
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.reloads = newReloadGauge(a.registry)
+	var err error
+	if a.keys, err = seal.NewKeyring(config.KeyBytes(cfg.Session.Keys)); err != nil {
+		return nil, fmt.Errorf("session.keys: %w", err)
+	}
+	site := a.newSite()
+	a.provider = a.newProvider()
+	denied := memory.New(a.now)
+	sessions, err := a.newSessions(denied)
+	if err != nil {
+		return nil, err
+	}
+	auth := a.newAuth(site, sessions, denied)
+	parts := parts{auth: auth, api: a.newAPI(site, auth, sessions.Cookies())}
+	if cfg.Storage.Bucket != "" {
+		if parts.storage, err = a.newStorage(ctx, site, auth); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.SPA.Dir != "" {
+		if parts.spa, err = a.newSPA(site); err != nil {
+			return nil, err
+		}
+	}
+	a.public = a.publicHandler(site, parts)
+	a.admin = a.adminHandler()
+	a.warnOfInsecureOptions()
+	return a, nil
+}
+
+// parts are the handlers that share the public listener.
+type parts struct {
+	auth    *tokenhandler.Handler
+	api     *oauthproxy.Handler
+	storage http.Handler // nil without a bucket
+	spa     http.Handler // nil without spa.dir
+}
+
+func (a *App) newSite() *web.Site {
+	rejected := newRejectedCounter(a.registry)
+	return web.NewSite(web.Config{
+		PublicURL:      a.cfg.PublicURL,
+		AllowedOrigins: a.cfg.AllowedOrigins,
+		TrustedProxies: a.cfg.TrustedProxies,
+		LoginURL:       a.cfg.Auth.Path + "/login",
+		Log:            a.log,
+		Now:            a.now,
+		Rejected:       rejected.Inc,
+	})
+}
+
+func (a *App) newProvider() *cognito.Provider {
+	p := a.cfg.Provider
+	return cognito.New(cognito.Config{
+		Profile:           cognito.Profile(p.Kind),
+		Issuer:            p.Issuer,
+		Domain:            p.Domain,
+		ClientID:          p.ClientID,
+		ClientSecrets:     p.ClientSecret,
+		PostAuth:          p.ClientAuth == "post",
+		Scopes:            p.Scopes,
+		RedirectURL:       CallbackURL(a.cfg),
+		Endpoints:         cognito.Endpoints(p.Endpoints),
+		InsecureSkipNonce: p.InsecureSkipNonce,
+		Claims:            a.cfg.Session.Claims,
+		Timeout:           providerTimeout,
+		Now:               a.now,
+		Log:               a.log,
+		Metrics:           cognito.NewMetrics(a.registry),
+	})
+}
+
+func (a *App) newSessions(denied session.DenyList) (*session.Manager, error) {
+	s := a.cfg.Session
+	manager, err := session.NewManager(session.Config{
+		Keys:             a.keys,
+		Cookies:          Cookies(a.cfg),
+		Refresher:        a.provider,
+		Denied:           denied,
+		IdleTimeout:      s.IdleTimeout,
+		AbsoluteLifetime: s.AbsoluteLifetime,
+		RefreshBefore:    s.RefreshBefore,
+		RefreshGrace:     s.RefreshGrace,
+		RefreshTimeout:   providerTimeout,
+		KeepIDToken:      needsIDToken(a.cfg.API.Routes),
+		Now:              a.now,
+		Log:              a.log,
+		Metrics:          session.NewMetrics(a.registry),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing sessions: %w", err)
+	}
+	return manager, nil
+}
+
+func needsIDToken(routes []config.Route) bool {
+	for i := range routes {
+		if routes[i].Token == string(oauthproxy.TokenID) {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *App) newAuth(site *web.Site, sessions *session.Manager, denied *memory.List) *tokenhandler.Handler {
+	return tokenhandler.New(tokenhandler.Config{
+		Site:                site,
+		Sessions:            sessions,
+		Provider:            provider{Provider: a.provider, issuer: a.cfg.Provider.Issuer},
+		Path:                a.cfg.Auth.Path,
+		PublicURL:           a.cfg.PublicURL,
+		ErrorPath:           a.cfg.Auth.ErrorPath,
+		AfterLogout:         a.cfg.Auth.AfterLogout,
+		AllowCrossSiteLogin: a.cfg.Auth.AllowCrossSiteLogin,
+		EndAll: func(sub string) {
+			now := a.now()
+			denied.DenySubject(sub, now, now.Add(a.cfg.Session.AbsoluteLifetime))
+		},
+		Now:     a.now,
+		Log:     a.log,
+		Metrics: tokenhandler.NewMetrics(a.registry),
+	})
+}
+
+func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler, cookies session.Cookies) *oauthproxy.Handler {
+	var routes []oauthproxy.Route
+	for i := range a.cfg.API.Routes {
+		r := &a.cfg.API.Routes[i]
+		routes = append(routes, oauthproxy.Route{
+			Path: r.Path, Upstream: r.Upstream, StripPrefix: r.StripPrefix, Methods: r.Methods,
+			Token: oauthproxy.TokenKind(r.Token), Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
+		})
+	}
+	return oauthproxy.New(oauthproxy.Config{
+		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: cookies.Ours,
+		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry),
+	})
+}
+
+func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {
+	s := a.cfg.Storage
+	credentials, err := awsCredentials(ctx, s.Region)
+	if err != nil {
+		return nil, fmt.Errorf("storage.credentials: %w", err)
+	}
+	handler, err := storage.New(storage.Config{
+		Path: s.Path, Bucket: s.Bucket, Region: s.Region, Endpoint: s.Endpoint, PathStyle: s.PathStyle,
+		Prefix: s.Prefix, MaxSize: s.MaxSize, ContentTypes: s.ContentTypes, Expires: s.Expires,
+		Credentials: credentials, Now: a.now, Site: site, Metrics: a.registry,
+	}, folders{auth})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says "configuring storage"
+	}
+	return site.Guard(handler), nil
+}
+
+func (a *App) newSPA(site *web.Site) (http.Handler, error) {
+	handler, err := spa.New(spa.Config{
+		Dir: a.cfg.SPA.Dir, ContentSecurityPolicy: a.cfg.SPA.ContentSecurityPolicy,
+		StorageOrigin: StorageOrigin(a.cfg), Site: site,
+	})
+	if err != nil {
+		return nil, err //nolint:wrapcheck // says "opening spa.dir"
+	}
+	return handler, nil
+}
+
+// CallbackURL is what to register at the provider as callback.
+func CallbackURL(cfg config.Config) string {
+	return web.Origin(cfg.PublicURL) + cfg.Auth.Path + "/callback"
+}
+
+// SignOutURL is what to register at the provider as sign-out URL.
+func SignOutURL(cfg config.Config) string {
+	return web.Origin(cfg.PublicURL) + cfg.Auth.AfterLogout
+}
+
+// Cookies are the names of the service's cookies.
+func Cookies(cfg config.Config) session.Cookies {
+	return session.NewCookies(cfg.Session.CookieName, cfg.Cookies.InsecurePlainHTTP)
+}
+
+// StorageOrigin is where browsers upload to, or "" without a bucket.
+func StorageOrigin(cfg config.Config) string {
+	s := cfg.Storage
+	if s.Bucket == "" {
+		return ""
+	}
+	if s.Endpoint == "" {
+		if s.PathStyle {
+			return "https://s3." + s.Region + ".amazonaws.com"
+		}
+		return "https://" + s.Bucket + ".s3." + s.Region + ".amazonaws.com"
+	}
+	u, err := url.Parse(s.Endpoint)
+	if err != nil {
+		return ""
+	}
+	if !s.PathStyle {
+		u.Host = s.Bucket + "." + u.Host
+	}
+	return web.Origin(u)
+}
+
+func (a *App) warnOfInsecureOptions() {
+	warn := func(on bool, key, means string) {
+		if on {
+			a.log.Warn("INSECURE OPTION IS SET", "key", key, "means", means)
+		}
+	}
+	warn(a.cfg.Cookies.InsecurePlainHTTP, "cookies.insecure_plain_http", "cookies go over plain HTTP and lack their prefix")
+	warn(a.cfg.Provider.InsecurePublicClient, "provider.insecure_public_client", "anybody can redeem a stolen code with its verifier")
+	warn(a.cfg.Provider.InsecureSkipNonce, "provider.insecure_skip_nonce", "ID tokens are not bound to their login by a nonce")
+	for i := range a.cfg.API.Routes {
+		r := &a.cfg.API.Routes[i]
+		warn(r.InsecureHTTPUpstream, "api.routes "+r.Path+" insecure_http_upstream", "tokens travel to the API over plain HTTP")
+	}
+}

@@ -1,0 +1,84 @@
+package app
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// publicHandler is everything on the public listener, and what every request
+// passes first, from the outside in: request log and panic recovery, the end of
+// stalled connections, one reading of the path.
+func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
+	notFound := web.OwnHeaders(site.NotFound())
+	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path := r.URL.Path; {
+		case under(path, a.cfg.Auth.Path):
+			p.auth.ServeHTTP(w, r)
+		case p.storage != nil && under(path, a.cfg.Storage.Path):
+			p.storage.ServeHTTP(w, r)
+		case p.api.Owns(path):
+			p.api.ServeHTTP(w, r)
+		case p.spa != nil:
+			p.spa.ServeHTTP(w, r)
+		default:
+			notFound.ServeHTTP(w, r)
+		}
+	})
+	return site.Instrument(site.Deadlines(site.PlainPath(dispatch)))
+}
+
+func under(path, prefix string) bool {
+	rest, found := strings.CutPrefix(path, prefix)
+	return found && (rest == "" || rest[0] == '/')
+}
+
+// adminHandler is everything on the admin listener. It is not for the public:
+// it has no authentication.
+func (a *App) adminHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{Registry: a.registry}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		web.WriteJSON(w, r, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", a.ready)
+	return mux
+}
+
+// readiness answers /readyz.
+type readiness struct {
+	Ready bool `json:"ready"`
+	// Checks names each thing that must work: "ok", or what is wrong with it.
+	Checks map[string]string `json:"checks"`
+}
+
+func (a *App) ready(w http.ResponseWriter, r *http.Request) {
+	body := readiness{Ready: true, Checks: map[string]string{"provider": "ok"}}
+	if err := a.provider.Ready(); err != nil {
+		body.Ready, body.Checks["provider"] = false, err.Error()
+	}
+	status := http.StatusOK
+	if !body.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	web.WriteJSON(w, r, status, body)
+}
+
+func newRejectedCounter(reg prometheus.Registerer) prometheus.Counter {
+	return promauto.With(reg).NewCounter(prometheus.CounterOpts{
+		Name: "tokenhandler_cross_site_requests_total",
+		Help: "Requests refused because they came from another site or origin.",
+	})
+}
+
+func newReloadGauge(reg prometheus.Registerer) *prometheus.GaugeVec {
+	return promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
+		Name: "tokenhandler_reload_successful",
+		Help: "Whether the last look at a file that is reloaded (session_keys, certificate) gave something usable: 1 or 0.",
+	}, []string{"file"})
+}

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+
+	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/oauthproxy/storage"
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// The two halves do not know each other, and neither knows the provider's
+// package: here their words are translated.
+
+// provider is a cognito.Provider in the login half's words.
+type provider struct {
+	*cognito.Provider
+
+	issuer string
+}
+
+// AuthorizeURL implements [tokenhandler.Provider].
+func (p provider) AuthorizeURL(r tokenhandler.AuthRequest) (string, error) {
+	return p.Provider.AuthorizeURL(cognito.AuthRequest{ //nolint:wrapcheck // a translation
+		Page: cognito.Page(r.Page), State: r.State, Nonce: r.Nonce, Verifier: r.Verifier, Extra: r.Extra,
+	})
+}
+
+// Exchange implements [tokenhandler.Provider].
+func (p provider) Exchange(ctx context.Context, g tokenhandler.CodeGrant) (secret.Tokens, error) {
+	return p.Provider.Exchange(ctx, cognito.CodeGrant(g)) //nolint:wrapcheck // a translation
+}
+
+// Issuer implements [tokenhandler.Provider].
+func (p provider) Issuer() string { return p.issuer }
+
+// tokens is the login half as the API proxy's token source.
+type tokens struct{ auth *tokenhandler.Handler }
+
+// Authorize implements [oauthproxy.TokenSource].
+func (t tokens) Authorize(r *http.Request) (oauthproxy.Grant, error) {
+	grant, err := t.auth.Authorize(r)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // a problem, told as it is
+	}
+	return grant, nil
+}
+
+// folders is the login half as the storage's authorizer.
+type folders struct{ auth *tokenhandler.Handler }
+
+// Authorize implements [storage.Authorizer].
+func (f folders) Authorize(r *http.Request) (storage.Grant, error) {
+	grant, err := f.auth.Authorize(r)
+	if err != nil {
+		return nil, err //nolint:wrapcheck // a problem, told as it is
+	}
+	return grant, nil
+}
+
+// awsCredentials are the service's own, from where the AWS SDK looks for them:
+// environment, shared files, web identity, container or instance role.
+func awsCredentials(ctx context.Context, region string) (aws.CredentialsProvider, error) {
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region))
+	if err != nil {
+		return nil, fmt.Errorf("loading AWS configuration: %w", err)
+	}
+	if cfg.Credentials == nil {
+		return nil, errors.New("no AWS credentials are configured")
+	}
+	return cfg.Credentials, nil
+}
+
+var (
+	_ tokenhandler.Provider  = provider{}
+	_ oauthproxy.TokenSource = tokens{}
+	_ storage.Authorizer     = folders{}
+)

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"cognito-token-handler/cmd/app"
+	"cognito-token-handler/config"
+	"cognito-token-handler/tokenhandler/seal"
+)
+
+// version is set by the build.
+var version = "dev"
+
+// command is what all commands share.
+type command struct {
+	environ        []string
+	stdout, stderr io.Writer
+	configFile     string
+}
+
+// run is the program: arguments in, exit code out. 1 is a failure, 2 a
+// configuration that is not good.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	c := &command{environ: environ, stdout: stdout, stderr: stderr}
+	root := c.root()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	if faults, ok := errors.AsType[config.Faults](err); ok {
+		_, _ = fmt.Fprintf(stderr, "%s: %d fault(s) in the configuration:\n%s\n", "tokenhandler", len(faults), faults.Error())
+		return 2
+	}
+	_, _ = fmt.Fprintln(stderr, "tokenhandler:", err)
+	return 1
+}
+
+func (c *command) root() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "tokenhandler",
+		Short:         "A token handler for single-page apps on Amazon Cognito",
+		Args:          cobra.NoArgs,
+		RunE:          c.serve,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.PersistentFlags().StringVar(&c.configFile, "config", "tokenhandler.yaml", "the configuration file")
+	root.AddCommand(
+		&cobra.Command{Use: "serve", Short: "Run the service (the default)", Args: cobra.NoArgs, RunE: c.serve},
+		&cobra.Command{Use: "check", Short: "Check the configuration; print what to register at the provider", Args: cobra.NoArgs, RunE: c.check},
+		&cobra.Command{Use: "keygen", Short: "Print a new session key", Args: cobra.NoArgs, RunE: c.keygen},
+		&cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: c.version},
+	)
+	return root
+}
+
+// maxConfig bounds the files that are read; config.Load says so in its words.
+const maxConfig = 2 << 20
+
+// load reads the file and the environment. A file that is not there is an
+// error, unless it is the default one and the environment says something.
+func (c *command) load(cmd *cobra.Command) (config.Config, error) {
+	content, err := readFile(c.configFile)
+	if errors.Is(err, os.ErrNotExist) && !cmd.Flags().Changed("config") && c.environmentIsSet() {
+		content, err = nil, nil
+	}
+	if err != nil {
+		return config.Config{}, fmt.Errorf("reading the configuration (--config): %w", err)
+	}
+	return config.Load(content, c.configFile, c.environ, readFile) //nolint:wrapcheck // faults are told as they are
+}
+
+func (c *command) environmentIsSet() bool {
+	for _, entry := range c.environ {
+		if strings.HasPrefix(entry, "TH_") {
+			return true
+		}
+	}
+	return false
+}
+
+func readFile(name string) ([]byte, error) {
+	file, err := os.Open(name) //nolint:gosec // the operator's own path
+	if err != nil {
+		return nil, err //nolint:wrapcheck // the caller says which
+	}
+	defer func() { _ = file.Close() }()
+	return io.ReadAll(io.LimitReader(file, maxConfig)) //nolint:forbidigo // bounded here
+}
+
+func (c *command) serve(cmd *cobra.Command, _ []string) error {
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, c.stderr)
+	log.Info("starting", "version", buildVersion())
+	service, err := app.New(cmd.Context(), cfg, log)
+	if err != nil {
+		return err //nolint:wrapcheck // names the key
+	}
+	return service.Run(cmd.Context(), nil) //nolint:wrapcheck // names the key
+}
+
+func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	_ = level.UnmarshalText([]byte(cfg.Level)) // checked by config.Load
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// check prints what an operator has to enter at the provider, exactly: a
+// trailing slash too many ends on Cognito's own error page (FACTS COG-AUTH-06).
+func (c *command) check(cmd *cobra.Command, _ []string) error {
+	cfg, err := c.load(cmd)
+	if err != nil {
+		return err
+	}
+	cookies := app.Cookies(cfg)
+	_, err = fmt.Fprintf(c.stdout, `The configuration is good.
+
+Register at the app client in Cognito, to the letter:
+  Allowed callback URL   %s
+  Allowed sign-out URL   %s
+  OAuth grant            Authorization code grant
+  OpenID Connect scopes  %s
+  Client secret          %s
+
+Cookies:
+  %s (and .1 if it must be split)
+  %s
+  %s
+`, app.CallbackURL(cfg), app.SignOutURL(cfg), strings.Join(cfg.Provider.Scopes, " "),
+		map[bool]string{false: "required", true: "none (provider.insecure_public_client)"}[cfg.Provider.InsecurePublicClient],
+		cookies.Session(), cookies.Active(), cookies.Login("<id>"))
+	if err == nil && cfg.Storage.Bucket != "" {
+		_, err = fmt.Fprintf(c.stdout, `
+Storage: let the bucket's CORS rules allow PUT, GET and HEAD from %s with all
+headers, and the app's Content-Security-Policy connect to %s
+`, cfg.PublicURL, app.StorageOrigin(cfg))
+	}
+	return err //nolint:wrapcheck // writing to stdout
+}
+
+func (c *command) keygen(*cobra.Command, []string) error {
+	key := make([]byte, seal.KeySize)
+	_, _ = rand.Read(key) // never fails (Go 1.24)
+	_, err := fmt.Fprintln(c.stdout, base64.StdEncoding.EncodeToString(key))
+	return err //nolint:wrapcheck // writing to stdout
+}
+
+func (c *command) version(*cobra.Command, []string) error {
+	_, err := fmt.Fprintln(c.stdout, "tokenhandler", buildVersion())
+	return err //nolint:wrapcheck // writing to stdout
+}
+
+func buildVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && version == "dev" && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return version
+}

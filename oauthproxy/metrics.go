@@ -1,0 +1,37 @@
+package oauthproxy
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics are the counters of this package. Routes are labelled by their
+// configured prefix, so their number is bounded.
+type Metrics struct {
+	// Requests counts answers by route and status.
+	Requests *prometheus.CounterVec
+	// Seconds is the time until the answer's header, by route.
+	Seconds *prometheus.HistogramVec
+	// UpstreamErrors counts requests without an answer, by route and kind.
+	UpstreamErrors *prometheus.CounterVec
+}
+
+// NewMetrics registers the counters with reg; nil leaves them unregistered.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	return &Metrics{
+		Requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_proxy_requests_total",
+			Help: "API requests forwarded, by route and status of the answer.",
+		}, []string{"route", "status"}),
+		Seconds: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "tokenhandler_proxy_request_duration_seconds",
+			Help:    "Time from forwarding an API request to the header of its answer, by route.",
+			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+		}, []string{"route"}),
+		UpstreamErrors: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_proxy_upstream_errors_total",
+			Help: "API requests that got no answer, by route and kind: timeout, unreachable.",
+		}, []string{"route", "kind"}),
+	}
+}

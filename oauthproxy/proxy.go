@@ -1,0 +1,188 @@
+package oauthproxy
+
+import (
+	"log/slog"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// TokenSource finds out on whose behalf a request is made.
+type TokenSource interface {
+	// Authorize opens the request's session; it may wait for a refresh. The error
+	// is a *web.Problem with everything that the answer needs: a 401 for no
+	// session or one that is over, which an anonymous route passes by.
+	Authorize(r *http.Request) (Grant, error)
+}
+
+// Grant is the permission to call an API for one user. It belongs to the
+// goroutine of its request.
+type Grant interface {
+	// AccessToken is the bearer token for APIs (RFC 6750).
+	AccessToken() secret.String
+	// IDToken is for upstreams that insist on it; empty if it is not kept.
+	IDToken() secret.String
+	// Commit adds the session's cookies to the answer's header. It is called
+	// once, right before the header goes out.
+	Commit(h http.Header)
+}
+
+// TokenKind is what an upstream gets.
+type TokenKind string
+
+// The kinds of token.
+const (
+	TokenAccess TokenKind = "access"
+	TokenID     TokenKind = "id"
+	TokenNone   TokenKind = "none"
+)
+
+// Route is one API.
+type Route struct {
+	// Path is the prefix, beginning and ending with a slash. Required.
+	Path string
+	// Upstream is the API's base URL: http or https, host, optional path. Required.
+	Upstream *url.URL
+	// StripPrefix removes Path before forwarding.
+	StripPrefix bool
+	// Methods are the ones allowed; none means all but CONNECT and TRACE.
+	Methods []string
+	// Token is what the upstream gets. Default access.
+	Token TokenKind
+	// Anonymous forwards requests without a session, too.
+	Anonymous bool
+	// Timeout bounds the time in which neither the request's body nor the answer
+	// moves on, until the answer begins. Required.
+	Timeout time.Duration
+	// MaxBody bounds request bodies in bytes. Required.
+	MaxBody int64
+}
+
+// Config is what a [Handler] needs.
+type Config struct {
+	// Routes are the APIs.
+	Routes []Route
+	// Site answers and checks origins. Required.
+	Site *web.Site
+	// Tokens authorises requests. Required.
+	Tokens TokenSource
+	// OurCookie reports whether a cookie's name is one of ours. Required.
+	OurCookie func(name string) bool
+	// Log receives what net/http has to say of broken connections. Required.
+	Log *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// Handler serves all API routes.
+type Handler struct {
+	cfg     Config
+	routes  []*route
+	metrics *Metrics
+	handler http.Handler
+}
+
+// route is a Route made ready.
+type route struct {
+	Route
+
+	allow string // of a 405
+	proxy *httputil.ReverseProxy
+}
+
+// New builds a Handler. The origin check is inside: no request gets past it.
+func New(cfg Config) *Handler {
+	h := &Handler{cfg: cfg, metrics: cfg.Metrics}
+	if h.metrics == nil {
+		h.metrics = NewMetrics(nil)
+	}
+	transport := newTransport()
+	for _, r := range cfg.Routes {
+		ready := &route{Route: r, allow: strings.Join(r.Methods, ", ")}
+		if ready.Token == "" {
+			ready.Token = TokenAccess
+		}
+		ready.proxy = h.newProxy(transport)
+		h.routes = append(h.routes, ready)
+	}
+	// The longest prefix is found first.
+	slices.SortStableFunc(h.routes, func(a, b *route) int { return len(b.Path) - len(a.Path) })
+	h.handler = cfg.Site.Guard(cfg.Site.Handle(h.forward))
+	return h
+}
+
+// Owns reports whether path lies under a route, so that nothing else answers
+// for it (ASVS V14.2.5).
+func (h *Handler) Owns(path string) bool {
+	for _, r := range h.routes {
+		if strings.HasPrefix(path, r.Path) || path == strings.TrimSuffix(r.Path, "/") && path != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }
+
+// forward takes one request through:
+//
+//  1. Its route: longest prefix of the path, which must be plain.
+//  2. What the route allows: method, no upgrade, size of the body.
+//  3. The session: its token, renewed if due. Nothing before this needs one, so
+//     nothing is refreshed for a request that is refused anyway.
+//  4. The upstream.
+func (h *Handler) forward(w http.ResponseWriter, r *http.Request) error {
+	if err := web.CheckPath(r); err != nil {
+		return web.NewProblem(web.CodeInvalidRequest, err.Error(), err)
+	}
+	route := h.match(r.URL.Path)
+	if route == nil {
+		return web.NewProblem(web.CodeNotFound, "no API route has this path", nil)
+	}
+	if err := route.check(r); err != nil {
+		return err
+	}
+	c := &call{handler: h, route: route, client: r}
+	if err := c.authorize(); err != nil {
+		return err
+	}
+	c.serve(w)
+	return nil
+}
+
+func (h *Handler) match(path string) *route {
+	for _, r := range h.routes {
+		if strings.HasPrefix(path, r.Path) {
+			return r
+		}
+	}
+	return nil
+}
+
+// check refuses what the route does not allow.
+func (r *route) check(request *http.Request) error {
+	switch {
+	case request.Method == http.MethodTrace, request.Method == http.MethodConnect:
+		allow := r.allow
+		if allow == "" {
+			allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+		}
+		return web.MethodNotAllowed(allow)
+	case len(r.Methods) > 0 && !slices.Contains(r.Methods, request.Method):
+		return web.MethodNotAllowed(r.allow)
+	case request.Header.Get("Upgrade") != "":
+		// Passed on, an upgrade to h2c would open a tunnel past every check here
+		// (golang/go#80416).
+		return web.NewProblem(web.CodeInvalidRequest, "this route does not allow a protocol upgrade", nil)
+	case request.ContentLength > r.MaxBody:
+		return web.AsProblem(&http.MaxBytesError{Limit: r.MaxBody})
+	}
+	return nil
+}

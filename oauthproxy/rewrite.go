@@ -1,0 +1,230 @@
+package oauthproxy
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// newTransport is tuned for many requests to few hosts: a clone of the default
+// keeps two idle connections a host and opens new ones for everything else.
+func newTransport() *http.Transport {
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true, // what the client asked for is passed on
+	}
+}
+
+func (h *Handler) newProxy(transport http.RoundTripper) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite:        h.rewrite,
+		ModifyResponse: h.answered,
+		ErrorHandler:   h.failed,
+		Transport:      transport,
+		BufferPool:     &bufferPool{},
+		ErrorLog:       slog.NewLogLogger(h.cfg.Log.Handler(), slog.LevelDebug),
+	}
+}
+
+// rewrite makes the upstream's request. ReverseProxy has removed hop-by-hop
+// headers, those named in Connection too, and the forwarding headers before;
+// what is set here cannot be taken away by a client (golang/go#50580).
+func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
+	c, out := callOf(pr.In), pr.Out
+	c.target(out)
+	h.cleanRequest(out.Header)
+	if c.grant != nil {
+		token := c.grant.AccessToken()
+		switch c.route.Token {
+		case TokenID:
+			token = c.grant.IDToken()
+		case TokenNone, TokenAccess:
+		}
+		if c.route.Token != TokenNone && !token.IsZero() {
+			out.Header.Set("Authorization", "Bearer "+token.Reveal())
+		}
+	}
+	h.forwarded(pr.In, out.Header)
+	out.Header.Set("X-Request-ID", web.RequestID(pr.In))
+	if !isTraceparent(out.Header["Traceparent"]) {
+		out.Header.Del("Tracestate")
+		out.Header.Set("Traceparent", newTraceparent())
+	}
+}
+
+// target is the upstream's URL with the path that was checked, as it was
+// escaped.
+func (c *call) target(out *http.Request) {
+	path, raw := c.client.URL.Path, c.client.URL.RawPath
+	if c.route.StripPrefix {
+		path = path[len(c.route.Path)-1:]
+		if strings.HasPrefix(raw, c.route.Path) {
+			raw = raw[len(c.route.Path)-1:]
+		} else {
+			raw = "" // the prefix came escaped: what follows is escaped anew
+		}
+	}
+	base := c.route.Upstream
+	out.URL.Scheme, out.URL.Host, out.Host = base.Scheme, base.Host, base.Host
+	prefix := strings.TrimSuffix(base.Path, "/")
+	out.URL.Path, out.URL.RawPath = prefix+path, ""
+	if raw != "" {
+		out.URL.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + raw
+	}
+}
+
+// ours are the headers that an upstream may believe because they come from us.
+//
+//nolint:gochecknoglobals // a constant set
+var ours = map[string]bool{
+	"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "Forwarded": true, "Traceparent": true, "Tracestate": true,
+	"X-Request-Id": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "X-Cluster-Client-Ip": true,
+	"X-Original-Url": true, "X-Original-Uri": true, "X-Rewrite-Url": true, "X-Original-Host": true, "X-Host": true,
+	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
+	"X-Auth-Subject": true, "X-Auth-Groups": true,
+}
+
+// passing are those of them that are a client's to send, in their own spelling.
+func passing(name string) bool {
+	return name == "Cookie" || name == "Traceparent" || name == "Tracestate"
+}
+
+// cleanRequest removes what a client must not say to an upstream (OAU-11): our
+// cookies, headers that are ours to set, and their spellings with "_", which
+// CGI-like servers read as "-" (PEERS: CVE-2025-64484).
+func (h *Handler) cleanRequest(header http.Header) {
+	for name := range header {
+		canonical := name
+		if strings.Contains(name, "_") {
+			canonical = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+		}
+		if (ours[canonical] || strings.HasPrefix(canonical, "X-Forwarded")) && (canonical != name || !passing(name)) {
+			delete(header, name)
+		}
+	}
+	if lines, there := header["Cookie"]; there {
+		if kept := h.otherCookies(lines); kept != "" {
+			header["Cookie"] = []string{kept}
+		} else {
+			delete(header, "Cookie")
+		}
+	}
+}
+
+// otherCookies keeps the cookies that are not ours, as they came.
+func (h *Handler) otherCookies(lines []string) string {
+	var kept strings.Builder
+	for _, line := range lines {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			pair = strings.TrimSpace(pair)
+			name, _, _ := strings.Cut(pair, "=")
+			if pair == "" || h.cfg.OurCookie(strings.TrimSpace(name)) {
+				continue
+			}
+			if kept.Len() > 0 {
+				kept.WriteString("; ")
+			}
+			kept.WriteString(pair)
+		}
+	}
+	return kept.String()
+}
+
+// forwarded tells the upstream who asked and for what.
+func (h *Handler) forwarded(in *http.Request, header http.Header) {
+	site := h.cfg.Site
+	client := site.ClientIP(in)
+	if client.IsValid() {
+		header.Set("X-Forwarded-For", client.String())
+	}
+	scheme, host, _ := strings.Cut(site.PublicOrigin(), "://")
+	header.Set("X-Forwarded-Proto", scheme)
+	header.Set("X-Forwarded-Host", host)
+}
+
+var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// isTraceparent checks a client's trace context (W3C Trace Context §3.2).
+func isTraceparent(values []string) bool {
+	return len(values) == 1 && traceparent.MatchString(values[0]) &&
+		!strings.Contains(values[0], "-00000000000000000000000000000000-") && !strings.Contains(values[0], "-0000000000000000-")
+}
+
+func newTraceparent() string {
+	var id [24]byte
+	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
+	return "00-" + hex.EncodeToString(id[:16]) + "-" + hex.EncodeToString(id[16:]) + "-00"
+}
+
+// cleanAnswer removes what an upstream must not say to the app's site (R-51):
+// cookies, storage, transport security and CORS are the site's own. What was
+// fetched with a user's token must not be kept by a shared cache.
+func cleanAnswer(header http.Header, personal bool) {
+	for name := range header {
+		switch {
+		case strings.HasPrefix(name, "Access-Control-"):
+			delete(header, name)
+		case name == "Set-Cookie", name == "Set-Cookie2", name == "Clear-Site-Data", name == "Strict-Transport-Security",
+			name == "Server", name == "X-Request-Id", name == "Alt-Svc", name == "Public-Key-Pins":
+			delete(header, name)
+		}
+	}
+	if header.Get("X-Content-Type-Options") == "" {
+		header.Set("X-Content-Type-Options", "nosniff")
+	}
+	switch stored := header.Get("Cache-Control"); {
+	case stored == "":
+		header.Set("Cache-Control", "no-store")
+	case personal:
+		header.Set("Cache-Control", private(stored))
+	}
+}
+
+// private makes a Cache-Control value one for the browser's own cache only.
+func private(value string) string {
+	kept := []string{"private"}
+	for directive := range strings.SplitSeq(value, ",") {
+		directive = strings.ToLower(strings.TrimSpace(directive))
+		switch {
+		case directive == "no-store", directive == "private":
+			return value
+		case directive == "public", directive == "", strings.HasPrefix(directive, "s-maxage"):
+		default:
+			kept = append(kept, directive)
+		}
+	}
+	return strings.Join(kept, ", ")
+}
+
+// bufferPool lends the buffers that bodies are copied through.
+type bufferPool struct{ pool sync.Pool }
+
+const bufferSize = 32 << 10
+
+// Get implements [httputil.BufferPool].
+func (b *bufferPool) Get() []byte {
+	if buf, ok := b.pool.Get().(*[]byte); ok {
+		return *buf
+	}
+	return make([]byte, bufferSize)
+}
+
+// Put implements [httputil.BufferPool].
+func (b *bufferPool) Put(buf []byte) { b.pool.Put(&buf) }

@@ -1,0 +1,83 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+)
+
+var (
+	errTarget   = errors.New("the request target must be a path")
+	errEncoded  = errors.New("the path holds an encoded slash, backslash, dot or percent sign")
+	errControl  = errors.New("the path holds a backslash or a control character")
+	errSegments = errors.New("the path holds an empty or dot segment")
+)
+
+// PlainPath refuses every request whose path could mean another path to the
+// next reader: what is checked here, once decoded, is what is matched and
+// forwarded (ASVS V1.1.1; FACTS R-61, PEERS 2.2 "path bypass").
+func (s *Site) PlainPath(next http.Handler) http.Handler {
+	return s.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		if err := CheckPath(r); err != nil {
+			return NewProblem(CodeInvalidRequest, err.Error(), err)
+		}
+		next.ServeHTTP(w, r)
+		return nil
+	})
+}
+
+// CheckPath reports what is ambiguous about a request's path, or nil.
+func CheckPath(r *http.Request) error {
+	if r.URL.Host != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.URL.Path, "/") {
+		return errTarget // the absolute form, "*", or CONNECT's host
+	}
+	if r.URL.RawPath != "" && hasTrickyEscape(r.URL.RawPath) {
+		return errEncoded
+	}
+	path := r.URL.Path
+	for i := range len(path) {
+		switch c := path[i]; {
+		case c == '\\', c < ' ', c == 0x7f:
+			return errControl
+		case c == '%' && i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2]):
+			return errEncoded // encoded twice
+		}
+	}
+	rest := path[1:]
+	for rest != "" {
+		segment, after, more := strings.Cut(rest, "/")
+		if segment == "" || isDots(segment) {
+			return errSegments
+		}
+		if !more {
+			break
+		}
+		rest = after
+	}
+	return nil
+}
+
+// hasTrickyEscape finds %2e, %2f and %5c.
+func hasTrickyEscape(raw string) bool {
+	for i := 0; i+2 < len(raw); i++ {
+		if raw[i] != '%' {
+			continue
+		}
+		switch strings.ToLower(raw[i+1 : i+3]) {
+		case "2e", "2f", "5c":
+			return true
+		}
+	}
+	return false
+}
+
+// isDots reports a dot segment, with a path parameter too: some servers take
+// "..;x" for "..".
+func isDots(segment string) bool {
+	name, _, _ := strings.Cut(segment, ";")
+	return name == "." || name == ".."
+}
+
+func isHex(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
+}
