@@ -66,22 +66,22 @@ func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, err
 	if err != nil {
 		return nil, errNotSigned
 	}
-	if payload, ok := k.verify(signed); ok {
+	known := k.known.Load()
+	if payload, ok := verifyWith(known, signed); ok {
 		return payload, nil
 	}
-	if err := k.renew(ctx); err != nil {
+	if err := k.renew(ctx, known); err != nil {
 		return nil, err
 	}
-	if payload, ok := k.verify(signed); ok {
+	if payload, ok := verifyWith(k.known.Load(), signed); ok {
 		return payload, nil
 	}
 	return nil, errNotSigned
 }
 
-// verify tries the keys that the token may mean: the one of its kid or, without
+// verifyWith tries the keys that the token may mean: the one of its kid or, without
 // a kid, all.
-func (k *keySet) verify(signed *jose.JSONWebSignature) ([]byte, bool) {
-	known := k.known.Load()
+func verifyWith(known *[]jose.JSONWebKey, signed *jose.JSONWebSignature) ([]byte, bool) {
 	if known == nil || len(signed.Signatures) != 1 {
 		return nil, false
 	}
@@ -97,10 +97,15 @@ func (k *keySet) verify(signed *jose.JSONWebSignature) ([]byte, bool) {
 	return nil, false
 }
 
-// renew fetches the keys, once for all who ask at a time. A caller that leaves
-// does not end the fetch for the others.
-func (k *keySet) renew(ctx context.Context) error {
-	done := k.flight.DoChan("", func() (any, error) { return nil, k.load(context.WithoutCancel(ctx)) })
+// renew fetches the keys if they are still those that did not do, once for all
+// who ask at a time. A caller that leaves does not end the fetch for the others.
+func (k *keySet) renew(ctx context.Context, stale *[]jose.JSONWebKey) error {
+	done := k.flight.DoChan("", func() (any, error) {
+		if k.known.Load() != stale {
+			return nil, nil //nolint:nilnil // somebody was faster
+		}
+		return nil, k.load(context.WithoutCancel(ctx))
+	})
 	select {
 	case result := <-done:
 		return result.Err

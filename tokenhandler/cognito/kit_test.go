@@ -2,6 +2,8 @@ package cognito_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -27,7 +29,7 @@ const (
 type party struct {
 	*cognito.Provider
 
-	t     *testing.T
+	t     testing.TB
 	pool  *cognitotest.Server
 	cfg   cognito.Config
 	clock *clock
@@ -73,12 +75,12 @@ func (b *buffer) String() string {
 }
 
 // newParty builds a provider that is not connected.
-func newParty(t *testing.T, opts cognitotest.Options, edits ...func(*cognito.Config)) *party {
-	t.Helper()
-	p := &party{t: t, clock: &clock{now: time.Now()}, log: &buffer{}}
+func newParty(tb testing.TB, opts cognitotest.Options, edits ...func(*cognito.Config)) *party {
+	tb.Helper()
+	p := &party{t: tb, clock: &clock{now: time.Now()}, log: &buffer{}}
 	opts.Clock = p.clock.Now
 	opts.CallbackURLs = append(opts.CallbackURLs, callbackURL)
-	p.pool = cognitotest.New(t, opts)
+	p.pool = cognitotest.New(tb, opts)
 	p.cfg = cognito.Config{
 		Profile: cognito.Cognito, Issuer: p.pool.Issuer(), ClientID: p.pool.ClientID(),
 		Scopes: []string{"openid", "email", "profile"}, RedirectURL: callbackURL,
@@ -97,11 +99,11 @@ func newParty(t *testing.T, opts cognitotest.Options, edits ...func(*cognito.Con
 }
 
 // connectedParty is [newParty], connected.
-func connectedParty(t *testing.T, opts cognitotest.Options, edits ...func(*cognito.Config)) *party {
-	t.Helper()
-	p := newParty(t, opts, edits...)
-	if err := p.Connect(t.Context()); err != nil {
-		t.Fatal(err)
+func connectedParty(tb testing.TB, opts cognitotest.Options, edits ...func(*cognito.Config)) *party {
+	tb.Helper()
+	p := newParty(tb, opts, edits...)
+	if err := p.Connect(tb.Context()); err != nil {
+		tb.Fatal(err)
 	}
 	return p
 }
@@ -128,11 +130,11 @@ func (p *party) callback(target string) url.Values {
 }
 
 // grant takes the browser to the hosted page and back.
-func (p *party) grant(extra map[string]string) cognito.CodeGrant {
+func (p *party) grant() cognito.CodeGrant {
 	p.t.Helper()
 	verifier := oauth2.GenerateVerifier()
 	target, err := p.AuthorizeURL(cognito.AuthRequest{
-		Page: cognito.PageLogin, State: testState, Nonce: testNonce, Verifier: verifier, Extra: extra,
+		Page: cognito.PageLogin, State: testState, Nonce: testNonce, Verifier: verifier,
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -147,7 +149,7 @@ func (p *party) grant(extra map[string]string) cognito.CodeGrant {
 // login is a whole login.
 func (p *party) login() (secret.Tokens, error) {
 	p.t.Helper()
-	return p.Exchange(p.t.Context(), p.grant(nil))
+	return p.Exchange(p.t.Context(), p.grant())
 }
 
 func (p *party) mustLogin() secret.Tokens {
@@ -166,4 +168,43 @@ func (p *party) mustRefresh(previous secret.Tokens) secret.Tokens {
 		p.t.Fatal(err)
 	}
 	return tokens
+}
+
+// wantKind fails unless err is an error of that kind which tells no secret.
+func (p *party) wantKind(err error, want cognito.Kind) {
+	p.t.Helper()
+	_ = p.failure(err, want)
+}
+
+// failure is [party.wantKind], and the error.
+func (p *party) failure(err error, want cognito.Kind) *cognito.Error {
+	p.t.Helper()
+	failed, ok := errors.AsType[*cognito.Error](err)
+	if !ok {
+		p.t.Fatalf("got %v (%T), want a %s error", err, err, want)
+	}
+	if failed.Kind != want {
+		p.t.Errorf("got a %s error, want a %s one: %v", failed.Kind, want, err)
+	}
+	if failed.Rejected() != (want == cognito.Rejected) || failed.Unavailable() != (want == cognito.Unavailable) {
+		p.t.Errorf("rejected %v and unavailable %v do not fit %s", failed.Rejected(), failed.Unavailable(), want)
+	}
+	p.wantNoLeak(err)
+	return failed
+}
+
+// wantNoLeak fails if the error or the log tells a secret or the provider's text.
+func (p *party) wantNoLeak(err error, more ...secret.String) {
+	p.t.Helper()
+	// eyJ begins every JWT and every refresh token of Cognito's.
+	planted := append([]string{cognitotest.Canary, "canary", "eyJ", testNonce, testState}, p.codes...)
+	for _, s := range append(more, p.cfg.ClientSecrets...) {
+		planted = append(planted, s.Reveal())
+	}
+	told := fmt.Sprintf("%v\n%+v\n%#v\n%s", err, err, err, p.log)
+	for _, s := range planted {
+		if s != "" && strings.Contains(told, s) {
+			p.t.Errorf("%q is told in\n%s", s, told)
+		}
+	}
 }

@@ -1,0 +1,139 @@
+package cognito_test
+
+import (
+	"maps"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/oauth2"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/cognito"
+)
+
+const testVerifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636 appendix B
+
+func authorizeQuery() url.Values {
+	return url.Values{
+		"response_type": {"code"}, "client_id": {cognitotest.DefaultClientID}, "redirect_uri": {callbackURL},
+		"scope": {"openid email profile"}, "state": {testState}, "nonce": {testNonce},
+		"code_challenge": {"E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"}, "code_challenge_method": {"S256"},
+	}
+}
+
+func TestAuthorizeURL(t *testing.T) {
+	oidc := func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC }
+	none := func(*cognito.Config) {}
+	for _, c := range []struct {
+		name  string
+		edit  func(*cognito.Config)
+		page  cognito.Page
+		extra map[string]string
+		path  string
+		more  url.Values
+	}{
+		{"login", none, cognito.PageLogin, nil, "/oauth2/authorize", nil},
+		{"no page", none, "", nil, "/oauth2/authorize", nil},
+		{"sign-up", none, cognito.PageSignup, nil, "/signup", nil},
+		{"forgotten password", none, cognito.PageForgotPassword, nil, "/forgotPassword", nil},
+		{
+			"extras", none, cognito.PageLogin,
+			map[string]string{"identity_provider": "Google", "login_hint": "a+b@example.com", "lang": "pt-BR", "prompt": "login", "max_age": "60"},
+			"/oauth2/authorize",
+			url.Values{"identity_provider": {"Google"}, "login_hint": {"a+b@example.com"}, "lang": {"pt-BR"}, "prompt": {"login"}, "max_age": {"60"}},
+		},
+		{"extras of a page", none, cognito.PageSignup, map[string]string{"lang": "de"}, "/signup", url.Values{"lang": {"de"}}},
+		{"extras that are ours", none, cognito.PageLogin, map[string]string{
+			"response_type": "token", "response_mode": "query", "client_id": "x", "redirect_uri": "https://evil.example.com/", "scope": "x",
+			"state": "x", "nonce": "x", "code_challenge": "x", "code_challenge_method": "plain", "request": "x", "request_uri": "https://evil.example.com/",
+		}, "/oauth2/authorize", nil},
+		{"OIDC login", oidc, cognito.PageLogin, nil, "/oauth2/authorize", nil},
+		{"OIDC sign-up", oidc, cognito.PageSignup, map[string]string{"prompt": "none"}, "/oauth2/authorize", url.Values{"prompt": {"create"}}},
+		{"OIDC forgotten password", oidc, cognito.PageForgotPassword, nil, "/oauth2/authorize", nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := connectedParty(t, cognitotest.Options{}, c.edit)
+			target, err := p.AuthorizeURL(cognito.AuthRequest{
+				Page: c.page, State: testState, Nonce: testNonce, Verifier: testVerifier, Extra: c.extra,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			u := mustParse(t, target)
+			if got, want := u.Scheme+"://"+u.Host+u.Path, p.pool.URL+c.path; got != want {
+				t.Errorf("to %s, want %s", got, want)
+			}
+			want := authorizeQuery()
+			maps.Copy(want, c.more)
+			if diff := cmp.Diff(want, u.Query()); diff != "" {
+				t.Errorf("parameters (-want +got)\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestEveryHostedPageEndsInTheSameCallback(t *testing.T) {
+	for _, page := range []cognito.Page{cognito.PageLogin, cognito.PageSignup, cognito.PageForgotPassword} {
+		t.Run(string(page), func(t *testing.T) {
+			p := connectedParty(t, cognitotest.Options{})
+			verifier := oauth2.GenerateVerifier()
+			target, err := p.AuthorizeURL(cognito.AuthRequest{Page: page, State: testState, Nonce: testNonce, Verifier: verifier})
+			if err != nil {
+				t.Fatal(err)
+			}
+			grant := cognito.CodeGrant{Code: p.callback(target).Get("code"), Verifier: verifier, Nonce: testNonce, MaxAge: -1}
+			if _, err := p.Exchange(t.Context(), grant); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A request without one of them would have a check that compares nothing.
+func TestAuthorizeURLNeedsItsSecrets(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	for _, request := range []cognito.AuthRequest{
+		{},
+		{Nonce: "n", Verifier: "v"},
+		{State: "s", Verifier: "v"},
+		{State: "s", Nonce: "n"},
+	} {
+		_, err := p.AuthorizeURL(request)
+		p.wantKind(err, cognito.Misconfigured)
+	}
+}
+
+func TestExchangeNeedsTheVerifierOfTheLogin(t *testing.T) {
+	for _, verifier := range []string{"", testVerifier} {
+		p := connectedParty(t, cognitotest.Options{})
+		grant := p.grant()
+		grant.Verifier = verifier
+		_, err := p.Exchange(t.Context(), grant)
+		p.wantKind(err, cognito.Rejected)
+	}
+}
+
+func TestLogoutURL(t *testing.T) {
+	const home = "https://app.example.com/?a=b&c"
+	p := connectedParty(t, cognitotest.Options{})
+	// COG-LOUT-01, COG-LOUT-02: these two and nothing else.
+	want := p.pool.URL + "/logout?client_id=" + cognitotest.DefaultClientID + "&logout_uri=https%3A%2F%2Fapp.example.com%2F%3Fa%3Db%26c"
+	if got := p.LogoutURL(home); got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	p = connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC })
+	want = strings.ReplaceAll(want[strings.Index(want, "/logout"):], "logout_uri", "post_logout_redirect_uri")
+	if got := p.LogoutURL(home); got != p.pool.URL+want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	p = newParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC })
+	p.pool.Break(cognitotest.Discovery, described("end_session_endpoint", nil), 0)
+	if err := p.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := p.LogoutURL(home); got != "" {
+		t.Errorf("%s, want none", got)
+	}
+}

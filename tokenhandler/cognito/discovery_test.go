@@ -1,0 +1,284 @@
+package cognito_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+func described(name string, value any) cognitotest.Outage {
+	return cognitotest.EditJSON(name, func(body map[string]any) {
+		body[name] = value
+		if value == nil {
+			delete(body, name)
+		}
+	})
+}
+
+func TestDiscoveryIsRefused(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		outage cognitotest.Outage
+		want   string // in the error
+	}{
+		{conformance + "discovery-issuer-mismatch", described("issuer", "https://evil.example.com/pool"), "another issuer than provider.issuer"},
+		{"a slash more in the issuer", cognitotest.EditJSON("slash", func(body map[string]any) {
+			issuer, _ := body["issuer"].(string)
+			body["issuer"] = issuer + "/"
+		}), "another issuer"},
+		{"no issuer", described("issuer", nil), "another issuer"},
+		{"no token endpoint", described("token_endpoint", nil), "no token_endpoint; does the pool have a domain?"},
+		{"no authorization endpoint", described("authorization_endpoint", ""), "no authorization_endpoint; does the pool have a domain?"},
+		{"no keys", described("jwks_uri", nil), "no jwks_uri"},
+		{"relative token endpoint", described("token_endpoint", "/oauth2/token"), "token_endpoint is no https URL"},
+		{"script", described("authorization_endpoint", "javascript:alert(1)"), "authorization_endpoint is no https URL"},
+		{"file", described("jwks_uri", "file:///etc/passwd"), "jwks_uri is no https URL"},
+		{"bad logout", described("end_session_endpoint", "javascript://h/%0aalert(1)"), "end_session_endpoint is no https URL"},
+		{"bad revocation", described("revocation_endpoint", "://"+cognitotest.Canary), "revocation_endpoint is no https URL"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := newParty(t, cognitotest.Options{})
+			p.pool.Break(cognitotest.Discovery, c.outage, 1)
+			err := p.Connect(t.Context())
+			p.wantKind(err, cognito.Misconfigured)
+			if !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%q does not say %q", err, c.want)
+			}
+			if p.Ready() == nil {
+				t.Error("ready")
+			}
+			if err := p.Connect(t.Context()); err != nil {
+				t.Errorf("it does not heal: %v", err)
+			}
+		})
+	}
+}
+
+func TestDiscoveryEndpointsMustBeAsSafeAsTheIssuer(t *testing.T) {
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "revocation_endpoint", "end_session_endpoint", "userinfo_endpoint"} {
+		t.Run(name, func(t *testing.T) {
+			fields := map[string]string{
+				"authorization_endpoint": "https://auth.example.com/oauth2/authorize", "token_endpoint": "https://auth.example.com/oauth2/token",
+				"jwks_uri": "https://keys.example.com/jwks.json", "issuer": "https://idp.example.com/pool",
+			}
+			document := func() []byte {
+				var parts []string
+				for k, v := range fields {
+					parts = append(parts, `"`+k+`":"`+v+`"`)
+				}
+				return []byte("{" + strings.Join(parts, ",") + "}")
+			}
+			if _, err := cognito.CheckDocument(cognito.Endpoints{}, document(), "https://idp.example.com/pool"); err != nil {
+				t.Fatal(err)
+			}
+			fields[name] = "http://auth.example.com/x"
+			if _, err := cognito.CheckDocument(cognito.Endpoints{}, document(), "https://idp.example.com/pool"); err == nil {
+				t.Error("http was accepted from an https issuer")
+			}
+		})
+	}
+}
+
+// COG-DISC-01: the document is on another host than the endpoints.
+func TestEndpointsOnAnotherHostThanTheIssuer(t *testing.T) {
+	p := newParty(t, cognitotest.Options{})
+	p.pool.Break(cognitotest.Discovery, cognitotest.EditJSON("hosts", func(body map[string]any) {
+		body["authorization_endpoint"] = "https://auth.example.com/oauth2/authorize"
+		body["end_session_endpoint"] = "https://elsewhere.example.com/logout"
+	}), 0)
+	if err := p.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.LogoutURL("https://app.example.com/"), "https://auth.example.com/logout?"; !strings.HasPrefix(got, want) {
+		t.Errorf("%s, want %s…", got, want)
+	}
+}
+
+func TestOverridesNeedNoDiscovery(t *testing.T) {
+	p := newParty(t, cognitotest.Options{})
+	cfg := p.cfg
+	cfg.Endpoints = cognito.Endpoints{
+		Authorization: p.pool.URL + "/oauth2/authorize", Token: p.pool.URL + "/oauth2/token",
+		JWKS: p.pool.Issuer() + "/.well-known/jwks.json",
+	}
+	p.Provider = cognito.New(cfg)
+	if err := p.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tokens := p.mustLogin()
+	if n := p.pool.Count(cognitotest.Discovery); n != 0 {
+		t.Errorf("%d discoveries, want 0", n)
+	}
+	if got, want := p.LogoutURL("https://app.example.com/"), p.pool.URL+"/logout?"; !strings.HasPrefix(got, want) {
+		t.Errorf("logout is at %q, want %s…", got, want)
+	}
+	if err := p.Revoke(t.Context(), tokens.Refresh); err != nil || p.pool.Count(cognitotest.Revoke) != 0 {
+		t.Errorf("revoking without an endpoint: %v", err)
+	}
+}
+
+func TestOneOverrideLeavesTheOthersToDiscovery(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
+		cfg.Endpoints.Logout, cfg.Endpoints.Revocation = "https://sso.example.com/out?tenant=1", "https://sso.example.com/revoke"
+	})
+	p.mustLogin()
+	if got, want := p.LogoutURL("https://app.example.com/"), "https://sso.example.com/out?"; !strings.HasPrefix(got, want) || !strings.Contains(got, "tenant=1") {
+		t.Errorf("logout is at %q", got)
+	}
+}
+
+func TestDomainBuildsTheEndpoints(t *testing.T) {
+	for _, domain := range []string{"https://auth.example.com", "https://auth.example.com/"} {
+		p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Domain = domain })
+		target, err := p.AuthorizeURL(cognito.AuthRequest{Page: cognito.PageLogin, State: "s", Nonce: "n", Verifier: "v"})
+		if err != nil || !strings.HasPrefix(target, "https://auth.example.com/oauth2/authorize?") {
+			t.Errorf("authorize is at %q: %v", target, err)
+		}
+		if got := p.LogoutURL("https://app.example.com/"); !strings.HasPrefix(got, "https://auth.example.com/logout?") {
+			t.Errorf("logout is at %q", got)
+		}
+	}
+	// A pool without a domain of its own in the document is fine then.
+	p := newParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Domain = "https://auth.example.com" })
+	p.pool.Break(cognitotest.Discovery, cognitotest.EditJSON("no domain", func(body map[string]any) {
+		delete(body, "token_endpoint")
+		delete(body, "authorization_endpoint")
+	}), 0)
+	if err := p.Connect(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConnectOutages(t *testing.T) {
+	t.Parallel()
+	for _, endpoint := range []string{cognitotest.Discovery, cognitotest.JWKS} {
+		for _, o := range cognitotest.Outages {
+			t.Run(endpoint+" "+o.Name, func(t *testing.T) {
+				t.Parallel()
+				p := newParty(t, cognitotest.Options{}, quick(o))
+				p.pool.Break(endpoint, o, 0)
+				want := kinds[o.Name]
+				if o.Name == "json-null" && endpoint == cognitotest.Discovery {
+					want = cognito.Misconfigured // it names no issuer
+				}
+				p.wantKind(p.Connect(t.Context()), want)
+				if p.pool.Count(cognitotest.Elsewhere) != 0 {
+					t.Error("a redirect was followed")
+				}
+				p.wantNotConnected(t.Context())
+				p.pool.Mend(endpoint)
+				if err := p.Connect(t.Context()); err != nil {
+					t.Errorf("it does not heal: %v", err)
+				}
+				if err := p.Ready(); err != nil {
+					t.Errorf("not ready: %v", err)
+				}
+				p.mustLogin()
+			})
+		}
+	}
+}
+
+// wantNotConnected fails unless everything says that it may work later.
+func (p *party) wantNotConnected(ctx context.Context) {
+	p.t.Helper()
+	p.wantKind(p.Ready(), cognito.Unavailable)
+	_, err := p.AuthorizeURL(cognito.AuthRequest{Page: cognito.PageLogin, State: "s", Nonce: "n", Verifier: "v"})
+	p.wantKind(err, cognito.Unavailable)
+	_, err = p.Exchange(ctx, cognito.CodeGrant{Code: "c", Verifier: "v", Nonce: "n"})
+	p.wantKind(err, cognito.Unavailable)
+	_, err = p.Refresh(ctx, secret.Tokens{Refresh: secret.New("r"), Subject: "s"})
+	p.wantKind(err, cognito.Unavailable)
+	p.wantKind(p.Revoke(ctx, secret.New("r")), cognito.Unavailable)
+	if got := p.LogoutURL("https://app.example.com/"); got != "" {
+		p.t.Errorf("logout at %q", got)
+	}
+}
+
+func TestRunHealsWhenTheProviderDoes(t *testing.T) {
+	p := newParty(t, cognitotest.Options{})
+	p.pool.Break(cognitotest.Discovery, cognitotest.Reset(), 0)
+	var pauses []time.Duration
+	p.SetPause(func(ctx context.Context, d time.Duration) error {
+		p.wantNotConnected(ctx)
+		if pauses = append(pauses, d); len(pauses) == 7 {
+			p.pool.Mend(cognitotest.Discovery)
+		}
+		return nil
+	})
+	p.Run(t.Context())
+	const ms = time.Millisecond
+	if want := []time.Duration{250 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 5000 * ms, 5000 * ms}; !slices.Equal(pauses, want) {
+		t.Errorf("pauses %v, want %v", pauses, want)
+	}
+	if err := p.Ready(); err != nil {
+		t.Error(err)
+	}
+	p.mustLogin()
+	p.Run(t.Context()) // returns at once
+	if n := p.pool.Count(cognitotest.Discovery); n != 8 {
+		t.Errorf("%d discoveries, want 8", n)
+	}
+	p.wantNoLeak(nil)
+}
+
+func TestRunEndsWithItsContext(t *testing.T) {
+	p := newParty(t, cognitotest.Options{})
+	p.pool.Break(cognitotest.Discovery, cognitotest.Reset(), 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	p.SetPause(func(ctx context.Context, d time.Duration) error {
+		cancel()
+		return cognito.Pause(ctx, d)
+	})
+	p.Run(ctx)
+	if n := p.pool.Count(cognitotest.Discovery); n != 1 {
+		t.Errorf("%d discoveries, want 1", n)
+	}
+}
+
+func TestPause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		if err := cognito.Pause(t.Context(), time.Hour); err != nil || time.Since(start) != time.Hour {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := cognito.Pause(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Several tries at a time end with one connection.
+func TestConnectAtTheSameTime(t *testing.T) {
+	p := newParty(t, cognitotest.Options{})
+	failed := make(chan error)
+	for range 8 {
+		go func() { failed <- p.Connect(t.Context()) }()
+	}
+	for range 8 {
+		if err := <-failed; err != nil {
+			t.Error(err)
+		}
+	}
+	p.mustLogin()
+}
+
+func mustParse(tb testing.TB, s string) *url.URL {
+	tb.Helper()
+	u, err := url.Parse(s)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return u
+}

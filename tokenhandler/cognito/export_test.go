@@ -1,0 +1,39 @@
+package cognito
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// SetPause replaces how the provider waits.
+func (p *Provider) SetPause(wait func(context.Context, time.Duration) error) { p.pause = wait }
+
+// Pause is how a provider waits.
+func Pause(ctx context.Context, d time.Duration) error { return pause(ctx, d) }
+
+// CheckDocument reports what is wrong with a discovery document.
+func CheckDocument(overrides Endpoints, document []byte, issuer string) (Endpoints, error) {
+	var d discoveryDocument
+	if err := json.Unmarshal(document, &d); err != nil {
+		return Endpoints{}, err
+	}
+	return merge(overrides, d, issuer)
+}
+
+// VerifyID and VerifyAccess make the checks of a login, for fuzzing.
+func (p *Provider) VerifyID(ctx context.Context, id, access, nonce string) error {
+	checked, err := p.verifyID(ctx, p.connected.Load(), "fuzzing", secret.Tokens{ID: secret.New(id), Access: secret.New(access)})
+	if err != nil {
+		return err
+	}
+	return p.checkLogin("fuzzing", checked, CodeGrant{Nonce: nonce, MaxAge: -1})
+}
+
+// VerifyAccess is like [Provider.VerifyID] for the access token.
+func (p *Provider) VerifyAccess(ctx context.Context, access, subject string) error {
+	_, err := p.verifyAccess(ctx, p.connected.Load(), "fuzzing", secret.Tokens{Access: secret.New(access), Subject: subject})
+	return err
+}

@@ -1,0 +1,239 @@
+package cognito_test
+
+import (
+	"testing"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// conformance is the prefix of the OpenID Foundation's module names.
+const conformance = "oidcc-client-test-"
+
+// enough fails if a corpus lost its cases.
+func enough(tb testing.TB, faults []cognitotest.Fault, least int) []cognitotest.Fault {
+	tb.Helper()
+	if len(faults) < least {
+		tb.Fatalf("%d faults, want at least %d", len(faults), least)
+	}
+	return faults
+}
+
+func TestExchangeRefusesFaultyTokens(t *testing.T) {
+	all := append(enough(t, cognitotest.IDTokenFaults, 28), enough(t, cognitotest.AccessTokenFaults, 13)...)
+	for _, fault := range all {
+		t.Run(conformance+fault.Name, func(t *testing.T) {
+			p := connectedParty(t, cognitotest.Options{})
+			fault.Apply(p.pool)
+			tokens, err := p.login()
+			if fault.MayAccept && err == nil {
+				return
+			}
+			p.wantKind(err, cognito.Nonsense)
+			if tokens != (secret.Tokens{}) {
+				t.Error("tokens came with the error")
+			}
+		})
+	}
+}
+
+func TestExchangeAccepts(t *testing.T) {
+	t.Run(conformance+"idtoken-sig-rs256", func(t *testing.T) {
+		connectedParty(t, cognitotest.Options{}).mustLogin()
+	})
+	t.Run(conformance+"kid-absent-single-jwks", func(t *testing.T) {
+		p := connectedParty(t, cognitotest.Options{SingleKey: true})
+		p.pool.EditIDToken(func(token *cognitotest.Token) { delete(token.Header, "kid") })
+		p.mustLogin()
+	})
+	t.Run(conformance+"signing-key-rotation", func(t *testing.T) {
+		p := connectedParty(t, cognitotest.Options{})
+		p.mustLogin()
+		p.pool.RotateKeys()
+		p.mustLogin()
+		if n := p.pool.Count(cognitotest.JWKS); n != 2 {
+			t.Errorf("%d fetches of the keys, want 2", n)
+		}
+	})
+	t.Run(conformance+"signing-key-rotation-just-before-signing", func(t *testing.T) {
+		p := connectedParty(t, cognitotest.Options{})
+		grant := p.grant()
+		p.pool.RotateKeys()
+		if _, err := p.Exchange(t.Context(), grant); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Run(conformance+"client-secret-basic", func(t *testing.T) {
+		p := connectedParty(t, cognitotest.Options{})
+		p.mustLogin()
+		if _, _, ok := basicAuth(p.pool.LastHeader(cognitotest.TokenCode)); !ok {
+			t.Error("no HTTP Basic")
+		}
+	})
+	t.Run("a token that expired within the clocks' skew", func(t *testing.T) {
+		p := connectedParty(t, cognitotest.Options{})
+		edit := func(token *cognitotest.Token) { token.Claims["exp"] = p.clock.Now().Unix() - 50 }
+		p.pool.EditIDToken(edit)
+		p.pool.EditAccessToken(edit)
+		p.mustLogin()
+	})
+}
+
+// ending are the faults that end a session: another user or another issuer.
+var ending = map[string]bool{
+	"refresh-token-invalid-issuer":     true,
+	"refresh-token-invalid-sub":        true,
+	"refresh-token-access-invalid-sub": true,
+	"access-invalid-iss":               true,
+	"access-invalid-sub":               true,
+}
+
+func TestRefreshRefusesFaultyTokens(t *testing.T) {
+	all := append(enough(t, cognitotest.RefreshFaults, 10), enough(t, cognitotest.AccessTokenFaults, 13)...)
+	seen := 0
+	for _, fault := range all {
+		t.Run(conformance+fault.Name, func(t *testing.T) {
+			p := connectedParty(t, cognitotest.Options{})
+			previous := p.mustLogin()
+			fault.Apply(p.pool)
+			tokens, err := p.Refresh(t.Context(), previous)
+			want := cognito.Nonsense
+			if ending[fault.Name] {
+				want = cognito.Rejected
+				seen++
+			}
+			p.wantKind(err, want)
+			if tokens != (secret.Tokens{}) {
+				t.Error("tokens came with the error")
+			}
+			if n := p.pool.Count(cognitotest.TokenRefresh); n != 1 {
+				t.Errorf("%d requests, want 1", n)
+			}
+		})
+	}
+	if seen != len(ending) {
+		t.Errorf("%d faults end the session, want %d", seen, len(ending))
+	}
+}
+
+func TestRefreshAcceptsTheNonceOfTheLogin(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{NonceOnRefresh: true})
+	p.mustRefresh(p.mustRefresh(p.mustLogin()))
+}
+
+// A session without a subject must not match a token without one.
+func TestRefreshComparesNoEmptySubjects(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	previous := p.mustLogin()
+	previous.Subject = ""
+	p.pool.EditIDToken(func(token *cognitotest.Token) { delete(token.Claims, "sub") })
+	p.pool.EditAccessToken(func(token *cognitotest.Token) { delete(token.Claims, "sub") })
+	_, err := p.Refresh(t.Context(), previous)
+	p.wantKind(err, cognito.Nonsense)
+
+	p.pool.Break(cognitotest.TokenRefresh, cognitotest.EditJSON("no ID token", func(body map[string]any) { delete(body, "id_token") }), 0)
+	_, err = p.Refresh(t.Context(), previous)
+	p.wantKind(err, cognito.Nonsense)
+}
+
+func TestRefreshWithoutAnIDToken(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	previous := p.mustLogin()
+	p.pool.Break(cognitotest.TokenRefresh, cognitotest.EditJSON("no ID token", func(body map[string]any) { delete(body, "id_token") }), 0)
+	tokens := p.mustRefresh(previous)
+	if !tokens.ID.IsZero() || tokens.Claims != "" || tokens.Subject != previous.Subject {
+		t.Errorf("got %+v", tokens)
+	}
+
+	p.pool.EditAccessToken(func(token *cognitotest.Token) { token.Claims["sub"] = "another-user" })
+	_, err := p.Refresh(t.Context(), previous)
+	p.wantKind(err, cognito.Rejected)
+}
+
+// nonce "" on both sides is the defect of a peer: equal, and nothing checked.
+func TestExchangeComparesTheNonce(t *testing.T) {
+	for _, c := range []struct {
+		name, sent string
+		claim      any
+		ok         bool
+	}{
+		{"equal", testNonce, testNonce, true},
+		{"different", testNonce, "another-nonce", false},
+		{"only sent", testNonce, "", false},
+		{"only sent, claim absent", testNonce, nil, false},
+		{"only in the token", "", testNonce, false},
+		{"both empty", "", "", false},
+		{"both absent", "", nil, false},
+		{"a number", testNonce, 7, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			for _, skip := range []bool{false, true} {
+				p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.InsecureSkipNonce = skip })
+				p.pool.EditIDToken(func(token *cognitotest.Token) {
+					token.Claims["nonce"] = c.claim
+					if c.claim == nil {
+						delete(token.Claims, "nonce")
+					}
+				})
+				grant := p.grant()
+				grant.Nonce = c.sent
+				_, err := p.Exchange(t.Context(), grant)
+				_, number := c.claim.(int)
+				if ok := c.ok || (skip && !number); ok != (err == nil) {
+					t.Errorf("skipping %v: %v, want ok %v", skip, err, ok)
+				}
+			}
+		})
+	}
+}
+
+func TestExchangeChecksWhenTheUserWasAuthenticated(t *testing.T) {
+	const absent = -1 << 40
+	for _, c := range []struct {
+		name   string
+		maxAge int // seconds
+		age    int // seconds since auth_time
+		ok     bool
+	}{
+		{"not asked", -1, 100_000, true},
+		{"not asked, absent", -1, absent, true},
+		{"recent enough", 300, 299, true},
+		{"within the skew", 300, 350, true},
+		{"too long ago", 300, 400, false},
+		{"absent", 300, absent, false},
+		{"zero, just now", 0, 0, true},
+		{"zero, earlier", 0, 120, false},
+		{"zero value, absent", 0, absent, false},
+		// A session that begins in the future would outlive every revocation.
+		{"in the future", -1, -86_400, false},
+		{"in the future, asked", 300, -86_400, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := connectedParty(t, cognitotest.Options{})
+			p.pool.EditIDToken(func(token *cognitotest.Token) {
+				token.Claims["auth_time"] = p.clock.Now().Unix() - int64(c.age)
+				if c.age == absent {
+					delete(token.Claims, "auth_time")
+				}
+			})
+			grant := p.grant()
+			grant.MaxAge = seconds(c.maxAge)
+			tokens, err := p.Exchange(t.Context(), grant)
+			if !c.ok {
+				p.wantKind(err, cognito.Nonsense)
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := p.clock.Now().Unix()
+			if c.age != absent {
+				want -= int64(c.age)
+			}
+			if tokens.AuthTime.Unix() != want {
+				t.Errorf("authenticated at %d, want %d", tokens.AuthTime.Unix(), want)
+			}
+		})
+	}
+}

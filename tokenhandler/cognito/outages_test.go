@@ -1,0 +1,315 @@
+package cognito_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// kinds is what each outage of the token endpoint means.
+var kinds = map[string]cognito.Kind{
+	"hang":              cognito.Unavailable,
+	"connection-reset":  cognito.Unavailable,
+	"html-200":          cognito.Nonsense,
+	"html-500":          cognito.Unavailable,
+	"html-502":          cognito.Unavailable,
+	"rate-exceeded-429": cognito.Unavailable,
+	"json-500":          cognito.Unavailable,
+	"json-503":          cognito.Unavailable,
+	"waf-403":           cognito.Nonsense,
+	"empty-200":         cognito.Nonsense,
+	"json-null":         cognito.Nonsense,
+	"json-array":        cognito.Nonsense,
+	"truncated-json":    cognito.Nonsense,
+	"cut-off":           cognito.Unavailable,
+	"oversize":          cognito.Nonsense,
+	"redirect-307":      cognito.Nonsense,
+
+	"invalid_grant":           cognito.Rejected,
+	"invalid_client":          cognito.Misconfigured,
+	"invalid_request":         cognito.Misconfigured,
+	"unauthorized_client":     cognito.Misconfigured,
+	"unsupported_grant_type":  cognito.Misconfigured,
+	"temporarily_unavailable": cognito.Unavailable,
+	"missing-access-token":    cognito.Nonsense,
+	"empty-access-token":      cognito.Nonsense,
+	"numeric-access-token":    cognito.Nonsense,
+	"wrong-token-type":        cognito.Nonsense,
+	"missing-token-type":      cognito.Nonsense,
+	"missing-expires-in":      cognito.Nonsense,
+	"negative-expires-in":     cognito.Nonsense,
+	"string-expires-in":       cognito.Nonsense,
+	"huge-expires-in":         cognito.Nonsense,
+	"invalid-grant-with-200":  cognito.Nonsense,
+
+	// Not in the tables of the kit.
+	"server_error":           cognito.Unavailable,
+	"invalid_scope":          cognito.Misconfigured,
+	"access_denied":          cognito.Misconfigured,
+	"unsupported_token_type": cognito.Misconfigured,
+	cognitotest.Canary:       cognito.Misconfigured,
+}
+
+func tokenOutages(tb testing.TB) []cognitotest.Outage {
+	tb.Helper()
+	all := append([]cognitotest.Outage{}, cognitotest.Outages...)
+	all = append(all, cognitotest.TokenOutages...)
+	for _, code := range []string{"server_error", "invalid_scope", "access_denied", "unsupported_token_type", cognitotest.Canary} {
+		all = append(all, cognitotest.OAuthError(code))
+	}
+	if len(all) < 37 {
+		tb.Fatalf("%d outages, want at least 37", len(all))
+	}
+	return all
+}
+
+// quick keeps an endpoint that hangs from holding up the test.
+func quick(o cognitotest.Outage) func(*cognito.Config) {
+	return func(cfg *cognito.Config) {
+		if o.Hangs {
+			cfg.Timeout = 500 * time.Millisecond
+		}
+	}
+}
+
+func TestTokenEndpointOutages(t *testing.T) {
+	t.Parallel()
+	for _, o := range tokenOutages(t) {
+		want, ok := kinds[o.Name]
+		if !ok {
+			t.Errorf("no kind is known for %s", o.Name)
+		}
+		t.Run(o.Name, func(t *testing.T) {
+			t.Parallel()
+			p := connectedParty(t, cognitotest.Options{}, quick(o))
+			previous := p.mustLogin()
+			p.pool.Break(cognitotest.TokenAny, o, 0)
+
+			check := func(op string, tokens secret.Tokens, err error) {
+				t.Helper()
+				if o.MayAccept && err == nil {
+					if left := tokens.AccessExpires.Sub(p.clock.Now()); left < 0 || left > time.Hour {
+						t.Errorf("%s: the access token lives for %s", op, left)
+					}
+					return
+				}
+				failed := p.failure(err, want)
+				if failed.Rejected() != o.EndsSession {
+					t.Errorf("%s: ends the session: %v, want %v", op, failed.Rejected(), o.EndsSession)
+				}
+				if tokens != (secret.Tokens{}) {
+					t.Errorf("%s: tokens came with the error", op)
+				}
+				if (failed.RetryAfter() > 0) != failed.Unavailable() {
+					t.Errorf("%s: retry after %s", op, failed.RetryAfter())
+				}
+			}
+			tokens, err := p.Refresh(t.Context(), previous)
+			check("refresh", tokens, err)
+			p.wantNoLeak(err, previous.Refresh, previous.Access, previous.ID)
+			tokens, err = p.login()
+			check("exchange", tokens, err)
+
+			// golang/oauth2#718: a second request would burn the grant.
+			if n, m := p.pool.Count(cognitotest.TokenRefresh), p.pool.Count(cognitotest.TokenCode); n != 1 || m != 2 {
+				t.Errorf("%d refreshes and %d exchanges, want 1 and 2", n, m)
+			}
+			if n := p.pool.Count(cognitotest.Elsewhere); n != 0 {
+				t.Error("a redirect was followed")
+			}
+			p.pool.Mend(cognitotest.TokenAny)
+			p.mustLogin()
+		})
+	}
+}
+
+func TestRevocationOutages(t *testing.T) {
+	t.Parallel()
+	for _, o := range tokenOutages(t) {
+		if want := kinds[o.Name]; want != cognito.Nonsense { // with 200 it is done, whatever the body
+			t.Run(o.Name, func(t *testing.T) {
+				t.Parallel()
+				p := connectedParty(t, cognitotest.Options{}, quick(o))
+				tokens := p.mustLogin()
+				p.pool.Break(cognitotest.Revoke, o, 0)
+				p.wantKind(p.Revoke(t.Context(), tokens.Refresh), want)
+			})
+		}
+	}
+}
+
+func TestErrorsNameTheRequestForTheSupport(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	p.pool.Break(cognitotest.TokenAny, cognitotest.OAuthError("invalid_grant"), 0)
+	_, err := p.login()
+	failed := p.failure(err, cognito.Rejected)
+	if failed.Status != http.StatusBadRequest || failed.Code != "invalid_grant" || failed.RequestID == "" {
+		t.Errorf("status %d, code %q, request id %q", failed.Status, failed.Code, failed.RequestID)
+	}
+	want := "redeeming the code: the provider refused the grant (status 400, invalid_grant, request id " + failed.RequestID + ")"
+	if err.Error() != want {
+		t.Errorf("%q, want %q", err.Error(), want)
+	}
+
+	p.pool.Break(cognitotest.TokenAny, cognitotest.OAuthError("code\nwith a line "+cognitotest.Canary), 0)
+	_, err = p.login()
+	if failed := p.failure(err, cognito.Misconfigured); failed.Code != "other" {
+		t.Errorf("code %q, want other", failed.Code)
+	}
+}
+
+// answering is a party whose token endpoint is h.
+func answering(t *testing.T, h http.HandlerFunc) *party {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Endpoints.Token = server.URL + "/token" })
+}
+
+func TestRetryAfter(t *testing.T) {
+	for _, c := range []struct {
+		name, header string
+		status       int
+		want         time.Duration
+	}{
+		{"without", "", 429, time.Second},
+		{"seconds", "7", 429, 7 * time.Second},
+		{"503", "7", 503, 7 * time.Second},
+		{"zero", "0", 429, time.Second},
+		{"negative", "-5", 429, time.Second},
+		{"absurd", "999999999999", 429, time.Hour},
+		{"a day", "86400", 429, time.Hour},
+		{"no number", cognitotest.Canary, 429, time.Second},
+		{"not a passing failure", "7", 403, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			p := answering(t, func(w http.ResponseWriter, _ *http.Request) {
+				if c.header != "" {
+					w.Header().Set("Retry-After", c.header)
+				}
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte("Rate exceeded " + cognitotest.Canary))
+			})
+			want := cognito.Unavailable
+			if c.want == 0 {
+				want = cognito.Nonsense
+			}
+			_, err := p.login()
+			if failed := p.failure(err, want); failed.RetryAfter() != c.want {
+				t.Errorf("retry after %s, want %s", failed.RetryAfter(), c.want)
+			}
+		})
+	}
+}
+
+// Neither a status nor a header is a place from which text gets to our log.
+func TestProviderTextInOddPlaces(t *testing.T) {
+	odd := map[string]http.HandlerFunc{
+		"request id": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Amz-Cognito-Request-Id", cognitotest.Canary+" with spaces")
+			w.WriteHeader(http.StatusBadRequest)
+		},
+		"form-encoded error": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/x-www-form-urlencoded")
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = fmt.Fprintf(w, "error=%[1]s&error_description=%[1]s", cognitotest.Canary)
+		},
+		"malformed form": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = fmt.Fprintf(w, "access_token=%%zz%s", cognitotest.Canary)
+		},
+		"malformed header": func(w http.ResponseWriter, _ *http.Request) {
+			conn, buffered, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			_, _ = fmt.Fprintf(buffered, "HTTP/1.1 %s\r\n\r\n", cognitotest.Canary)
+			_ = buffered.Flush()
+			_ = conn.Close()
+		},
+	}
+	for name, h := range odd {
+		t.Run(name, func(t *testing.T) {
+			p := answering(t, h)
+			_, err := p.login()
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			p.wantNoLeak(err)
+		})
+	}
+}
+
+// Auth0 and others refuse a grant with 401 or 403; a 5xx is an outage whatever
+// its body says.
+func TestInvalidGrantByStatus(t *testing.T) {
+	for status, want := range map[int]cognito.Kind{
+		400: cognito.Rejected, 401: cognito.Rejected, 403: cognito.Rejected,
+		200: cognito.Nonsense, 302: cognito.Nonsense, 429: cognito.Unavailable, 500: cognito.Unavailable, 503: cognito.Unavailable,
+	} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			p := connectedParty(t, cognitotest.Options{})
+			previous := p.mustLogin()
+			p.pool.Break(cognitotest.TokenAny, cognitotest.Text("status", status, "application/json", `{"error":"invalid_grant"}`), 0)
+			_, err := p.Refresh(t.Context(), previous)
+			p.wantKind(err, want)
+		})
+	}
+}
+
+// An answer that hangs in its middle is an outage too, and not a broken one.
+func TestAnswerThatStallsInItsBody(t *testing.T) {
+	ended := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(`{"access_token":"eyJ`))
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case <-r.Context().Done():
+		case <-ended:
+		}
+	}))
+	t.Cleanup(server.Close)
+	t.Cleanup(func() { close(ended) })
+	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
+		cfg.Endpoints.Token, cfg.Timeout = server.URL, 500*time.Millisecond
+	})
+	_, err := p.login()
+	p.wantKind(err, cognito.Unavailable)
+}
+
+func TestCallerThatLeaves(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	previous := p.mustLogin()
+	gate := p.pool.Hold(cognitotest.TokenRefresh)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, err := p.Refresh(ctx, previous)
+		failed <- err
+	}()
+	gate.Await(t, 1)
+	cancel()
+	p.wantKind(<-failed, cognito.Unavailable)
+}
+
+func TestSessionWithoutARefreshToken(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	previous := p.mustLogin()
+	previous.Refresh = secret.String{}
+	_, err := p.Refresh(t.Context(), previous)
+	p.wantKind(err, cognito.Rejected)
+	if err := p.Revoke(t.Context(), previous.Refresh); err != nil {
+		t.Errorf("nothing to revoke: %v", err)
+	}
+	if n := p.pool.Count(cognitotest.TokenRefresh) + p.pool.Count(cognitotest.Revoke); n != 0 {
+		t.Errorf("%d requests, want 0", n)
+	}
+}
