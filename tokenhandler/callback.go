@@ -19,27 +19,33 @@ const (
 
 // callback ends a login:
 //
-//  1. Parameters: each once, bounded.
-//  2. The state is looked up among the browser's own logins and compared.
+//  1. A prefetch gets 204: the browser only guesses, and a state works once.
+//  2. The cookie of the login that the state names is dropped, whatever follows.
+//  3. Parameters: each once, bounded.
+//  4. The state is looked up among the browser's own logins and compared.
 //     Unknown: with a live session home, else one automatic new try.
-//  3. The login's cookie is dropped, whatever follows: a state works once.
-//  4. iss, if present, must be the provider (RFC 9207 §2.4), errors included.
-//  5. The provider's error, if it sent one.
-//  6. The code is redeemed and every token verified.
-//  7. An earlier session of this browser is ended (ASVS V7.2.4).
-//  8. The session's cookies are written, and 303 to where the login began.
+//  5. iss, if present, must be the provider (RFC 9207 §2.4), errors included.
+//  6. The provider's error, if it sent one.
+//  7. The code is redeemed and every token verified.
+//  8. The session's cookies are written, an earlier session of this browser is
+//     ended (ASVS V7.2.4), and 303 to where the login began.
 func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
+	if isPrefetch(r) {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	}
+	jar, _ := h.cfg.Sessions.Cookies().Read(r.Header) // bounded; unreadable ones are no login
+	h.dropNamedLogin(w.Header(), &jar, r.URL.Query()["state"])
 	query, err := singleValues(r.URL.RawQuery)
 	if err != nil || len(query["code"]) > maxCode || len(query["state"]) > maxState {
 		h.fail(w, r, failure{code: "invalid_request", err: errors.Join(errCallback, err)})
 		return nil
 	}
-	jar, _ := h.cfg.Sessions.Cookies().Read(r.Header) // bounded; unreadable ones are no login
-	l, found := h.findLogin(&jar, query["state"])
+	l, found := h.takeLogin(&jar, query["state"])
 	if !found {
-		return h.unknownState(w, r, query)
+		h.unknownState(w, r, &jar, query)
+		return nil
 	}
-	h.cfg.Sessions.ExpireLogin(w.Header(), loginID(l.State))
 	if iss, sent := query["iss"]; sent && iss != h.cfg.Provider.Issuer() {
 		h.fail(w, r, failure{code: "invalid_request", returnTo: l.ReturnTo, err: errIssuer})
 		return nil
@@ -62,7 +68,7 @@ var (
 	errState    = errors.New("the callback's state is not one of this browser")
 )
 
-// redeem does steps 6 to 8.
+// redeem does steps 7 and 8.
 func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) {
 	maxAge := time.Duration(-1)
 	if l.MaxAge != nil {
@@ -70,10 +76,9 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code s
 	}
 	tokens, err := h.cfg.Provider.Exchange(r.Context(), CodeGrant{Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge})
 	if err != nil {
-		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err})
+		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err, retryAfter: retryAfter(err)})
 		return
 	}
-	h.endEarlier(r)
 	s, err := h.cfg.Sessions.Begin(w.Header(), tokens)
 	if err != nil {
 		// Nobody will ever use these tokens.
@@ -81,6 +86,7 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code s
 		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), returnTo: l.ReturnTo, err: err})
 		return
 	}
+	h.endEarlier(r)
 	h.metrics.Logins.WithLabelValues("ok").Inc()
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r))
 	h.cfg.Site.Redirect(w, http.StatusSeeOther, l.ReturnTo)
@@ -99,26 +105,28 @@ func (h *Handler) endEarlier(r *http.Request) {
 
 // unknownState answers a callback whose login is not known here: the cookie
 // ran out, or was used, or another browser's link was opened.
-func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, query map[string]string) error {
+func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, jar *session.Jar, query map[string]string) {
 	if _, err := h.cfg.Sessions.Open(r.Header); err == nil {
 		h.metrics.Logins.WithLabelValues("already_logged_in").Inc()
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, "/")
-		return nil
+		return
 	}
 	_, failed := query["error"]
 	state := query["state"]
-	if failed || len(state) < 2 || state[0] != '0' {
+	if failed || len(state) < 2 || state[0] != '0' || !isNavigation(r) {
 		// Not a first try, or nothing that a new try could mend.
 		code := "login_failed"
 		if failed {
 			code = loginCode(query["error"])
 		}
 		h.fail(w, r, failure{code: code, err: errState})
-		return nil
+		return
+	}
+	if err := h.sendToProvider(w, jar, newLogin("/", 1, h.cfg.Now()), "login", nil); err != nil {
+		h.fail(w, r, failure{code: string(web.AsProblem(err).Code), err: err, retryAfter: retryAfter(err)})
+		return
 	}
 	h.metrics.Logins.WithLabelValues("retried").Inc()
-	l := newLogin("/", 1, h.cfg.Now())
-	return h.sendToProvider(w, r, l, "login", nil)
 }
 
 // revokeTimeout bounds a revocation: whoever logs out does not wait for a
@@ -180,18 +188,23 @@ func loginCode(code string) string {
 	return "login_failed"
 }
 
-// providerProblem makes the problem of a provider's error.
-func providerProblem(err error) *web.Problem {
-	retry := time.Second
+// retryAfter is when a new try makes sense, or 0.
+func retryAfter(err error) time.Duration {
+	if unavailable, ok := errors.AsType[*session.UnavailableError](err); ok {
+		return unavailable.RetryAfter
+	}
 	if after, ok := errors.AsType[interface {
 		error
 		RetryAfter() time.Duration
-	}](err); ok && after.RetryAfter() > 0 {
-		retry = after.RetryAfter()
+	}](err); ok {
+		return after.RetryAfter()
 	}
-	if unavailable, ok := errors.AsType[*session.UnavailableError](err); ok {
-		retry = unavailable.RetryAfter
-	}
+	return 0
+}
+
+// providerProblem makes the problem of a provider's error.
+func providerProblem(err error) *web.Problem {
+	retry := retryAfter(err)
 	if limited, ok := errors.AsType[interface {
 		error
 		RateLimited() bool

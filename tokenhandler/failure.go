@@ -2,8 +2,10 @@ package tokenhandler
 
 import (
 	"html/template"
+	"maps"
 	"net/http"
 	"net/url"
+	"time"
 
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -15,6 +17,8 @@ type failure struct {
 	code     string
 	returnTo string
 	err      error
+	// retryAfter is when a new try makes sense, if that is known.
+	retryAfter time.Duration
 }
 
 // fail tells the user: at auth.error_path, or on a page of our own.
@@ -32,7 +36,11 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 	}
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(failureStatus(f.code))
+	status := failureStatus(f.code)
+	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		maps.Copy(header, web.NewProblem(web.Code(f.code), "", nil).RetryAfter(f.retryAfter).Header)
+	}
+	w.WriteHeader(status)
 	_ = failurePage.Execute(w, map[string]string{
 		"Text": failureText(f.code), "Code": f.code, "RequestID": web.RequestID(r), "Retry": retry,
 	})

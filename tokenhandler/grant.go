@@ -19,15 +19,45 @@ type Grant struct{ visit *session.Visit }
 // cookies_too_large; provider_unavailable or rate_limited when the access token
 // has ended and cannot be renewed now, which keeps the session.
 func (h *Handler) Authorize(r *http.Request) (Grant, error) {
-	visit, err := h.cfg.Sessions.Open(r.Header)
-	if err == nil {
-		err = visit.Fresh(r.Context(), false)
-	}
+	visit, err := h.open(r, false)
 	if err != nil {
-		return Grant{}, sessionProblem(visit, err)
+		return Grant{}, h.sessionProblem(visit, err)
 	}
 	visit.Touch()
 	return Grant{visit: visit}, nil
+}
+
+// open opens the request's session and renews its tokens if they are due, or in
+// any case if forced. The visit is never nil; it has no session if there is
+// none or if it is over, but for [session.ErrRejected].
+func (h *Handler) open(r *http.Request, forced bool) (*session.Visit, error) {
+	visit, err := h.cfg.Sessions.Open(r.Header)
+	if err != nil {
+		return visit, err //nolint:wrapcheck // one of session's reasons
+	}
+	before := visit.Session
+	err = visit.Fresh(r.Context(), forced)
+	if err == nil && visit.Session == before {
+		return visit, nil
+	}
+	// The provider was asked meanwhile, and a logout may have been faster: then
+	// this request must not go on with tokens made after it.
+	if ended, reason := h.cfg.Sessions.Open(r.Header); reason != nil {
+		return ended, reason //nolint:wrapcheck // one of session's reasons
+	}
+	return visit, err //nolint:wrapcheck // one of session's reasons
+}
+
+// expire removes the session from the browser, and the logins under way if
+// asked to.
+func (h *Handler) expire(header http.Header, visit *session.Visit, logins bool) {
+	visit.Expire(header)
+	if !logins {
+		return
+	}
+	for id := range visit.Jar().Logins {
+		h.cfg.Sessions.ExpireLogin(header, id)
+	}
 }
 
 // Subject is the user's sub.
@@ -45,7 +75,7 @@ func (g Grant) Commit(h http.Header) { g.visit.Commit(h) }
 
 // sessionProblem tells a client why it has no session, and removes cookies
 // that will never be one again.
-func sessionProblem(visit *session.Visit, err error) *web.Problem {
+func (h *Handler) sessionProblem(visit *session.Visit, err error) *web.Problem {
 	code, detail, over := web.CodeSessionExpired, "the session is over; log in again", true
 	switch {
 	case errors.Is(err, session.ErrNone):
@@ -72,7 +102,8 @@ func sessionProblem(visit *session.Visit, err error) *web.Problem {
 	p := web.NewProblem(code, detail, err)
 	if over {
 		p.Header = make(http.Header)
-		visit.Expire(p.Header)
+		// Too many logins under way would be too many tomorrow as well.
+		h.expire(p.Header, visit, code == web.CodeCookiesTooLarge)
 	}
 	return p
 }

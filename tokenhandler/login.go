@@ -1,6 +1,7 @@
 package tokenhandler
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
@@ -27,7 +28,8 @@ type login struct {
 	Nonce    string `json:"n"`
 	Verifier string `json:"v"`
 	ReturnTo string `json:"r"`
-	// Begun is in Unix seconds.
+	// Begun is in Unix milliseconds: a browser that restores its tabs begins
+	// several logins in one second, and the oldest is the one to drop.
 	Begun int64 `json:"b"`
 	// Tries counts the automatic new tries that led to it.
 	Tries int `json:"t,omitempty"`
@@ -44,7 +46,7 @@ func newLogin(returnTo string, tries int, now time.Time) login {
 		Nonce:    random(),
 		Verifier: random(),
 		ReturnTo: returnTo,
-		Begun:    now.Unix(),
+		Begun:    now.UnixMilli(),
 		Tries:    tries,
 	}
 }
@@ -96,27 +98,59 @@ func (h *Handler) startLogin(page string) web.HandlerFunc {
 			seconds, _ := strconv.ParseInt(age, 10, 64) // checked by passThrough
 			l.MaxAge = &seconds
 		}
-		return h.sendToProvider(w, r, l, page, extra)
+		jar, _ := h.cfg.Sessions.Cookies().Read(r.Header) // too many of them: they are dropped
+		return h.sendToProvider(w, &jar, l, page, extra)
 	}
 }
 
 // sendToProvider does steps 4 and 5.
-func (h *Handler) sendToProvider(w http.ResponseWriter, r *http.Request, l login, page string, extra map[string]string) error {
+func (h *Handler) sendToProvider(w http.ResponseWriter, jar *session.Jar, l login, page string, extra map[string]string) error {
 	target, err := h.cfg.Provider.AuthorizeURL(AuthRequest{Page: page, State: l.State, Nonce: l.Nonce, Verifier: l.Verifier, Extra: extra})
 	if err != nil {
 		return providerProblem(err)
 	}
-	jar, _ := h.cfg.Sessions.Cookies().Read(r.Header) // too many of them: they are dropped here
-	payload, err := json.Marshal(l)
+	payload, err := encodeLogin(l)
 	if err != nil {
-		return fmt.Errorf("encoding login: %w", err)
+		return err
 	}
-	h.dropLogins(w.Header(), &jar, 2*len(payload))
+	h.dropLogins(w.Header(), jar, 2*len(payload))
 	if err := h.cfg.Sessions.SetLogin(w.Header(), loginID(l.State), payload); err != nil {
-		return web.NewProblem(web.CodeInvalidRequest, "return_to is too long", err)
+		return fmt.Errorf("setting the login's cookie: %w", err)
 	}
 	h.cfg.Site.Redirect(w, http.StatusFound, target)
 	return nil
+}
+
+// maxPayload bounds what a login's cookie holds. With it the head of the answer
+// stays within the buffers of proxies, the long Location included.
+const maxPayload = 1600
+
+// encodeLogin makes a cookie's payload. A return path that would not fit is
+// forgotten, like any other that cannot be used.
+func encodeLogin(l login) ([]byte, error) {
+	var payload bytes.Buffer
+	encoder := json.NewEncoder(&payload)
+	encoder.SetEscapeHTML(false) // or each & of a query would take six bytes
+	if err := encoder.Encode(l); err != nil {
+		return nil, fmt.Errorf("encoding login: %w", err)
+	}
+	if payload.Len() > maxPayload && l.ReturnTo != "/" {
+		l.ReturnTo = "/"
+		return encodeLogin(l)
+	}
+	return payload.Bytes(), nil
+}
+
+// dropNamedLogin removes the cookie of a login whose state was shown, readable
+// or not: a state works once, whatever becomes of it (FACTS OAU-05, R-25).
+func (h *Handler) dropNamedLogin(header http.Header, jar *session.Jar, states []string) {
+	for _, state := range states {
+		id := loginID(state)
+		if _, there := jar.Logins[id]; there {
+			h.cfg.Sessions.ExpireLogin(header, id)
+			return
+		}
+	}
 }
 
 // dropLogins makes room for one more login of size bytes: unreadable ones go,
@@ -155,21 +189,22 @@ func (h *Handler) openLogin(id, value string) (login, error) {
 	if err := json.Unmarshal(payload, &l); err != nil {
 		return l, fmt.Errorf("decoding login: %w", err)
 	}
-	if age := h.cfg.Now().Sub(time.Unix(l.Begun, 0)); age < -time.Minute || age > session.LoginLifetime {
+	if age := h.cfg.Now().Sub(time.UnixMilli(l.Begun)); age < -time.Minute || age > session.LoginLifetime {
 		return l, errLoginOver
 	}
 	return l, nil
 }
 
-// findLogin returns the login of the state that a callback shows, if the
-// browser has its cookie. The comparison is of the whole state, in constant
+// takeLogin returns the login of the state that a callback shows, if the browser
+// has its cookie, and takes it out of the jar. The comparison is of the whole state, in constant
 // time: the cookie's name holds a part of its hash only.
-func (h *Handler) findLogin(jar *session.Jar, state string) (login, bool) {
+func (h *Handler) takeLogin(jar *session.Jar, state string) (login, bool) {
 	id := loginID(state)
 	value, there := jar.Logins[id]
 	if !there {
 		return login{}, false
 	}
+	delete(jar.Logins, id)
 	l, err := h.openLogin(id, value)
 	if err != nil || !secret.New(l.State).Equal(secret.New(state)) {
 		return login{}, false

@@ -29,17 +29,12 @@ type sessionBody struct {
 // session answers 200 always. It refreshes if due, and never counts as
 // activity: an app that polls it does not keep an absent user logged in.
 func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
-	visit, err := h.cfg.Sessions.Open(r.Header)
-	if err == nil {
-		// Whatever may pass leaves the session as it is: the answer then shows an
-		// access token that has ended.
-		if err = visit.Fresh(r.Context(), false); !errors.Is(err, session.ErrRejected) {
-			err = nil
-		}
-	}
-	if err != nil {
+	visit, err := h.open(r, false)
+	// Whatever may pass leaves the session as it is: the answer then shows an
+	// access token that has ended.
+	if visit.Session == nil || errors.Is(err, session.ErrRejected) {
 		if !errors.Is(err, session.ErrNone) {
-			visit.Expire(w.Header())
+			h.expire(w.Header(), visit, errors.Is(err, session.ErrCookiesTooLarge))
 		}
 		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
 		return nil
@@ -51,12 +46,9 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 // refresh forces new tokens. It counts as activity: it is the app's way to say
 // that the user wants to stay.
 func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
-	visit, err := h.cfg.Sessions.Open(r.Header)
-	if err == nil {
-		err = visit.Fresh(r.Context(), true)
-	}
+	visit, err := h.open(r, true)
 	if err != nil {
-		return sessionProblem(visit, err)
+		return h.sessionProblem(visit, err)
 	}
 	visit.Touch()
 	writeSession(w, r, visit)
@@ -103,10 +95,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", sub, "session", visit.Session.ID,
 			"everywhere", query["everywhere"] == "true", "request_id", web.RequestID(r))
 	}
-	visit.Expire(w.Header())
-	for id := range visit.Jar().Logins {
-		h.cfg.Sessions.ExpireLogin(w.Header(), id)
-	}
+	h.expire(w.Header(), visit, true)
 	h.metrics.Logouts.Inc()
 	target := h.logoutURL()
 	if isFormNavigation(r) {

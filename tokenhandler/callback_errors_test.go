@@ -1,0 +1,282 @@
+package tokenhandler_test
+
+import (
+	"html"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// failLogin is a login up to its failing callback.
+func (a *app) failLogin() (*useragent.UA, *useragent.Response) {
+	a.tb.Helper()
+	ua := a.browser()
+	tab, callback := a.begin(ua, "/auth/login?return_to=/notes")
+	return ua, a.back(tab, callback)
+}
+
+// TestProviderErrors: with and without the state, which Cognito often leaves
+// out (COG-AUTH-04). The provider's words reach neither page nor log: a peer
+// had an XSS there (CVE-2021-32702).
+func TestProviderErrors(t *testing.T) {
+	for code, want := range map[string]struct {
+		status int
+		code   string
+	}{
+		"access_denied":           {http.StatusForbidden, "access_denied"},
+		"login_required":          {http.StatusBadRequest, "login_required"},
+		"interaction_required":    {http.StatusBadRequest, "login_required"},
+		"temporarily_unavailable": {http.StatusServiceUnavailable, "provider_unavailable"},
+		"server_error":            {http.StatusBadRequest, "login_failed"},
+		"invalid_request":         {http.StatusBadRequest, "login_failed"},
+		"invalid_scope":           {http.StatusBadRequest, "login_failed"},
+		"":                        {http.StatusBadRequest, "login_failed"},
+		"session_too_large":       {http.StatusBadRequest, "login_failed"}, // not a code of theirs
+		`<script>alert("` + cognitotest.Canary + `")</script>`: {http.StatusBadRequest, "login_failed"},
+	} {
+		for _, withState := range []bool{true, false} {
+			a := newApp(t, settings{})
+			a.pool.OnCallback(func(q url.Values) {
+				q.Set("error", code)
+				q.Set("error_description", "<b>"+cognitotest.Canary+"</b>\r\nX-Injected: 1")
+				if !withState {
+					q.Del("state")
+				}
+			})
+			ua, res := a.failLogin()
+			wantPage(t, res, want.status, want.code)
+			wantNoSession(t, ua, res)
+			a.wantQuiet(res)
+			a.wantRedeemed(0)
+			if got := len(loginCookies(ua)); got != map[bool]int{false: 1}[withState] {
+				t.Errorf("%s: %d logins under way", code, got)
+			}
+			if withState != strings.Contains(string(res.Body), `href="/auth/login?return_to=%2Fnotes"`) {
+				t.Errorf("%s: the way back: %s", code, res.Body)
+			}
+		}
+	}
+}
+
+// TestIssuerIsCompared: RFC 9207 §2.4, on error answers too, and before the
+// code goes anywhere.
+func TestIssuerIsCompared(t *testing.T) {
+	a := newApp(t, settings{})
+	for _, iss := range []string{"", "https://evil.example", a.pool.Issuer() + "/", strings.ToUpper(a.pool.Issuer())} {
+		for _, isError := range []bool{false, true} {
+			a.pool.OnCallback(func(q url.Values) {
+				q.Set("iss", iss)
+				if isError {
+					q.Set("error", "access_denied")
+				}
+			})
+			ua, res := a.failLogin()
+			wantPage(t, res, http.StatusBadRequest, "invalid_request")
+			wantNoSession(t, ua, res)
+			wantNoLogin(t, ua)
+		}
+	}
+	a.wantRedeemed(0)
+	a.pool.OnCallback(func(q url.Values) { q.Set("iss", a.pool.Issuer()) })
+	if _, res := a.failLogin(); res.Status != http.StatusSeeOther || res.Location() != a.url+"/notes" {
+		t.Errorf("the right issuer: %d to %s", res.Status, res.Location())
+	}
+}
+
+// TestTokenEndpointOutages: whatever the token endpoint does, the user gets a
+// page with a code of ours, no session and no login left.
+func TestTokenEndpointOutages(t *testing.T) {
+	want := map[string]struct {
+		status int
+		code   string
+	}{
+		"hang":                    {http.StatusServiceUnavailable, "provider_unavailable"},
+		"connection-reset":        {http.StatusServiceUnavailable, "provider_unavailable"},
+		"html-500":                {http.StatusServiceUnavailable, "provider_unavailable"},
+		"html-502":                {http.StatusServiceUnavailable, "provider_unavailable"},
+		"json-500":                {http.StatusServiceUnavailable, "provider_unavailable"},
+		"json-503":                {http.StatusServiceUnavailable, "provider_unavailable"},
+		"rate-exceeded-429":       {http.StatusTooManyRequests, "rate_limited"},
+		"invalid_grant":           {http.StatusBadRequest, "login_failed"},
+		"temporarily_unavailable": {http.StatusServiceUnavailable, "provider_unavailable"},
+	}
+	either := []string{"cut-off", "truncated-json", "oversize"} // unavailable or nonsense: both are honest
+	outages := slices.Concat(cognitotest.Outages, cognitotest.TokenOutages)
+	if len(outages) < 30 {
+		t.Fatalf("%d outages", len(outages))
+	}
+	for _, outage := range outages {
+		t.Run(outage.Name, func(t *testing.T) {
+			a := newApp(t, settings{provider: func(c *cognito.Config) {
+				if outage.Hangs {
+					c.Timeout = 50 * time.Millisecond
+				}
+			}})
+			a.pool.Break(cognitotest.TokenCode, outage, 0)
+			ua, res := a.failLogin()
+			if outage.MayAccept && res.Status == http.StatusSeeOther {
+				return
+			}
+			expected, listed := want[outage.Name]
+			switch {
+			case slices.Contains(either, outage.Name) && res.Status == http.StatusServiceUnavailable:
+				wantPage(t, res, http.StatusServiceUnavailable, "provider_unavailable")
+			case listed:
+				wantPage(t, res, expected.status, expected.code)
+			default:
+				wantPage(t, res, http.StatusBadGateway, "provider_error")
+			}
+			wantNoSession(t, ua, res)
+			wantNoLogin(t, ua)
+			a.wantQuiet(res)
+			a.wantRedeemed(1)
+			if got := a.pool.Count(cognitotest.Elsewhere); got != 0 {
+				t.Error("the client secret followed a redirect")
+			}
+			// It heals without a restart.
+			a.pool.Mend(cognitotest.TokenCode)
+			a.loginIn(ua, "/")
+			a.wantSession(ua, true)
+		})
+	}
+}
+
+// TestFaultyTokens: no session comes of a token that must be refused
+// (OIDC-01…12, OIDC-16).
+func TestFaultyTokens(t *testing.T) {
+	faults := slices.Concat(cognitotest.IDTokenFaults, cognitotest.AccessTokenFaults)
+	if len(faults) < 35 {
+		t.Fatalf("%d faults", len(faults))
+	}
+	for _, fault := range faults {
+		t.Run(fault.Name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			fault.Apply(a.pool)
+			ua, res := a.failLogin()
+			if fault.MayAccept && res.Status == http.StatusSeeOther {
+				return
+			}
+			wantPage(t, res, http.StatusBadGateway, "provider_error")
+			wantNoSession(t, ua, res)
+			wantNoLogin(t, ua)
+			a.wantQuiet(res)
+			a.wantSession(ua, false)
+		})
+	}
+}
+
+// TestMaxAgeIsChecked: an app that asks for a fresh authentication must not get
+// the old one of the hosted session (OIDC-10).
+func TestMaxAgeIsChecked(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	a.pool.EditIDToken(func(token *cognitotest.Token) {
+		token.Claims["auth_time"] = a.clock.Now().Add(-time.Hour).Unix()
+	})
+	for query, want := range map[string]int{"": http.StatusSeeOther, "max_age=7200": http.StatusSeeOther, "max_age=600": http.StatusBadGateway, "max_age=0": http.StatusBadGateway} {
+		tab, callback := a.begin(ua, "/auth/login?"+query)
+		if res := a.back(tab, callback); res.Status != want {
+			t.Errorf("%q: %d, want %d", query, res.Status, want)
+		}
+	}
+}
+
+// TestErrorPath: the app's own page gets our code and the request id for the
+// log, and nothing of the provider's.
+func TestErrorPath(t *testing.T) {
+	a := newApp(t, settings{handler: func(c *tokenhandler.Config) { c.ErrorPath = "/sign-in-failed" }})
+	a.pool.OnCallback(func(q url.Values) {
+		q.Set("error", "access_denied")
+		q.Set("error_description", cognitotest.Canary)
+	})
+	ua, res := a.failLogin()
+	target := mustURL(t, res.Header.Get("Location"))
+	id := target.Query().Get("request_id")
+	if res.Status != http.StatusSeeOther || target.Host != "" || target.Path != "/sign-in-failed" ||
+		target.Query().Get("error") != "access_denied" || len(target.Query()) != 2 || id == "" || id != res.Header.Get("X-Request-ID") {
+		t.Errorf("%d to %s", res.Status, target)
+	}
+	if !strings.Contains(a.log.String(), `"msg":"login failed","reason":"access_denied"`) || !strings.Contains(a.log.String(), id) {
+		t.Error("the log does not know the request id of the failure")
+	}
+	a.wantQuiet(res)
+	wantNoLogin(t, ua)
+	for _, query := range []string{"", "?state=0&state=1", "?error=%3Cscript%3E&error_description=x", "?code=x"} {
+		if res := a.page(ua, "/auth/callback"+query, nil); res.Status != http.StatusSeeOther || !strings.HasPrefix(res.Location(), a.url+"/sign-in-failed?error=") {
+			t.Errorf("%s: %d to %s", query, res.Status, res.Location())
+		}
+	}
+}
+
+// TestPageEscapesTheReturnPath: what the user's link held stands on our page.
+func TestPageEscapesTheReturnPath(t *testing.T) {
+	a := newApp(t, settings{})
+	a.pool.OnCallback(func(q url.Values) { q.Set("error", "access_denied") })
+	for _, returnTo := range []string{
+		`/"><script>alert(1)</script>`, `/' onmouseover='alert(1)`, `/x?a="><img src=x onerror=alert(1)>`, `/x#"><svg/onload=alert(1)>`,
+		"/javascript:alert(1)", `/x?a=&quot;&gt;`, "/{{.Code}}",
+	} {
+		ua := a.browser()
+		tab, callback := a.begin(ua, "/auth/login?return_to="+url.QueryEscape(returnTo))
+		res := a.back(tab, callback)
+		wantPage(t, res, http.StatusForbidden, "access_denied")
+		page := string(res.Body)
+		for _, bad := range []string{"<script", "<img", "<svg", "onmouseover='", `"javascript:`} {
+			if strings.Contains(page, bad) {
+				t.Errorf("%s: the page holds %s: %s", returnTo, bad, page)
+			}
+		}
+		_, rest, _ := strings.Cut(page, `<a href="`)
+		link, _, _ := strings.Cut(rest, `"`)
+		again := mustURL(t, html.UnescapeString(link))
+		if again.Host != "" || again.Path != "/auth/login" || len(again.Query()) > 1 {
+			t.Errorf("%s: the link leads to %s", returnTo, again)
+		}
+	}
+}
+
+// TestSessionTooLarge: the answer names the cause, sets no part of a session,
+// and the tokens that nobody will use are revoked (CK-20).
+func TestSessionTooLarge(t *testing.T) {
+	a := newApp(t, settings{sameSite: true, pool: cognitotest.Options{AccessTokenSize: 12000}})
+	ua, res := a.failLogin()
+	wantPage(t, res, http.StatusInternalServerError, "session_too_large")
+	wantNoSession(t, ua, res)
+	wantNoLogin(t, ua)
+	if !a.pool.Revoked(a.provider.newest().Refresh.Reveal()) {
+		t.Error("the refresh token lives on")
+	}
+	if !strings.Contains(a.log.String(), "access token 12") {
+		t.Error("the log does not say what made it large")
+	}
+	if got := a.metric("tokenhandler_logins_total", "session_too_large"); got != 1 {
+		t.Errorf("%v counted", got)
+	}
+}
+
+// TestFailedLoginKeepsTheEarlierSession: a login that comes to nothing does not
+// log out who was logged in.
+func TestFailedLoginKeepsTheEarlierSession(t *testing.T) {
+	a := newApp(t, settings{sameSite: true})
+	ua := a.login()
+	a.provider.exchanged = func(tokens secret.Tokens) secret.Tokens {
+		tokens.Claims = `{"x":"` + strings.Repeat("<>&%", 20000) + `"}`
+		return tokens
+	}
+	tab, callback := a.begin(ua, "/auth/login")
+	wantPage(t, a.back(tab, callback), http.StatusInternalServerError, "session_too_large")
+	a.wantSession(ua, true)
+	a.pool.Break(cognitotest.TokenCode, cognitotest.OAuthError("invalid_grant"), 1)
+	tab, callback = a.begin(ua, "/auth/login")
+	wantPage(t, a.back(tab, callback), http.StatusBadRequest, "login_failed")
+	a.wantSession(ua, true)
+}

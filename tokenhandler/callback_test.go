@@ -1,0 +1,343 @@
+package tokenhandler_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// with changes the query of a callback.
+func with(tb testing.TB, callback string, edit func(q url.Values)) string {
+	tb.Helper()
+	u := mustURL(tb, callback)
+	q := u.Query()
+	edit(q)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
+// TestStateIsComparedFirst: in a peer the code is redeemed before the state is
+// compared (STYLE 3a), and in another an empty state equals an empty one
+// (STYLE 3b). Whatever is wrong with the state, the code stays unused.
+func TestStateIsComparedFirst(t *testing.T) {
+	for name, edit := range map[string]func(q url.Values){
+		"wrong":           func(q url.Values) { q.Set("state", "0"+strings.Repeat("A", 43)) },
+		"one byte more":   func(q url.Values) { q.Set("state", q.Get("state")+"A") },
+		"one byte less":   func(q url.Values) { q.Set("state", q.Get("state")[:43]) },
+		"another case":    func(q url.Values) { q.Set("state", strings.ToUpper(q.Get("state"))) },
+		"another counter": func(q url.Values) { q.Set("state", "1"+q.Get("state")[1:]) },
+		"missing":         func(q url.Values) { q.Del("state") },
+		"empty":           func(q url.Values) { q.Set("state", "") },
+		"huge":            func(q url.Values) { q.Set("state", strings.Repeat("0", 5000)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			ua := a.browser()
+			tab, callback := a.begin(ua, "/auth/login")
+			res := a.back(tab, with(t, callback, edit))
+			if res.Status >= http.StatusInternalServerError || res.Location() == a.url+"/" {
+				t.Errorf("%d to %s", res.Status, res.Location())
+			}
+			wantNoSession(t, ua, res)
+			a.wantRedeemed(0)
+			a.wantSession(ua, false)
+			// The tab's own login is not harmed by what another site made up.
+			if res := a.back(tab, callback); res.Status != http.StatusSeeOther || res.Location() != a.url+"/" {
+				t.Errorf("the right callback: %d to %s", res.Status, res.Location())
+			}
+			a.wantRedeemed(1)
+		})
+	}
+}
+
+// TestLoginOfAnotherBrowser: login CSRF. An attacker's callback, opened by the
+// victim, must not log the victim into the attacker's account (OAU-02).
+func TestLoginOfAnotherBrowser(t *testing.T) {
+	a := newApp(t, settings{})
+	attacker, victim := a.browser(), a.browser()
+	_, callback := a.begin(attacker, "/auth/login")
+	tab, own := a.begin(victim, "/auth/login")
+	res := victim.Tab().Open(useragent.Navigation{URL: callback, From: foreignSite, NoFollow: true})
+	wantNoSession(t, victim, res)
+	a.wantRedeemed(0)
+	// The victim's cookie and the attacker's state, and the other way round.
+	stolen := with(t, own, func(q url.Values) { q.Set("code", mustURL(t, callback).Query().Get("code")) })
+	res = a.back(tab, stolen) // state and cookie fit: PKCE refuses the code (OAU-03)
+	wantPage(t, res, http.StatusBadRequest, "login_failed")
+	wantNoSession(t, victim, res)
+	a.wantSession(victim, false)
+}
+
+// TestStateWorksOnce: also when the answer to the first try was lost (OAU-05).
+func TestStateWorksOnce(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	tab, callback := a.begin(ua, "/auth/login?return_to=/x")
+	copied := ua.Cookies()[0]
+	if res := a.back(tab, callback); res.Location() != a.url+"/x" {
+		t.Fatalf("%d to %s", res.Status, res.Location())
+	}
+	// The session cookie is Strict: a page of our own site shows it, another's
+	// redirect does not.
+	if res := tab.Open(useragent.Navigation{URL: callback, From: a.url, NoFollow: true}); res.Status != http.StatusSeeOther || res.Location() != a.url+"/" {
+		t.Errorf("used, with a live session: %d to %s", res.Status, res.Location())
+	}
+	a.wantRedeemed(1)
+	thief := a.browser()
+	if res := a.back(thief, callback); res.Status != http.StatusFound {
+		t.Errorf("used, without a session: %d", res.Status)
+	}
+	a.wantRedeemed(1)
+	// A copied login cookie: the code is used up at the provider.
+	thief.SetCookie(copied)
+	res := a.back(thief, callback)
+	wantPage(t, res, http.StatusBadRequest, "login_failed")
+	wantNoSession(t, thief, res)
+	a.wantSession(ua, true)
+}
+
+// TestBadLoginCookies: each is no login, is removed, and no code is redeemed.
+func TestBadLoginCookies(t *testing.T) {
+	foreign := newApp(t, settings{session: func(c *session.Config) { c.Keys = keyring(t, 8) }})
+	for name, change := range map[string]func(a *app, ua *useragent.UA, c useragent.Cookie) string{
+		"tampered at the start": func(_ *app, _ *useragent.UA, c useragent.Cookie) string { return "B" + c.Value[1:] },
+		"tampered at the end":   func(_ *app, _ *useragent.UA, c useragent.Cookie) string { return c.Value[:len(c.Value)-4] + "AAAA" },
+		"truncated":             func(_ *app, _ *useragent.UA, c useragent.Cookie) string { return c.Value[:len(c.Value)/2] },
+		"longer":                func(_ *app, _ *useragent.UA, c useragent.Cookie) string { return c.Value + "AAAA" },
+		"huge":                  func(*app, *useragent.UA, useragent.Cookie) string { return strings.Repeat("A", 4000) },
+		"empty":                 func(*app, *useragent.UA, useragent.Cookie) string { return "" },
+		"not base64":            func(*app, *useragent.UA, useragent.Cookie) string { return "%%%" },
+		"of another tab": func(a *app, ua *useragent.UA, c useragent.Cookie) string {
+			a.begin(ua, "/auth/login")
+			for _, other := range ua.Cookies() {
+				if other.Name != c.Name {
+					return other.Value
+				}
+			}
+			return ""
+		},
+		"of another key": func(_ *app, _ *useragent.UA, c useragent.Cookie) string {
+			h := http.Header{}
+			if err := foreign.sessions.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte(`{"s":"x"}`)); err != nil {
+				t.Fatal(err)
+			}
+			return setCookies(t, h)[c.Name].Value
+		},
+		"of another state": func(a *app, _ *useragent.UA, c useragent.Cookie) string {
+			h := http.Header{}
+			if err := a.sessions.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte(`{"s":"","b":1772600767000}`)); err != nil {
+				t.Fatal(err)
+			}
+			return setCookies(t, h)[c.Name].Value
+		},
+		"no JSON": func(a *app, _ *useragent.UA, c useragent.Cookie) string {
+			h := http.Header{}
+			if err := a.sessions.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte("x")); err != nil {
+				t.Fatal(err)
+			}
+			return setCookies(t, h)[c.Name].Value
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			ua := a.browser()
+			tab, callback := a.begin(ua, "/auth/login")
+			cookie := ua.Cookies()[0]
+			cookie.Value = change(a, ua, cookie)
+			ua.SetCookie(useragent.Cookie{Name: cookie.Name, Value: cookie.Value})
+			res := a.back(tab, callback)
+			if res.Status != http.StatusFound {
+				t.Errorf("%d %s", res.Status, res.Body)
+			}
+			if c := setCookies(t, res.Header)[cookie.Name]; c == nil || c.MaxAge >= 0 {
+				t.Errorf("the bad cookie stays: %v", res.Header["Set-Cookie"])
+			}
+			wantNoSession(t, ua, res)
+			a.wantRedeemed(0)
+		})
+	}
+}
+
+// TestLoginMayTakeAQuarterOfAnHour: sign-up and second factor included, and not
+// a second more: the cookie's own time counts, not only the browser's.
+func TestLoginMayTakeAQuarterOfAnHour(t *testing.T) {
+	for wait, want := range map[time.Duration]bool{session.LoginLifetime - time.Second: true, session.LoginLifetime + time.Second: false} {
+		a := newApp(t, settings{pool: cognitotest.Options{CodeTTL: time.Hour}})
+		ua := a.browser()
+		tab, callback := a.begin(ua, "/auth/login")
+		kept := ua.Cookies()[0]
+		a.clock.Add(wait)
+		kept.Expires = time.Time{} // a client that keeps cookies for too long
+		ua.SetCookie(kept)
+		if res := a.back(tab, callback); (res.Status == http.StatusSeeOther) != want {
+			t.Errorf("after %s: %d", wait, res.Status)
+		}
+		a.wantRedeemed(map[bool]int{true: 1}[want])
+		a.wantSession(ua, want)
+	}
+}
+
+// TestMalformedCallbacks: refused without a word to the provider, and the login
+// that is named is over.
+func TestMalformedCallbacks(t *testing.T) {
+	for name, edit := range map[string]func(query string) string{
+		"missing code":      func(q string) string { return strings.Replace(q, "code=", "kode=", 1) },
+		"empty code":        func(q string) string { return "code=&state=" + mustQuery(q).Get("state") },
+		"huge code":         func(q string) string { return strings.Replace(q, "code=", "code="+strings.Repeat("x", 5000), 1) },
+		"duplicate code":    func(q string) string { return q + "&code=x" },
+		"duplicate state":   func(q string) string { return q + "&state=x" },
+		"same state twice":  func(q string) string { return q + "&state=" + mustQuery(q).Get("state") },
+		"duplicate error":   func(q string) string { return q + "&error=a&error=b" },
+		"duplicate iss":     func(q string) string { return q + "&iss=a&iss=a" },
+		"duplicate unknown": func(q string) string { return q + "&x=a&x=a" },
+		"bad encoding":      func(q string) string { return q + "&x=%zz" },
+		"semicolon":         func(q string) string { return q + "&a;b" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			ua := a.browser()
+			tab, callback := a.begin(ua, "/auth/login?return_to=/x")
+			base, query, _ := strings.Cut(callback, "?")
+			res := a.back(tab, base+"?"+edit(query))
+			wantPage(t, res, http.StatusBadRequest, "invalid_request")
+			wantNoSession(t, ua, res)
+			wantNoLogin(t, ua)
+			a.wantRedeemed(0)
+		})
+	}
+}
+
+func mustQuery(raw string) url.Values {
+	q, err := url.ParseQuery(raw)
+	if err != nil {
+		panic(err)
+	}
+	return q
+}
+
+// TestCallbackMethodsAndPrefetch: a page that the browser only guesses must not
+// use up the state (PEERS C4).
+func TestCallbackMethodsAndPrefetch(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	tab, callback := a.begin(ua, "/auth/login")
+	res := tab.Open(useragent.Navigation{URL: callback, From: a.pool.URL, NoFollow: true, Header: map[string]string{"Sec-Purpose": "prefetch;prerender"}})
+	if res.Status != http.StatusNoContent || len(res.Header["Set-Cookie"]) != 0 {
+		t.Errorf("prefetch: %d %v", res.Status, res.Header["Set-Cookie"])
+	}
+	for _, method := range []string{http.MethodPost, http.MethodHead} {
+		answer := a.send(t.Context(), method, callback, nil)
+		if answer.StatusCode != http.StatusMethodNotAllowed || answer.Header.Get("Allow") != http.MethodGet {
+			t.Errorf("%s: %d, Allow %q", method, answer.StatusCode, answer.Header.Get("Allow"))
+		}
+	}
+	// A fetch of a callback that nobody waits for starts no login either.
+	fetched := ua.FetchFrom(foreignSite, http.MethodGet, a.url+"/auth/callback?state=0x&code=x", "", useragent.FetchOptions{Mode: "no-cors", Dest: "image"})
+	if fetched.Status != http.StatusBadRequest || len(fetched.Header["Set-Cookie"]) != 0 {
+		t.Errorf("an image: %d %v", fetched.Status, fetched.Header["Set-Cookie"])
+	}
+	a.wantRedeemed(0)
+	if res := a.back(tab, callback); res.Status != http.StatusSeeOther {
+		t.Errorf("then: %d %s", res.Status, res.Body)
+	}
+}
+
+// TestUnknownStateIsTriedOnceMore: a peer answers 403 (PEERS C2), others loop
+// for ever (PEERS C3). One automatic try, straight to the provider.
+func TestUnknownStateIsTriedOnceMore(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	tab, callback := a.begin(ua, "/auth/login?return_to=/x")
+	ua.ClearCookies() // the login's cookie ran out
+	res := tab.Open(useragent.Navigation{URL: callback, From: a.pool.URL})
+	if res.URL != a.url+"/" || res.Status != http.StatusOK {
+		t.Errorf("healed: %s %d", res.URL, res.Status)
+	}
+	a.wantSession(ua, true)
+	a.wantRedeemed(1)
+	if got := a.metric("tokenhandler_logins_total", "retried"); got != 1 {
+		t.Errorf("%v tries counted", got)
+	}
+}
+
+// TestBlockedCookiesDoNotLoop: the browser keeps no cookie at all. Exactly one
+// automatic try, then the page.
+func TestBlockedCookiesDoNotLoop(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	next, starts := "/auth/login", 0
+	var res *useragent.Response
+	for range 20 {
+		res = ua.Open(useragent.Navigation{URL: next, From: a.url, NoFollow: true})
+		ua.ClearCookies()
+		if strings.HasPrefix(res.Location(), a.pool.URL) {
+			starts++
+		}
+		if next = res.Location(); next == "" {
+			break
+		}
+	}
+	wantPage(t, res, http.StatusBadRequest, "login_failed")
+	if starts != 2 {
+		t.Errorf("%d logins were started, want one and one more try", starts)
+	}
+	a.wantRedeemed(0)
+	// The counter is in the state only for such browsers. Nobody gains by
+	// spelling it: other characters are no new try either.
+	for _, state := range []string{"1x", "9x", "x", "", "-1x"} {
+		if res := a.page(ua, "/auth/callback?code=x&state="+state, nil); res.Status != http.StatusBadRequest {
+			t.Errorf("state %q: %d", state, res.Status)
+		}
+	}
+}
+
+// TestRetryFailsToo: the provider is not there for the new try.
+func TestRetryFailsToo(t *testing.T) {
+	a := newApp(t, settings{disconnected: true})
+	ua := a.browser()
+	res := a.page(ua, "/auth/callback?code=x&state=0x", nil)
+	wantPage(t, res, http.StatusServiceUnavailable, "provider_unavailable")
+	wantNoLogin(t, ua)
+}
+
+// TestNewSessionEveryLogin: session fixation, and ASVS V7.2.4: the session that
+// the browser had is dead at once, also for who copied its cookie.
+func TestNewSessionEveryLogin(t *testing.T) {
+	a := newApp(t, settings{sameSite: true})
+	ua := a.login()
+	thief := a.browser()
+	for _, c := range ua.Cookies() {
+		thief.SetCookie(c)
+	}
+	a.wantSession(thief, true)
+	first := a.provider.newest().Refresh.Reveal()
+	a.clock.Add(time.Minute)
+	a.loginIn(ua, "/")
+	a.wantSession(ua, true)
+	if !a.pool.Revoked(first) {
+		t.Error("the earlier refresh token lives on")
+	}
+	a.wantSession(thief, false)
+}
+
+// TestCallbackWithoutReadableSession: what the jar holds of an old or broken
+// session does not matter to a login.
+func TestCallbackWithoutReadableSession(t *testing.T) {
+	a := newApp(t, settings{sameSite: true, handler: func(*tokenhandler.Config) {}})
+	ua := a.browser()
+	for _, name := range []string{sessionCookie, sessionCookie + ".1", activeCookie} {
+		ua.SetCookie(useragent.Cookie{Name: name, Value: "2garbage"})
+	}
+	a.loginIn(ua, "/")
+	a.wantSession(ua, true)
+	if _, there := ua.Cookie(sessionCookie + ".1"); there {
+		t.Error("a surplus part is left")
+	}
+}

@@ -1,0 +1,227 @@
+package tokenhandler_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler/seal"
+)
+
+func mustURL(tb testing.TB, raw string) *url.URL {
+	tb.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return u
+}
+
+func keyring(tb testing.TB, fill byte) *seal.Keyring {
+	tb.Helper()
+	keys, err := seal.NewKeyring([][]byte{bytes.Repeat([]byte{fill}, seal.KeySize)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return keys
+}
+
+// sessionBody is the answer of GET /auth/session as the contract writes it.
+type sessionBody struct {
+	Authenticated bool           `json:"authenticated"`
+	LoginURL      string         `json:"login_url"`
+	User          map[string]any `json:"user"`
+	ExpiresAt     time.Time      `json:"expires_at"`
+	IdleExpiresAt time.Time      `json:"idle_expires_at"`
+	AccessExpires time.Time      `json:"access_token_expires_at"`
+}
+
+// session asks GET /auth/session, which is 200 always.
+func (a *app) session(ua *useragent.UA) sessionBody {
+	a.tb.Helper()
+	res := ua.Fetch(http.MethodGet, "/auth/session", "")
+	var body sessionBody
+	if err := res.JSON(&body); err != nil || res.Status != http.StatusOK {
+		a.tb.Fatalf("GET /auth/session: %d %v %s", res.Status, err, res.Body)
+	}
+	if got := res.Header.Get("Cache-Control"); got != "no-store" {
+		a.tb.Errorf("GET /auth/session: Cache-Control %q", got)
+	}
+	if !body.Authenticated && strings.TrimSpace(string(res.Body)) != `{"authenticated":false,"login_url":"/auth/login"}` {
+		a.tb.Errorf("GET /auth/session: %s", res.Body)
+	}
+	return body
+}
+
+// wantSession asks whether the browser is logged in.
+func (a *app) wantSession(ua *useragent.UA, want bool) {
+	a.tb.Helper()
+	if got := a.session(ua).Authenticated; got != want {
+		a.tb.Errorf("authenticated: %v, want %v", got, want)
+	}
+}
+
+// problem is an error answer as the contract writes it.
+type problem struct {
+	Type      string `json:"type"`
+	Title     string `json:"title"`
+	Status    int    `json:"status"`
+	Code      string `json:"code"`
+	Detail    string `json:"detail"`
+	LoginURL  string `json:"login_url"`
+	RequestID string `json:"request_id"`
+}
+
+// wantProblem checks an error answer of our own.
+func wantProblem(tb testing.TB, status int, header http.Header, raw []byte, wantStatus int, wantCode string) problem {
+	tb.Helper()
+	var p problem
+	if err := json.Unmarshal(raw, &p); err != nil {
+		tb.Errorf("status %d, no problem: %s", status, raw)
+		return p
+	}
+	if status != wantStatus || p.Status != wantStatus || p.Code != wantCode {
+		tb.Errorf("%d %s, want %d %s: %s", status, p.Code, wantStatus, wantCode, raw)
+	}
+	if got := header.Get("Content-Type"); got != "application/problem+json" {
+		tb.Errorf("Content-Type %q", got)
+	}
+	if p.RequestID == "" || p.Detail == "" || p.Title != http.StatusText(wantStatus) || p.Type != "about:blank" {
+		tb.Errorf("incomplete problem: %s", raw)
+	}
+	if want := map[bool]string{true: "/auth/login"}[wantStatus == http.StatusUnauthorized]; p.LoginURL != want {
+		tb.Errorf("login_url %q, want %q", p.LoginURL, want)
+	}
+	if waits := wantStatus == http.StatusServiceUnavailable || wantStatus == http.StatusTooManyRequests; (header.Get("Retry-After") != "") != waits {
+		tb.Errorf("%d with Retry-After %q", wantStatus, header.Get("Retry-After"))
+	}
+	return p
+}
+
+// wantPage checks the page of a failed login.
+func wantPage(tb testing.TB, res *useragent.Response, wantStatus int, wantCode string) {
+	tb.Helper()
+	if res.Status != wantStatus || !strings.Contains(string(res.Body), ">"+wantCode+", request ") {
+		tb.Errorf("%d, want %d %s: %s", res.Status, wantStatus, wantCode, res.Body)
+	}
+	if got := res.Header.Get("Content-Type"); got != "text/html; charset=utf-8" {
+		tb.Errorf("Content-Type %q", got)
+	}
+	if !strings.Contains(string(res.Body), `<a href="/auth/login`) {
+		tb.Errorf("no link to try again: %s", res.Body)
+	}
+	if got := res.Header.Get("Content-Security-Policy"); !strings.Contains(got, "default-src 'none'") || !strings.Contains(got, "frame-ancestors 'none'") {
+		tb.Errorf("Content-Security-Policy %q", got)
+	}
+	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("Referrer-Policy") != "no-referrer" {
+		tb.Errorf("the page may be stored or its address told: %v", res.Header)
+	}
+	if waits := wantStatus == http.StatusServiceUnavailable || wantStatus == http.StatusTooManyRequests; (res.Header.Get("Retry-After") != "") != waits {
+		tb.Errorf("%d with Retry-After %q", wantStatus, res.Header.Get("Retry-After"))
+	}
+}
+
+// setCookies are the cookies that an answer sets, by name; removed ones have a
+// negative MaxAge.
+func setCookies(tb testing.TB, h http.Header) map[string]*http.Cookie {
+	tb.Helper()
+	out := map[string]*http.Cookie{}
+	for _, line := range h["Set-Cookie"] {
+		c, err := http.ParseSetCookie(line)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if out[c.Name] != nil {
+			tb.Errorf("the answer sets %s twice", c.Name)
+		}
+		out[c.Name] = c
+	}
+	if len(out) > 0 && h.Get("Cache-Control") != "no-store" {
+		tb.Error("an answer that sets a cookie may be stored")
+	}
+	return out
+}
+
+// loginCookies are the names of the logins that the browser has under way.
+func loginCookies(ua *useragent.UA) []string {
+	var names []string
+	for _, c := range ua.Cookies() {
+		if strings.HasPrefix(c.Name, loginPrefix) {
+			names = append(names, c.Name)
+		}
+	}
+	return names
+}
+
+// wantNoSession proves that an answer and its browser hold no session.
+func wantNoSession(tb testing.TB, ua *useragent.UA, res *useragent.Response) {
+	tb.Helper()
+	for name, c := range setCookies(tb, res.Header) {
+		if c.MaxAge >= 0 && !strings.HasPrefix(name, loginPrefix) {
+			tb.Errorf("a failed login sets %s", name)
+		}
+	}
+	for _, name := range []string{sessionCookie, sessionCookie + ".1", activeCookie} {
+		if _, there := ua.Cookie(name); there {
+			tb.Errorf("the browser has %s", name)
+		}
+	}
+}
+
+// wantNoLogin proves that no login is under way.
+func wantNoLogin(tb testing.TB, ua *useragent.UA) {
+	tb.Helper()
+	if names := loginCookies(ua); len(names) > 0 {
+		tb.Errorf("login cookies are left: %v", names)
+	}
+}
+
+// wantRedeemed checks how often a code was redeemed or tried to be.
+func (a *app) wantRedeemed(want int) {
+	a.tb.Helper()
+	if got := a.pool.Count(cognitotest.TokenCode); got != want {
+		a.tb.Errorf("%d codes were sent to the token endpoint, want %d", got, want)
+	}
+}
+
+// wantQuiet proves that neither the browser's scripts nor the log saw what the
+// provider said.
+func (a *app) wantQuiet(res *useragent.Response) {
+	a.tb.Helper()
+	if strings.Contains(string(res.Body), cognitotest.Canary) || strings.Contains(res.Location(), cognitotest.Canary) {
+		a.tb.Errorf("the answer holds text of the provider's: %s %s", res.Location(), res.Body)
+	}
+	if strings.Contains(a.log.String(), cognitotest.Canary) {
+		a.tb.Error("the log holds text of the provider's")
+	}
+}
+
+// metric returns a counter's value by its one label, "" for none.
+func (a *app) metric(name, label string) float64 {
+	a.tb.Helper()
+	families, err := a.registry.Gather()
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			value := ""
+			for _, l := range m.GetLabel() {
+				value = l.GetValue()
+			}
+			if value == label {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,386 @@
+package tokenhandler_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+const (
+	sessionCookie = "__Host-Http-session"
+	activeCookie  = "__Host-Http-active"
+	loginPrefix   = "__Host-Http-login-"
+	foreignSite   = "https://evil.example"
+)
+
+// settings are what a test changes of the app under test.
+type settings struct {
+	pool     cognitotest.Options
+	session  func(*session.Config)
+	handler  func(*tokenhandler.Config)
+	provider func(*cognito.Config)
+	allowed  []string
+	// sameSite: the provider's domain is of the app's site, as a custom domain
+	// of Cognito may be. Default: another site.
+	sameSite     bool
+	disconnected bool
+}
+
+// app is the code under test behind a real server, with a real provider's
+// double. Its clock stands still unless the test moves it.
+type app struct {
+	*tokenhandler.Handler
+
+	tb       testing.TB
+	url      string
+	pool     *cognitotest.Server
+	provider *adapter
+	sessions *session.Manager
+	keys     *seal.Keyring
+	denied   *memory.List
+	clock    *clock
+	log      *buffer
+	registry *prometheus.Registry
+	sameSite bool
+}
+
+func newApp(tb testing.TB, s settings) *app {
+	tb.Helper()
+	a := &app{
+		tb: tb, clock: &clock{now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}, log: &buffer{},
+		registry: prometheus.NewRegistry(), sameSite: s.sameSite,
+	}
+	server := httptest.NewUnstartedServer(nil)
+	a.url = "http://" + server.Listener.Addr().String()
+	s.pool.Clock = a.clock.Now
+	s.pool.CallbackURLs = []string{a.url + "/auth/callback"}
+	s.pool.LogoutURLs = []string{a.url + "/bye"}
+	a.pool = cognitotest.New(tb, s.pool)
+	log := slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	public := mustURL(tb, a.url)
+	site := web.NewSite(web.Config{PublicURL: public, AllowedOrigins: s.allowed, LoginURL: "/auth/login", Log: log, Now: a.clock.Now})
+
+	a.provider = newAdapter(a, log, s.provider)
+	if !s.disconnected {
+		a.connect()
+	}
+	a.keys = keyring(tb, 7)
+	a.denied = memory.New(a.clock.Now)
+	sessions := session.Config{
+		Keys: a.keys, Cookies: session.NewCookies("session", false), Refresher: a.provider, Denied: a.denied,
+		IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour, RefreshBefore: time.Minute,
+		RefreshGrace: 30 * time.Second, RefreshTimeout: 5 * time.Second, Now: a.clock.Now, Log: log,
+	}
+	if s.session != nil {
+		s.session(&sessions)
+	}
+	var err error
+	if a.sessions, err = session.NewManager(sessions); err != nil {
+		tb.Fatal(err)
+	}
+	cfg := tokenhandler.Config{
+		Site: site, Sessions: a.sessions, Provider: a.provider, Path: "/auth", PublicURL: public, AfterLogout: "/bye",
+		EndAll: func(sub string) {
+			a.denied.DenySubject(sub, a.clock.Now(), a.clock.Now().Add(sessions.AbsoluteLifetime))
+		},
+		Now: a.clock.Now, Log: log, Metrics: tokenhandler.NewMetrics(a.registry),
+	}
+	if s.handler != nil {
+		s.handler(&cfg)
+	}
+	a.Handler = tokenhandler.New(cfg)
+	server.Config.Handler = a.routes(site)
+	server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
+	server.Start()
+	tb.Cleanup(func() {
+		server.CloseClientConnections() // those that a test still holds
+		server.Close()
+		if tb.Failed() {
+			tb.Log(a.log.String())
+		}
+	})
+	return a
+}
+
+// routes are the app: a page, and an API that asks for a grant as the proxy does.
+func (a *app) routes(site *web.Site) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/auth/", a.Handler)
+	mux.Handle("/api/", site.Guard(site.Handle(func(w http.ResponseWriter, r *http.Request) error {
+		grant, err := a.Authorize(r)
+		if err != nil {
+			return err
+		}
+		grant.Commit(w.Header())
+		web.WriteJSON(w, r, http.StatusOK, map[string]string{"sub": grant.Subject()})
+		return nil
+	})))
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("<!doctype html><title>app</title>"))
+	})
+	return site.Instrument(mux)
+}
+
+func (a *app) connect() {
+	a.tb.Helper()
+	if err := a.provider.Connect(a.tb.Context()); err != nil {
+		a.tb.Fatal(err)
+	}
+}
+
+// browser is a fresh browser for which the provider is another site.
+func (a *app) browser() *useragent.UA {
+	a.tb.Helper()
+	ua := useragent.New(a.tb, a.url)
+	ua.SetClock(a.clock.Now)
+	if !a.sameSite {
+		ua.SetSite(mustURL(a.tb, a.pool.URL).Host, "https://amazoncognito.example")
+	}
+	return ua
+}
+
+// login is a whole login in a fresh browser.
+func (a *app) login() *useragent.UA {
+	a.tb.Helper()
+	ua := a.browser()
+	a.loginIn(ua, "/")
+	return ua
+}
+
+// loginIn logs in and expects to come back to returnTo.
+func (a *app) loginIn(ua *useragent.UA, returnTo string) *useragent.Response {
+	a.tb.Helper()
+	res := ua.Click("/auth/login?return_to=" + url.QueryEscape(returnTo))
+	if res.Err != nil || res.Status != http.StatusOK || res.URL != a.url+returnTo {
+		a.tb.Fatalf("login ended at %s with %d %v: %s", res.URL, res.Status, res.Err, res.Body)
+	}
+	return res
+}
+
+// begin starts a login in a new tab and stops at the provider's door; it
+// returns the tab and the callback's URL with a code that is good.
+func (a *app) begin(ua *useragent.UA, path string) (tab *useragent.UA, callback string) {
+	a.tb.Helper()
+	tab = ua.Tab()
+	res := tab.Open(useragent.Navigation{URL: path, From: a.url, NoFollow: true})
+	if res.Status != http.StatusFound {
+		a.tb.Fatalf("%s: %d %s", path, res.Status, res.Body)
+	}
+	return tab, a.authorize(res.Location())
+}
+
+// authorize logs in at the provider as some browser does, and returns where it
+// sends that browser.
+func (a *app) authorize(target string) string {
+	a.tb.Helper()
+	location := a.send(a.tb.Context(), http.MethodGet, target, nil).Header.Get("Location")
+	if !strings.HasPrefix(location, a.url+"/auth/callback?") {
+		a.tb.Fatalf("the provider sent the browser to %q", location)
+	}
+	return location
+}
+
+// back is the provider's redirect to the callback.
+func (a *app) back(tab *useragent.UA, callback string) *useragent.Response {
+	return tab.Open(useragent.Navigation{URL: callback, From: a.pool.URL, NoFollow: true})
+}
+
+// send is a request with exactly these header fields.
+func (a *app) send(ctx context.Context, method, target string, header http.Header) *rawAnswer {
+	a.tb.Helper()
+	if strings.HasPrefix(target, "/") {
+		target = a.url + target
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target, http.NoBody)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	maps.Copy(r.Header, header)
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	return &rawAnswer{StatusCode: res.StatusCode, Header: res.Header, Body: raw}
+}
+
+// rawAnswer is an answer outside a browser.
+type rawAnswer struct {
+	StatusCode int
+	Header     http.Header
+	Body       []byte
+}
+
+// adapter is what cmd makes of a provider, and notes every secret on its way.
+type adapter struct {
+	*cognito.Provider
+
+	issuer string
+
+	mu      sync.Mutex
+	secrets map[string]string // secret → what it is
+	tokens  secret.Tokens     // the newest
+	// exchanged changes the tokens of a login, failRevoke replaces revocations.
+	exchanged  func(secret.Tokens) secret.Tokens
+	failRevoke error
+}
+
+func newAdapter(a *app, log *slog.Logger, change func(*cognito.Config)) *adapter {
+	cfg := cognito.Config{
+		Profile: cognito.Cognito, Issuer: a.pool.Issuer(), ClientID: a.pool.ClientID(),
+		ClientSecrets: []secret.String{secret.New(a.pool.Secret())},
+		Scopes:        []string{"openid", "email", "profile"}, RedirectURL: a.url + "/auth/callback",
+		Claims:  []string{"sub", "username", "email", "email_verified", "name", "groups"},
+		Timeout: 5 * time.Second, Now: a.clock.Now, Log: log,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	p := &adapter{Provider: cognito.New(cfg), issuer: cfg.Issuer, secrets: map[string]string{}}
+	p.note("client secret", a.pool.Secret())
+	return p
+}
+
+func (p *adapter) note(what, value string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if value != "" {
+		p.secrets[value] = what
+	}
+}
+
+func (p *adapter) noteTokens(tokens secret.Tokens) {
+	for what, token := range map[string]secret.String{"access token": tokens.Access, "ID token": tokens.ID, "refresh token": tokens.Refresh} {
+		p.note(what, token.Reveal())
+		for part := range strings.SplitSeq(token.Reveal(), ".") {
+			p.note("part of the "+what, part)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !tokens.Access.IsZero() {
+		p.tokens = tokens
+	}
+}
+
+// newest returns the newest tokens.
+func (p *adapter) newest() secret.Tokens {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.tokens
+}
+
+func (p *adapter) AuthorizeURL(r tokenhandler.AuthRequest) (string, error) {
+	p.note("state", r.State)
+	p.note("nonce", r.Nonce)
+	p.note("verifier", r.Verifier)
+	return p.Provider.AuthorizeURL(cognito.AuthRequest{
+		Page: cognito.Page(r.Page), State: r.State, Nonce: r.Nonce, Verifier: r.Verifier, Extra: r.Extra,
+	})
+}
+
+func (p *adapter) Exchange(ctx context.Context, grant tokenhandler.CodeGrant) (secret.Tokens, error) {
+	p.note("code", grant.Code)
+	tokens, err := p.Provider.Exchange(ctx, cognito.CodeGrant{
+		Code: grant.Code, Verifier: grant.Verifier, Nonce: grant.Nonce, MaxAge: grant.MaxAge,
+	})
+	if err != nil {
+		return tokens, told(err)
+	}
+	p.noteTokens(tokens)
+	if p.exchanged != nil {
+		tokens = p.exchanged(tokens)
+	}
+	return tokens, nil
+}
+
+func (p *adapter) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
+	tokens, err := p.Provider.Refresh(ctx, previous)
+	p.noteTokens(tokens)
+	return tokens, told(err)
+}
+
+func (p *adapter) Revoke(ctx context.Context, refresh secret.String) error {
+	if p.failRevoke != nil {
+		return p.failRevoke
+	}
+	return p.Provider.Revoke(ctx, refresh)
+}
+
+func (p *adapter) Issuer() string { return p.issuer }
+
+// limitedError is the provider's 429, as [tokenhandler.Provider] tells it.
+type limitedError struct{ cause *cognito.Error }
+
+func (e limitedError) Error() string   { return e.cause.Error() }
+func (e limitedError) Unwrap() error   { return e.cause }
+func (limitedError) RateLimited() bool { return true }
+
+func told(err error) error {
+	if e, ok := errors.AsType[*cognito.Error](err); ok && e.Status == http.StatusTooManyRequests {
+		return limitedError{e}
+	}
+	return err
+}
+
+// clock is a clock in the test's hand.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = c.now.Add(d)
+}
+
+// buffer is a log that may be read while it is written.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}

@@ -1,0 +1,113 @@
+package tokenhandler_test
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// TestLoginsInTabs: each tab has its login; in a peer the second overwrites the
+// first (PEERS C1). With six the oldest is dropped; the others all complete,
+// whatever the order.
+func TestLoginsInTabs(t *testing.T) {
+	for name, order := range map[string][]int{"first to last": {1, 2, 3, 4, 5}, "last to first": {5, 4, 3, 2, 1}, "mixed": {3, 1, 5, 2, 4}} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			ua := a.browser()
+			var tabs []*useragent.UA
+			var callbacks []string
+			for i := range 6 {
+				tab, callback := a.begin(ua, "/auth/login?return_to=/tab"+strconv.Itoa(i))
+				tabs, callbacks = append(tabs, tab), append(callbacks, callback)
+				if want := min(i+1, 5); len(loginCookies(ua)) != want {
+					t.Errorf("%d logins under way, want %d", len(loginCookies(ua)), want)
+				}
+				a.clock.Add(time.Millisecond) // as fast as a browser restores its tabs
+			}
+			for _, i := range order {
+				res := a.back(tabs[i], callbacks[i])
+				if res.Status != http.StatusSeeOther || res.Header.Get("Location") != "/tab"+strconv.Itoa(i) {
+					t.Errorf("tab %d: %d to %s", i, res.Status, res.Location())
+				}
+				a.wantSession(ua, true)
+			}
+			wantNoLogin(t, ua)
+			a.wantRedeemed(5)
+			// The sixth was the oldest: it is sent to the provider once more.
+			if res := a.back(tabs[0], callbacks[0]); res.Status != http.StatusFound || !strings.HasPrefix(res.Location(), a.pool.URL) {
+				t.Errorf("the oldest: %d to %s", res.Status, res.Location())
+			}
+			a.wantRedeemed(5)
+		})
+	}
+}
+
+// TestLoginDropsUnreadableCookies: a peer keeps failing on a poisoned cookie
+// (PEERS A6), and a row of them ends in 431 (PEERS C1).
+func TestLoginDropsUnreadableCookies(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	a.begin(ua, "/auth/login")
+	old := loginCookies(ua)[0]
+	a.clock.Add(session.LoginLifetime + time.Second)
+	good, _ := a.begin(ua, "/auth/login")
+	kept := loginCookies(ua)
+	value, _ := ua.Cookie(kept[0])
+	ua.SetCookie(useragent.Cookie{Name: loginPrefix + "garbage1", Value: "garbage"})
+	ua.SetCookie(useragent.Cookie{Name: loginPrefix + "empty123", Value: ""})
+	ua.SetCookie(useragent.Cookie{Name: loginPrefix + "swapped1", Value: value.Value})
+	ua.SetCookie(useragent.Cookie{Name: old, Value: "expired"})
+	res := a.page(good, "/auth/login", nil)
+	for _, name := range []string{loginPrefix + "garbage1", loginPrefix + "empty123", loginPrefix + "swapped1", old} {
+		if c := setCookies(t, res.Header)[name]; c == nil || c.MaxAge >= 0 || c.SameSite != http.SameSiteLaxMode || !c.Secure || c.Path != "/" {
+			t.Errorf("%s is not removed: %+v", name, c)
+		}
+	}
+	if got := loginCookies(ua); len(got) != 2 || !slices.Contains(got, kept[0]) {
+		t.Errorf("logins under way: %v, want %s and a new one", got, kept[0])
+	}
+}
+
+// TestLoginKeepsTheCookieBudget: logins with long return paths beside a session
+// stay under the 7,500 bytes that proxies let through, by dropping the oldest.
+func TestLoginKeepsTheCookieBudget(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	for range 6 {
+		a.begin(ua, "/auth/login?return_to=/"+strings.Repeat("a", 1000))
+		a.clock.Add(time.Second)
+		total := 0
+		for _, c := range ua.Cookies() {
+			total += len(c.Name) + len(c.Value) + len("=; ")
+		}
+		if total > session.Budget {
+			t.Errorf("%d bytes of cookies", total)
+		}
+	}
+	if n := len(loginCookies(ua)); n < 2 || n > 4 {
+		t.Errorf("%d logins under way", n)
+	}
+	a.wantSession(ua, true)
+}
+
+// TestManyCookiesDoNotLockOut: a browser with more cookies than are looked at
+// can log in all the same, and is clean afterwards.
+func TestManyCookiesDoNotLockOut(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	for i := range 50 {
+		ua.SetCookie(useragent.Cookie{Name: loginPrefix + "garbage" + strconv.Itoa(i), Value: "garbage"})
+	}
+	res := ua.Fetch(http.MethodGet, "/api/me", "")
+	wantProblem(t, res.Status, res.Header, res.Body, http.StatusRequestHeaderFieldsTooLarge, "cookies_too_large")
+	a.wantSession(ua, false)
+	a.loginIn(ua, "/")
+	wantNoLogin(t, ua)
+	a.wantSession(ua, true)
+}
