@@ -85,6 +85,9 @@ func (e *Error) Rejected() bool { return e.Kind == Rejected }
 // Unavailable reports whether the failure may pass by itself.
 func (e *Error) Unavailable() bool { return e.Kind == Unavailable }
 
+// RateLimited reports whether the provider asked to slow down.
+func (e *Error) RateLimited() bool { return e.Status == http.StatusTooManyRequests }
+
 // RetryAfter is when a new try makes sense; 0 if nothing suggests that one does.
 func (e *Error) RetryAfter() time.Duration {
 	if e.Kind != Unavailable {

@@ -1,0 +1,33 @@
+package app
+
+import (
+	"fmt"
+	"regexp"
+	"sort"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+var descParts = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "(.*?)", (?:unit: "[^"]*", )?constLabels: \{[^}]*\}, variableLabels: \{([^}]*)\}\}`)
+
+// MetricsTable lists what a service registers of its own, as Markdown.
+func MetricsTable(a *App) string {
+	descs := make(chan *prometheus.Desc, 1000)
+	a.registry.Describe(descs)
+	close(descs)
+	var rows []string
+	for d := range descs {
+		m := descParts.FindStringSubmatch(d.String())
+		if m == nil || !strings.HasPrefix(m[1], "tokenhandler_") {
+			continue
+		}
+		labels := m[3]
+		if labels != "" {
+			labels = "`" + strings.ReplaceAll(labels, ",", "`, `") + "`"
+		}
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s |\n", m[1], labels, strings.ReplaceAll(m[2], `\"`, `"`)))
+	}
+	sort.Strings(rows)
+	return "| metric | labels | meaning |\n|---|---|---|\n" + strings.Join(rows, "")
+}

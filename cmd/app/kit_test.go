@@ -1,0 +1,241 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/cmd/app"
+	"cognito-token-handler/config"
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+)
+
+// publicURL is the app's address as browsers know it. The listener has another
+// port; the test's browsers are told which (see service.browser).
+const publicURL = "http://localhost:8080"
+
+// service is the whole thing, running in this process.
+type service struct {
+	tb     testing.TB
+	pool   *cognitotest.Server
+	api    *api
+	log    *buffer
+	at     app.Addresses
+	stop   func() error
+	config string
+}
+
+// start runs the service with the given further lines of configuration.
+func start(tb testing.TB, pool cognitotest.Options, lines ...string) *service {
+	tb.Helper()
+	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
+	s := &service{tb: tb, pool: cognitotest.New(tb, pool), api: newAPI(tb), log: &buffer{}}
+	s.run(s.pool.Issuer(), lines...)
+	return s
+}
+
+func (s *service) run(issuer string, lines ...string) {
+	s.tb.Helper()
+	s.tb.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+	s.tb.Setenv("AWS_SECRET_ACCESS_KEY", "planted-aws-secret-key")
+	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789ABCDEF"))
+	keys := filepath.Join(s.tb.TempDir(), "keys")
+	if err := os.WriteFile(keys, []byte(key+"\n"), 0o600); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.config = fmt.Sprintf(`
+public_url: %s
+listen: localhost:0
+admin: {listen: "localhost:0"}
+provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
+session: {keys_file: %q, refresh_before: 1s}
+log: {level: debug}
+storage: {bucket: files, region: us-east-1, endpoint: "http://localhost:7070", path_style: true, max_size: 1000, content_types: [text/plain]}
+api:
+  routes:
+    - {path: /api/, upstream: %q, methods: [GET, POST], max_body: 1000, timeout: 2s}
+    - {path: /open/, upstream: %q, anonymous: true}
+    - {path: /down/, upstream: "http://localhost:1"}
+`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL) + strings.Join(lines, "\n")
+	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	log := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	a, err := app.New(s.tb.Context(), cfg, log)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	started, stopped := make(chan app.Addresses, 1), make(chan error, 1)
+	go func() { stopped <- a.Run(ctx, func(at app.Addresses) { started <- at }) }()
+	select {
+	case s.at = <-started:
+	case err := <-stopped:
+		s.tb.Fatalf("not started: %v", err)
+	}
+	s.stop = sync.OnceValue(func() error { cancel(); return <-stopped })
+	s.tb.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			s.tb.Errorf("stopping: %v", err)
+		}
+		if s.tb.Failed() {
+			s.tb.Logf("the service's log:\n%s", s.log.String())
+		}
+	})
+}
+
+// browser is a new browser that finds publicURL at the service's listener.
+func (s *service) browser() *useragent.UA {
+	ua := useragent.New(s.tb, publicURL)
+	ua.SetTransport(s.transport())
+	return ua
+}
+
+func (s *service) transport() *http.Transport {
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address == "localhost:8080" {
+				address = s.at.Public
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+	}
+	s.tb.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// login returns a browser that is logged in.
+func (s *service) login() *useragent.UA {
+	s.tb.Helper()
+	s.ready()
+	ua := s.browser()
+	if r := ua.Navigate("/auth/login?return_to=/open/start"); r.URL != publicURL+"/open/start" {
+		s.tb.Fatalf("the login ended at %s: %d %s", r.URL, r.Status, r.Body)
+	}
+	return ua
+}
+
+// ready waits until the provider is connected.
+func (s *service) ready() {
+	s.tb.Helper()
+	s.eventually("ready", func() bool { status, _ := s.admin("/readyz"); return status == http.StatusOK })
+}
+
+// eventually asks until the answer is yes.
+func (s *service) eventually(what string, ask func() bool) {
+	s.tb.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ask(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.tb.Fatalf("never %s", what)
+		}
+	}
+}
+
+// admin asks the admin listener.
+func (s *service) admin(path string) (int, string) {
+	s.tb.Helper()
+	r, err := http.NewRequestWithContext(s.tb.Context(), http.MethodGet, "http://"+s.at.Admin+path, nil)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(answer.Body); err != nil {
+		s.tb.Fatal(err)
+	}
+	return answer.StatusCode, body.String()
+}
+
+// api is an upstream that remembers what it was sent.
+type api struct {
+	*httptest.Server
+
+	mu     sync.Mutex
+	tokens []string
+	entered,
+	release chan struct{} // of /api/slow
+}
+
+func newAPI(tb testing.TB) *api {
+	tb.Helper()
+	a := &api{entered: make(chan struct{}, 16), release: make(chan struct{})}
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		a.tokens = append(a.tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		a.mu.Unlock()
+		switch r.URL.Path {
+		case "/api/slow":
+			a.entered <- struct{}{}
+			<-a.release
+		case "/api/hang":
+			<-r.Context().Done()
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = fmt.Fprintf(w, `{"authorized":%v}`, r.Header.Get("Authorization") != "")
+	}))
+	tb.Cleanup(a.Close)
+	return a
+}
+
+// seen lists the tokens that the API got.
+func (a *api) seen() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return append([]string(nil), a.tokens...)
+}
+
+// buffer is a log that can be read while it is written.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+// parsed is a configuration that is good but for what a test changes.
+func (s *service) parsed(tb testing.TB) config.Config {
+	tb.Helper()
+	cfg, err := config.Load([]byte(`
+public_url: http://localhost:8080
+listen: localhost:0
+admin: {listen: "localhost:0"}
+provider: {issuer: "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI", client_id: c, client_secret: some-secret}
+session: {keys: [MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=]}
+storage: {bucket: files, region: us-east-1}
+api: {routes: [{path: /api/, upstream: "http://localhost:1"}]}
+`), "test.yaml", nil, os.ReadFile)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return cfg
+}
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

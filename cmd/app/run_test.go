@@ -1,0 +1,169 @@
+package app_test
+
+import (
+	"bufio"
+	"flag"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"cognito-token-handler/cmd/app"
+	"cognito-token-handler/config"
+	"cognito-token-handler/test/cognitotest"
+)
+
+// TestStopsAfterTheRequestsUnderWay: on SIGTERM a request that runs gets its
+// answer; new ones do not get in.
+func TestStopsAfterTheRequestsUnderWay(t *testing.T) {
+	s := start(t, cognitotest.Options{})
+	ua := s.login()
+	answered := make(chan int)
+	go func() { answered <- ua.Fetch(http.MethodGet, "/api/slow", "").Status }()
+	<-s.api.entered
+	stopped := make(chan error)
+	go func() { stopped <- s.stop() }()
+	s.eventually("closed", func() bool {
+		conn, err := net.Dial("tcp", s.at.Public)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return err != nil
+	})
+	select {
+	case err := <-stopped:
+		t.Fatalf("stopped before the request was answered: %v", err)
+	default:
+	}
+	close(s.api.release)
+	if status := <-answered; status != http.StatusOK {
+		t.Errorf("the request under way got %d", status)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStartsWithoutItsProviderAndHeals: not ready, 503 with Retry-After for a
+// login, and all good when the provider is there.
+func TestStartsWithoutItsProviderAndHeals(t *testing.T) {
+	pool := cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}}
+	s := &service{tb: t, pool: cognitotest.New(t, pool), api: newAPI(t), log: &buffer{}}
+	s.pool.Break(cognitotest.Discovery, cognitotest.Text("503", http.StatusServiceUnavailable, "text/plain", "down"), 0)
+	s.run(s.pool.Issuer())
+	if status, body := s.admin("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"ready":false`) {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	if status, body := s.admin("/healthz"); status != http.StatusOK || body != `{"status":"ok"}` {
+		t.Errorf("healthz: %d %s", status, body)
+	}
+	r := s.browser().Navigate("/auth/login")
+	wantProblem(t, r, 503, "provider_unavailable")
+	if r.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	s.pool.Mend(cognitotest.Discovery)
+	s.login()
+}
+
+// TestFaultsAtStartNameTheKey: what only the machine can tell.
+func TestFaultsAtStartNameTheKey(t *testing.T) {
+	taken, err := net.Listen("tcp", "localhost:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for key, change := range map[string]func(*config.Config){
+		"listen:":       func(c *config.Config) { c.Listen = taken.Addr().String() },
+		"admin.listen:": func(c *config.Config) { c.Admin.Listen = taken.Addr().String() },
+		"spa.dir":       func(c *config.Config) { c.SPA.Dir = t.TempDir() },
+		"tls.cert_file": func(c *config.Config) { c.TLS.CertFile, c.TLS.KeyFile = "missing", "missing" },
+	} {
+		s := &service{tb: t, log: &buffer{}, api: newAPI(t)}
+		cfg := s.parsed(t)
+		change(&cfg)
+		a, err := app.New(t.Context(), cfg, discard())
+		if err == nil {
+			err = a.Run(t.Context(), nil)
+		}
+		if err == nil || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the table of metrics")
+
+const metricsPage = "../../config/monitoring/README.md"
+
+// TestMetricsTableIsTrue compares the documented metrics with the registry:
+// every one is exported, none is undocumented, names, labels and meaning agree.
+func TestMetricsTableIsTrue(t *testing.T) {
+	s := &service{tb: t, log: &buffer{}, api: newAPI(t)}
+	a, err := app.New(t.Context(), s.parsed(t), discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	table := app.MetricsTable(a)
+	page, err := os.ReadFile(metricsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, _ := strings.Cut(string(page), "<!-- table -->\n")
+	_, tail, _ := strings.Cut(rest, "<!-- end -->")
+	want := head + "<!-- table -->\n" + table + "<!-- end -->" + tail
+	if *update {
+		if err := os.WriteFile(metricsPage, []byte(want), 0o644); err != nil { //nolint:gosec // a document
+			t.Fatal(err)
+		}
+	} else if want != string(page) {
+		t.Errorf("%s is not true; run: go test ./cmd/app -run Metrics -update", metricsPage)
+	}
+	if n := strings.Count(table, "\n"); n < 15 {
+		t.Errorf("only %d lines of metrics", n)
+	}
+}
+
+// TestMetricsMove drives outcomes and finds them on /metrics.
+func TestMetricsMove(t *testing.T) {
+	s := start(t, cognitotest.Options{})
+	ua := s.login()
+	ua.Fetch(http.MethodGet, "/api/me", "")
+	ua.Fetch(http.MethodGet, "/down/x", "")
+	ua.Fetch(http.MethodPost, "/auth/refresh", "")
+	ua.FetchFrom("https://evil.example", http.MethodGet, publicURL+"/api/me", "")
+	ua.Fetch(http.MethodPost, "/storage/uploads", `{"key":"a","content_type":"text/plain","size":1}`, jsonBody)
+	ua.Fetch(http.MethodPost, "/auth/logout", "")
+	ua.Navigate("/auth/callback?error=access_denied")
+	_, body := s.admin("/metrics")
+	values := map[string]string{}
+	for lines := bufio.NewScanner(strings.NewReader(body)); lines.Scan(); {
+		if name, value, ok := strings.Cut(lines.Text(), "} "); ok {
+			values[name+"}"] = value
+		} else if name, value, ok := strings.Cut(lines.Text(), " "); ok {
+			values[name] = value
+		}
+	}
+	for name, want := range map[string]string{
+		`tokenhandler_logins_total{outcome="ok"}`:                                     "1",
+		`tokenhandler_logins_total{outcome="access_denied"}`:                          "1",
+		`tokenhandler_logouts_total`:                                                  "1",
+		`tokenhandler_revocations_total{outcome="ok"}`:                                "1",
+		`tokenhandler_refreshes_total{outcome="ok"}`:                                  "1",
+		`tokenhandler_cross_site_requests_total`:                                      "1",
+		`tokenhandler_proxy_requests_total{route="/api/",status="200"}`:               "1",
+		`tokenhandler_proxy_requests_total{route="/down/",status="502"}`:              "1",
+		`tokenhandler_proxy_upstream_errors_total{kind="unreachable",route="/down/"}`: "1",
+		`tokenhandler_session_cookie_bytes_count`:                                     "2",
+		`tokenhandler_storage_presigns_total{operation="upload",outcome="ok"}`:        "1",
+		`tokenhandler_provider_requests_total{endpoint="token",outcome="ok"}`:         "2",
+	} {
+		if values[name] != want {
+			t.Errorf("%s is %q, want %s", name, values[name], want)
+		}
+	}
+	if strings.Contains(body, "demo@example.com") || strings.Contains(body, s.pool.User("demo").Sub) {
+		t.Error("a user is named in a label")
+	}
+}

@@ -1,0 +1,107 @@
+package app_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+)
+
+// TestNoSecretLeavesTheService drives every flow and then looks for tokens,
+// codes, states and secrets in all that a script could have read and in all
+// that the service logged, at level debug.
+func TestNoSecretLeavesTheService(t *testing.T) {
+	s := start(t, cognitotest.Options{Rotation: true, AccessTTL: 2 * time.Second})
+	var planted []string
+	ua := s.login()
+	for _, name := range []string{"code", "code_verifier", "client_secret"} {
+		planted = append(planted, s.pool.LastForm(cognitotest.TokenCode).Get(name))
+	}
+	for _, r := range ua.History() {
+		planted = append(planted, r.Query().Get("state"), r.Query().Get("nonce"))
+		for _, line := range r.Header.Values("Set-Cookie") {
+			if c, err := http.ParseSetCookie(line); err == nil {
+				planted = append(planted, c.Value)
+			}
+		}
+	}
+	ua.Fetch(http.MethodGet, "/auth/session", "")
+	ua.Fetch(http.MethodPost, "/auth/refresh", "")
+	planted = append(planted, s.pool.LastForm(cognitotest.TokenRefresh).Get("refresh_token"))
+	ua.Fetch(http.MethodGet, "/api/me", "")
+	ua.Fetch(http.MethodGet, "/down/", "")
+	ua.Fetch(http.MethodPost, "/storage/uploads", `{"key":"a","content_type":"text/plain","size":1}`, jsonBody)
+	s.pool.Break(cognitotest.TokenRefresh, cognitotest.OAuthError("invalid_request"), 1)
+	ua.Fetch(http.MethodPost, "/auth/refresh", "")
+	ua.Navigate("/auth/callback?code=planted-code-1&state=0planted-state-1")
+	ua.Navigate("/auth/callback?error=access_denied&error_description=" + cognitotest.Canary)
+	ua.Fetch(http.MethodPost, "/auth/logout", "")
+	planted = append(planted, s.api.seen()...)
+	planted = append(planted, "planted-code-1", "planted-state-1", cognitotest.Canary, cognitotest.DefaultSecret, "planted-aws-secret-key", "MDEyMzQ1Njc4OWFi")
+
+	found := 0
+	for _, value := range planted {
+		if len(value) < 8 {
+			continue
+		}
+		found++
+		for _, part := range append(strings.Split(value, "."), value) {
+			if len(part) < 20 && part != value {
+				continue
+			}
+			if strings.Contains(s.log.String(), part) {
+				t.Errorf("the log holds %.12s…", part)
+			}
+			if part == cognitotest.Canary || strings.HasPrefix(part, "planted") {
+				continue // in addresses that this test typed itself
+			}
+			for _, seen := range ua.ScriptVisible() {
+				if strings.Contains(seen.Text, part) && !strings.HasPrefix(seen.Where, "address") {
+					t.Errorf("a script reads %.12s… in %s", part, seen.Where)
+				}
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d secrets were planted", found)
+	}
+}
+
+// TestParallelRequestsWithAnExpiredToken is the promise of the README: 50
+// requests, one refresh, all answered, the browser at the newest generation.
+func TestParallelRequestsWithAnExpiredToken(t *testing.T) {
+	s := start(t, cognitotest.Options{Rotation: true, RevokeFamilyOnReuse: true, AccessTTL: 7 * time.Second})
+	ua := s.login()
+	first := ua.Fetch(http.MethodGet, "/api/me", "")
+	if first.Status != http.StatusOK {
+		t.Fatalf("%d %s", first.Status, first.Body)
+	}
+	before := s.api.seen()[len(s.api.seen())-1]
+	ended := time.Now().Add(3 * time.Second) // it counts as ended 5 s before its end
+	s.eventually("ended", func() bool { return time.Now().After(ended) })
+
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if r := ua.Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusOK {
+				t.Errorf("%d %s", r.Status, r.Body)
+			}
+		})
+	}
+	wg.Wait()
+	if n := s.pool.Count(cognitotest.TokenRefresh); n != 1 {
+		t.Errorf("%d refreshes", n)
+	}
+	tokens := s.api.seen()
+	for _, token := range tokens[len(tokens)-50:] {
+		if token == before || token != tokens[len(tokens)-1] {
+			t.Fatal("a request went out with another token than the new one")
+		}
+	}
+	if r := ua.Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusOK || len(r.Header["Set-Cookie"]) != 0 {
+		t.Errorf("the browser is not at the newest generation: %d, %v", r.Status, r.Header["Set-Cookie"])
+	}
+}
