@@ -32,8 +32,8 @@ func wantProblem(t *testing.T, r *useragent.Response, status int, code string) {
 	if (status == http.StatusUnauthorized) != (p.LoginURL == "/auth/login") {
 		t.Errorf("%s: login_url %q", code, p.LoginURL)
 	}
-	if p.RequestID == "" || p.RequestID != r.Header.Get("X-Request-Id") {
-		t.Errorf("%s: request_id %q, header %q", code, p.RequestID, r.Header.Get("X-Request-Id"))
+	if p.RequestID == "" || p.RequestID != r.Header.Get("X-Request-ID") {
+		t.Errorf("%s: request_id %q, header %q", code, p.RequestID, r.Header.Get("X-Request-ID"))
 	}
 	if r.Header.Get("Cache-Control") != "no-store" {
 		t.Errorf("%s: may be stored", code)

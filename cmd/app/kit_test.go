@@ -37,16 +37,16 @@ type service struct {
 	config string
 }
 
-// start runs the service with the given further lines of configuration.
-func start(tb testing.TB, pool cognitotest.Options, lines ...string) *service {
+// start runs the service with a provider's double and an API.
+func start(tb testing.TB, pool cognitotest.Options) *service {
 	tb.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
 	s := &service{tb: tb, pool: cognitotest.New(tb, pool), api: newAPI(tb), log: &buffer{}}
-	s.run(s.pool.Issuer(), lines...)
+	s.run(s.pool.Issuer())
 	return s
 }
 
-func (s *service) run(issuer string, lines ...string) {
+func (s *service) run(issuer string) {
 	s.tb.Helper()
 	s.tb.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
 	s.tb.Setenv("AWS_SECRET_ACCESS_KEY", "planted-aws-secret-key")
@@ -68,7 +68,7 @@ api:
     - {path: /api/, upstream: %q, methods: [GET, POST], max_body: 1000, timeout: 2s}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://localhost:1"}
-`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL) + strings.Join(lines, "\n")
+`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL)
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)
@@ -151,11 +151,11 @@ func (s *service) admin(path string) (int, string) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	answer, err := http.DefaultClient.Do(r)
+	answer, err := (&http.Client{Transport: s.transport()}).Do(r)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	defer answer.Body.Close()
+	defer func() { _ = answer.Body.Close() }()
 	var body bytes.Buffer
 	if _, err := body.ReadFrom(answer.Body); err != nil {
 		s.tb.Fatal(err)
@@ -221,7 +221,7 @@ func (b *buffer) String() string {
 }
 
 // parsed is a configuration that is good but for what a test changes.
-func (s *service) parsed(tb testing.TB) config.Config {
+func parsed(tb testing.TB) config.Config {
 	tb.Helper()
 	cfg, err := config.Load([]byte(`
 public_url: http://localhost:8080

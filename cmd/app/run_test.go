@@ -73,15 +73,14 @@ func TestFaultsAtStartNameTheKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer taken.Close()
+	defer func() { _ = taken.Close() }()
 	for key, change := range map[string]func(*config.Config){
 		"listen:":       func(c *config.Config) { c.Listen = taken.Addr().String() },
 		"admin.listen:": func(c *config.Config) { c.Admin.Listen = taken.Addr().String() },
 		"spa.dir":       func(c *config.Config) { c.SPA.Dir = t.TempDir() },
 		"tls.cert_file": func(c *config.Config) { c.TLS.CertFile, c.TLS.KeyFile = "missing", "missing" },
 	} {
-		s := &service{tb: t, log: &buffer{}, api: newAPI(t)}
-		cfg := s.parsed(t)
+		cfg := parsed(t)
 		change(&cfg)
 		a, err := app.New(t.Context(), cfg, discard())
 		if err == nil {
@@ -100,8 +99,7 @@ const metricsPage = "../../config/monitoring/README.md"
 // TestMetricsTableIsTrue compares the documented metrics with the registry:
 // every one is exported, none is undocumented, names, labels and meaning agree.
 func TestMetricsTableIsTrue(t *testing.T) {
-	s := &service{tb: t, log: &buffer{}, api: newAPI(t)}
-	a, err := app.New(t.Context(), s.parsed(t), discard())
+	a, err := app.New(t.Context(), parsed(t), discard())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +112,7 @@ func TestMetricsTableIsTrue(t *testing.T) {
 	_, tail, _ := strings.Cut(rest, "<!-- end -->")
 	want := head + "<!-- table -->\n" + table + "<!-- end -->" + tail
 	if *update {
-		if err := os.WriteFile(metricsPage, []byte(want), 0o644); err != nil { //nolint:gosec // a document
+		if err := os.WriteFile(metricsPage, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	} else if want != string(page) {
