@@ -191,7 +191,7 @@ func (p *Provider) postRevocation(ctx context.Context, c *connection, i int, ref
 		return networkError(op, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode == http.StatusOK {
+	if answer.StatusCode < http.StatusMultipleChoices {
 		return nil
 	}
 	var told struct {
