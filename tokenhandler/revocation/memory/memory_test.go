@@ -1,0 +1,244 @@
+package memory_test
+
+import (
+	"encoding/binary"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/tokenhandler/revocation/memory"
+)
+
+// clock is a clock in the test's hand.
+type clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (c *clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
+func (c *clock) Set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now = now
+}
+
+// at is a moment, in minutes since the tests begin.
+func at(minutes float64) time.Time {
+	return time.Unix(1_800_000_000, 0).Add(time.Duration(minutes * float64(time.Minute)))
+}
+
+func newList() (*memory.List, *clock) {
+	c := &clock{now: at(0)}
+	return memory.New(c.Now), c
+}
+
+func id(n int) (out [16]byte) {
+	binary.BigEndian.PutUint64(out[8:], uint64(n))
+	return out
+}
+
+func TestDeny(t *testing.T) {
+	l, c := newList()
+	l.Deny(id(1), at(10))
+	for _, s := range []struct {
+		name string
+		now  float64
+		id   [16]byte
+		want bool
+	}{
+		{"at once", 0, id(1), true},
+		{"another session", 0, id(2), false},
+		{"the zero session", 0, id(0), false},
+		{"shortly before its end", 9.999, id(1), true},
+		{"at its end", 10, id(1), false},
+		{"after its end", 11, id(1), false},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			c.Set(at(s.now))
+			if got := l.Denied(s.id, "user", at(-1)); got != s.want {
+				t.Errorf("denied: %v, want %v", got, s.want)
+			}
+		})
+	}
+}
+
+// Denying again must never make the end earlier: the session would come back.
+func TestDenyKeepsTheLatestEnd(t *testing.T) {
+	for name, ends := range map[string][]float64{"shorter later": {10, 5}, "longer later": {5, 10}, "the past later": {10, -5}} {
+		t.Run(name, func(t *testing.T) {
+			l, c := newList()
+			for _, end := range ends {
+				l.Deny(id(1), at(end))
+			}
+			c.Set(at(9))
+			if !l.Denied(id(1), "user", at(-1)) {
+				t.Error("the session came back")
+			}
+			c.Set(at(10))
+			if l.Denied(id(1), "user", at(-1)) {
+				t.Error("denied for too long")
+			}
+		})
+	}
+}
+
+func TestDenySubject(t *testing.T) {
+	l, c := newList()
+	l.DenySubject("user", at(5), at(60))
+	for _, s := range []struct {
+		name  string
+		now   float64
+		sub   string
+		begun float64
+		want  bool
+	}{
+		{"begun before", 6, "user", 4, true},
+		{"begun long before", 6, "user", -1e6, true},
+		{"begun just before", 6, "user", 4.999, true},
+		{"begun at that moment", 6, "user", 5, false},
+		{"a new login", 6, "user", 5.5, false},
+		{"another user", 6, "user2", 4, false},
+		{"nobody", 6, "", 4, false},
+		{"shortly before its end", 59.999, "user", 4, true},
+		{"at its end", 60, "user", 4, false},
+	} {
+		t.Run(s.name, func(t *testing.T) {
+			c.Set(at(s.now))
+			if got := l.Denied(id(1), s.sub, at(s.begun)); got != s.want {
+				t.Errorf("denied: %v, want %v", got, s.want)
+			}
+		})
+	}
+}
+
+func TestDenySubjectAgain(t *testing.T) {
+	type call struct{ before, until float64 }
+	for name, calls := range map[string][]call{
+		"later":                   {{1, 20}, {5, 30}},
+		"earlier":                 {{5, 30}, {1, 20}},
+		"later, with earlier end": {{1, 30}, {5, 20}},
+		"earlier, with later end": {{5, 20}, {1, 30}},
+		"three times":             {{5, 10}, {1, 30}, {2, 20}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, c := newList()
+			for _, one := range calls {
+				l.DenySubject("user", at(one.before), at(one.until))
+			}
+			c.Set(at(29))
+			if !l.Denied(id(1), "user", at(4)) {
+				t.Error("a session came back")
+			}
+			if l.Denied(id(1), "user", at(5)) {
+				t.Error("a new login is denied")
+			}
+			c.Set(at(30))
+			if l.Denied(id(1), "user", at(4)) {
+				t.Error("denied for too long")
+			}
+			if l.Len() != 1 {
+				t.Errorf("%d entries, want 1", l.Len())
+			}
+		})
+	}
+}
+
+// Either kind of entry is enough, and neither hides the other.
+func TestSessionAndSubject(t *testing.T) {
+	l, c := newList()
+	l.Deny(id(1), at(10))
+	l.DenySubject("user", at(0), at(20))
+	for _, now := range []float64{0, 15} {
+		c.Set(at(now))
+		if !l.Denied(id(1), "user", at(-1)) || !l.Denied(id(2), "user", at(-1)) {
+			t.Errorf("minute %v: a session of the user is alive", now)
+		}
+	}
+	c.Set(at(5))
+	if !l.Denied(id(1), "user", at(3)) {
+		t.Error("the session by its id is alive")
+	}
+	if l.Denied(id(2), "user", at(3)) {
+		t.Error("a new login is denied")
+	}
+}
+
+func TestSweepForgetsWhatIsOver(t *testing.T) {
+	l, c := newList()
+	for n := range 50 {
+		l.Deny(id(n), at(float64(n)))
+		l.DenySubject(string(rune('a'+n)), at(0), at(float64(n)))
+	}
+	c.Set(at(25))
+	l.Deny(id(1000), at(100))
+	// Of each kind 26 to 49 are left; 25 is over.
+	if got, want := l.Len(), 2*24+1; got != want {
+		t.Errorf("%d entries, want %d", got, want)
+	}
+	c.Set(at(60))
+	l.DenySubject("last", at(60), at(100))
+	if got, want := l.Len(), 2; got != want {
+		t.Errorf("%d entries, want %d: the sweep of the other call", got, want)
+	}
+}
+
+// A sweep reads everything; a flood of logouts must not make each one do it.
+func TestSweepIsRare(t *testing.T) {
+	l, c := newList()
+	l.Deny(id(1), at(0.1)) // sweeps
+	c.Set(at(0.9))
+	l.Deny(id(2), at(10))
+	if got := l.Len(); got != 2 {
+		t.Errorf("%d entries, want 2: swept within the minute", got)
+	}
+	if l.Denied(id(1), "user", at(-1)) {
+		t.Error("an entry that is over counts until the sweep")
+	}
+	c.Set(at(1))
+	l.Deny(id(3), at(10))
+	if got := l.Len(); got != 2 {
+		t.Errorf("%d entries, want 2: not swept after a minute", got)
+	}
+}
+
+func TestConcurrentUse(t *testing.T) {
+	l, c := newList()
+	const users, rounds = 8, 200
+	var all sync.WaitGroup
+	for u := range users {
+		all.Go(func() {
+			for n := range rounds {
+				session := id(u*rounds + n)
+				l.Deny(session, at(1000))
+				// What one has denied is denied for all from then on.
+				if !l.Denied(session, "nobody", at(0)) {
+					t.Errorf("session %d is alive", n)
+				}
+			}
+		})
+		all.Go(func() {
+			sub := string(rune('a' + u))
+			for n := range rounds {
+				l.DenySubject(sub, at(float64(n+1)), at(1000))
+				if !l.Denied(id(-1), sub, at(float64(n))) {
+					t.Errorf("sessions of %s are alive", sub)
+				}
+			}
+		})
+		all.Go(func() {
+			for n := range rounds {
+				c.Set(at(float64(n)))
+				_ = l.Len()
+			}
+		})
+	}
+	all.Wait()
+	if got, want := l.Len(), users*rounds+users; got != want {
+		t.Errorf("%d entries, want %d", got, want)
+	}
+}
