@@ -1,0 +1,192 @@
+package tokenhandler_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// request is one as the browser would send it now.
+func (a *app) request(ua *useragent.UA) *http.Request {
+	a.tb.Helper()
+	r := httptest.NewRequestWithContext(a.tb.Context(), http.MethodGet, "/api/me", http.NoBody)
+	for _, c := range ua.Cookies() {
+		r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+	}
+	return r
+}
+
+// TestAuthorizeErrors: the problem of every reason why there is no grant, and
+// whether the browser's cookies go with it.
+func TestAuthorizeErrors(t *testing.T) {
+	down := func(o cognitotest.Outage) func(*app, *useragent.UA) {
+		return func(a *app, _ *useragent.UA) {
+			a.pool.Break(cognitotest.TokenRefresh, o, 0)
+			a.clock.Add(11 * time.Minute)
+		}
+	}
+	for name, c := range map[string]struct {
+		spoil   func(a *app, ua *useragent.UA)
+		code    web.Code
+		cleared bool
+	}{
+		"none":       {func(_ *app, ua *useragent.UA) { ua.ClearCookies() }, web.CodeNotAuthenticated, false},
+		"unreadable": {func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "1AAAA"}) }, web.CodeSessionExpired, true},
+		"idle":       {func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) }, web.CodeSessionExpired, true},
+		"expired":    {func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) }, web.CodeSessionExpired, true},
+		"revoked": {func(a *app, ua *useragent.UA) {
+			a.copyOf(ua).Fetch(http.MethodPost, "/auth/logout", "")
+		}, web.CodeSessionExpired, true},
+		"rejected": {func(a *app, _ *useragent.UA) { a.pool.SignOut("demo"); a.clock.Add(11 * time.Minute) }, web.CodeSessionExpired, true},
+		"too many": {func(_ *app, ua *useragent.UA) {
+			for i := range 30 {
+				ua.SetCookie(useragent.Cookie{Name: loginPrefix + string(rune('A'+i)), Value: "x"})
+			}
+		}, web.CodeCookiesTooLarge, true},
+		"reset":          {down(cognitotest.Reset()), web.CodeProviderUnavailable, false},
+		"500":            {down(cognitotest.Text("500", 500, "text/html", "x")), web.CodeProviderUnavailable, false},
+		"429":            {down(cognitotest.Text("429", 429, "text/plain", "x")), web.CodeRateLimited, false},
+		"html":           {down(cognitotest.Text("html", 200, "text/html", "x")), web.CodeProviderUnavailable, false},
+		"invalid_client": {down(cognitotest.OAuthError("invalid_client")), web.CodeProviderUnavailable, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, short())
+			ua := a.login()
+			c.spoil(a, ua)
+			_, err := a.Authorize(a.request(ua))
+			p := web.AsProblem(err)
+			if err == nil || p.Code != c.code {
+				t.Fatalf("%v, want %s", err, c.code)
+			}
+			cookies := setCookies(t, withNoStore(p.Header))
+			if cleared := cookies[sessionCookie] != nil && cookies[activeCookie] != nil; cleared != c.cleared {
+				t.Errorf("cookies cleared: %v", cleared)
+			}
+			for name, cookie := range cookies {
+				if cookie.MaxAge >= 0 {
+					t.Errorf("%s is set", name)
+				}
+			}
+			waits := p.Status() == http.StatusServiceUnavailable || p.Status() == http.StatusTooManyRequests
+			if (p.Header.Get("Retry-After") != "") != waits {
+				t.Errorf("Retry-After %q with %d", p.Header.Get("Retry-After"), p.Status())
+			}
+		})
+	}
+}
+
+func withNoStore(h http.Header) http.Header {
+	h = h.Clone()
+	if h == nil {
+		h = make(http.Header)
+	}
+	h.Set("Cache-Control", "no-store") // [web.Site.WriteProblem] sets it
+	return h
+}
+
+// TestAuthorizeWhenTheClientLeaves: it gets an answer that nobody reads, and the
+// refresh goes on without it.
+func TestAuthorizeWhenTheClientLeaves(t *testing.T) {
+	a := newApp(t, short())
+	ua := a.login()
+	a.clock.Add(11 * time.Minute)
+	gate := a.pool.Hold(cognitotest.TokenRefresh)
+	abort, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		ua.Tab().Fetch(http.MethodGet, "/api/me", "", useragent.FetchOptions{Abort: abort})
+	}()
+	gate.Await(t, 1)
+	close(abort)
+	<-done
+	gate.Open()
+	if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
+		t.Errorf("%d %s", res.Status, res.Body)
+	}
+	if n := a.pool.Count(cognitotest.TokenRefresh); n != 1 {
+		t.Errorf("%d refreshes", n)
+	}
+}
+
+// TestGrant: what it hands out, and what Commit tells the browser: nothing when
+// nothing changed, so that API answers stay cacheable.
+func TestGrant(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		s := short()
+		s.session = func(c *session.Config) { c.KeepIDToken = keep }
+		a := newApp(t, s)
+		ua := a.login()
+		issued := a.provider.newest()
+		grant, err := a.Authorize(a.request(ua))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if grant.Subject() != a.pool.User("demo").Sub || !grant.AccessToken().Equal(issued.Access) {
+			t.Error("the grant is of another user or token")
+		}
+		if keep != grant.IDToken().Equal(issued.ID) || keep == grant.IDToken().IsZero() {
+			t.Errorf("ID token kept: %v", keep)
+		}
+		h := make(http.Header)
+		grant.Commit(h)
+		if len(h) != 0 {
+			t.Errorf("nothing changed, but %v", h)
+		}
+		a.clock.Add(2 * time.Minute)
+		wantCommit(t, a, ua, activeCookie)
+		a.clock.Add(10 * time.Minute)
+		wantCommit(t, a, ua, sessionCookie, activeCookie)
+	}
+}
+
+// wantCommit authorizes and commits, and checks which cookies are set.
+func wantCommit(t *testing.T, a *app, ua *useragent.UA, names ...string) {
+	t.Helper()
+	grant, err := a.Authorize(a.request(ua))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := make(http.Header)
+	grant.Commit(h)
+	cookies := setCookies(t, h)
+	for _, name := range names {
+		if c := cookies[name]; c == nil || c.MaxAge != 0 || c.SameSite != http.SameSiteStrictMode || !c.HttpOnly || !c.Secure || c.Path != "/" || c.Domain != "" {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	if len(cookies) != len(names) {
+		t.Errorf("%d cookies set, want %v", len(cookies), names)
+	}
+	if !grant.AccessToken().Equal(a.provider.newest().Access) {
+		t.Error("not the newest access token")
+	}
+}
+
+// TestCommitAfterLogout: the API call was slow, the logout came between.
+func TestCommitAfterLogout(t *testing.T) {
+	a := newApp(t, short())
+	ua := a.login()
+	a.clock.Add(11 * time.Minute)
+	grant, err := a.Authorize(a.request(ua))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ua.Fetch(http.MethodPost, "/auth/logout", "")
+	h := make(http.Header)
+	grant.Commit(h)
+	cookies := setCookies(t, h)
+	if len(cookies) == 0 {
+		t.Error("the cookies are not removed")
+	}
+	for name, c := range cookies {
+		if c.MaxAge >= 0 {
+			t.Errorf("%s is written after the logout", name)
+		}
+	}
+}

@@ -1,0 +1,297 @@
+package tokenhandler_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// copyOf is a browser with a stolen copy of all cookies.
+func (a *app) copyOf(ua *useragent.UA) *useragent.UA {
+	a.tb.Helper()
+	thief := a.browser()
+	for _, c := range ua.Cookies() {
+		thief.SetCookie(c)
+	}
+	return thief
+}
+
+// ours are the browser's cookies but the hosted UI's, which has the same host
+// in these tests.
+func ours(ua *useragent.UA) []useragent.Cookie {
+	return slices.DeleteFunc(ua.Cookies(), func(c useragent.Cookie) bool { return c.Name == "cognito" })
+}
+
+// wantDead proves that a browser's cookies are worth nothing anywhere.
+func (a *app) wantDead(ua *useragent.UA) {
+	a.tb.Helper()
+	res := a.copyOf(ua).Fetch(http.MethodGet, "/api/me", "")
+	wantProblem(a.tb, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	res = a.copyOf(ua).Fetch(http.MethodPost, "/auth/refresh", "")
+	wantProblem(a.tb, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	a.wantSession(a.copyOf(ua), false)
+}
+
+func (a *app) wantLogoutURL(res *useragent.Response) {
+	a.tb.Helper()
+	var got struct {
+		LogoutURL string `json:"logout_url"`
+	}
+	want := a.pool.URL + "/logout?client_id=" + a.pool.ClientID() + "&logout_uri=" + url.QueryEscape(a.url+"/bye")
+	if err := res.JSON(&got); err != nil || res.Status != http.StatusOK || got.LogoutURL != want || strings.Count(string(res.Body), ":\"") != 1 {
+		a.tb.Errorf("%d %s, want %s", res.Status, res.Body, want)
+	}
+}
+
+// TestLogoutKillsCopies: a sealed cookie lives on with whoever copied it; the
+// deny list ends it at once (ASVS V7.4.1), and every cookie of ours goes.
+func TestLogoutKillsCopies(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	a.begin(ua, "/auth/login")
+	a.begin(ua, "/auth/signup")
+	ua.SetCookie(useragent.Cookie{Name: sessionCookie + ".1", Value: "surplus"})
+	ua.SetCookie(useragent.Cookie{Name: "theme", Value: "dark"})
+	thief := a.copyOf(ua)
+	a.wantSession(thief, true)
+	res := ua.Fetch(http.MethodPost, "/auth/logout", "")
+	a.wantLogoutURL(res)
+	a.wantDead(thief)
+	if left := ours(ua); len(left) != 1 || left[0].Name != "theme" {
+		t.Errorf("cookies left: %v", left)
+	}
+	for name, c := range setCookies(t, res.Header) {
+		want := map[bool]http.SameSite{true: http.SameSiteLaxMode, false: http.SameSiteStrictMode}[strings.HasPrefix(name, loginPrefix)]
+		if c.MaxAge >= 0 || !c.Secure || !c.HttpOnly || c.Path != "/" || c.Domain != "" || c.SameSite != want {
+			t.Errorf("%s is not removed with the attributes it was set with: %s", name, c.Raw)
+		}
+	}
+	if !a.pool.Revoked(a.provider.newest().Refresh.Reveal()) {
+		t.Error("the refresh token lives on")
+	}
+}
+
+// TestLogoutWinsOverRefresh: the refresh was under way at the provider and comes
+// back with good tokens after the logout. In a peer it re-creates the session
+// (PEERS A4).
+func TestLogoutWinsOverRefresh(t *testing.T) {
+	for _, under := range []struct{ method, path string }{{http.MethodPost, "/auth/refresh"}, {http.MethodGet, "/auth/session"}, {http.MethodGet, "/api/me"}} {
+		for _, fails := range []bool{false, true} {
+			t.Run(under.path, func(t *testing.T) {
+				s := short()
+				s.pool.Rotation, s.pool.NoRevocation = true, true // or the provider would refuse the refresh itself
+				a := newApp(t, s)
+				ua := a.login()
+				a.clock.Add(11 * time.Minute)
+				thief := a.copyOf(ua)
+				gate := a.pool.Hold(cognitotest.TokenRefresh)
+				answer := make(chan *useragent.Response, 1)
+				go func() { answer <- ua.Tab().Fetch(under.method, under.path, "") }()
+				gate.Await(t, 1)
+				a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout", ""))
+				if fails {
+					a.pool.SignOut("demo")
+				}
+				gate.Open()
+				res := <-answer
+				for name, c := range setCookies(t, res.Header) {
+					if c.MaxAge >= 0 {
+						t.Errorf("%s is written after the logout", name)
+					}
+				}
+				if under.path == "/auth/session" {
+					if !strings.Contains(string(res.Body), `"authenticated":false`) {
+						t.Errorf("%d %s", res.Status, res.Body)
+					}
+				} else {
+					wantProblem(t, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+				}
+				if len(ours(ua)) != 0 {
+					t.Errorf("cookies: %v", ours(ua))
+				}
+				a.wantDead(thief)
+			})
+		}
+	}
+}
+
+// TestLogoutWithoutSession: the same answer; a user who clicks twice, or whose
+// session ended meanwhile, sees no error.
+func TestLogoutWithoutSession(t *testing.T) {
+	for name, spoil := range map[string]func(a *app, ua *useragent.UA){
+		"none":    func(_ *app, ua *useragent.UA) { ua.ClearCookies() },
+		"garbage": func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "x"}) },
+		"idle":    func(a *app, _ *useragent.UA) { a.clock.Add(2 * time.Hour) },
+		"too large": func(_ *app, ua *useragent.UA) {
+			ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: strings.Repeat("A", 20000)})
+		},
+		"twice": func(_ *app, ua *useragent.UA) { ua.Fetch(http.MethodPost, "/auth/logout", "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			ua := a.login()
+			spoil(a, ua)
+			a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout", ""))
+			if left := ours(ua); len(left) != 0 {
+				t.Errorf("cookies left: %v", left)
+			}
+		})
+	}
+}
+
+// TestLogoutByForm: a form without script is sent on with 303, never 307: that
+// would post to the provider (OAU-12).
+func TestLogoutByForm(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	thief := a.copyOf(ua)
+	res := ua.SubmitForm("/auth/logout", nil)
+	if res.Status != http.StatusOK || res.URL != a.url+"/bye" || res.Via[0].Status != http.StatusSeeOther {
+		t.Errorf("ended at %s with %d after %d", res.URL, res.Status, res.Via[0].Status)
+	}
+	a.wantDead(thief)
+	old := a.send(t.Context(), http.MethodPost, "/auth/logout", http.Header{"Origin": {a.url}, "Accept": {"text/html,*/*"}})
+	if old.StatusCode != http.StatusSeeOther {
+		t.Errorf("an old browser's form: %d", old.StatusCode)
+	}
+	script := a.send(t.Context(), http.MethodPost, "/auth/logout", http.Header{"X-Csrf": {"1"}, "Accept": {"*/*"}})
+	if script.StatusCode != http.StatusOK {
+		t.Errorf("an old browser's script: %d", script.StatusCode)
+	}
+}
+
+// TestLogoutEverywhere: all sessions of the user that began before, and nobody
+// else's; a new login works.
+func TestLogoutEverywhere(t *testing.T) {
+	a := newApp(t, settings{})
+	a.pool.AddUser(cognitotest.User{Username: "second"})
+	here, there := a.login(), a.login()
+	a.pool.LoginAs("second")
+	other := a.login()
+	a.pool.LoginAs("demo")
+	a.clock.Add(time.Second)
+	for query, want := range map[string]bool{"": true, "?everywhere=false": true, "?everywhere=1": true} {
+		a.wantLogoutURL(a.login().Fetch(http.MethodPost, "/auth/logout"+query, ""))
+		a.wantSession(there, want)
+	}
+	a.clock.Add(time.Second)
+	res := here.Fetch(http.MethodPost, "/auth/logout?everywhere=true&everywhere=true", "")
+	wantProblem(t, res.Status, res.Header, res.Body, http.StatusBadRequest, "invalid_request")
+	a.wantSession(here, true)
+	a.wantLogoutURL(here.Fetch(http.MethodPost, "/auth/logout?everywhere=true", ""))
+	a.wantDead(there)
+	a.wantSession(other, true)
+	a.clock.Add(time.Second)
+	a.wantSession(a.login(), true)
+	// Without a session nobody can be signed out.
+	res = a.browser().Fetch(http.MethodPost, "/auth/logout?everywhere=true", "")
+	a.wantLogoutURL(res)
+	a.wantSession(other, true)
+}
+
+// TestLogoutWhenRevocationFails: the user is logged out here all the same
+// (COG-REV-05), and it is counted.
+func TestLogoutWhenRevocationFails(t *testing.T) {
+	for _, outage := range []cognitotest.Outage{cognitotest.Reset(), cognitotest.OAuthError("unsupported_token_type"), cognitotest.Text("html", 500, "text/html", cognitotest.Canary)} {
+		a := newApp(t, settings{})
+		ua := a.login()
+		thief := a.copyOf(ua)
+		a.pool.Break(cognitotest.Revoke, outage, 0)
+		res := ua.Fetch(http.MethodPost, "/auth/logout", "")
+		a.wantLogoutURL(res)
+		a.wantQuiet(res)
+		a.wantDead(thief)
+		if got := a.metric("tokenhandler_revocations_total", "failed"); got != 1 {
+			t.Errorf("%v failures counted", got)
+		}
+	}
+}
+
+// TestLogoutBeforeTheProviderIsKnown: there is no logout page to name yet.
+func TestLogoutBeforeTheProviderIsKnown(t *testing.T) {
+	a := newApp(t, settings{disconnected: true})
+	res := a.browser().Fetch(http.MethodPost, "/auth/logout", "")
+	if string(res.Body) != `{"logout_url":"`+a.url+`/bye"}` {
+		t.Errorf("%d %s", res.Status, res.Body)
+	}
+}
+
+// TestLogoutDoesNotWaitForTheProvider: it hangs on the revocation. The copy is
+// dead before it is asked, and the user waits three seconds at most.
+func TestLogoutDoesNotWaitForTheProvider(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		public := &url.URL{Scheme: "https", Host: "app.example.com"}
+		log := slog.New(slog.DiscardHandler)
+		denied := memory.New(time.Now)
+		sessions, err := session.NewManager(session.Config{
+			Keys: keyring(t, 7), Cookies: session.NewCookies("session", false), Refresher: nil, Denied: denied,
+			IdleTimeout: time.Hour, AbsoluteLifetime: time.Hour, Now: time.Now, Log: log,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hanging := &hangingProvider{}
+		h := tokenhandler.New(tokenhandler.Config{
+			Site:     web.NewSite(web.Config{PublicURL: public, LoginURL: "/auth/login", Log: log, Now: time.Now}),
+			Sessions: sessions, Provider: hanging, Path: "/auth", PublicURL: public, AfterLogout: "/",
+			EndAll: func(string) {}, Now: time.Now, Log: log,
+		})
+		began := make(http.Header)
+		s, err := sessions.Begin(began, secret.Tokens{
+			Access: secret.New("a.b.c"), Refresh: secret.New("refresh"), Subject: "sub", Claims: "{}", AccessExpires: time.Now().Add(time.Hour),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		hanging.asked = func() bool { return denied.Denied(s.ID, "sub", s.Begun) }
+		gone, leave := context.WithCancel(t.Context())
+		r := httptest.NewRequestWithContext(gone, http.MethodPost, "/auth/logout", http.NoBody)
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		for _, c := range setCookies(t, began) {
+			if c.MaxAge >= 0 {
+				r.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})
+			}
+		}
+		leave() // the tab is closed: the revocation goes on all the same
+		rec, start := httptest.NewRecorder(), time.Now()
+		h.ServeHTTP(rec, r)
+		if took := time.Since(start); took != 3*time.Second {
+			t.Errorf("it took %s", took)
+		}
+		if rec.Code != http.StatusOK || !hanging.dead {
+			t.Errorf("%d, dead before the provider was asked: %v", rec.Code, hanging.dead)
+		}
+	})
+}
+
+// hangingProvider never answers a revocation.
+type hangingProvider struct {
+	tokenhandler.Provider
+
+	asked func() bool
+	dead  bool
+}
+
+func (p *hangingProvider) Revoke(ctx context.Context, _ secret.String) error {
+	p.dead = p.asked()
+	<-ctx.Done()
+	return errors.New("hanging")
+}
+
+func (*hangingProvider) LogoutURL(string) string { return "https://idp.example.com/logout" }

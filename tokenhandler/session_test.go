@@ -1,0 +1,288 @@
+package tokenhandler_test
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// short is a pool whose access tokens end before the session is idle.
+func short() settings {
+	return settings{pool: cognitotest.Options{AccessTTL: 10 * time.Minute}}
+}
+
+// TestSessionEndpointAnswersAlways: 200 and no session for whatever the browser
+// has, and cookies that will never be a session again are removed (PEERS A6).
+func TestSessionEndpointAnswersAlways(t *testing.T) {
+	for name, spoil := range map[string]func(a *app, ua *useragent.UA){
+		"garbage": func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "garbage"}) },
+		"empty":   func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie}) },
+		"truncated": func(_ *app, ua *useragent.UA) {
+			c, _ := ua.Cookie(sessionCookie)
+			ua.SetCookie(useragent.Cookie{Name: c.Name, Value: c.Value[:500]})
+		},
+		"missing part": func(_ *app, ua *useragent.UA) {
+			c, _ := ua.Cookie(sessionCookie)
+			ua.SetCookie(useragent.Cookie{Name: c.Name, Value: "2" + c.Value[1:]})
+		},
+		"too large": func(_ *app, ua *useragent.UA) {
+			ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: strings.Repeat("A", 20000)})
+		},
+		"idle":    func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) },
+		"expired": func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) },
+		"revoked": func(a *app, _ *useragent.UA) {
+			a.denied.DenySubject(a.pool.User("demo").Sub, a.clock.Now().Add(time.Second), a.clock.Now().Add(time.Hour))
+		},
+		"invalid_grant": func(a *app, _ *useragent.UA) { a.pool.SignOut("demo"); a.clock.Add(11 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, short())
+			ua := a.login()
+			spoil(a, ua)
+			a.wantSession(ua, false)
+			for _, c := range []string{sessionCookie, activeCookie} {
+				if _, there := ua.Cookie(c); there {
+					t.Errorf("%s stays", c)
+				}
+			}
+			if res := ua.Fetch(http.MethodGet, "/auth/session", ""); len(res.Header["Set-Cookie"]) != 0 {
+				t.Errorf("without a cookie some are removed: %v", res.Header["Set-Cookie"])
+			}
+		})
+	}
+}
+
+// TestSessionEndpointMethods: HEAD as GET without the body, and calls
+// from other sites are refused although they would carry no cookie.
+func TestSessionEndpointMethods(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	get, head := ua.Fetch(http.MethodGet, "/auth/session", ""), ua.Fetch(http.MethodHead, "/auth/session", "")
+	if head.Status != http.StatusOK || len(head.Body) != 0 || head.Header.Get("Content-Length") != get.Header.Get("Content-Length") {
+		t.Errorf("HEAD: %d, %d bytes, Content-Length %q", head.Status, len(head.Body), head.Header.Get("Content-Length"))
+	}
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
+		res := ua.Fetch(method, "/auth/session", "")
+		wantProblem(t, res.Status, res.Header, res.Body, http.StatusMethodNotAllowed, "method_not_allowed")
+		if res.Header.Get("Allow") != "GET, HEAD" {
+			t.Errorf("%s: Allow %q", method, res.Header.Get("Allow"))
+		}
+	}
+	res := ua.FetchFrom(foreignSite, http.MethodGet, a.url+"/auth/session", "")
+	wantProblem(t, res.Status, res.Header, res.Body, http.StatusForbidden, "cross_site_request")
+	if res.SentCookie(sessionCookie) || res.Header.Get("Access-Control-Allow-Origin") != "" {
+		t.Error("another site gets more than a refusal")
+	}
+}
+
+// TestSessionEndpointRefreshes: due, the answer shows the renewed token's time
+// and carries the new cookie.
+func TestSessionEndpointRefreshes(t *testing.T) {
+	a := newApp(t, short())
+	ua := a.login()
+	before := a.session(ua)
+	a.clock.Add(11 * time.Minute)
+	after := a.session(ua)
+	if !after.Authenticated || !after.AccessExpires.Equal(a.clock.Now().Add(10*time.Minute)) {
+		t.Errorf("access token until %s, now is %s", after.AccessExpires, a.clock.Now())
+	}
+	if !after.ExpiresAt.Equal(before.ExpiresAt) || !after.IdleExpiresAt.Equal(before.IdleExpiresAt) {
+		t.Errorf("a refresh prolonged the session: %+v", after)
+	}
+	a.session(ua)
+	if n := a.pool.Count(cognitotest.TokenRefresh); n != 1 {
+		t.Errorf("%d refreshes, want 1", n)
+	}
+}
+
+// TestSessionEndpointWithoutProvider: an outage is no logout. The answer says
+// that the token has ended and that the user is still there (PEERS A8).
+func TestSessionEndpointWithoutProvider(t *testing.T) {
+	for _, outage := range []cognitotest.Outage{
+		cognitotest.Reset(), cognitotest.OAuthError("invalid_client"), cognitotest.Truncated(),
+		cognitotest.Text("429", http.StatusTooManyRequests, "text/plain", "slow down"),
+		cognitotest.Text("html", http.StatusOK, "text/html", "<p>"),
+	} {
+		t.Run(outage.Name, func(t *testing.T) {
+			a := newApp(t, short())
+			ua := a.login()
+			a.clock.Add(11 * time.Minute)
+			a.pool.Break(cognitotest.TokenRefresh, outage, 0)
+			got := a.session(ua)
+			if !got.Authenticated || !got.AccessExpires.Before(a.clock.Now()) {
+				t.Errorf("%+v", got)
+			}
+			if _, there := ua.Cookie(sessionCookie); !there {
+				t.Error("the cookie is gone")
+			}
+			a.pool.Mend(cognitotest.TokenRefresh)
+			a.clock.Add(time.Minute) // after the pause that the failure asks for
+			if got := a.session(ua); !got.AccessExpires.After(a.clock.Now()) {
+				t.Errorf("it does not heal: %+v", got)
+			}
+		})
+	}
+}
+
+// TestPollingDoesNotKeepAlive: an app that polls for an absent user (PEERS E3),
+// refreshes on the way included. Using the API and asking for a refresh do.
+func TestPollingDoesNotKeepAlive(t *testing.T) {
+	a := newApp(t, short())
+	ua := a.login()
+	end := a.session(ua).IdleExpiresAt
+	for range 11 {
+		a.clock.Add(5 * time.Minute)
+		if got := a.session(ua); !got.Authenticated || !got.IdleExpiresAt.Equal(end) {
+			t.Fatalf("polled: %+v, want the end at %s", got, end)
+		}
+	}
+	a.clock.Add(5 * time.Minute)
+	a.wantSession(ua, false)
+
+	for _, use := range []struct{ method, path string }{{http.MethodGet, "/api/me"}, {http.MethodPost, "/auth/refresh"}} {
+		ua = a.login()
+		a.clock.Add(50 * time.Minute)
+		if res := ua.Fetch(use.method, use.path, ""); res.Status != http.StatusOK {
+			t.Fatalf("%s: %d %s", use.path, res.Status, res.Body)
+		}
+		if got := a.session(ua); !got.IdleExpiresAt.Equal(a.clock.Now().Add(time.Hour)) {
+			t.Errorf("%s: idle until %s", use.path, got.IdleExpiresAt)
+		}
+	}
+}
+
+// TestRefreshErrors: what POST /auth/refresh answers, and who loses cookies.
+func TestRefreshErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil   func(a *app, ua *useragent.UA)
+		status  int
+		code    string
+		cleared bool
+	}{
+		"no session":    {func(_ *app, ua *useragent.UA) { ua.ClearCookies() }, http.StatusUnauthorized, "not_authenticated", false},
+		"garbage":       {func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "x"}) }, http.StatusUnauthorized, "session_expired", true},
+		"idle":          {func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) }, http.StatusUnauthorized, "session_expired", true},
+		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) }, http.StatusUnauthorized, "session_expired", true},
+		"invalid_grant": {func(a *app, _ *useragent.UA) { a.pool.SignOut("demo") }, http.StatusUnauthorized, "session_expired", true},
+		"user deleted":  {func(a *app, _ *useragent.UA) { a.pool.DeleteUser("demo") }, http.StatusUnauthorized, "session_expired", true},
+		"provider down": {func(a *app, _ *useragent.UA) { a.pool.Break(cognitotest.TokenRefresh, cognitotest.Reset(), 0) }, http.StatusServiceUnavailable, "provider_unavailable", false},
+		"provider busy": {func(a *app, _ *useragent.UA) {
+			a.pool.Break(cognitotest.TokenRefresh, cognitotest.Text("429", http.StatusTooManyRequests, "text/plain", "x"), 0)
+		}, http.StatusTooManyRequests, "rate_limited", false},
+		"nonsense": {func(a *app, _ *useragent.UA) {
+			a.pool.Break(cognitotest.TokenRefresh, cognitotest.Text("html", 200, "text/html", "x"), 0)
+		}, http.StatusServiceUnavailable, "provider_unavailable", false},
+		"too large": {func(_ *app, ua *useragent.UA) {
+			ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: strings.Repeat("A", 20000)})
+		}, http.StatusRequestHeaderFieldsTooLarge, "cookies_too_large", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			ua := a.login()
+			_, had := ua.Cookie(activeCookie)
+			c.spoil(a, ua)
+			had = had && name != "no session"
+			res := ua.Fetch(http.MethodPost, "/auth/refresh", "")
+			wantProblem(t, res.Status, res.Header, res.Body, c.status, c.code)
+			_, there := ua.Cookie(activeCookie)
+			if there != (had && !c.cleared) {
+				t.Errorf("cookies there: %v", there)
+			}
+			a.wantQuiet(res)
+		})
+	}
+}
+
+// TestCallsFromElsewhere: no method and no kind of request of another site
+// reaches a call, and an origin of the same site only when it is listed.
+func TestCallsFromElsewhere(t *testing.T) {
+	a := newApp(t, settings{allowed: []string{"http://127.0.0.1:1"}})
+	ua := a.login()
+	for _, path := range []string{"/auth/refresh", "/auth/logout"} {
+		for _, from := range []string{foreignSite, "http://127.0.0.1:2", "null"} {
+			res := a.send(t.Context(), http.MethodPost, path, http.Header{"Origin": {from}})
+			wantProblem(t, res.StatusCode, res.Header, res.Body, http.StatusForbidden, "cross_site_request")
+		}
+		res := ua.SubmitFormFrom(foreignSite, a.url+path, nil)
+		wantProblem(t, res.Status, res.Header, res.Body, http.StatusForbidden, "cross_site_request")
+		res = ua.FetchFrom("http://127.0.0.1:2", http.MethodPost, a.url+path, "")
+		wantProblem(t, res.Status, res.Header, res.Body, http.StatusForbidden, "cross_site_request")
+		plain := a.send(t.Context(), http.MethodPost, path, nil)
+		wantProblem(t, plain.StatusCode, plain.Header, plain.Body, http.StatusForbidden, "cross_site_request")
+		get := ua.Fetch(http.MethodGet, path, "")
+		wantProblem(t, get.Status, get.Header, get.Body, http.StatusMethodNotAllowed, "method_not_allowed")
+		if get.Header.Get("Allow") != http.MethodPost {
+			t.Errorf("Allow %q", get.Header.Get("Allow"))
+		}
+	}
+	a.wantSession(ua, true)
+	res := ua.FetchFrom("http://127.0.0.1:1", http.MethodPost, a.url+"/auth/refresh", "")
+	if res.Status != http.StatusOK || res.Blocked || res.Header.Get("Access-Control-Allow-Origin") != "http://127.0.0.1:1" {
+		t.Errorf("a listed origin: %d %v", res.Status, res.Err)
+	}
+}
+
+// TestParallelRefreshes: 50 tabs ask at once; in a peer 39 calls burn the
+// session (DESIGN "Refresh race"). One call, nobody fails.
+func TestParallelRefreshes(t *testing.T) {
+	a := newApp(t, settings{pool: cognitotest.Options{Rotation: true, RevokeFamilyOnReuse: true}})
+	ua := a.login()
+	gate := a.pool.Hold(cognitotest.TokenRefresh)
+	var wg sync.WaitGroup
+	statuses := make([]int, 50)
+	for i := range statuses {
+		wg.Go(func() { statuses[i] = ua.Tab().Fetch(http.MethodPost, "/auth/refresh", "").Status })
+	}
+	gate.Await(t, 1)
+	gate.Open()
+	wg.Wait()
+	for i, status := range statuses {
+		if status != http.StatusOK {
+			t.Errorf("request %d: %d", i, status)
+		}
+	}
+	// Late ones may ask for a second refresh of the new generation.
+	if n := a.pool.Count(cognitotest.TokenRefresh); n > 5 {
+		t.Errorf("%d calls", n)
+	}
+	a.wantSession(ua, true)
+	if res := ua.Fetch(http.MethodPost, "/auth/refresh", ""); res.Status != http.StatusOK {
+		t.Errorf("the cookie that is left does not refresh: %d %s", res.Status, res.Body)
+	}
+}
+
+// TestOldCookieAfterRotation: a browser that shows a cookie from before a
+// rotation, after the grace, is told so and keeps what it has: its newer cookie
+// may be on the way (session.ErrSuperseded).
+func TestOldCookieAfterRotation(t *testing.T) {
+	s := short()
+	s.pool.Rotation, s.pool.RevokeFamilyOnReuse = true, true
+	s.session = func(c *session.Config) { c.RefreshGrace = 0 }
+	a := newApp(t, s)
+	ua := a.login()
+	old := a.browser()
+	for _, c := range ua.Cookies() {
+		old.SetCookie(c)
+	}
+	if res := ua.Fetch(http.MethodPost, "/auth/refresh", ""); res.Status != http.StatusOK {
+		t.Fatal(res.Status)
+	}
+	a.wantSession(ua, true)
+	a.clock.Add(time.Minute)
+	other := a.login() // its refresh lets the first session's memory go
+	other.Fetch(http.MethodPost, "/auth/refresh", "")
+	res := old.Fetch(http.MethodPost, "/auth/refresh", "")
+	wantProblem(t, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	if len(res.Header["Set-Cookie"]) != 0 {
+		t.Errorf("cookies are changed: %v", res.Header["Set-Cookie"])
+	}
+	if res := ua.Fetch(http.MethodPost, "/auth/refresh", ""); res.Status != http.StatusOK {
+		t.Errorf("the session itself: %d %s", res.Status, res.Body)
+	}
+}
