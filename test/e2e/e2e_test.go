@@ -1,0 +1,293 @@
+//go:build e2e
+
+package e2e_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"cognito-token-handler/test/devstack"
+	"cognito-token-handler/test/useragent"
+)
+
+var asJSON = useragent.FetchOptions{Header: map[string]string{"Content-Type": "application/json"}}
+
+func TestLoginCallsTheAPIAndLogsOut(t *testing.T) {
+	stack := newStack(t, devstack.Options{})
+	ua := login(t, stack, demo)
+	me := whoAmI(t, ua)
+	if !me.Authenticated || me.User.Email != demo || me.User.Sub != subOf(t, stack, demo) || len(me.User.Groups) != 1 {
+		t.Errorf("who am I: %+v", me)
+	}
+	if left := time.Until(me.ExpiresAt); left < 11*time.Hour || left > 12*time.Hour {
+		t.Errorf("the session ends in %v", left)
+	}
+
+	r := ua.Fetch(http.MethodGet, "/api/me", "")
+	var answer struct{ Claims map[string]any }
+	if err := r.JSON(&answer); err != nil || answer.Claims["sub"] != me.User.Sub || answer.Claims["token_use"] != "access" {
+		t.Errorf("/api/me: %d %s", r.Status, r.Body)
+	}
+	r = ua.Fetch(http.MethodPost, "/api/echo", `{"hello":"world"}`, asJSON)
+	if r.Status != http.StatusOK || strings.Contains(string(r.Body), "__Host-") {
+		t.Errorf("/api/echo: %d %s", r.Status, r.Body)
+	}
+
+	copied := useragent.New(t, stack.URL)
+	for _, c := range ua.Cookies() {
+		copied.SetCookie(c)
+	}
+	if !whoAmI(t, copied).Authenticated {
+		t.Error("the copy of the cookies is no session yet before logout")
+	}
+	r = ua.Fetch(http.MethodPost, "/auth/logout", "")
+	var out struct {
+		LogoutURL string `json:"logout_url"`
+	}
+	if err := r.JSON(&out); err != nil || r.Status != http.StatusOK {
+		t.Fatalf("logout: %d %s", r.Status, r.Body)
+	}
+	if end := ua.Navigate(out.LogoutURL); !strings.HasPrefix(end.URL, stack.URL+"/") {
+		t.Errorf("the provider's logout ended at %s: %d %s", end.URL, end.Status, end.Body)
+	}
+	if whoAmI(t, ua).Authenticated || whoAmI(t, copied).Authenticated {
+		t.Error("logged in after logout, or the copied cookie still works")
+	}
+	if r := copied.Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusUnauthorized {
+		t.Errorf("the API with a copied cookie: %d", r.Status)
+	}
+}
+
+func TestWrongPasswordStaysAtTheProvider(t *testing.T) {
+	stack := newStack(t, devstack.Options{})
+	ua := useragent.New(t, stack.URL)
+	r := signIn(t, ua, demo, "not-the-password")
+	if strings.HasPrefix(r.URL, stack.URL) || !strings.Contains(string(r.Body), "Incorrect username or password") {
+		t.Errorf("ended at %s: %d %s", r.URL, r.Status, r.Body)
+	}
+	if whoAmI(t, ua).Authenticated {
+		t.Error("logged in with a wrong password")
+	}
+}
+
+// TestExpiredTokenIsRenewedOnce: real tokens that live some seconds, 50
+// requests at once when the first has ended.
+func TestExpiredTokenIsRenewedOnce(t *testing.T) {
+	stack := newStack(t, devstack.Options{AccessTokenTTL: 8 * time.Second, ExtraConfig: func(_ *devstack.Stack, c devstack.Config) {
+		c.Set("session.refresh_before", "1s")
+	}})
+	ua := login(t, stack, demo)
+	me := whoAmI(t, ua)
+	until(t, me.AccessTokenExpiresAt.Add(-4*time.Second)) // 5 s before its end it counts as ended
+	calls := stack.Pool.TokenCalls("refresh_token")
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if r := ua.Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusOK {
+				t.Errorf("%d %s", r.Status, r.Body)
+			}
+		})
+	}
+	wg.Wait()
+	if n := stack.Pool.TokenCalls("refresh_token") - calls; n != 1 {
+		t.Errorf("%d refreshes", n)
+	}
+	if now := whoAmI(t, ua); !now.AccessTokenExpiresAt.After(me.AccessTokenExpiresAt) || now.ExpiresAt != me.ExpiresAt {
+		t.Errorf("before %+v, after %+v", me, now)
+	}
+}
+
+// TestRemovedUserLosesTheSession: the refresh is refused, the session ends and
+// its cookies go.
+func TestRemovedUserLosesTheSession(t *testing.T) {
+	for how, remove := range map[string]func(*devstack.Stack) error{
+		"deleted":  func(s *devstack.Stack) error { return s.Pool.DeleteUser(t.Context(), second) },
+		"disabled": func(s *devstack.Stack) error { return s.Pool.DisableUser(t.Context(), second) },
+	} {
+		t.Run(how, func(t *testing.T) {
+			stack := newStack(t, devstack.Options{})
+			ua, other := login(t, stack, second), login(t, stack, demo)
+			if err := remove(stack); err != nil {
+				t.Fatal(err)
+			}
+			r := ua.Fetch(http.MethodPost, "/auth/refresh", "")
+			if r.Status != http.StatusUnauthorized || !strings.Contains(string(r.Body), `"code":"session_expired"`) {
+				t.Errorf("refresh: %d %s", r.Status, r.Body)
+			}
+			if _, there := ua.Cookie("__Host-Http-session"); there || whoAmI(t, ua).Authenticated {
+				t.Error("the session goes on")
+			}
+			if r := other.Fetch(http.MethodPost, "/auth/refresh", ""); r.Status != http.StatusOK {
+				t.Errorf("another user's session ended, too: %d", r.Status)
+			}
+		})
+	}
+}
+
+// upload asks for a presigned URL.
+func upload(t *testing.T, ua *useragent.UA, key, body string) (promise struct {
+	Method, URL, Key string
+	Headers          map[string]string
+},
+) {
+	t.Helper()
+	r := ua.Fetch(http.MethodPost, "/storage/uploads", fmt.Sprintf(`{"key":%q,"content_type":"text/plain","size":%d}`, key, len(body)), asJSON)
+	if err := r.JSON(&promise); err != nil || r.Status != http.StatusCreated {
+		t.Fatalf("uploads: %d %s", r.Status, r.Body)
+	}
+	return promise
+}
+
+func TestEveryUserHasAFolder(t *testing.T) {
+	stack := newStack(t, devstack.Options{})
+	bodies := map[string]string{demo: "mine", second: "a second user's"}
+	urls := map[string]string{}
+	for email, body := range bodies {
+		ua := login(t, stack, email)
+		promise := upload(t, ua, "notes/a.txt", body)
+		urls[email] = promise.URL
+		r := ua.FetchFrom(stack.URL, promise.Method, promise.URL, body, useragent.FetchOptions{Header: promise.Headers, Credentials: "omit"})
+		if r.Err != nil || r.Status != http.StatusOK {
+			t.Fatalf("%s: PUT from the app's page: %v %d %s", email, r.Err, r.Status, r.Body)
+		}
+	}
+	for email, body := range bodies {
+		key := "users/" + subOf(t, stack, email) + "/notes/a.txt"
+		object, err := stack.S3.Client().GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String(stack.S3.Bucket), Key: aws.String(key)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := io.ReadAll(object.Body)
+		if err != nil || string(stored) != body {
+			t.Errorf("%s holds %q, %v", key, stored, err)
+		}
+	}
+	// A signature for one folder does not open the other.
+	stolen := strings.Replace(urls[second], subOf(t, stack, second), subOf(t, stack, demo), 1)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, stolen, strings.NewReader("overwritten now"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "text/plain")
+	answer, err := (&http.Client{}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusForbidden {
+		t.Errorf("another user's folder: %d", answer.StatusCode)
+	}
+}
+
+// TestRestartKeepsSessionsAndRequests: SIGTERM while a request runs and while
+// others come. The sessions are in the browsers, so a restart loses nobody.
+func TestRestartKeepsSessionsAndRequests(t *testing.T) {
+	stack := newStack(t, devstack.Options{})
+	ua := login(t, stack, demo)
+	answered := make(chan *useragent.Response)
+	go func() { answered <- ua.Fetch(http.MethodGet, "/api/slow?ms=3000", "") }()
+	seen := func() bool {
+		r := ua.Fetch(http.MethodGet, "/api/me", "")
+		return r.Status == http.StatusOK
+	}
+	if !seen() {
+		t.Fatal("not logged in")
+	}
+	if err := stack.RestartHandler(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if r := <-answered; r.Err != nil || r.Status != http.StatusOK {
+		t.Errorf("the request under way: %d %v", r.Status, r.Err)
+	}
+	if !seen() {
+		t.Error("the session did not survive the restart")
+	}
+	if log := stack.HandlerLog(); !strings.Contains(log, `"msg":"stopped"`) {
+		t.Error("the service did not stop in order")
+	}
+}
+
+// TestEventsStream: server-sent events come through one by one.
+func TestEventsStream(t *testing.T) {
+	stack := newStack(t, devstack.Options{})
+	ua := login(t, stack, demo)
+	var cookies []string
+	for _, c := range ua.Cookies() {
+		if strings.HasPrefix(c.Name, "__Host-Http-") {
+			cookies = append(cookies, c.Name+"="+c.Value)
+		}
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, stack.URL+"/api/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header = http.Header{"Cookie": {strings.Join(cookies, "; ")}, "Sec-Fetch-Site": {"same-origin"}, "Accept": {"text/event-stream"}}
+	answer, err := (&http.Client{}).Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	var got bytes.Buffer
+	for part := make([]byte, 512); strings.Count(got.String(), "\n\n") < 2; {
+		n, err := answer.Body.Read(part)
+		got.Write(part[:n])
+		if err != nil {
+			t.Fatalf("after %q: %v", got.String(), err)
+		}
+	}
+}
+
+// TestLogHoldsNoSecret looks for what these flows were made of in all that the
+// binary wrote.
+func TestLogHoldsNoSecret(t *testing.T) {
+	stack := newStack(t, devstack.Options{ExtraConfig: func(_ *devstack.Stack, c devstack.Config) { c.Set("log.level", "debug") }})
+	ua := login(t, stack, demo)
+	ua.Fetch(http.MethodPost, "/auth/refresh", "")
+	upload(t, ua, "a.txt", "x")
+	planted := append(stack.Pool.Issued(), stack.Pool.ClientSecret, stack.S3.SecretKey, password)
+	for _, r := range ua.History() {
+		for _, line := range r.Header.Values("Set-Cookie") {
+			if c, err := http.ParseSetCookie(line); err == nil {
+				planted = append(planted, c.Value)
+			}
+		}
+		if u, err := url.Parse(r.URL); err == nil {
+			planted = append(planted, u.Query().Get("code"), u.Query().Get("state"))
+		}
+		for _, hop := range r.Via {
+			if u, err := url.Parse(hop.Location()); err == nil {
+				planted = append(planted, u.Query().Get("code"), u.Query().Get("state"))
+			}
+		}
+	}
+	ua.Fetch(http.MethodPost, "/auth/logout", "")
+	log, found := stack.HandlerLog(), 0
+	for _, value := range planted {
+		if len(value) < 8 {
+			continue
+		}
+		found++
+		if strings.Contains(log, value) {
+			t.Errorf("the log holds %.10s…", value)
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d secrets were looked for", found)
+	}
+	for line := range strings.Lines(log) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("a line of the log is no JSON: %s", line)
+		}
+	}
+}
