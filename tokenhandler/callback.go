@@ -89,7 +89,7 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code s
 	h.endEarlier(r)
 	h.metrics.Logins.WithLabelValues("ok").Inc()
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r))
-	h.cfg.Site.Redirect(w, http.StatusSeeOther, l.ReturnTo)
+	h.arrive(w, l.ReturnTo)
 }
 
 // endEarlier ends the session that this browser had, if it can be seen: a

@@ -3,8 +3,10 @@ package tokenhandler_test
 import (
 	"bufio"
 	"fmt"
+	"html"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -48,34 +50,69 @@ func (a *app) headBytes(method, target string, cookies []useragent.Cookie) (size
 	}
 }
 
+// hstsBytes is Strict-Transport-Security, which an https origin adds.
+const hstsBytes = len("Strict-Transport-Security: max-age=31536000\r\n")
+
 // TestSessionAnswersFitProxyBuffers: nginx with default buffers refuses a head
 // over 4,096 bytes with 502 "upstream sent too big header"; every peer measured
 // breaks it (DESIGN "The hot path"). Tokens of DESIGN's sizes, on the wire.
 func TestSessionAnswersFitProxyBuffers(t *testing.T) {
-	const limit = 4096
-	a := newApp(t, settings{sameSite: true, pool: cognitotest.Options{
-		IDTokenSize: 1517, AccessTokenSize: 1175, RefreshTokenSize: 1580, Rotation: true, AccessTTL: 10 * time.Minute,
-	}, session: func(c *session.Config) { c.KeepIDToken = true }})
-	ua := a.browser()
-	_, callback := a.begin(ua, "/auth/login?return_to=/projects/42/notes?filter=mine%26sort=updated")
-	size, status, head := a.headBytes(http.MethodGet, callback, ua.Cookies())
-	t.Logf("callback: %d bytes", size)
-	if size > limit || status != "303" || !strings.Contains(head, sessionCookie+"=1") {
-		t.Errorf("the callback's head has %d bytes: %s", size, head)
+	for name, c := range map[string]struct {
+		keepID   bool
+		returnTo string
+		status   string
+	}{
+		"all tokens":                     {true, "/projects/42/notes?filter=mine%26sort=updated", "303"},
+		"no ID token, long return path":  {false, "/" + strings.Repeat("a", 1023), "200"},
+		"no ID token, usual return path": {false, "/" + strings.Repeat("a", 500), "303"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{sameSite: true, pool: cognitotest.Options{
+				IDTokenSize: 1517, AccessTokenSize: 1175, RefreshTokenSize: 1580, Rotation: true, AccessTTL: 10 * time.Minute,
+			}, session: func(s *session.Config) { s.KeepIDToken = c.keepID }})
+			ua := a.browser()
+			_, callback := a.begin(ua, "/auth/login?return_to="+c.returnTo)
+			size, status, head := a.headBytes(http.MethodGet, callback, ua.Cookies())
+			t.Logf("callback: %d bytes", size)
+			if size+hstsBytes > 4096 || status != c.status || !strings.Contains(head, sessionCookie+"=1") {
+				t.Errorf("the callback's head has %d bytes: %s", size, head)
+			}
+			tokens := a.provider.newest()
+			for name, bytes := range map[string]int{"ID": len(tokens.ID.Reveal()), "access": len(tokens.Access.Reveal()), "refresh": len(tokens.Refresh.Reveal())} {
+				if bytes < 1100 {
+					t.Errorf("the %s token has %d bytes only", name, bytes)
+				}
+			}
+			a.loginIn(ua, "/")
+			a.clock.Add(11 * time.Minute)
+			size, status, head = a.headBytes(http.MethodPost, a.url+"/auth/refresh", ua.Cookies())
+			t.Logf("refresh: %d bytes", size)
+			if size+hstsBytes > 4096 || status != "200" || !strings.Contains(head, sessionCookie+"=1") || !strings.Contains(head, activeCookie+"=") {
+				t.Errorf("the refresh's head has %d bytes: %s", size, head)
+			}
+		})
 	}
-	tokens := a.provider.newest()
-	for name, bytes := range map[string]int{"ID": len(tokens.ID.Reveal()), "access": len(tokens.Access.Reveal()), "refresh": len(tokens.Refresh.Reveal())} {
-		if bytes < 1100 {
-			t.Errorf("the %s token has %d bytes only", name, bytes)
-		}
-	}
+}
 
-	a.loginIn(ua, "/")
-	a.clock.Add(11 * time.Minute)
-	size, status, head = a.headBytes(http.MethodPost, a.url+"/auth/refresh", ua.Cookies())
-	t.Logf("refresh: %d bytes", size)
-	if size > limit || status != "200" || !strings.Contains(head, sessionCookie+"=1") || !strings.Contains(head, activeCookie+"=") {
-		t.Errorf("the refresh's head has %d bytes: %s", size, head)
+// TestLongReturnPathTravelsInTheBody: what the page of such an arrival says,
+// whatever the path holds.
+func TestLongReturnPathTravelsInTheBody(t *testing.T) {
+	a := newApp(t, settings{pool: cognitotest.Options{AccessTokenSize: 2500}})
+	for _, tail := range []string{"?a=1&b=2#c", `?x="><script>alert(1)</script>`, "?x='; url=https://evil.example", "?{{.Target}}"} {
+		returnTo := "/" + strings.Repeat("a", 900) + tail
+		ua := a.browser()
+		tab, callback := a.begin(ua, "/auth/login?return_to="+url.QueryEscape(returnTo))
+		res := a.back(tab, callback)
+		want := "0; url=" + a.site.ReturnTo(returnTo)
+		_, rest, _ := strings.Cut(string(res.Body), `content="`)
+		refresh, _, _ := strings.Cut(rest, `"`)
+		if got := html.UnescapeString(refresh); res.Status != http.StatusOK || got != want {
+			t.Errorf("%d %s, want %s", res.Status, res.Body, want)
+		}
+		if strings.Contains(string(res.Body), "<script") || res.Header.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s", res.Body)
+		}
+		a.wantSession(ua, true)
 	}
 }
 

@@ -58,6 +58,7 @@ type app struct {
 	pool     *cognitotest.Server
 	provider *adapter
 	sessions *session.Manager
+	site     *web.Site
 	keys     *seal.Keyring
 	denied   *memory.List
 	clock    *clock
@@ -82,6 +83,7 @@ func newApp(tb testing.TB, s settings) *app {
 	public := mustURL(tb, a.url)
 	site := web.NewSite(web.Config{PublicURL: public, AllowedOrigins: s.allowed, LoginURL: "/auth/login", Log: log, Now: a.clock.Now})
 
+	a.site = site
 	a.provider = newAdapter(a, log, s.provider)
 	if !s.disconnected {
 		a.connect()
