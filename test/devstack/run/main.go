@@ -1,4 +1,3 @@
-// Command run starts the local stack and runs it until Ctrl-C.
 package main
 
 import (

@@ -1,5 +1,3 @@
-// Package memory is a deny list in the memory of one process: it is lost with
-// it, and other replicas do not see it.
 package memory
 
 import (

@@ -1,0 +1,2 @@
+// Command run starts the local stack and runs it until Ctrl-C.
+package main
