@@ -1,6 +1,9 @@
 package cognitolocal
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // ledger remembers which tokens were issued together and which of them are dead. cognito-local keeps refresh tokens only, and its
 // access tokens do not say which refresh token they stem from.
@@ -8,6 +11,7 @@ type ledger struct {
 	mu       sync.Mutex
 	families map[string]*family // refresh token → its family
 	access   map[string]*family // jti of an access token → its family
+	tokens   []string           // every token ever issued, oldest first
 }
 
 // family is one sign-in: a refresh token and all that stems from it.
@@ -31,6 +35,23 @@ func (l *ledger) issued(refreshToken, sub, jti string) bool {
 	}
 	l.access[jti] = f
 	return !f.revoked
+}
+
+// keep remembers the tokens of an answer, so that a test can look for them where they must not be.
+func (l *ledger) keep(answer tokenAnswer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, token := range []string{answer.IDToken, answer.AccessToken, answer.RefreshToken} {
+		if token != "" {
+			l.tokens = append(l.tokens, token)
+		}
+	}
+}
+
+func (l *ledger) all() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.tokens)
 }
 
 // revoke kills the family of a refresh token and reports whether there was a live one.

@@ -186,6 +186,9 @@ func (p *Pool) Err() error { return p.child.Err() }
 // TokenCalls counts the requests to the token endpoint with this grant_type, refused ones included.
 func (p *Pool) TokenCalls(grant string) int { return p.front.calls.count(grant) }
 
+// Issued returns every ID, access and refresh token issued so far, for tests that look for them where they must not be.
+func (p *Pool) Issued() []string { return p.front.ledger.all() }
+
 // Close stops both servers and removes the data. It may be called twice.
 func (p *Pool) Close() {
 	if p.server != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -155,6 +156,15 @@ func TestRefresh(t *testing.T) {
 	p.wantUserInfo(t, second.AccessToken, http.StatusOK)
 	if calls := p.pool.TokenCalls("refresh_token"); calls != 1 {
 		t.Errorf("TokenCalls = %d", calls)
+	}
+	issued := p.pool.Issued()
+	for _, token := range []string{first.AccessToken, first.RefreshToken, second.AccessToken} {
+		if !slices.Contains(issued, token) {
+			t.Errorf("Issued lacks one of the tokens")
+		}
+	}
+	if len(issued) != 5 {
+		t.Errorf("Issued = %d tokens, want three and two", len(issued))
 	}
 }
 

@@ -79,6 +79,7 @@ func (f *front) release(ctx context.Context, form url.Values, body []byte) (toke
 	if err := json.Unmarshal(body, &answer); err != nil {
 		return answer, fmt.Errorf("reading the token answer: %w", err)
 	}
+	f.ledger.keep(answer)
 	claims, err := decode(answer.AccessToken)
 	if err != nil {
 		return answer, err
