@@ -1,0 +1,158 @@
+//go:build e2e
+
+package browser_test
+
+import (
+	_ "embed"
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// everythingVisible is run in a page and returns every string that a script in it can reach.
+//
+//go:embed testdata/visible.js
+var everythingVisible string
+
+// tokenShape is what a token looks like, whoever issued it.
+var tokenShape = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
+
+// secrets are all that no script may ever see: every token issued, whole and in parts, the cookies' sealed values, and the keys.
+func (w *world) secrets() []string {
+	found := []string{w.stack.Pool.ClientSecret, w.stack.S3.SecretKey}
+	for _, token := range w.stack.Pool.Issued() {
+		found = append(found, token)
+		for part := range strings.SplitSeq(token, ".") {
+			if len(part) >= 24 {
+				found = append(found, part)
+			}
+		}
+	}
+	for _, tab := range w.tabs {
+		for _, h := range tab.allHeads() {
+			for _, line := range h.cookies() {
+				if value := cookieValue(line); len(value) >= 24 {
+					found = append(found, value)
+				}
+			}
+		}
+	}
+	slices.Sort(found)
+	return slices.Compact(found)
+}
+
+func cookieValue(line string) string {
+	pair, _, _ := strings.Cut(line, ";")
+	_, value, _ := strings.Cut(pair, "=")
+	return value
+}
+
+// leak returns which secret the text holds, shortened, or "".
+func leak(text string, secrets []string) string {
+	if found := tokenShape.FindString(text); found != "" {
+		return "something like a token: " + found[:12] + "…"
+	}
+	for _, secret := range secrets {
+		if strings.Contains(text, secret) {
+			return secret[:min(12, len(secret)/2)] + "…"
+		}
+	}
+	return ""
+}
+
+// visible returns where → what a script can read there.
+func (t *tab) visible() map[string]string {
+	t.t.Helper()
+	places := map[string]string{}
+	if err := json.Unmarshal([]byte(run[string](t, everythingVisible)), &places); err != nil {
+		t.t.Fatal(err)
+	}
+	return places
+}
+
+// wantNothingVisible looks for secrets in every place of the page that a script can read.
+func (t *tab) wantNothingVisible(when string) {
+	t.t.Helper()
+	secrets := t.w.secrets()
+	places := t.visible()
+	for _, place := range []string{"document.cookie", "localStorage", "sessionStorage", "document", "globals"} {
+		if _, looked := places[place]; !looked {
+			t.t.Errorf("%s: the search did not look into %s", when, place)
+		}
+	}
+	for place, content := range places {
+		if found := leak(content, secrets); found != "" {
+			t.t.Errorf("%s: %s holds %s", when, place, found)
+		}
+	}
+	for _, place := range []string{"document.cookie", "cookieStore", "sessionStorage", "indexedDB", "caches"} {
+		if content := places[place]; content != "" {
+			t.t.Errorf("%s: %s is not empty: %.80s", when, place, content)
+		}
+	}
+}
+
+// wantCleanAnswers looks for secrets in every answer that any tab has got. A Set-Cookie header may hold sealed values, never a token.
+func (w *world) wantCleanAnswers() {
+	w.t.Helper()
+	secrets, tokens, count := w.secrets(), w.stack.Pool.Issued(), 0
+	for _, tab := range w.tabs {
+		for _, a := range tab.seen(0) {
+			count++
+			if found := leak(a.url+"\n"+a.body, secrets); found != "" {
+				w.t.Errorf("%s: the address or the body holds %s", a, found)
+			}
+			for _, line := range a.headers {
+				if found := leak(line, tokens); found != "" {
+					w.t.Errorf("%s: a header holds %s", a, found)
+				}
+			}
+		}
+		for _, h := range tab.allHeads() {
+			w.wantCleanHead(h, tokens, secrets)
+		}
+	}
+	if len(tokens) == 0 || count < 10 {
+		w.t.Errorf("only %d tokens and %d answers were looked at", len(tokens), count)
+	}
+	w.t.Logf("looked for %d tokens (%d secrets) in %d answers", len(tokens), len(secrets), count)
+}
+
+func (w *world) wantCleanHead(h head, tokens, secrets []string) {
+	w.t.Helper()
+	for _, line := range h.lines {
+		name, value, _ := strings.Cut(line, ": ")
+		hidden := secrets
+		if strings.EqualFold(name, "set-cookie") {
+			hidden = tokens
+		}
+		if found := leak(value, hidden); found != "" {
+			w.t.Errorf("header %s of %s holds %s", name, h.url, found)
+		}
+	}
+}
+
+// wantQuiet wants no complaint, no refused cookie and no failed request in any tab, and no bad status but the expected ones, each
+// given as "401 GET /api/me".
+func (w *world) wantQuiet(expected ...string) {
+	w.t.Helper()
+	for i, tab := range w.tabs {
+		tab.mu.Lock()
+		for _, found := range slices.Concat(tab.complaints, tab.refused, tab.failed) {
+			w.t.Errorf("tab %d: %s", i+1, found)
+		}
+		tab.mu.Unlock()
+		for _, a := range tab.seen(0) {
+			short := strings.Replace(a.String(), w.stack.URL, "", 1)
+			if at := slices.Index(expected, short); at >= 0 {
+				expected = slices.Delete(expected, at, at+1)
+			} else if a.status >= 400 {
+				w.t.Errorf("tab %d: %s", i+1, short)
+			}
+		}
+	}
+	if len(expected) > 0 {
+		w.t.Errorf("did not happen: %v", expected)
+	}
+}

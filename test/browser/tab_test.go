@@ -1,0 +1,238 @@
+//go:build e2e
+
+package browser_test
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/audits"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"cognito-token-handler/test/cognitolocal"
+)
+
+// tab is one tab and all that was seen in it.
+type tab struct {
+	*record
+
+	w   *world
+	t   *testing.T
+	ctx context.Context
+}
+
+// tab opens an empty tab in a window of its own: a hidden one would not be drawn.
+func (w *world) tab() *tab {
+	w.t.Helper()
+	tab := &tab{w: w, t: w.t, record: newRecord()}
+	var end context.CancelFunc
+	tab.ctx, end = chromedp.NewContext(w.browser, chromedp.WithListener(tab.observe))
+	w.t.Cleanup(end)
+	if err := chromedp.Do(tab.ctx); err != nil {
+		w.t.Fatalf("opening a tab: %v", err)
+	}
+	tab.inspect(tab.ctx)
+	must(tab, audits.Enable, cdp.Empty{})
+	must(tab, fetch.Enable, fetch.EnableParams{Patterns: []*fetch.RequestPattern{
+		{URLPattern: w.stack.URL + "/*", RequestStage: fetch.RequestStageResponse},
+		{URLPattern: w.stack.S3.Endpoint + "/*", RequestStage: fetch.RequestStageResponse},
+	}})
+	w.tabs = append(w.tabs, tab)
+	return tab
+}
+
+// do runs actions within the test's patience.
+func (t *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
+	t.t.Helper()
+	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.fatalf("%s: %v", what, err)
+	}
+}
+
+func (t *tab) fatalf(format string, args ...any) {
+	t.t.Helper()
+	ctx, cancel := context.WithTimeout(t.ctx, time.Second)
+	defer cancel()
+	seen, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
+	t.t.Logf("the tab shows %s", seen)
+	t.t.Fatalf(format, args...)
+}
+
+// open goes to a path of the app, or to another address.
+func (t *tab) open(address string) {
+	t.t.Helper()
+	if strings.HasPrefix(address, "/") {
+		address = t.w.stack.URL + address
+	}
+	t.do("opening "+address, chromedp.Navigate(address))
+}
+
+func (t *tab) click(css string) {
+	t.t.Helper()
+	t.do("clicking "+css, chromedp.Click(chromedp.CSS(css), chromedp.NodeVisible))
+}
+
+func (t *tab) fill(css, text string) {
+	t.t.Helper()
+	t.do("filling in "+css, chromedp.SendKeys(chromedp.CSS(css), text, chromedp.NodeVisible))
+}
+
+func id(testid string) string { return `[data-testid="` + testid + `"]` }
+
+// text returns what the element shows, once it is there.
+func (t *tab) text(testid string) string {
+	t.t.Helper()
+	t.wait("document.querySelector('" + id(testid) + "')")
+	return run[string](t, "document.querySelector('"+id(testid)+"').innerText.trim()")
+}
+
+func (t *tab) wantText(testid, want string) {
+	t.t.Helper()
+	if got := t.text(testid); got != want {
+		t.t.Errorf("%s shows %q, want %q", testid, got, want)
+	}
+}
+
+// wait returns when the expression is true in the page that is there by then; pages may come and go meanwhile.
+func (t *tab) wait(expression string) {
+	t.t.Helper()
+	t.waitFor(expression, func() bool {
+		ctx, cancel := context.WithTimeout(t.ctx, patience)
+		defer cancel()
+		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		return err == nil && ok
+	})
+}
+
+func (t *tab) waitFor(what string, condition func() bool) {
+	t.t.Helper()
+	tick, end := time.NewTicker(20*time.Millisecond), time.After(patience)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.fatalf("waited in vain for %s", what)
+		case <-t.ctx.Done():
+			t.t.Fatalf("the tab was closed while waiting for %s", what)
+		}
+	}
+}
+
+func (t *tab) waitPhase(phase string) {
+	t.t.Helper()
+	t.wait(`document.querySelector('[data-phase="` + phase + `"]')`)
+}
+
+// run evaluates an expression, awaiting a promise.
+func run[T any](t *tab, expression string) T {
+	t.t.Helper()
+	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.fatalf("evaluating %.200s: %v", expression, err)
+	}
+	return value
+}
+
+// startLogin clicks the app's button and waits for the provider's page.
+func (t *tab) startLogin() {
+	t.t.Helper()
+	t.click(id("login"))
+	t.wait(`document.querySelector("input[name=password]") && document.readyState === "complete"`)
+}
+
+// finishLogin fills in the provider's page; return is hit at the end.
+func (t *tab) finishLogin(email, password string) {
+	t.t.Helper()
+	t.fill("input[name=username]", email)
+	t.fill("input[name=password]", password+kb.Enter)
+}
+
+func (t *tab) login(email string) {
+	t.t.Helper()
+	t.startLogin()
+	t.finishLogin(email, cognitolocal.DemoPassword)
+	t.waitPhase("authenticated")
+	t.wantText("who-email", email)
+}
+
+// cookies returns the browser's cookies for the app, HttpOnly ones included, by name.
+func (t *tab) cookies() map[string]*network.Cookie {
+	t.t.Helper()
+	list := must(t, network.GetCookies, network.GetCookiesParams{URLs: []string{t.w.stack.URL}})
+	cookies := map[string]*network.Cookie{}
+	for _, cookie := range list.Cookies {
+		if cookies[cookie.Name] != nil {
+			t.t.Errorf("two cookies are called %s", cookie.Name)
+		}
+		cookies[cookie.Name] = cookie
+	}
+	return cookies
+}
+
+// shoot keeps a picture of the whole page in light and in dark, and a phone's if narrow.
+func (t *tab) shoot(name string, narrow ...bool) {
+	t.t.Helper()
+	for _, scheme := range []string{"light", "dark"} {
+		t.scheme(scheme)
+		t.picture(name + "-" + scheme)
+	}
+	if len(narrow) > 0 {
+		t.do("narrowing", chromedp.EmulateViewport(390, 844))
+		t.picture(name + "-phone")
+		t.do("widening", chromedp.EmulateViewport(1280, 900))
+	}
+	t.scheme("light")
+}
+
+func (t *tab) scheme(name string) {
+	t.t.Helper()
+	must(t, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{
+		{Name: "prefers-color-scheme", Value: name}, {Name: "prefers-reduced-motion", Value: "reduce"},
+	}})
+}
+
+func (t *tab) picture(name string) {
+	t.t.Helper()
+	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	defer cancel()
+	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.fatalf("taking a picture: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(screenshots(t.t), name+".png"), image, 0o600); err != nil {
+		t.t.Fatal(err)
+	}
+}
+
+// describe shows a value of the protocol in a message.
+func describe(value any) string {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// thrown shows an exception.
+func thrown(details *runtime.ExceptionDetails) string {
+	if details.Exception != nil && details.Exception.Description != "" {
+		return details.Exception.Description
+	}
+	return details.Text
+}
