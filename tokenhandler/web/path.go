@@ -4,12 +4,15 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 )
 
 var (
 	errTarget   = errors.New("the request target must be a path")
+	errFragment = errors.New("the request target holds a fragment")
 	errEncoded  = errors.New("the path holds an encoded slash, backslash, dot or percent sign")
 	errControl  = errors.New("the path holds a backslash or a control character")
+	errText     = errors.New("the path is not UTF-8")
 	errSegments = errors.New("the path holds an empty or dot segment")
 )
 
@@ -28,8 +31,11 @@ func (s *Site) PlainPath(next http.Handler) http.Handler {
 
 // CheckPath reports what is ambiguous about a request's path, or nil.
 func CheckPath(r *http.Request) error {
-	if r.URL.Host != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.URL.Path, "/") {
+	if r.URL.Scheme != "" || r.URL.Host != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.URL.Path, "/") {
 		return errTarget // the absolute form, "*", or CONNECT's host
+	}
+	if strings.Contains(r.RequestURI, "#") {
+		return errFragment // browsers never send one; where it ends a path is anybody's guess
 	}
 	if r.URL.RawPath != "" && hasTrickyEscape(r.URL.RawPath) {
 		return errEncoded
@@ -43,10 +49,13 @@ func CheckPath(r *http.Request) error {
 			return errEncoded // encoded twice
 		}
 	}
+	if !utf8.ValidString(path) {
+		return errText // %c0%af is a slash to decoders that take overlong forms
+	}
 	rest := path[1:]
 	for rest != "" {
 		segment, after, more := strings.Cut(rest, "/")
-		if segment == "" || isDots(segment) {
+		if isEmptyOrDots(segment) {
 			return errSegments
 		}
 		if !more {
@@ -71,11 +80,11 @@ func hasTrickyEscape(raw string) bool {
 	return false
 }
 
-// isDots reports a dot segment, with a path parameter too: some servers take
-// "..;x" for "..".
-func isDots(segment string) bool {
+// isEmptyOrDots sees through a path parameter: some servers take "..;x" for
+// "..", and "/;x/" for "//".
+func isEmptyOrDots(segment string) bool {
 	name, _, _ := strings.Cut(segment, ";")
-	return name == "." || name == ".."
+	return name == "" || name == "." || name == ".."
 }
 
 func isHex(c byte) bool {
