@@ -1,6 +1,7 @@
 package cognito_test
 
 import (
+	"strings"
 	"testing"
 
 	"cognito-token-handler/test/cognitotest"
@@ -235,5 +236,49 @@ func TestExchangeChecksWhenTheUserWasAuthenticated(t *testing.T) {
 				t.Errorf("authenticated at %d, want %d", tokens.AuthTime.Unix(), want)
 			}
 		})
+	}
+}
+
+// With the plain profile nothing but the ID token tells whose tokens they are.
+func TestOIDCProfileEndsTheSessionForAnotherUser(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC })
+	previous := p.mustLogin()
+	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Claims["sub"] = "another-user" })
+	_, err := p.Refresh(t.Context(), previous)
+	p.wantKind(err, cognito.Rejected)
+}
+
+// A token that names nobody is broken, and not another issuer's.
+func TestRefreshKeepsTheSessionIfTheIssuerIsMissing(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	previous := p.mustLogin()
+	p.pool.EditIDToken(func(token *cognitotest.Token) { delete(token.Claims, "iss") })
+	_, err := p.Refresh(t.Context(), previous)
+	p.wantKind(err, cognito.Nonsense)
+}
+
+// The JSON forms of a JWS can carry headers that nobody signed, and no API takes
+// them.
+func TestTokensMustBeCompact(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	id, access := p.capture()
+	for _, token := range []string{id, access} {
+		part := strings.Split(token, ".")
+		for name, form := range map[string]string{
+			"flattened": `{"protected":"` + part[0] + `","payload":"` + part[1] + `","signature":"` + part[2] + `"}`,
+			"general":   `{"payload":"` + part[1] + `","signatures":[{"protected":"` + part[0] + `","signature":"` + part[2] + `"}]}`,
+		} {
+			if p.VerifyID(t.Context(), form, access, testNonce) == nil || p.VerifyAccess(t.Context(), form, p.pool.User("demo").Sub) == nil {
+				t.Errorf("%s: accepted", name)
+			}
+		}
+	}
+}
+
+func TestAccessTokensEndWhenTheySay(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	p.pool.EditAccessToken(func(token *cognitotest.Token) { token.Claims["exp"] = p.clock.Now().Unix() + 600 })
+	if got, want := p.mustLogin().AccessExpires.Unix(), p.clock.Now().Unix()+600; got != want {
+		t.Errorf("ends at %d, want %d: expires_in is another number", got, want)
 	}
 }

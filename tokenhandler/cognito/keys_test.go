@@ -74,6 +74,37 @@ func TestRotationUnderLoadIsOneFetch(t *testing.T) {
 	}
 }
 
+// An outage has a limit of its own, and ends it.
+func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	tokens := p.mustLogin()
+	p.SetPause(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
+	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Header["kid"] = "forged" })
+	p.pool.Break(cognitotest.JWKS, cognitotest.Text("down", 503, "text/plain", ""), 0)
+	tries := func(n int, apart time.Duration) int {
+		before := p.pool.Count(cognitotest.JWKS)
+		for range n {
+			_, err := p.Refresh(t.Context(), tokens)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			p.clock.Add(apart)
+		}
+		return p.pool.Count(cognitotest.JWKS) - before
+	}
+	if got := tries(20, 0); got != 1 {
+		t.Errorf("%d fetches at once, want 1", got)
+	}
+	if got := tries(20, 500*time.Millisecond); got < 9 || got > 11 {
+		t.Errorf("%d fetches in ten seconds, want about 10", got)
+	}
+	p.pool.Mend(cognitotest.JWKS)
+	p.clock.Add(time.Minute)
+	if got := tries(60, 500*time.Millisecond); got > 9 {
+		t.Errorf("%d fetches in half a minute after the outage, want 5 and one each ten seconds", got)
+	}
+}
+
 // The keys that are known do without the provider.
 func TestKnownKeysNeedNoFetch(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
