@@ -170,7 +170,7 @@ func (t *tab) callAPI(sub string) {
 // saveNotes writes three notes, deletes one and saves the rest; S3 then has exactly these bytes in the user's folder.
 func (t *tab) saveNotes(sub string) {
 	t.t.Helper()
-	for i, note := range []string{"Buy milk", "Größe & <b>Umlaute</b> 日本", "Delete me"} {
+	for i, note := range []string{"Buy milk", "Größe & <b>Umlaute</b> дом", "Delete me"} {
 		t.fill(id("note-input"), note+"\r")
 		t.wait(fmt.Sprintf(`document.querySelectorAll('%s').length === %d`, id("note-item"), i+1))
 	}

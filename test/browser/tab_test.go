@@ -209,6 +209,7 @@ func (t *tab) scheme(name string) {
 
 func (t *tab) picture(name string) {
 	t.t.Helper()
+	run[any](t, "scrollTo(0, 0)")
 	ctx, cancel := context.WithTimeout(t.ctx, patience)
 	defer cancel()
 	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))

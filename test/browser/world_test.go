@@ -59,6 +59,7 @@ func startChromium(t *testing.T, program string) context.Context {
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.Flag("disable-default-apps", true),
+		chromedp.Flag("disable-popup-blocking", true), // the hostile pages may open windows
 		chromedp.Flag("password-store", "basic"), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("lang", "en-US"),
 		chromedp.Env("TZ=UTC"),
 	}

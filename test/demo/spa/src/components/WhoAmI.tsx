@@ -14,7 +14,7 @@ export function WhoAmI({ user }: { user: User }) {
         <h1>{name}</h1>
       </div>
       <dl className="facts">
-        <Fact label="Username" value={user.username} testid="who-username" />
+        {user.username !== user.sub && <Fact label="Username" value={user.username} testid="who-username" />}
         <Fact label="Email" value={user.email} testid="who-email" />
         <Fact label="Subject" value={user.sub} testid="who-sub" mono />
         <div>
