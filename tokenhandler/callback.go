@@ -100,7 +100,7 @@ func (h *Handler) endEarlier(r *http.Request) {
 		return
 	}
 	visit.End()
-	h.revoke(r.Context(), visit.Session.Tokens.Refresh)
+	h.revokeSession(r.Context(), visit.Session)
 }
 
 // unknownState answers a callback whose login is not known here: the cookie
@@ -132,6 +132,16 @@ func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, jar *sess
 // revokeTimeout bounds a revocation: whoever logs out does not wait for a
 // provider that hangs (FACTS COG-REV-05).
 const revokeTimeout = 3 * time.Second
+
+func (h *Handler) revokeSession(ctx context.Context, s *session.Session) {
+	tokens, err := s.Tokens()
+	if err != nil {
+		h.metrics.Revocations.WithLabelValues("failed").Inc()
+		h.cfg.Log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
+		return
+	}
+	h.revoke(ctx, tokens.Refresh)
+}
 
 // revoke ends a refresh token at the provider, as well as it can. It is not
 // undone by a client that leaves.

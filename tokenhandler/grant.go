@@ -61,13 +61,19 @@ func (h *Handler) expire(header http.Header, visit *session.Visit, logins bool) 
 }
 
 // Subject is the user's sub.
-func (g Grant) Subject() string { return g.visit.Session.Tokens.Subject }
+func (g Grant) Subject() string { return g.visit.Session.Subject }
 
 // AccessToken is good for at least some seconds.
-func (g Grant) AccessToken() secret.String { return g.visit.Session.Tokens.Access }
+func (g Grant) AccessToken() secret.String { return g.visit.Session.Access }
 
 // IDToken is the last ID token, or empty if it is not kept.
-func (g Grant) IDToken() secret.String { return g.visit.Session.Tokens.ID }
+func (g Grant) IDToken() secret.String {
+	tokens, err := g.visit.Session.Tokens()
+	if err != nil {
+		return secret.String{}
+	}
+	return tokens.ID
+}
 
 // Commit adds to the answer's header what the browser must be told of its
 // session. Call it once, right before the header goes out.

@@ -3,6 +3,7 @@ package tokenhandler
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -39,8 +40,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
 		return nil
 	}
-	writeSession(w, r, visit)
-	return nil
+	return writeSession(w, r, visit)
 }
 
 // refresh forces new tokens. It counts as activity: it is the app's way to say
@@ -51,20 +51,24 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 		return h.sessionProblem(visit, err)
 	}
 	visit.Touch()
-	writeSession(w, r, visit)
-	return nil
+	return writeSession(w, r, visit)
 }
 
-func writeSession(w http.ResponseWriter, r *http.Request, visit *session.Visit) {
+func writeSession(w http.ResponseWriter, r *http.Request, visit *session.Visit) error {
 	visit.Commit(w.Header())
 	s := visit.Session
+	tokens, err := s.Tokens()
+	if err != nil {
+		return fmt.Errorf("reading the session's claims: %w", err)
+	}
 	web.WriteJSON(w, r, http.StatusOK, sessionBody{
 		Authenticated:        true,
-		User:                 json.RawMessage(s.Tokens.Claims),
+		User:                 json.RawMessage(tokens.Claims),
 		ExpiresAt:            timestamp(s.Expires),
 		IdleExpiresAt:        timestamp(visit.IdleExpires()),
-		AccessTokenExpiresAt: timestamp(s.Tokens.AccessExpires),
+		AccessTokenExpiresAt: timestamp(s.AccessExpires),
 	})
+	return nil
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
@@ -86,12 +90,12 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	visit, err := h.cfg.Sessions.Open(r.Header)
 	if err == nil {
-		sub := visit.Session.Tokens.Subject
+		sub := visit.Session.Subject
 		visit.End()
 		if query["everywhere"] == "true" {
 			h.cfg.EndAll(sub)
 		}
-		h.revoke(r.Context(), visit.Session.Tokens.Refresh)
+		h.revokeSession(r.Context(), visit.Session)
 		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", sub, "session", visit.Session.ID,
 			"everywhere", query["everywhere"] == "true", "request_id", web.RequestID(r))
 	}

@@ -65,10 +65,11 @@ log: {level: debug}
 storage: {bucket: files, region: us-east-1, endpoint: "http://localhost:7070", path_style: true, max_size: 1000, content_types: [text/plain]}
 api:
   routes:
-    - {path: /api/, upstream: %q, methods: [GET, POST], max_body: 1000, timeout: 2s}
+    - {path: /api/, upstream: %q, methods: [GET, POST], max_body: 1000}
+    - {path: /hang/, upstream: %q, timeout: 500ms}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://localhost:1"}
-`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL)
+`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL, s.api.URL)
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)
@@ -184,7 +185,7 @@ func newAPI(tb testing.TB) *api {
 		case "/api/slow":
 			a.entered <- struct{}{}
 			<-a.release
-		case "/api/hang":
+		case "/hang/":
 			<-r.Context().Done()
 			return
 		}

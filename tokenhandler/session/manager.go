@@ -162,7 +162,7 @@ func (v *Visit) open() error {
 	if !now.Before(v.active.Add(m.cfg.IdleTimeout)) {
 		return ErrIdle
 	}
-	if m.cfg.Denied.Denied(s.ID, s.Tokens.Subject, s.Begun) {
+	if m.cfg.Denied.Denied(s.ID, s.Subject, s.Begun) {
 		return ErrRevoked
 	}
 	v.cookie = s.Generation
@@ -178,25 +178,61 @@ func (v *Visit) open() error {
 
 // openSession decodes, opens and parses: the hot path of every request.
 func (m *Manager) openSession(name string, parts []string) (*Session, error) {
-	buf, ok := m.codec.scratch.Get().(*scratch)
-	if !ok {
-		return nil, ErrUnreadable
+	buf, err := m.borrow()
+	if err != nil {
+		return nil, err
 	}
 	defer m.codec.scratch.Put(buf)
+	payload, key, err := m.openPayload(name, parts, buf)
+	if err != nil {
+		return nil, err
+	}
+	m.metrics.OpenedByKey.WithLabelValues(key.String()).Inc()
+	s, err := decode(payload, buf)
+	if err != nil {
+		return nil, err
+	}
+	s.source = source{manager: m, name: name, n: len(parts)}
+	copy(s.source.parts[:], parts)
+	return s, nil
+}
+
+// openTokens opens the same again for all tokens.
+func (m *Manager) openTokens(name string, parts []string) (secret.Tokens, error) {
+	buf, err := m.borrow()
+	if err != nil {
+		return secret.Tokens{}, err
+	}
+	defer m.codec.scratch.Put(buf)
+	payload, _, err := m.openPayload(name, parts, buf)
+	if err != nil {
+		return secret.Tokens{}, err
+	}
+	return decodeTokens(payload, buf)
+}
+
+func (m *Manager) borrow() (*scratch, error) {
+	if buf, ok := m.codec.scratch.Get().(*scratch); ok {
+		return buf, nil
+	}
+	return nil, ErrUnreadable
+}
+
+// openPayload returns the payload inside buf.
+func (m *Manager) openPayload(name string, parts []string, buf *scratch) ([]byte, seal.KeyID, error) {
 	sealed := buf.sealed[:0]
 	for _, part := range parts {
 		var err error
 		if sealed, err = seal.AppendDecode(sealed, part); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+			return nil, seal.KeyID{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
 		}
 	}
 	buf.sealed = sealed
 	payload, key, err := m.cfg.Keys.Open(name, sealed)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+		return nil, key, fmt.Errorf("%w: %w", ErrUnreadable, err)
 	}
-	m.metrics.OpenedByKey.WithLabelValues(key.String()).Inc()
-	return decode(payload, buf)
+	return payload, key, nil
 }
 
 // activity is what the activity cookie holds: session id, seconds.

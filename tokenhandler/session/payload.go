@@ -4,7 +4,6 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -22,11 +21,15 @@ import (
 //	generation, begun, expires, active, access token's end, auth time (varints;
 //	    times in seconds, all but begun relative to it)
 //	the shapes of the access, ID and refresh token (see shape)
-//	len(subject), len(claims), len(text without its UUIDs), number of UUIDs
-//	    (uvarints)
+//	len(subject), len(claims), len(hot text), len(text), number of UUIDs in the
+//	    hot text, in the text (uvarints; the texts without their UUIDs)
 //	the binary parts of the tokens, one after the other; the UUIDs
 //	the text, its UUIDs taken out, compressed with DEFLATE (RFC 1951) and the
-//	    preset dictionary: headers and payloads of the tokens, subject, claims
+//	    preset dictionary
+//
+// The text begins with what every request needs, the hot text: the subject,
+// and header and payload of the access token. The other tokens' text and the
+// claims follow; they are decompressed only when they are asked for.
 //
 // The dictionary belongs to the version: changing a byte of it makes a new one.
 const payloadVersion = 1
@@ -95,92 +98,141 @@ func (c *codec) deflate(out, text []byte) []byte {
 	return append(out, d.out.Bytes()...)
 }
 
-// inflate decompresses exactly n bytes, and refuses what holds more.
+// inflate decompresses the first n bytes.
 func (b *scratch) inflate(compressed []byte, n int) bool {
 	b.source.Reset(compressed)
 	resetter, ok := b.inflater.(flate.Resetter)
 	if !ok || resetter.Reset(&b.source, dictionary) != nil {
 		return false
 	}
-	b.packed = slices.Grow(b.packed[:0], n+1)[:n+1]
-	got, err := io.ReadFull(b.inflater, b.packed)
-	b.packed = b.packed[:n]
-	return got == n && errors.Is(err, io.ErrUnexpectedEOF)
+	b.packed = slices.Grow(b.packed[:0], n)[:n]
+	_, err := io.ReadFull(b.inflater, b.packed)
+	return err == nil
 }
 
-// encode writes the payload of s; not ok is one that decode would not take.
-func (c *codec) encode(s *Session) (payload []byte, ok bool) {
+// encode writes the payload of a session with these tokens; not ok is one that
+// decode would not take.
+func (c *codec) encode(s *Session, t secret.Tokens) (payload []byte, ok bool) {
 	begun := s.Begun.Unix()
 	out := make([]byte, 0, 4<<10)
 	out = append(out, payloadVersion)
 	out = append(out, s.ID[:]...)
-	out = append(out, s.Tokens.NonceHash[:]...)
+	out = append(out, t.NonceHash[:]...)
 	out = binary.AppendUvarint(out, s.Generation)
 	out = binary.AppendVarint(out, begun)
-	for _, at := range []time.Time{s.Expires, s.Active, s.Tokens.AccessExpires, s.Tokens.AuthTime} {
+	for _, at := range []time.Time{s.Expires, s.Active, t.AccessExpires, t.AuthTime} {
 		out = binary.AppendVarint(out, at.Unix()-begun)
 	}
-	var text, raw []byte
-	for _, token := range []secret.String{s.Tokens.Access, s.Tokens.ID, s.Tokens.Refresh} {
-		taken := takeApart(token.Reveal())
-		out = taken.appendShape(out)
-		text = append(text, taken.text...)
-		raw = append(raw, taken.raw...)
+	access, id, refresh := takeApart(t.Access.Reveal()), takeApart(t.ID.Reveal()), takeApart(t.Refresh.Reveal())
+	for _, token := range []apart{access, id, refresh} {
+		out = token.appendShape(out)
 	}
-	text = append(append(text, s.Tokens.Subject...), s.Tokens.Claims...)
-	out = binary.AppendUvarint(out, uint64(len(s.Tokens.Subject)))
-	out = binary.AppendUvarint(out, uint64(len(s.Tokens.Claims)))
-	packed, uuids := packUUIDs(text)
-	out = binary.AppendUvarint(out, uint64(len(packed)))
-	out = binary.AppendUvarint(out, uint64(len(uuids)/uuidSize))
-	out = append(append(out, raw...), uuids...)
-	return c.deflate(out, packed), len(text) <= maxText && len(raw) <= maxText
+	hot := append([]byte(t.Subject), access.text...)
+	cold := slices.Concat(id.text, refresh.text, []byte(t.Claims))
+	var p packer
+	packed := p.pack(nil, hot)
+	hotLen, hotIDs := len(packed), p.count()
+	packed = p.pack(packed, cold)
+	for _, n := range []int{len(t.Subject), len(t.Claims), hotLen, len(packed), hotIDs, p.count()} {
+		out = binary.AppendUvarint(out, uint64(n)) //nolint:gosec // lengths are not negative
+	}
+	out = append(out, slices.Concat(access.raw, id.raw, refresh.raw, p.uuids)...)
+	raw := len(access.raw) + len(id.raw) + len(refresh.raw)
+	return c.deflate(out, packed), len(hot)+len(cold) <= maxText && raw <= maxText
 }
 
-// decode reads a payload. Its bytes were authenticated, so a fault means
+// layout is a payload's head, and what follows it.
+type layout struct {
+	nonceHash                                             [4]byte
+	id                                                    ID
+	generation                                            uint64
+	begun, expires, active, accessExpires, authTime       int64
+	access, idToken, refresh                              shape
+	subjectLen, claimsLen, hotLen, packedLen, hotIDs, ids int
+
+	raw, uuids, compressed []byte
+}
+
+// parse reads a payload's head. Its bytes were authenticated, so a fault means
 // another version of this program; still nothing is trusted.
-func decode(payload []byte, buf *scratch) (*Session, error) {
+func (l *layout) parse(payload []byte) bool {
 	in := reader{rest: payload}
 	if in.byte() != payloadVersion {
+		return false
+	}
+	in.copy(l.id[:])
+	in.copy(l.nonceHash[:])
+	l.generation = in.uvarint()
+	l.begun = in.varint()
+	for _, at := range [...]*int64{&l.expires, &l.active, &l.accessExpires, &l.authTime} {
+		*at = l.begun + in.varint()
+	}
+	l.access, l.idToken, l.refresh = in.shape(), in.shape(), in.shape()
+	for _, n := range [...]*int{&l.subjectLen, &l.claimsLen, &l.hotLen, &l.packedLen, &l.hotIDs, &l.ids} {
+		*n = in.length()
+	}
+	l.raw = in.take(l.access.rawLen() + l.idToken.rawLen() + l.refresh.rawLen())
+	l.uuids = in.take(l.ids * uuidSize)
+	l.compressed = in.rest
+	return !in.failed && l.hotLen <= l.packedLen && l.hotIDs <= l.ids && l.textLen() <= maxText && l.packedLen <= l.textLen()
+}
+
+func (l *layout) hotTextLen() int { return l.subjectLen + l.access.textLen() }
+
+func (l *layout) textLen() int {
+	return l.hotTextLen() + l.idToken.textLen() + l.refresh.textLen() + l.claimsLen
+}
+
+// decode reads what every request needs of a payload.
+func decode(payload []byte, buf *scratch) (*Session, error) {
+	var l layout
+	if !l.parse(payload) {
 		return nil, ErrUnreadable
 	}
-	s := &Session{}
-	in.copy(s.ID[:])
-	in.copy(s.Tokens.NonceHash[:])
-	s.Generation = in.uvarint()
-	begun := in.varint()
-	s.Begun = time.Unix(begun, 0)
-	for _, at := range [...]*time.Time{&s.Expires, &s.Active, &s.Tokens.AccessExpires, &s.Tokens.AuthTime} {
-		*at = time.Unix(begun+in.varint(), 0)
-	}
-	var shapes [3]shape
-	rawLen, textLen := 0, 0
-	for i := range shapes {
-		shapes[i] = in.shape()
-		rawLen += shapes[i].rawLen()
-		textLen += shapes[i].textLen()
-	}
-	subjectLen, claimsLen, packedLen, uuids := in.length(), in.length(), in.length(), in.length()
-	textLen += subjectLen + claimsLen
-	raw, ids := in.take(rawLen), in.take(uuids*uuidSize)
-	if in.failed || textLen > maxText || packedLen > textLen {
-		return nil, ErrUnreadable
-	}
-	text, ok := buf.readText(in.rest, ids, packedLen, textLen)
+	text, ok := buf.readText(l.compressed, l.uuids[:l.hotIDs*uuidSize], l.hotLen, l.hotTextLen())
 	if !ok {
 		return nil, ErrUnreadable
 	}
-	s.fill(shapes, raw, text, subjectLen, buf)
-	return s, nil
+	out, _, _ := l.access.appendToken(append(buf.out[:0], text[:l.subjectLen]...), l.raw, text[l.subjectLen:])
+	buf.out = out
+	all := string(out)
+	access := all[l.subjectLen:]
+	return &Session{
+		ID: l.id, Generation: l.generation, Begun: time.Unix(l.begun, 0), Expires: time.Unix(l.expires, 0), Active: time.Unix(l.active, 0),
+		Subject: all[:l.subjectLen], Access: secret.Wrap(&access), AccessExpires: time.Unix(l.accessExpires, 0),
+	}, nil
 }
 
-// readText decompresses the text and puts its UUIDs back.
+// decodeTokens reads all tokens of a payload.
+func decodeTokens(payload []byte, buf *scratch) (secret.Tokens, error) {
+	var l layout
+	if !l.parse(payload) {
+		return secret.Tokens{}, ErrUnreadable
+	}
+	text, ok := buf.readText(l.compressed, l.uuids, l.packedLen, l.textLen())
+	if !ok {
+		return secret.Tokens{}, ErrUnreadable
+	}
+	t := secret.Tokens{
+		Subject: string(text[:l.subjectLen]), Claims: string(text[len(text)-l.claimsLen:]), NonceHash: l.nonceHash,
+		AccessExpires: time.Unix(l.accessExpires, 0), AuthTime: time.Unix(l.authTime, 0),
+	}
+	raw, rest := l.raw, text[l.subjectLen:]
+	for _, token := range []struct {
+		shape *shape
+		into  *secret.String
+	}{{&l.access, &t.Access}, {&l.idToken, &t.ID}, {&l.refresh, &t.Refresh}} {
+		var out []byte
+		out, raw, rest = token.shape.appendToken(nil, raw, rest)
+		*token.into = secret.New(string(out))
+	}
+	return t, nil
+}
+
+// readText decompresses the head of the text and puts its UUIDs back.
 func (b *scratch) readText(compressed, ids []byte, packedLen, textLen int) ([]byte, bool) {
 	if !b.inflate(compressed, packedLen) {
 		return nil, false
-	}
-	if len(ids) == 0 {
-		return b.packed, packedLen == textLen
 	}
 	text, ok := unpackUUIDs(b.text[:0], b.packed, ids, textLen)
 	if !ok || len(text) != textLen {
@@ -188,24 +240,6 @@ func (b *scratch) readText(compressed, ids []byte, packedLen, textLen int) ([]by
 	}
 	b.text = text
 	return text, true
-}
-
-// fill puts the strings of s together: one allocation holds all of them.
-func (s *Session) fill(shapes [3]shape, raw, text []byte, subjectLen int, buf *scratch) {
-	out := buf.out[:0]
-	var ends [3]int
-	for i := range shapes {
-		out, raw, text = shapes[i].appendToken(out, raw, text)
-		ends[i] = len(out)
-	}
-	subjectEnd := ends[2] + subjectLen
-	out = append(out, text...)
-	buf.out = out
-
-	all := string(out)
-	tokens := &[3]string{all[:ends[0]], all[ends[0]:ends[1]], all[ends[1]:ends[2]]}
-	s.Tokens.Access, s.Tokens.ID, s.Tokens.Refresh = secret.Wrap(&tokens[0]), secret.Wrap(&tokens[1]), secret.Wrap(&tokens[2])
-	s.Tokens.Subject, s.Tokens.Claims = all[ends[2]:subjectEnd], all[subjectEnd:]
 }
 
 // reader takes fields off a payload. After the first fault everything is zero.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"cognito-token-handler/tokenhandler/secret"
 )
 
 // UnavailableError says that the access token has ended and that the provider
@@ -109,7 +111,7 @@ func (m *Manager) forget(id ID) {
 func (v *Visit) Fresh(ctx context.Context, forced bool) error {
 	m := v.manager
 	now := m.cfg.Now()
-	ends := v.Session.Tokens.AccessExpires
+	ends := v.Session.AccessExpires
 	usable := now.Before(ends.Add(-clockSkew))
 	if !forced && usable && now.Before(ends.Add(-m.refreshBefore(v.Session.ID))) {
 		return nil
@@ -184,7 +186,7 @@ func (m *Manager) refresh(s *Session, e *entry, f *flight) {
 	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.RefreshTimeout) //nolint:forbidigo // detached, see above
 	defer cancel()
 	start := m.cfg.Now()
-	tokens, err := m.cfg.Refresher.Refresh(ctx, s.Tokens)
+	previous, tokens, err := m.renew(ctx, s)
 	now := m.cfg.Now()
 	m.metrics.RefreshSeconds.Observe(now.Sub(start).Seconds())
 
@@ -195,8 +197,8 @@ func (m *Manager) refresh(s *Session, e *entry, f *flight) {
 	switch {
 	case err == nil:
 		tokens = m.trim(tokens)
-		rotated := !tokens.Refresh.IsZero() && !tokens.Refresh.Equal(s.Tokens.Refresh)
-		next := s.Next(tokens)
+		rotated := !tokens.Refresh.IsZero() && !tokens.Refresh.Equal(previous.Refresh)
+		next := s.next(previous, tokens)
 		next.Generation = max(s.Generation, e.generation) + 1
 		e.newest, e.generation = next, next.Generation
 		e.rotated, e.shown = e.rotated || rotated, !rotated
@@ -206,7 +208,7 @@ func (m *Manager) refresh(s *Session, e *entry, f *flight) {
 		e.rejected = s.Generation
 		f.err = ErrRejected
 		m.metrics.Refreshes.WithLabelValues("rejected").Inc()
-		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Tokens.Subject)
+		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
 	default:
 		pause, outcome := pauseAfter(err)
 		e.failed, e.retryAt = err, now.Add(pause)
@@ -215,6 +217,14 @@ func (m *Manager) refresh(s *Session, e *entry, f *flight) {
 		m.cfg.Log.Warn("refresh failed, session kept", "session", s.ID, "error", err.Error())
 	}
 	close(f.done)
+}
+
+func (m *Manager) renew(ctx context.Context, s *Session) (previous, renewed secret.Tokens, err error) {
+	if previous, err = s.Tokens(); err != nil {
+		return previous, renewed, err
+	}
+	renewed, err = m.cfg.Refresher.Refresh(ctx, previous)
+	return previous, renewed, err //nolint:wrapcheck // classified by the caller
 }
 
 func isRejected(err error) bool {

@@ -107,7 +107,7 @@ func (f *fixture) request(tb testing.TB, j jar) (string, http.Header, error) {
 	}
 	h := make(http.Header)
 	v.Commit(h)
-	return v.Session.Tokens.Access.Reveal(), h, nil
+	return v.Session.Access.Reveal(), h, nil
 }
 
 // TestParallelRequestsRefreshOnce: 50 requests with an expired access token,
@@ -163,7 +163,7 @@ func TestRefreshBeforeExpiryDoesNotWait(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
-		before := f.mustOpen(t, j).Session.Tokens.Access.Reveal()
+		before := f.mustOpen(t, j).Session.Access.Reveal()
 		start := time.Now()
 		token, h, err := f.request(t, j)
 		if err != nil || token != before || len(h) != 0 || time.Since(start) != 0 {
@@ -278,8 +278,8 @@ func TestWithoutRotationTheOldRefreshTokenStays(t *testing.T) {
 			j.take(t, h)
 		}
 		v := f.mustOpen(t, j)
-		if v.Session.Generation != 6 || v.Session.Tokens.Refresh.Reveal() != p.good {
-			t.Errorf("generation %d, refresh token kept %v", v.Session.Generation, v.Session.Tokens.Refresh.Reveal() == p.good)
+		if v.Session.Generation != 6 || allTokens(t, v.Session).Refresh.Reveal() != p.good {
+			t.Errorf("generation %d, refresh token kept %v", v.Session.Generation, allTokens(t, v.Session).Refresh.Reveal() == p.good)
 		}
 	})
 }

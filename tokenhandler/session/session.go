@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -38,8 +39,6 @@ func (id ID) LogValue() slog.Value { return slog.StringValue(id.Hash()) }
 // tokens. It is immutable once made: a refresh makes the next generation.
 // Times have the resolution of a second.
 type Session struct {
-	// Tokens are the tokens of this generation and what they say of the user.
-	Tokens secret.Tokens
 	// ID stays the same through all generations.
 	ID ID
 	// Generation counts the refreshes; the login is 1.
@@ -51,35 +50,75 @@ type Session struct {
 	// Active is the user's last activity as known when this was written; the
 	// activity cookie may know a later one (ASVS V7.3.1).
 	Active time.Time
+	// Subject is the user's sub.
+	Subject string
+	// Access is the access token, AccessExpires its end.
+	Access        secret.String
+	AccessExpires time.Time
+
+	// tokens are all of them, if they are at hand; else they are in the cookie
+	// that source kept: most requests need the access token only.
+	tokens *secret.Tokens
+	source source
 }
+
+// source is where a session was opened from.
+type source struct {
+	manager *Manager
+	name    string
+	parts   [maxParts]string
+	n       int
+}
+
+// Tokens returns all tokens and what they say of the user. The error is
+// [ErrUnreadable]: only if the keys were replaced since the session was opened.
+func (s *Session) Tokens() (secret.Tokens, error) {
+	if s.tokens != nil {
+		return *s.tokens, nil
+	}
+	if s.source.manager == nil {
+		return secret.Tokens{}, ErrUnreadable
+	}
+	return s.source.manager.openTokens(s.source.name, s.source.parts[:s.source.n])
+}
+
+// Format prints a session without what is in it.
+func (s *Session) Format(f fmt.State, _ rune) {
+	_, _ = fmt.Fprintf(f, "session %s generation %d", s.ID.Hash(), s.Generation)
+}
+
+// LogValue implements [slog.LogValuer].
+func (s *Session) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 
 // New makes the first generation of a session from the tokens of a login.
 func New(tokens secret.Tokens, now time.Time, lifetime time.Duration) *Session {
 	now = now.Truncate(time.Second)
-	return &Session{
-		Tokens:     tokens,
-		ID:         NewID(),
-		Generation: 1,
-		Begun:      now,
-		Expires:    now.Add(lifetime),
-		Active:     now,
-	}
+	s := &Session{ID: NewID(), Generation: 1, Begun: now, Expires: now.Add(lifetime), Active: now}
+	s.hold(tokens)
+	return s
 }
 
-// Next makes the next generation. What the provider left out of its answer
-// stays as it was: without rotation there is no new refresh token (FACTS
-// COG-TOK-03), and an OpenID provider need not send a new ID token.
-func (s *Session) Next(renewed secret.Tokens) *Session {
+func (s *Session) hold(tokens secret.Tokens) {
+	s.tokens, s.source = &tokens, source{}
+	s.Subject, s.Access, s.AccessExpires = tokens.Subject, tokens.Access, tokens.AccessExpires
+}
+
+// next makes the next generation from previous, the session's own tokens, and
+// renewed. What the provider left out of its answer stays as it was: without
+// rotation there is no new refresh token (FACTS COG-TOK-03), and an OpenID
+// provider need not send a new ID token.
+func (s *Session) next(previous, renewed secret.Tokens) *Session {
 	next := *s
 	next.Generation++
-	t := &next.Tokens
-	t.Access, t.AccessExpires = renewed.Access, renewed.AccessExpires
+	tokens := previous
+	tokens.Access, tokens.AccessExpires = renewed.Access, renewed.AccessExpires
 	if !renewed.Refresh.IsZero() {
-		t.Refresh = renewed.Refresh
+		tokens.Refresh = renewed.Refresh
 	}
 	if renewed.Claims != "" {
-		t.ID, t.Claims = renewed.ID, renewed.Claims
+		tokens.ID, tokens.Claims = renewed.ID, renewed.Claims
 	}
+	next.hold(tokens)
 	return &next
 }
 

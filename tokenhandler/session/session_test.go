@@ -161,3 +161,16 @@ const (
 	sessionCookie = "__Host-Http-session"
 	activeCookie  = "__Host-Http-active"
 )
+
+// allTokens are a session's; the fields that it has at hand must be the same.
+func allTokens(tb testing.TB, s *session.Session) secret.Tokens {
+	tb.Helper()
+	all, err := s.Tokens()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if all.Access.Reveal() != s.Access.Reveal() || all.Subject != s.Subject || !all.AccessExpires.Equal(s.AccessExpires) {
+		tb.Error("what is at hand is not what all tokens say")
+	}
+	return all
+}

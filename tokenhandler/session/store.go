@@ -77,7 +77,11 @@ func (c codecOf) Encode(name string, value any) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("encoding session: a %T is no session", value)
 	}
-	payload, ok := c.m.codec.encode(s)
+	t, err := s.Tokens()
+	if err != nil {
+		return "", err
+	}
+	payload, ok := c.m.codec.encode(s, t)
 	if !ok {
 		return "", errors.New("encoding session: its tokens are too large")
 	}

@@ -11,41 +11,51 @@ const (
 	uuidSize = 16
 	// markNew stands for the next UUID of the raw bytes, markAgain with the byte
 	// after it (from firstRef on) for one that was there before. JSON holds no
-	// such bytes; a text that does is left as it is.
+	// such bytes; where a text does, markByte stands before it.
 	markNew   = 0x01
 	markAgain = 0x02
+	markByte  = 0x03
 	firstRef  = ' '
 	maxUUIDs  = 64
 )
 
-// packUUIDs takes the UUIDs out of text.
-func packUUIDs(text []byte) (packed, uuids []byte) {
-	seen := make(map[[uuidSize]byte]byte)
-	packed = make([]byte, 0, len(text))
+// packer takes UUIDs out of texts, one text after the other.
+type packer struct {
+	seen  map[[uuidSize]byte]byte
+	uuids []byte
+}
+
+func (p *packer) count() int { return len(p.uuids) / uuidSize }
+
+// pack appends text without its UUIDs to out.
+func (p *packer) pack(out, text []byte) []byte {
+	if p.seen == nil {
+		p.seen = make(map[[uuidSize]byte]byte)
+	}
 	for i := 0; i < len(text); {
-		if text[i] == markNew || text[i] == markAgain {
-			return text, nil
-		}
 		id, ok := parseUUID(text[i:])
 		if !ok {
-			packed = append(packed, text[i])
+			if text[i] >= markNew && text[i] <= markByte {
+				out = append(out, markByte)
+			}
+			out = append(out, text[i])
 			i++
 			continue
 		}
-		ref, again := seen[id]
+		ref, again := p.seen[id]
 		switch {
 		case again:
-			packed = append(packed, markAgain, firstRef+ref)
-		case len(seen) < maxUUIDs:
-			seen[id] = byte(len(seen)) //nolint:gosec // below maxUUIDs
-			packed = append(packed, markNew)
-			uuids = append(uuids, id[:]...)
+			out = append(out, markAgain, firstRef+ref)
+		case len(p.seen) < maxUUIDs:
+			p.seen[id] = byte(len(p.seen)) //nolint:gosec // below maxUUIDs
+			p.uuids = append(p.uuids, id[:]...)
+			out = append(out, markNew)
 		default:
-			packed = append(packed, text[i:i+uuidLen]...)
+			out = append(out, text[i:i+uuidLen]...)
 		}
 		i += uuidLen
 	}
-	return packed, uuids
+	return out
 }
 
 // parseUUID reads the canonical form, lower case, at the head of text.
@@ -72,33 +82,36 @@ func parseUUID(text []byte) (id [uuidSize]byte, ok bool) {
 // unpackUUIDs puts them back, appending to dst; at most limit bytes come out.
 func unpackUUIDs(dst, packed, uuids []byte, limit int) ([]byte, bool) {
 	next, end := 0, len(dst)+limit
-	for len(packed) > 0 {
-		c := packed[0]
-		packed = packed[1:]
-		var at int
-		switch c {
-		default:
+	for i := 0; i < len(packed); i++ {
+		c := packed[i]
+		if c > markByte || c == 0 {
 			if len(dst) >= end {
 				return nil, false
 			}
 			dst = append(dst, c)
 			continue
-		case markNew:
-			at = next
+		}
+		at := next
+		if c == markNew {
 			next += uuidSize
-		case markAgain:
-			if len(packed) == 0 || packed[0] < firstRef {
+		} else {
+			// The two other marks have a byte behind them.
+			i++
+			if i == len(packed) {
 				return nil, false
 			}
-			at = int(packed[0]-firstRef) * uuidSize
-			packed = packed[1:]
+			if c == markByte {
+				dst = append(dst, packed[i])
+				continue
+			}
+			at = (int(packed[i]) - firstRef) * uuidSize
 		}
-		if at+uuidSize > len(uuids) || len(dst)+uuidLen > end {
+		if at < 0 || at+uuidSize > len(uuids) || len(dst)+uuidLen > end {
 			return nil, false
 		}
 		dst = appendUUID(dst, uuids[at:at+uuidSize])
 	}
-	return dst, next == len(uuids)
+	return dst, next == len(uuids) && len(dst) <= end
 }
 
 func appendUUID(dst, id []byte) []byte {

@@ -53,7 +53,11 @@ func (m *Manager) trim(tokens secret.Tokens) secret.Tokens {
 // seal makes the cookie values of a session, within the budget.
 func (m *Manager) seal(s *Session) ([]string, error) {
 	name := m.cfg.Cookies.session
-	payload, fits := m.codec.encode(s)
+	t, err := s.Tokens()
+	if err != nil {
+		return nil, err
+	}
+	payload, fits := m.codec.encode(s, t)
 	sealed := string(m.cfg.Keys.Seal(nil, name, payload))
 	values, ok := split(sealed)
 	size := len(sealed)
@@ -65,8 +69,7 @@ func (m *Manager) seal(s *Session) ([]string, error) {
 		m.metrics.TooLarge.Inc()
 		return nil, &TooLargeError{
 			Bytes: size, Budget: Budget,
-			Access: len(s.Tokens.Access.Reveal()), ID: len(s.Tokens.ID.Reveal()),
-			Refresh: len(s.Tokens.Refresh.Reveal()), Claims: len(s.Tokens.Claims),
+			Access: len(t.Access.Reveal()), ID: len(t.ID.Reveal()), Refresh: len(t.Refresh.Reveal()), Claims: len(t.Claims),
 		}
 	}
 	m.metrics.CookieBytes.Observe(float64(size))
@@ -89,7 +92,7 @@ func (v *Visit) Commit(h http.Header) {
 	if s == nil {
 		return
 	}
-	if m.cfg.Denied.Denied(s.ID, s.Tokens.Subject, s.Begun) {
+	if m.cfg.Denied.Denied(s.ID, s.Subject, s.Begun) {
 		v.Expire(h)
 		return
 	}
