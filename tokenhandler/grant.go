@@ -91,6 +91,9 @@ func (h *Handler) sessionProblem(visit *session.Visit, err error) *web.Problem {
 		detail, over = "this cookie was replaced by a newer one; send the request again", false
 	case errors.Is(err, session.ErrIdle):
 		detail = "the session was idle for too long; log in again"
+	case errors.Is(err, session.ErrUnreadable):
+		// Also when it came to light at the refresh, wrapped in what may pass: it
+		// will never be readable.
 	case errors.Is(err, session.ErrCookiesTooLarge):
 		code, detail = web.CodeCookiesTooLarge, "the cookies of this service are more or larger than it ever sets"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

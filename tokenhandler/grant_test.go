@@ -36,10 +36,11 @@ func TestAuthorizeErrors(t *testing.T) {
 		code    web.Code
 		cleared bool
 	}{
-		"none":       {func(_ *app, ua *useragent.UA) { ua.ClearCookies() }, web.CodeNotAuthenticated, false},
-		"unreadable": {func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "1AAAA"}) }, web.CodeSessionExpired, true},
-		"idle":       {func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) }, web.CodeSessionExpired, true},
-		"expired":    {func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) }, web.CodeSessionExpired, true},
+		"none":          {func(_ *app, ua *useragent.UA) { ua.ClearCookies() }, web.CodeNotAuthenticated, false},
+		"unreadable":    {func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "1AAAA"}) }, web.CodeSessionExpired, true},
+		"broken inside": {func(a *app, ua *useragent.UA) { breakInside(a, ua); a.clock.Add(11 * time.Minute) }, web.CodeSessionExpired, true},
+		"idle":          {func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) }, web.CodeSessionExpired, true},
+		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) }, web.CodeSessionExpired, true},
 		"revoked": {func(a *app, ua *useragent.UA) {
 			a.copyOf(ua).Fetch(http.MethodPost, "/auth/logout", "")
 		}, web.CodeSessionExpired, true},

@@ -3,7 +3,6 @@ package tokenhandler
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -33,14 +32,22 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	visit, err := h.open(r, false)
 	// Whatever may pass leaves the session as it is: the answer then shows an
 	// access token that has ended.
-	if visit.Session == nil || errors.Is(err, session.ErrRejected) {
+	over := visit.Session == nil || errors.Is(err, session.ErrRejected)
+	var body sessionBody
+	if !over {
+		body, err = newSessionBody(visit)
+		over = err != nil
+	}
+	if over {
 		if !errors.Is(err, session.ErrNone) {
 			h.expire(w.Header(), visit, errors.Is(err, session.ErrCookiesTooLarge))
 		}
 		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
 		return nil
 	}
-	return writeSession(w, r, visit)
+	visit.Commit(w.Header())
+	web.WriteJSON(w, r, http.StatusOK, body)
+	return nil
 }
 
 // refresh forces new tokens. It counts as activity: it is the app's way to say
@@ -51,24 +58,30 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 		return h.sessionProblem(visit, err)
 	}
 	visit.Touch()
-	return writeSession(w, r, visit)
+	body, err := newSessionBody(visit)
+	if err != nil {
+		return h.sessionProblem(visit, err)
+	}
+	visit.Commit(w.Header())
+	web.WriteJSON(w, r, http.StatusOK, body)
+	return nil
 }
 
-func writeSession(w http.ResponseWriter, r *http.Request, visit *session.Visit) error {
-	visit.Commit(w.Header())
+// newSessionBody tells of a visit's session. The error is one of session's
+// reasons: the claims are opened only here.
+func newSessionBody(visit *session.Visit) (sessionBody, error) {
 	s := visit.Session
 	tokens, err := s.Tokens()
 	if err != nil {
-		return fmt.Errorf("reading the session's claims: %w", err)
+		return sessionBody{}, err //nolint:wrapcheck // one of session's reasons
 	}
-	web.WriteJSON(w, r, http.StatusOK, sessionBody{
+	return sessionBody{
 		Authenticated:        true,
 		User:                 json.RawMessage(tokens.Claims),
 		ExpiresAt:            timestamp(s.Expires),
 		IdleExpiresAt:        timestamp(visit.IdleExpires()),
 		AccessTokenExpiresAt: timestamp(s.AccessExpires),
-	})
-	return nil
+	}, nil
 }
 
 func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -9,12 +9,32 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/session"
 )
 
 // short is a pool whose access tokens end before the session is idle.
 func short() settings {
 	return settings{pool: cognitotest.Options{AccessTTL: 10 * time.Minute}}
+}
+
+// breakInside seals a session whose tokens cannot be read, as another version of
+// this service could have written it.
+func breakInside(a *app, ua *useragent.UA) {
+	a.tb.Helper()
+	c, _ := ua.Cookie(sessionCookie)
+	sealed, err := seal.AppendDecode(nil, c.Value[1:])
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	payload, _, err := a.keys.Open(sessionCookie, sealed)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	for i := range 40 {
+		payload[len(payload)-1-i] ^= 0xff
+	}
+	ua.SetCookie(useragent.Cookie{Name: c.Name, Value: "1" + string(a.keys.Seal(nil, sessionCookie, payload))})
 }
 
 // TestSessionEndpointAnswersAlways: 200 and no session for whatever the browser
@@ -34,8 +54,10 @@ func TestSessionEndpointAnswersAlways(t *testing.T) {
 		"too large": func(_ *app, ua *useragent.UA) {
 			ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: strings.Repeat("A", 20000)})
 		},
-		"idle":    func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) },
-		"expired": func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) },
+		"broken inside":                  breakInside,
+		"broken inside, to be refreshed": func(a *app, ua *useragent.UA) { breakInside(a, ua); a.clock.Add(11 * time.Minute) },
+		"idle":                           func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) },
+		"expired":                        func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) },
 		"revoked": func(a *app, _ *useragent.UA) {
 			a.denied.DenySubject(a.pool.User("demo").Sub, a.clock.Now().Add(time.Second), a.clock.Now().Add(time.Hour))
 		},
@@ -171,6 +193,7 @@ func TestRefreshErrors(t *testing.T) {
 		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) }, http.StatusUnauthorized, "session_expired", true},
 		"invalid_grant": {func(a *app, _ *useragent.UA) { a.pool.SignOut("demo") }, http.StatusUnauthorized, "session_expired", true},
 		"user deleted":  {func(a *app, _ *useragent.UA) { a.pool.DeleteUser("demo") }, http.StatusUnauthorized, "session_expired", true},
+		"broken inside": {breakInside, http.StatusUnauthorized, "session_expired", true},
 		"provider down": {func(a *app, _ *useragent.UA) { a.pool.Break(cognitotest.TokenRefresh, cognitotest.Reset(), 0) }, http.StatusServiceUnavailable, "provider_unavailable", false},
 		"provider busy": {func(a *app, _ *useragent.UA) {
 			a.pool.Break(cognitotest.TokenRefresh, cognitotest.Text("429", http.StatusTooManyRequests, "text/plain", "x"), 0)
