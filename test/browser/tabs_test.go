@@ -58,7 +58,7 @@ func (t *tab) wantEnded(button string) {
 	t.waitPhase("authenticated")
 	t.click(id(button))
 	t.waitPhase("anonymous")
-	if said := t.text("error"); !strings.Contains(said, "Your session has ended") {
+	if said := t.text("error"); !strings.Contains(said, "Your session has ended") || !strings.Contains(said, "in another tab") {
 		t.t.Errorf("the tab says %q", said)
 	}
 	if page := run[string](t, "document.documentElement.outerHTML"); strings.Contains(page, sub) {

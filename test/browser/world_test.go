@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chromedp/chromedp"
+	"golang.org/x/sync/errgroup"
 
 	"cognito-token-handler/test/devstack"
 	"cognito-token-handler/test/devstack/process"
@@ -36,17 +37,25 @@ func newWorld(t *testing.T, options devstack.Options) *world {
 		t.Fatal("chromium is not installed: run `make tools`")
 	}
 	options.Binary, options.SPADir = os.Getenv("TOKENHANDLER_BINARY"), filepath.Join(repo(t), "test", "demo", "spa", "dist")
-	stack, err := devstack.Start(t.Context(), options)
-	if err != nil {
+	w := &world{t: t}
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		w.stack, err = devstack.Start(t.Context(), options)
+		return err
+	})
+	t.Cleanup(func() {
+		if _ = group.Wait(); w.stack == nil {
+			return
+		}
+		if t.Failed() {
+			t.Logf("the token handler wrote:\n%s", w.stack.HandlerLog())
+		}
+		w.stack.Close()
+	})
+	w.browser = startChromium(t, program)
+	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(stack.Close)
-	w := &world{t: t, stack: stack, browser: startChromium(t, program)}
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Logf("the token handler wrote:\n%s", stack.HandlerLog())
-		}
-	})
 	t.Logf("the stack and the browser were up after %s", time.Since(begun).Round(time.Millisecond))
 	return w
 }

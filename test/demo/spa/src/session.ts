@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { ApiError, request, type Problem } from './api'
+import { ApiError, request } from './api'
 
 export interface User {
   sub: string
@@ -54,7 +54,7 @@ export function useSession(first: Notice | null) {
     if (!(error instanceof ApiError)) throw error
     const { problem } = error
     if (!error.sessionEnded) return setNotice({ title: problem.title, detail: error.message, requestId: problem.request_id })
-    setNotice(ended(problem.login_url ?? loginUrl, problem))
+    setNotice(ended(problem.login_url ?? loginUrl))
     setState({ phase: 'anonymous', loginUrl: problem.login_url ?? loginUrl })
   }, [])
 
@@ -106,11 +106,10 @@ function untilNextDeadline(session: Session): number {
   return left > 0 ? Math.min(left + 500, 3_600_000) : 15_000
 }
 
-function ended(url: string, problem?: Problem): Notice {
+function ended(url: string): Notice {
   return {
     title: 'Your session has ended',
-    detail: problem?.detail ?? 'It ran out, or you logged out in another tab. Your notes are still in this browser.',
-    requestId: problem?.request_id,
+    detail: 'It ran out, or you logged out in another tab. Your notes are still in this browser.',
     loginUrl: url,
   }
 }
