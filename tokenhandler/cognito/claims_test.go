@@ -90,13 +90,14 @@ func TestOIDCProfileDoesNotLookIntoAccessTokens(t *testing.T) {
 		t.Errorf("the access token lives for %s, want 10m", got)
 	}
 
-	p.pool.Break(cognitotest.TokenAny, cognitotest.EditJSON("no lifetime", func(body map[string]any) {
-		body["access_token"] = "opaque"
-		delete(body, "expires_in")
-	}), 0)
-	tokens = p.mustRefresh(tokens)
-	if got := tokens.AccessExpires.Sub(p.clock.Now()); got != 5*time.Minute {
-		t.Errorf("the access token lives for %s, want 5m", got)
+	for name, lifetime := range map[string]any{"absent": nil, "negative": -1, "zero": 0} {
+		p.pool.Break(cognitotest.TokenAny, cognitotest.EditJSON(name, func(body map[string]any) {
+			body["access_token"], body["expires_in"] = "opaque", lifetime
+		}), 0)
+		tokens = p.mustRefresh(tokens)
+		if got := tokens.AccessExpires.Sub(p.clock.Now()); got != 5*time.Minute {
+			t.Errorf("%s: the access token lives for %s, want 5m", name, got)
+		}
 	}
 }
 

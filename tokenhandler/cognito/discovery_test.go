@@ -40,6 +40,7 @@ func TestDiscoveryIsRefused(t *testing.T) {
 		{"no authorization endpoint", described("authorization_endpoint", ""), "no authorization_endpoint; does the pool have a domain?"},
 		{"no keys", described("jwks_uri", nil), "no jwks_uri"},
 		{"relative token endpoint", described("token_endpoint", "/oauth2/token"), "token_endpoint is no https URL"},
+		{"no host", described("token_endpoint", "https:///oauth2/token"), "token_endpoint is no https URL"},
 		{"script", described("authorization_endpoint", "javascript:alert(1)"), "authorization_endpoint is no https URL"},
 		{"file", described("jwks_uri", "file:///etc/passwd"), "jwks_uri is no https URL"},
 		{"bad logout", described("end_session_endpoint", "javascript://h/%0aalert(1)"), "end_session_endpoint is no https URL"},
