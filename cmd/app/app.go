@@ -38,6 +38,7 @@ type App struct {
 	registry *prometheus.Registry
 	keys     *seal.Keyring
 	provider *cognito.Provider
+	sessions *session.Manager
 	public   http.Handler
 	admin    http.Handler
 	reloads  *prometheus.GaugeVec
@@ -56,12 +57,11 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 	site := a.newSite()
 	a.provider = a.newProvider()
 	denied := memory.New(a.now)
-	sessions, err := a.newSessions(denied)
-	if err != nil {
+	if a.sessions, err = a.newSessions(denied); err != nil {
 		return nil, err
 	}
-	auth := a.newAuth(site, sessions, denied)
-	parts := parts{auth: auth, api: a.newAPI(site, auth, sessions.Cookies())}
+	auth := a.newAuth(site, denied)
+	parts := parts{auth: auth, api: a.newAPI(site, auth)}
 	if cfg.Storage.Bucket != "" {
 		if parts.storage, err = a.newStorage(ctx, site, auth); err != nil {
 			return nil, err
@@ -152,10 +152,10 @@ func needsIDToken(routes []config.Route) bool {
 	return false
 }
 
-func (a *App) newAuth(site *web.Site, sessions *session.Manager, denied *memory.List) *tokenhandler.Handler {
+func (a *App) newAuth(site *web.Site, denied *memory.List) *tokenhandler.Handler {
 	return tokenhandler.New(tokenhandler.Config{
 		Site:                site,
-		Sessions:            sessions,
+		Sessions:            a.sessions,
 		Provider:            provider{Provider: a.provider, issuer: a.cfg.Provider.Issuer},
 		Path:                a.cfg.Auth.Path,
 		PublicURL:           a.cfg.PublicURL,
@@ -172,7 +172,7 @@ func (a *App) newAuth(site *web.Site, sessions *session.Manager, denied *memory.
 	})
 }
 
-func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler, cookies session.Cookies) *oauthproxy.Handler {
+func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) *oauthproxy.Handler {
 	var routes []oauthproxy.Route
 	for i := range a.cfg.API.Routes {
 		r := &a.cfg.API.Routes[i]
@@ -182,7 +182,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler, cookies session
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{
-		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: cookies.Ours,
+		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.sessions.Cookies().Ours,
 		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry),
 	})
 }

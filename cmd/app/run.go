@@ -14,8 +14,8 @@ import (
 // Addresses are where a running service listens.
 type Addresses struct{ Public, Admin string }
 
-// Run listens and serves until ctx ends, then lets the requests under way
-// finish, for at most 25 seconds, and returns nil. started, if not nil, is told
+// Run listens and serves until ctx ends, then lets the requests and refreshes
+// under way finish, for at most 25 and 10 seconds, and returns nil. started, if not nil, is told
 // the addresses once both listeners accept.
 func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	public, err := a.listenPublic(ctx)
@@ -36,6 +36,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	helpers.Go(func() { a.provider.Run(background) })
 	helpers.Go(func() { a.reloadKeys(background) })
 	err = a.serve(ctx, public, admin)
+	a.sessions.Wait()
 	stop()
 	helpers.Wait()
 	return err

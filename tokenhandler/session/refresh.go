@@ -44,6 +44,8 @@ type refreshes struct {
 	mu      sync.Mutex
 	entries map[ID]*entry // session → its refreshes
 	swept   time.Time
+
+	flights sync.WaitGroup
 }
 
 // entry is the memory of one session. All fields are guarded by refreshes.mu.
@@ -175,8 +177,9 @@ func (m *Manager) join(s *Session, now time.Time) (*flight, error) {
 		return nil, &UnavailableError{RetryAfter: e.retryAt.Sub(now), Err: e.failed}
 	}
 	e.flight = &flight{done: make(chan struct{})}
-	go m.refresh(s, e, e.flight)
-	return e.flight, nil
+	f := e.flight
+	r.flights.Go(func() { m.refresh(s, e, f) })
+	return f, nil
 }
 
 // refresh makes the call, detached from every request: a client that leaves
@@ -246,6 +249,11 @@ func pauseAfter(err error) (time.Duration, string) {
 	}
 	return min(max(asked.RetryAfter(), retryPause), maxRetryPause), "unavailable"
 }
+
+// Wait returns when no refresh is under way: a process that ends in the middle
+// of a rotation would lose the only token that is still good. It takes at most
+// RefreshTimeout; no request may come in meanwhile.
+func (m *Manager) Wait() { m.refreshes.flights.Wait() }
 
 // sweep forgets what is over, at most every [sweepEvery]. The caller holds mu.
 func (r *refreshes) sweep(now time.Time) {

@@ -386,3 +386,19 @@ func TestForcedRefreshesCoalesce(t *testing.T) {
 		}
 	})
 }
+
+// TestWaitLetsARefreshFinish: a service that stops does not lose a rotated token
+// between the provider and its memory.
+func TestWaitLetsARefreshFinish(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(59*time.Minute + 10*time.Second)
+		if err := f.mustOpen(t, j).Fresh(t.Context(), false); err != nil {
+			t.Fatal(err)
+		}
+		f.Wait()
+		if v := f.mustOpen(t, j); v.Session.Generation != 2 {
+			t.Errorf("after waiting the session is at generation %d", v.Session.Generation)
+		}
+	})
+}
