@@ -26,6 +26,9 @@ import (
 const (
 	// providerTimeout bounds one call to the provider (FACTS R-23).
 	providerTimeout = 10 * time.Second
+	// refreshTimeout leaves time for the provider's keys, or for a second client
+	// secret, after one slow call.
+	refreshTimeout = 15 * time.Second
 	// drainTimeout is how long requests under way may go on after SIGTERM.
 	drainTimeout = 25 * time.Second
 )
@@ -131,7 +134,7 @@ func (a *App) newSessions(denied session.DenyList) (*session.Manager, error) {
 		AbsoluteLifetime: s.AbsoluteLifetime,
 		RefreshBefore:    s.RefreshBefore,
 		RefreshGrace:     s.RefreshGrace,
-		RefreshTimeout:   providerTimeout,
+		RefreshTimeout:   refreshTimeout,
 		KeepIDToken:      needsIDToken(a.cfg.API.Routes),
 		Now:              a.now,
 		Log:              a.log,

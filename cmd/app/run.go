@@ -15,7 +15,7 @@ import (
 type Addresses struct{ Public, Admin string }
 
 // Run listens and serves until ctx ends, then lets the requests and refreshes
-// under way finish, for at most 25 and 10 seconds, and returns nil. started, if not nil, is told
+// under way finish, for at most 25 and 15 seconds, and returns nil. started, if not nil, is told
 // the addresses once both listeners accept.
 func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	public, err := a.listenPublic(ctx)
