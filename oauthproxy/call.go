@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/tokenhandler/web"
@@ -22,6 +23,10 @@ type call struct {
 	cleared http.Header
 	timer   *time.Timer
 	start   time.Time
+	// answering: the answer has begun, and with it the time-out ended.
+	answering atomic.Bool
+	// broken is why the client's body ended early, if it did.
+	broken atomic.Pointer[error]
 }
 
 type callKey struct{}
@@ -31,7 +36,10 @@ func callOf(r *http.Request) *call {
 	return c
 }
 
-var errUpstreamSlow = errors.New("the upstream did not answer in time")
+var (
+	errUpstreamSlow = errors.New("the upstream did not answer in time")
+	errNoAnswer     = errors.New("the upstream answered with a status that is no answer")
+)
 
 // authorize gets the grant. A route with token none still needs a session,
 // unless it is anonymous.
@@ -64,7 +72,8 @@ func (c *call) serve(w http.ResponseWriter) {
 	c.route.proxy.ServeHTTP(w, r)
 }
 
-// movingBody restarts the call's time-out with every read.
+// movingBody restarts the call's time-out with every read, and remembers a
+// failure of the client's.
 type movingBody struct {
 	io.ReadCloser
 
@@ -73,32 +82,45 @@ type movingBody struct {
 
 func (b *movingBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.call.broken.Store(&err)
+	}
 	if b.call.timer.Stop() {
 		b.call.timer.Reset(b.call.route.Timeout)
+		if b.call.answering.Load() { // since the time-out was stopped above
+			b.call.timer.Stop()
+		}
 	}
 	return n, err //nolint:wrapcheck // io.EOF must stay what it is
 }
 
-// answered is ReverseProxy's ModifyResponse: the upstream's header is there.
+// answered is ReverseProxy's ModifyResponse: the upstream's header is there. A
+// 101 would make a tunnel, though none was asked for.
 func (h *Handler) answered(answer *http.Response) error {
 	c := callOf(answer.Request)
+	c.answering.Store(true)
 	c.timer.Stop()
+	if answer.StatusCode < http.StatusOK {
+		return errNoAnswer
+	}
 	cleanAnswer(answer.Header, c.grant != nil)
 	c.commit(answer.Header)
 	h.count(c, answer.StatusCode)
 	return nil
 }
 
+// commit adds our cookies. No cache may keep an answer that holds one
+// (CVE-2025-48947 of a peer), whatever the upstream or a CDN's own header says.
 func (c *call) commit(header http.Header) {
 	if c.grant != nil {
 		c.grant.Commit(header)
 	}
-	for name, values := range c.cleared {
-		if name == "Cache-Control" {
-			header[name] = values
-		} else {
-			header[name] = append(header[name], values...)
-		}
+	for _, cookie := range c.cleared["Set-Cookie"] {
+		header.Add("Set-Cookie", cookie)
+	}
+	if len(header["Set-Cookie"]) > 0 {
+		header.Set("Cache-Control", "no-store")
+		deleteCDNControl(header)
 	}
 }
 
@@ -109,20 +131,25 @@ func (h *Handler) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if c.client.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is there to be told
 	}
-	var p *web.Problem
-	switch tooLarge, isTooLarge := errors.AsType[*http.MaxBytesError](err); {
-	case isTooLarge:
-		p = web.AsProblem(tooLarge)
-	case errors.Is(context.Cause(r.Context()), errUpstreamSlow):
-		p = web.NewProblem(web.CodeUpstreamTimeout, "the API did not answer in time", errUpstreamSlow)
-		h.metrics.UpstreamErrors.WithLabelValues(c.route.Path, "timeout").Inc()
-	default:
-		p = web.NewProblem(web.CodeUpstreamError, "the API could not be reached", err)
-		h.metrics.UpstreamErrors.WithLabelValues(c.route.Path, "unreachable").Inc()
-	}
+	p := h.problem(c, r, err)
 	h.count(c, p.Status())
 	c.commit(w.Header())
 	h.cfg.Site.WriteProblem(w, c.client, p)
+}
+
+func (h *Handler) problem(c *call, r *http.Request, err error) *web.Problem {
+	if broken := c.broken.Load(); broken != nil {
+		if tooLarge, ok := errors.AsType[*http.MaxBytesError](*broken); ok {
+			return web.AsProblem(tooLarge)
+		}
+		return web.NewProblem(web.CodeInvalidRequest, "the request body broke off", *broken)
+	}
+	if errors.Is(context.Cause(r.Context()), errUpstreamSlow) {
+		h.metrics.UpstreamErrors.WithLabelValues(c.route.Path, "timeout").Inc()
+		return web.NewProblem(web.CodeUpstreamTimeout, "the API did not answer in time", errUpstreamSlow)
+	}
+	h.metrics.UpstreamErrors.WithLabelValues(c.route.Path, "unreachable").Inc()
+	return web.NewProblem(web.CodeUpstreamError, "the API could not be reached", plain(err))
 }
 
 func (h *Handler) count(c *call, status int) {

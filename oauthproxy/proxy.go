@@ -146,6 +146,10 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request) error {
 	if route == nil {
 		return web.NewProblem(web.CodeNotFound, "no API route has this path", nil)
 	}
+	if r.URL.RawPath != "" && !strings.HasPrefix(r.URL.RawPath, route.Path) {
+		// /%61pi/ would be another path to whoever does not decode it.
+		return web.NewProblem(web.CodeInvalidRequest, "the route's part of the path must not be encoded", nil)
+	}
 	if err := route.check(r); err != nil {
 		return err
 	}
@@ -157,19 +161,48 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// match finds the longest prefix. It is nil, too, if a longer one could be
+// meant to an upstream that reads paths more loosely: then the rules of that
+// route would be passed by.
 func (h *Handler) match(path string) *route {
-	for _, r := range h.routes {
-		if strings.HasPrefix(path, r.Path) {
-			return r
+	for i, r := range h.routes {
+		if !strings.HasPrefix(path, r.Path) {
+			continue
 		}
+		loose := withoutParameters(path)
+		for _, longer := range h.routes[:i] {
+			if len(longer.Path) > len(r.Path) && isLooselyUnder(loose, longer.Path) {
+				return nil
+			}
+		}
+		return r
 	}
 	return nil
+}
+
+// withoutParameters is how Java's servers read a path: /a;v=1/b is /a/b.
+func withoutParameters(path string) string {
+	if !strings.Contains(path, ";") {
+		return path
+	}
+	segments := strings.Split(path, "/")
+	for i, segment := range segments {
+		segments[i], _, _ = strings.Cut(segment, ";")
+	}
+	return strings.Join(segments, "/")
+}
+
+// isLooselyUnder reports whether path is under prefix for a reader to whom case
+// and the slash at the end do not matter.
+func isLooselyUnder(path, prefix string) bool {
+	bare := len(prefix) - 1
+	return len(path) >= bare && strings.EqualFold(path[:bare], prefix[:bare]) && (len(path) == bare || path[bare] == '/')
 }
 
 // check refuses what the route does not allow.
 func (r *route) check(request *http.Request) error {
 	switch {
-	case request.Method == http.MethodTrace, request.Method == http.MethodConnect:
+	case strings.EqualFold(request.Method, http.MethodTrace), strings.EqualFold(request.Method, http.MethodConnect):
 		allow := r.allow
 		if allow == "" {
 			allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -177,7 +210,7 @@ func (r *route) check(request *http.Request) error {
 		return web.MethodNotAllowed(allow)
 	case len(r.Methods) > 0 && !slices.Contains(r.Methods, request.Method):
 		return web.MethodNotAllowed(r.allow)
-	case request.Header.Get("Upgrade") != "":
+	case len(request.Header["Upgrade"]) > 0:
 		// Passed on, an upgrade to h2c would open a tunnel past every check here
 		// (golang/go#80416).
 		return web.NewProblem(web.CodeInvalidRequest, "this route does not allow a protocol upgrade", nil)

@@ -4,31 +4,14 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"regexp"
+	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"cognito-token-handler/tokenhandler/web"
 )
-
-// newTransport is tuned for many requests to few hosts: a clone of the default
-// keeps two idle connections a host and opens new ones for everything else.
-func newTransport() *http.Transport {
-	return &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:      true,
-		TLSHandshakeTimeout:    5 * time.Second,
-		ExpectContinueTimeout:  time.Second,
-		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        90 * time.Second,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true, // what the client asked for is passed on
-	}
-}
 
 func (h *Handler) newProxy(transport http.RoundTripper) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
@@ -47,6 +30,8 @@ func (h *Handler) newProxy(transport http.RoundTripper) *httputil.ReverseProxy {
 func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	c, out := callOf(pr.In), pr.Out
 	c.target(out)
+	out.Trailer = nil // its values never come along
+	out.Header.Del("TE")
 	h.cleanRequest(out.Header)
 	if c.grant != nil {
 		token := c.grant.AccessToken()
@@ -68,24 +53,26 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 }
 
 // target is the upstream's URL with the path that was checked, as it was
-// escaped.
+// escaped, and the query as it came: ReverseProxy takes out parameters that Go
+// cannot read (a=1;b=2), but nothing here was decided by them.
 func (c *call) target(out *http.Request) {
-	path, raw := c.client.URL.Path, c.client.URL.RawPath
+	in, base := c.client.URL, c.route.Upstream
+	path, raw := in.Path, ""
+	if in.RawPath != "" || base.RawPath != "" {
+		raw = in.EscapedPath()
+	}
 	if c.route.StripPrefix {
 		path = path[len(c.route.Path)-1:]
-		if strings.HasPrefix(raw, c.route.Path) {
-			raw = raw[len(c.route.Path)-1:]
-		} else {
-			raw = "" // the prefix came escaped: what follows is escaped anew
+		if raw != "" {
+			raw = raw[len(c.route.Path)-1:] // it begins with the prefix: forward saw to it
 		}
 	}
-	base := c.route.Upstream
 	out.URL.Scheme, out.URL.Host, out.Host = base.Scheme, base.Host, base.Host
-	prefix := strings.TrimSuffix(base.Path, "/")
-	out.URL.Path, out.URL.RawPath = prefix+path, ""
+	out.URL.Path, out.URL.RawPath = strings.TrimSuffix(base.Path, "/")+path, ""
 	if raw != "" {
 		out.URL.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + raw
 	}
+	out.URL.RawQuery = in.RawQuery
 }
 
 // ours are the headers that an upstream may believe because they come from us.
@@ -96,7 +83,17 @@ var ours = map[string]bool{
 	"X-Request-Id": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "X-Cluster-Client-Ip": true,
 	"X-Original-Url": true, "X-Original-Uri": true, "X-Rewrite-Url": true, "X-Original-Host": true, "X-Host": true,
 	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
-	"X-Auth-Subject": true, "X-Auth-Groups": true,
+	"X-Auth-Subject": true, "X-Auth-Groups": true, "Remote-User": true,
+	"Content-Length": true, "Transfer-Encoding": true, // as Content_Length
+}
+
+// oursToo are families of such headers: other proxies' names for who asks.
+//
+//nolint:gochecknoglobals // a constant list
+var oursToo = []string{"X-Forwarded", "X-User", "X-Remote-", "X-Auth-Request-", "X-Amzn-Oidc-"}
+
+func isOurs(canonical string) bool {
+	return ours[canonical] || slices.ContainsFunc(oursToo, func(prefix string) bool { return strings.HasPrefix(canonical, prefix) })
 }
 
 // passing are those of them that are a client's to send, in their own spelling.
@@ -113,7 +110,7 @@ func (h *Handler) cleanRequest(header http.Header) {
 		if strings.Contains(name, "_") {
 			canonical = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 		}
-		if (ours[canonical] || strings.HasPrefix(canonical, "X-Forwarded")) && (canonical != name || !passing(name)) {
+		if isOurs(canonical) && (canonical != name || !passing(name)) {
 			delete(header, name)
 		}
 	}
@@ -186,14 +183,26 @@ func cleanAnswer(header http.Header, personal bool) {
 			delete(header, name)
 		}
 	}
-	if header.Get("X-Content-Type-Options") == "" {
-		header.Set("X-Content-Type-Options", "nosniff")
-	}
-	switch stored := header.Get("Cache-Control"); {
-	case stored == "":
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Add("Vary", "Cookie") // the next user of this browser must not see it
+	// Of several lines each counts.
+	stored := strings.Join(header["Cache-Control"], ", ")
+	if stored == "" {
 		header.Set("Cache-Control", "no-store")
-	case personal:
+	} else if personal {
 		header.Set("Cache-Control", private(stored))
+	}
+	if personal || stored == "" {
+		deleteCDNControl(header)
+	}
+}
+
+// deleteCDNControl removes what CDNs obey before Cache-Control (RFC 9213).
+func deleteCDNControl(header http.Header) {
+	for name := range header {
+		if name == "Surrogate-Control" || strings.HasSuffix(name, "Cdn-Cache-Control") {
+			delete(header, name)
+		}
 	}
 }
 
@@ -212,19 +221,3 @@ func private(value string) string {
 	}
 	return strings.Join(kept, ", ")
 }
-
-// bufferPool lends the buffers that bodies are copied through.
-type bufferPool struct{ pool sync.Pool }
-
-const bufferSize = 32 << 10
-
-// Get implements [httputil.BufferPool].
-func (b *bufferPool) Get() []byte {
-	if buf, ok := b.pool.Get().(*[]byte); ok {
-		return *buf
-	}
-	return make([]byte, bufferSize)
-}
-
-// Put implements [httputil.BufferPool].
-func (b *bufferPool) Put(buf []byte) { b.pool.Put(&buf) }

@@ -1,0 +1,387 @@
+package oauthproxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+const (
+	publicOrigin  = "https://app.example.com"
+	allowedOrigin = "https://admin.example.com"
+	accessToken   = "the-access-token"
+	idToken       = "the-id-token"
+	sessionCookie = "__Host-Http-session=renewed; Path=/; Secure; HttpOnly"
+	within        = 10 * time.Second
+)
+
+// tokens is a TokenSource: err, or a grant that sets cookie.
+type tokens struct {
+	err    error
+	cookie string
+	noID   bool
+	calls  atomic.Int32
+}
+
+func (s *tokens) Authorize(*http.Request) (oauthproxy.Grant, error) {
+	s.calls.Add(1)
+	if s.err != nil {
+		return nil, s.err
+	}
+	return &grant{source: s}, nil
+}
+
+type grant struct {
+	source    *tokens
+	committed bool
+}
+
+func (*grant) AccessToken() secret.String { return secret.New(accessToken) }
+
+func (g *grant) IDToken() secret.String {
+	if g.source.noID {
+		return secret.String{}
+	}
+	return secret.New(idToken)
+}
+
+func (g *grant) Commit(h http.Header) {
+	if g.committed {
+		panic("committed twice")
+	}
+	g.committed = true
+	if g.source.cookie != "" {
+		h.Add("Set-Cookie", g.source.cookie)
+	}
+}
+
+// seen is one request as an upstream saw it.
+type seen struct {
+	*http.Request
+
+	body []byte
+}
+
+// upstream is an API that notes what it is asked.
+type upstream struct {
+	*httptest.Server
+
+	mu   sync.Mutex
+	seen []seen
+}
+
+// newUpstream answers with answer, or 200 if that is nil.
+func newUpstream(tb testing.TB, answer http.HandlerFunc) *upstream {
+	tb.Helper()
+	u := &upstream{}
+	u.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := seen{Request: r}
+		if answer == nil {
+			request.body, _ = io.ReadAll(r.Body)
+		}
+		u.mu.Lock()
+		u.seen = append(u.seen, request)
+		u.mu.Unlock()
+		if answer != nil {
+			answer(w, r)
+		}
+	}))
+	u.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	u.Start()
+	tb.Cleanup(u.Close)
+	return u
+}
+
+func (u *upstream) requests() []seen {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.seen
+}
+
+// last is the only request that the upstream got since the last call.
+func (u *upstream) last(t *testing.T) seen {
+	t.Helper()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if len(u.seen) != 1 {
+		t.Fatalf("the upstream saw %d requests, want 1", len(u.seen))
+	}
+	request := u.seen[0]
+	u.seen = nil
+	return request
+}
+
+// rawUpstream is an upstream that answers a connection's first request with
+// text, as it is, and closes.
+func rawUpstream(t *testing.T, text string) string {
+	t.Helper()
+	return tcpServer(t, func(conn net.Conn) {
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(conn, text)
+	})
+}
+
+func tcpServer(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer func() { _ = conn.Close() }()
+				serve(conn)
+			}()
+		}
+	}()
+	return "http://" + listener.Addr().String()
+}
+
+// proxy is a handler as it is served.
+type proxy struct {
+	*httptest.Server
+
+	handler  *oauthproxy.Handler
+	tokens   *tokens
+	registry *prometheus.Registry
+	log      *syncBuffer
+}
+
+type syncBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *syncBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func mustURL(tb testing.TB, raw string) *url.URL {
+	tb.Helper()
+	u, err := url.Parse(raw)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return u
+}
+
+// api is a route for /api/ to upstream, with ample limits.
+func api(tb testing.TB, upstream string) oauthproxy.Route {
+	tb.Helper()
+	return oauthproxy.Route{Path: "/api/", Upstream: mustURL(tb, upstream), Timeout: within, MaxBody: 1 << 30}
+}
+
+func newProxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
+	tb.Helper()
+	p := newUnstartedProxy(tb, routes...)
+	p.Start()
+	tb.Cleanup(p.Close)
+	return p
+}
+
+// newHTTP2Proxy is one behind TLS: both directions of a request flow at once.
+func newHTTP2Proxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
+	tb.Helper()
+	p := newUnstartedProxy(tb, routes...)
+	p.EnableHTTP2 = true
+	p.StartTLS()
+	tb.Cleanup(p.Close)
+	return p
+}
+
+func newUnstartedProxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
+	tb.Helper()
+	p := &proxy{tokens: &tokens{cookie: sessionCookie}, registry: prometheus.NewRegistry(), log: &syncBuffer{}}
+	log := slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	site := web.NewSite(web.Config{
+		PublicURL: mustURL(tb, publicOrigin), AllowedOrigins: []string{allowedOrigin},
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+		LoginURL:       "/auth/login", Log: log, Now: time.Now,
+	})
+	p.handler = oauthproxy.New(oauthproxy.Config{
+		Routes: routes, Site: site, Tokens: p.tokens, Log: log, Metrics: oauthproxy.NewMetrics(p.registry),
+		OurCookie: func(name string) bool { return strings.HasPrefix(name, "__Host-Http-") },
+	})
+	p.Server = httptest.NewUnstartedServer(nil)
+	p.Config = web.NewServer(site.Instrument(site.Deadlines(p.handler)), log)
+	return p
+}
+
+// request is one of the app's own, with pairs of header names and values.
+func (p *proxy) request(t *testing.T, method, target string, body io.Reader, header ...string) *http.Request {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), method, p.URL+target, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header[header[i]] = append(r.Header[header[i]], header[i+1])
+	}
+	return r
+}
+
+// answer is a whole answer.
+type answer struct {
+	*http.Response
+
+	body string
+}
+
+func (p *proxy) do(t *testing.T, r *http.Request) answer {
+	t.Helper()
+	response, err := p.Client().Transport.RoundTrip(r) //nolint:bodyclose // readAnswer does
+	if err != nil {
+		t.Fatal(err)
+	}
+	return readAnswer(t, response)
+}
+
+func readAnswer(t *testing.T, response *http.Response) answer {
+	t.Helper()
+	defer func() { _ = response.Body.Close() }()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatalf("reading the answer: %v", err)
+	}
+	return answer{response, string(body)}
+}
+
+func (p *proxy) get(t *testing.T, target string, header ...string) answer {
+	t.Helper()
+	return p.do(t, p.request(t, http.MethodGet, target, http.NoBody, header...))
+}
+
+// conn is a TCP connection to the proxy, for what net/http's client does not
+// send.
+func (p *proxy) conn(t *testing.T) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", p.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(within))
+	return conn
+}
+
+// raw sends a request line and header lines as they are, and reads the answer.
+func (p *proxy) raw(t *testing.T, line string, header ...string) answer {
+	t.Helper()
+	return p.rawBody(t, "", append([]string{line, "Host: app.example.com", "Connection: close", "Sec-Fetch-Site: same-origin"}, header...)...)
+}
+
+func (p *proxy) rawBody(t *testing.T, body string, lines ...string) answer {
+	t.Helper()
+	conn := p.conn(t)
+	if _, err := io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"+body); err != nil {
+		t.Fatal(err)
+	}
+	method, _, _ := strings.Cut(lines[0], " ")
+	response, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method}) //nolint:bodyclose // readAnswer does
+	if err != nil {
+		t.Fatalf("%q: %v", lines[0], err)
+	}
+	return readAnswer(t, response)
+}
+
+// problem is the wire form of an error, as the contract names its parts.
+type problem struct {
+	Type, Title, Code, Detail string
+	Status                    int
+	LoginURL                  string `json:"login_url"`
+	RequestID                 string `json:"request_id"`
+}
+
+func wantProblem(t *testing.T, a answer, status int, code string) {
+	t.Helper()
+	var p problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		t.Fatalf("status %d, body %q: %v", a.StatusCode, a.body, err)
+	}
+	if a.StatusCode != status || p.Status != status || p.Code != code {
+		t.Errorf("answered %d %s, want %d %s", a.StatusCode, a.body, status, code)
+	}
+	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
+		t.Errorf("Content-Type %q", got)
+	}
+	if p.Type != "about:blank" || p.Title != http.StatusText(status) || p.RequestID == "" || p.RequestID != a.Header.Get("X-Request-ID") {
+		t.Errorf("problem %s, X-Request-Id %q", a.body, a.Header.Get("X-Request-ID"))
+	}
+	if got := a.Header.Get("Cache-Control"); got != "no-store" {
+		t.Errorf("Cache-Control %q", got)
+	}
+	if got := a.Header.Get("X-Content-Type-Options"); got != "nosniff" {
+		t.Errorf("X-Content-Type-Options %q", got)
+	}
+	if loginURL := map[bool]string{true: "/auth/login"}[status == http.StatusUnauthorized]; p.LoginURL != loginURL {
+		t.Errorf("login_url %q", p.LoginURL)
+	}
+}
+
+// wantCookie asserts that exactly our cookie is set, and may not be stored.
+func wantCookie(t *testing.T, a answer) {
+	t.Helper()
+	if got := a.Header.Values("Set-Cookie"); len(got) != 1 || got[0] != sessionCookie {
+		t.Errorf("Set-Cookie %q", got)
+	}
+	if got := a.Header.Values("Cache-Control"); len(got) != 1 || got[0] != "no-store" {
+		t.Errorf("Cache-Control %q beside our cookie", got)
+	}
+}
+
+// wait receives, or fails the test.
+func wait[T any](t *testing.T, from <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-from:
+		return v
+	case <-time.After(within):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+// serveDirectly serves r without a connection, so that the test chooses the
+// peer's address.
+func serveDirectly(p *proxy, r *http.Request) *httptest.ResponseRecorder {
+	rec := httptest.NewRecorder()
+	p.Config.Handler.ServeHTTP(rec, r)
+	return rec
+}

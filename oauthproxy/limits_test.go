@@ -1,0 +1,192 @@
+package oauthproxy_test
+
+import (
+	"bufio"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestDeclaredBodyTooLarge(t *testing.T) {
+	up := newUpstream(t, nil)
+	route := api(t, up.URL)
+	route.MaxBody = 10
+	p := newProxy(t, route)
+	r := p.request(t, http.MethodPost, "/api/x", strings.NewReader(strings.Repeat("x", 11)))
+	wantProblem(t, p.do(t, r), http.StatusRequestEntityTooLarge, "too_large")
+	if len(up.requests()) != 0 || p.tokens.calls.Load() != 0 {
+		t.Errorf("%d requests forwarded, %d authorised", len(up.requests()), p.tokens.calls.Load())
+	}
+	r = p.request(t, http.MethodPost, "/api/x", strings.NewReader(strings.Repeat("x", 10)))
+	if got := p.do(t, r); got.StatusCode != http.StatusOK || len(up.last(t).body) != 10 {
+		t.Errorf("answered %d to a body of the limit's size", got.StatusCode)
+	}
+}
+
+func TestChunkedBodyTooLarge(t *testing.T) {
+	whole := make(chan bool, 1)
+	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		whole <- err == nil
+	})
+	route := api(t, up.URL)
+	for _, tt := range []struct {
+		limit int64
+		size  int
+		fits  bool
+	}{{10, 10, true}, {10, 11, false}, {0, 0, true}, {0, 1, false}, {100 << 10, 1 << 20, false}} {
+		route.MaxBody = tt.limit
+		p := newProxy(t, route)
+		r := p.request(t, http.MethodPost, "/api/x", io.MultiReader(strings.NewReader(strings.Repeat("x", tt.size))))
+		r.ContentLength = -1
+		got := p.do(t, r)
+		wantCookie(t, got)
+		if tt.fits {
+			if got.StatusCode != http.StatusOK || !wait(t, whole, "the upstream") {
+				t.Errorf("%d of %d bytes: answered %d", tt.size, tt.limit, got.StatusCode)
+			}
+			continue
+		}
+		wantProblem(t, got, http.StatusRequestEntityTooLarge, "too_large")
+		select {
+		case clean := <-whole:
+			if clean {
+				t.Errorf("%d of %d bytes: the upstream took a part for the whole", tt.size, tt.limit)
+			}
+		case <-time.After(20 * time.Millisecond): // it may never have seen the request
+		}
+		if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); len(got) != 0 {
+			t.Errorf("blamed on the upstream: %v", got)
+		}
+	}
+}
+
+func TestBrokenBody(t *testing.T) {
+	up := newUpstream(t, nil)
+	p := newProxy(t, api(t, up.URL))
+	got := p.rawBody(t, "2\r\nab\r\nzz\r\n", "POST /api/x HTTP/1.1", "Host: h", "Sec-Fetch-Site: same-origin", "Transfer-Encoding: chunked")
+	wantProblem(t, got, http.StatusBadRequest, "invalid_request")
+	wantCookie(t, got)
+	if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); len(got) != 0 {
+		t.Errorf("blamed on the upstream: %v", got)
+	}
+}
+
+func TestUpstreamTimeout(t *testing.T) {
+	hang := func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // or net/http does not see the end of the connection
+		<-r.Context().Done()
+	}
+	silent := tcpServer(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	for name, upstream := range map[string]string{"hangs": newUpstream(t, hang).URL, "is silent": silent} {
+		t.Run(name, func(t *testing.T) {
+			route := api(t, upstream)
+			route.Timeout = 50 * time.Millisecond
+			p := newProxy(t, route)
+			got := p.do(t, p.request(t, http.MethodPost, "/api/x", strings.NewReader("body")))
+			wantProblem(t, got, http.StatusGatewayTimeout, "upstream_timeout")
+			wantCookie(t, got)
+			if counts := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); counts["kind=timeout route=/api/"] != 1 {
+				t.Errorf("counted %v", counts)
+			}
+		})
+	}
+}
+
+// Eight pauses of half the time-out each.
+func TestMovingUploadDoesNotTimeOut(t *testing.T) {
+	up := newUpstream(t, nil)
+	route := api(t, up.URL)
+	route.Timeout = 300 * time.Millisecond
+	p := newProxy(t, route)
+	body, feed := io.Pipe()
+	tick := time.NewTicker(route.Timeout / 3)
+	defer tick.Stop()
+	go func() {
+		for range 8 {
+			<-tick.C
+			_, _ = io.WriteString(feed, "x")
+		}
+		_ = feed.Close()
+	}()
+	if got := p.do(t, p.request(t, http.MethodPost, "/api/x", body)); got.StatusCode != http.StatusOK || string(up.last(t).body) != "xxxxxxxx" {
+		t.Errorf("answered %d %s", got.StatusCode, got.body)
+	}
+}
+
+// What went wrong inside is for the log, and what the upstream said of it for
+// nobody.
+func TestUpstreamErrors(t *testing.T) {
+	closed := httptest.NewServer(nil)
+	closed.Close()
+	untrusted := httptest.NewUnstartedServer(nil)
+	untrusted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	untrusted.StartTLS()
+	defer untrusted.Close()
+	echo := tcpServer(t, func(conn net.Conn) {
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\n"+r.Header.Get("Authorization")+"\r\n\r\n")
+		}
+	})
+	plainEcho := tcpServer(t, func(conn net.Conn) {
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err == nil {
+			_, _ = io.WriteString(conn, r.Header.Get("Authorization")+"\r\n\r\n")
+		}
+	})
+	for name, upstream := range map[string]string{
+		"down":             closed.URL,
+		"no such host":     "http://upstream.invalid",
+		"untrusted":        untrusted.URL,
+		"not TLS":          strings.Replace(plainEcho, "http:", "https:", 1),
+		"resets":           tcpServer(t, reset),
+		"hangs up":         rawUpstream(t, ""),
+		"half a header":    rawUpstream(t, "HTTP/1.1 200 OK\r\nContent-"),
+		"garbage":          rawUpstream(t, "\x00\x01\x02garbage of the inside\r\n\r\n"),
+		"SSH":              rawUpstream(t, "SSH-2.0-OpenSSH_inside\r\n"),
+		"echoes in line":   plainEcho,
+		"echoes in MIME":   echo,
+		"bad length":       rawUpstream(t, "HTTP/1.1 200 OK\r\nContent-Length: inside\r\n\r\n"),
+		"two lengths":      rawUpstream(t, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
+		"bad encoding":     rawUpstream(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: inside\r\n\r\n"),
+		"huge header":      rawUpstream(t, "HTTP/1.1 200 OK\r\nX-Huge: "+strings.Repeat("x", 70<<10)+"\r\n\r\n"),
+		"too many headers": rawUpstream(t, "HTTP/1.1 200 OK\r\n"+strings.Repeat("X-Many: y\r\n", 10<<10)+"\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProxy(t, api(t, upstream))
+			got := p.get(t, "/api/x?query=planted")
+			wantProblem(t, got, http.StatusBadGateway, "upstream_error")
+			wantCookie(t, got)
+			const body = `{"type":"about:blank","title":"Bad Gateway","status":502,"code":"upstream_error",` +
+				`"detail":"the API could not be reached","request_id":"`
+			if !strings.HasPrefix(got.body, body) {
+				t.Errorf("body %s", got.body)
+			}
+			if counts := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); counts["kind=unreachable route=/api/"] != 1 {
+				t.Errorf("counted %v", counts)
+			}
+			log := p.log.String()
+			for _, secret := range []string{accessToken, "planted", "garbage of", "renewed"} {
+				if strings.Contains(log, secret) {
+					t.Errorf("%q was logged: %s", secret, log)
+				}
+			}
+			if !strings.Contains(log, `"error":"upstream_error: the API could not be reached: `) {
+				t.Errorf("the cause was not logged: %s", log)
+			}
+		})
+	}
+}
+
+// reset ends a connection with a TCP reset.
+func reset(conn net.Conn) {
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+}

@@ -1,0 +1,230 @@
+package oauthproxy_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// answers is an upstream whose every answer has these header lines.
+func answers(t *testing.T, status int, lines ...string) *upstream {
+	t.Helper()
+	return newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		for _, line := range lines {
+			name, value, _ := strings.Cut(line, ": ")
+			w.Header().Add(name, value)
+		}
+		w.WriteHeader(status)
+	})
+}
+
+// What would change the app's site is not the upstream's to say (R-51).
+func TestResponseHeadersRemoved(t *testing.T) {
+	for _, line := range []string{
+		"Set-Cookie: evil=1; Path=/", "set-cookie: __Host-Http-session=evil; Path=/; Secure; HttpOnly", "Set-Cookie2: evil=1",
+		`Clear-Site-Data: "evil", "*"`, "Strict-Transport-Security: max-age=0; evil", "Server: evil/1.0", "X-Request-Id: evil", "x-request-id: evil",
+		"Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: evil", "Access-Control-Expose-Headers: evil",
+		"access-control-max-age: evil", "Access-Control-Allow-Private-Network: evil", `Alt-Svc: h3="evil.example:443"`, "Public-Key-Pins: evil",
+		"Connection: X-Evil, Content-Type", "Keep-Alive: evil", "Proxy-Authenticate: evil", "Upgrade: evil",
+		"CDN-Cache-Control: max-age=60, evil", "Cloudflare-CDN-Cache-Control: evil", "Surrogate-Control: evil",
+	} {
+		t.Run(line, func(t *testing.T) {
+			up := answers(t, http.StatusOK, line, line, "X-Evil-Kept: yes", "Content-Security-Policy: sandbox", "ETag: \"e\"")
+			p := newProxy(t, api(t, up.URL))
+			got := p.get(t, "/api/x")
+			for name, values := range got.Header {
+				if strings.Contains(strings.Join(values, " "), "evil") {
+					t.Errorf("the client saw %s: %q", name, values)
+				}
+			}
+			wantCookie(t, got)
+			for name, want := range map[string]string{
+				"X-Evil-Kept": "yes", "Content-Security-Policy": "sandbox", "Etag": `"e"`, "X-Content-Type-Options": "nosniff",
+				"Strict-Transport-Security": "max-age=31536000", "Access-Control-Allow-Origin": "",
+			} {
+				if values := strings.Join(got.Header[name], "|"); values != want {
+					t.Errorf("%s: %q, want %q", name, values, want)
+				}
+			}
+		})
+	}
+}
+
+// An allowed origin gets our CORS headers, and not the upstream's.
+func TestCORSIsOurs(t *testing.T) {
+	up := answers(t, http.StatusOK, "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Secret", "Vary: Accept")
+	p := newProxy(t, api(t, up.URL))
+	r := p.request(t, http.MethodGet, "/api/x", http.NoBody, "Origin", allowedOrigin)
+	r.Header.Set("Sec-Fetch-Site", "same-site")
+	got := p.do(t, r)
+	for name, want := range map[string]string{
+		"Access-Control-Allow-Origin": allowedOrigin, "Access-Control-Allow-Credentials": "true",
+		"Access-Control-Expose-Headers": "Retry-After, X-Request-Id, ETag", "Vary": "Origin, Sec-Fetch-Site|Accept|Cookie",
+	} {
+		if values := strings.Join(got.Header[name], "|"); values != want {
+			t.Errorf("%s: %q, want %q", name, values, want)
+		}
+	}
+}
+
+func TestCacheControl(t *testing.T) {
+	for _, tt := range []struct {
+		stored   []string
+		personal string
+	}{
+		{nil, "no-store"},
+		{[]string{""}, "no-store"},
+		{[]string{"no-store"}, "no-store"},
+		{[]string{"public, max-age=60"}, "private, max-age=60"},
+		{[]string{"PUBLIC,MAX-AGE=60"}, "private, max-age=60"},
+		{[]string{"max-age=60, s-maxage=600"}, "private, max-age=60"},
+		{[]string{"no-cache"}, "private, no-cache"},
+		{[]string{"private, max-age=5"}, "private, max-age=5"},
+		{[]string{"public, no-store"}, "public, no-store"},
+		{[]string{"public"}, "private"},
+		// Each line counts, not the first.
+		{[]string{"max-age=60", "no-store"}, "max-age=60, no-store"},
+		{[]string{"max-age=60", "public"}, "private, max-age=60"},
+		{[]string{`no-cache="Set-Cookie", public`}, `private, no-cache="set-cookie"`},
+		{[]string{`private="X-Foo", public`}, `private, private="x-foo"`},
+	} {
+		t.Run(strings.Join(tt.stored, "|"), func(t *testing.T) {
+			lines := []string{"CDN-Cache-Control: public"}
+			for _, line := range tt.stored {
+				lines = append(lines, "Cache-Control: "+line)
+			}
+			up := answers(t, http.StatusOK, lines...)
+			p := newProxy(t, api(t, up.URL))
+			p.tokens.cookie = ""
+			got := p.get(t, "/api/x")
+			if stored := strings.Join(got.Header["Cache-Control"], "|"); stored != tt.personal || got.Header["Cdn-Cache-Control"] != nil {
+				t.Errorf("Cache-Control %q, want %q; CDN %q", stored, tt.personal, got.Header["Cdn-Cache-Control"])
+			}
+			// The next user of the browser must not get it.
+			if vary := strings.Join(got.Header["Vary"], ", "); !strings.Contains(vary, "Cookie") {
+				t.Errorf("Vary %q", vary)
+			}
+			p.tokens.cookie = sessionCookie
+			wantCookie(t, p.get(t, "/api/x"))
+		})
+	}
+}
+
+// Our cookies and our header stand on every kind of answer of an upstream's.
+func TestEveryStatus(t *testing.T) {
+	for _, status := range []int{200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 409, 429, 500, 502, 503, 599, 999} {
+		t.Run(strconv.Itoa(status), func(t *testing.T) {
+			const location = "http://evil.example/else?where#x"
+			up := answers(t, status, "Location: "+location, "Retry-After: 5", `WWW-Authenticate: Bearer error="invalid_token"`, "X-Content-Type-Options: other")
+			p := newProxy(t, api(t, up.URL))
+			got := p.get(t, "/api/x")
+			wantCookie(t, got)
+			if got.StatusCode != status || got.Header.Get("Location") != location || got.Header.Get("Retry-After") != "5" {
+				t.Errorf("answered %d %v", got.StatusCode, got.Header)
+			}
+			if got.Header.Get("X-Content-Type-Options") != "nosniff" || got.Header.Get("WWW-Authenticate") == "" || got.body != "" {
+				t.Errorf("answered %v %q", got.Header, got.body)
+			}
+			up.last(t) // followed nothing, tried once
+		})
+	}
+}
+
+func TestHead(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "12345") })
+	p := newProxy(t, api(t, up.URL))
+	got := p.do(t, p.request(t, http.MethodHead, "/api/x", http.NoBody))
+	wantCookie(t, got)
+	if got.StatusCode != http.StatusOK || got.ContentLength != 12345 || up.last(t).Method != http.MethodHead {
+		t.Errorf("answered %d, length %d", got.StatusCode, got.ContentLength)
+	}
+}
+
+// Interim answers reach the client as they are, and ReverseProxy clears our own
+// headers with each: so none is passed on.
+func TestInterimAnswers(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Set-Cookie", "evil=1")
+		w.Header().Set("Link", "</x>; rel=preload")
+		w.WriteHeader(http.StatusEarlyHints)
+		w.WriteHeader(http.StatusProcessing)
+		_, _ = io.Copy(w, r.Body) // with Expect, a 100 comes first
+	})
+	p := newProxy(t, api(t, up.URL))
+	for _, expect := range []string{"X-Not: expected", "Expect: 100-continue"} {
+		conn := p.conn(t)
+		_, _ = io.WriteString(conn, "POST /api/x HTTP/1.1\r\nHost: app.example.com\r\nSec-Fetch-Site: same-site\r\nOrigin: "+allowedOrigin+
+			"\r\nConnection: close\r\nContent-Length: 2\r\n"+expect+"\r\n\r\nab")
+		text, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wire := strings.TrimPrefix(string(text), "HTTP/1.1 100 Continue\r\n\r\n") // the server's own
+		if strings.Contains(wire, "evil") || !strings.HasPrefix(wire, "HTTP/1.1 200 OK\r\n") {
+			t.Errorf("%s: the client read\n%s", expect, wire)
+		}
+		for _, name := range []string{"X-Request-Id", "Strict-Transport-Security", "Access-Control-Allow-Origin", "Vary: Origin", "Set-Cookie: __Host"} {
+			if !strings.Contains(wire, "\r\n"+name) {
+				t.Errorf("%s: the answer lost %s:\n%s", expect, name, wire)
+			}
+		}
+	}
+}
+
+// A trailer is a header to whoever joins the two.
+func TestResponseTrailers(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Trailer", "X-Announced, Set-Cookie")
+		_, _ = io.WriteString(w, "body")
+		w.Header().Set("X-Announced", "evil")
+		w.Header().Set("Set-Cookie", "evil=1")
+		w.Header().Set(http.TrailerPrefix+"Clear-Site-Data", "evil")
+	})
+	p := newProxy(t, api(t, up.URL))
+	conn := p.conn(t)
+	_, _ = io.WriteString(conn, "GET /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\nTE: trailers\r\nConnection: close\r\n\r\n")
+	wire, err := io.ReadAll(conn)
+	if err != nil || strings.Contains(string(wire), "evil") || strings.Contains(string(wire), "Trailer") || !strings.Contains(string(wire), "body") {
+		t.Errorf("the client read, %v,\n%s", err, wire)
+	}
+}
+
+// An upstream that speaks of its own accord of another protocol gets no tunnel
+// to the client.
+func TestSwitchingProtocols(t *testing.T) {
+	for _, answer := range []string{
+		"HTTP/1.1 101 Switching Protocols\r\n\r\nGET /evil",
+		"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: evil\r\n\r\nGET /evil",
+		"HTTP/1.1 042 Odd\r\nContent-Length: 0\r\n\r\n",
+	} {
+		p := newProxy(t, api(t, rawUpstream(t, answer)))
+		got := p.get(t, "/api/x")
+		wantProblem(t, got, http.StatusBadGateway, "upstream_error")
+		wantCookie(t, got)
+	}
+}
+
+// Two answers in one: the second must not become another client's.
+func TestResponseSplitting(t *testing.T) {
+	up := tcpServer(t, func(conn net.Conn) {
+		requests := bufio.NewReader(conn)
+		for {
+			r, err := http.ReadRequest(requests)
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(r.URL.Path))+"\r\n\r\n"+r.URL.Path+
+				"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil")
+		}
+	})
+	p := newProxy(t, api(t, up))
+	for range 5 {
+		if got := p.get(t, "/api/mine"); got.StatusCode == http.StatusOK && got.body != "/api/mine" {
+			t.Errorf("answered %q", got.body)
+		}
+	}
+}

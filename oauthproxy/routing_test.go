@@ -1,0 +1,215 @@
+package oauthproxy_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+func TestRouting(t *testing.T) {
+	a, b, c, d := newUpstream(t, nil), newUpstream(t, nil), newUpstream(t, nil), newUpstream(t, nil)
+	stripped, based, nested := api(t, b.URL+"/"), api(t, c.URL+"/v1/base/"), api(t, d.URL+"/esc%20aped")
+	stripped.Path, stripped.StripPrefix = "/stripped/", true
+	based.Path, based.StripPrefix = "/api/based/", true
+	nested.Path = "/api/based/nested/"
+	p := newProxy(t, api(t, a.URL), stripped, based, nested)
+	for _, tt := range []struct {
+		target   string
+		upstream *upstream // nil: 404
+		want     string
+	}{
+		{"/api/", a, "/api/"},
+		{"/api/x/y", a, "/api/x/y"},
+		{"/api/x/?q=1&q=2&empty=&plus=a+b&pct=%2F%2e", a, "/api/x/?q=1&q=2&empty=&plus=a+b&pct=%2F%2e"},
+		// Go's proxy drops a parameter with a semicolon.
+		{"/api/x?filter=a;b&keep=1", a, "/api/x?filter=a;b&keep=1"},
+		{"/api/x?", a, "/api/x?"},
+		{"/api/x?redirect=https://evil.example/../..//&path=..%2f..", a, "/api/x?redirect=https://evil.example/../..//&path=..%2f.."},
+		{"/stripped/", b, "/"},
+		{"/stripped/x?y=z", b, "/x?y=z"},
+		{"/stripped/a%20b/c%3Bd/e%C3%BC", b, "/a%20b/c%3Bd/e%C3%BC"},
+		{"/api/based/x", c, "/v1/base/x"},
+		{"/api/based/", c, "/v1/base/"},
+		{"/api/based/it's(fine)%3F", c, "/v1/base/it's(fine)%3F"},
+		{"/api/based/nested/x", d, "/esc%20aped/api/based/nested/x"},
+		{"/api/based/nested/x%21", d, "/esc%20aped/api/based/nested/x%21"},
+		{"/api/basedx", a, "/api/basedx"}, // no part of a word
+		{"/api", nil, ""},
+		{"/stripped", nil, ""},
+		{"/api/based", nil, ""}, // not /api/'s: the upstream may not see the difference
+		{"/apix", nil, ""},
+		{"/", nil, ""},
+		{"/other/api/", nil, ""},
+		{"/API/x", nil, ""},
+		// Rules of the longer route must not be passed by.
+		{"/api/Based/x", nil, ""},
+		{"/api/BASED", nil, ""},
+		{"/api/based;v=1/x", nil, ""},
+		{"/api/based/nested;/x", nil, ""},
+		{"/api;x/based/y", nil, ""},
+		{"/api/other;v=1/x", a, "/api/other;v=1/x"},
+	} {
+		t.Run(tt.target, func(t *testing.T) {
+			got := p.raw(t, "GET "+tt.target+" HTTP/1.1")
+			if tt.upstream == nil {
+				wantProblem(t, got, http.StatusNotFound, "not_found")
+				return
+			}
+			if got.StatusCode != http.StatusOK {
+				t.Fatalf("answered %d %s", got.StatusCode, got.body)
+			}
+			request := tt.upstream.last(t)
+			if request.RequestURI != tt.want || "http://"+request.Host != tt.upstream.URL {
+				t.Errorf("the upstream saw %s at %s, want %s", request.RequestURI, request.Host, tt.want)
+			}
+		})
+	}
+	for i, u := range []*upstream{a, b, c, d} {
+		if n := len(u.requests()); n != 0 {
+			t.Errorf("upstream %d got %d requests that were another's", i, n)
+		}
+	}
+}
+
+func TestOwns(t *testing.T) {
+	p := newProxy(t, api(t, "http://127.0.0.1:1"))
+	for path, want := range map[string]bool{"/api/": true, "/api/x": true, "/api": true, "/apix": false, "/": false, "": false} {
+		if got := p.handler.Owns(path); got != want {
+			t.Errorf("Owns(%q) = %v", path, got)
+		}
+	}
+}
+
+func TestMethods(t *testing.T) {
+	up := newUpstream(t, nil)
+	some := api(t, up.URL)
+	some.Path, some.Methods = "/some/", []string{"GET", "PUT"}
+	p := newProxy(t, api(t, up.URL), some)
+	const all = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+	for _, tt := range []struct{ line, allow string }{
+		{"GET /api/x", ""},
+		{"HEAD /api/x", ""},
+		{"POST /api/x", ""},
+		{"PUT /api/x", ""},
+		{"PATCH /api/x", ""},
+		{"DELETE /api/x", ""},
+		{"OPTIONS /api/x", ""},
+		{"PROPFIND /api/x", ""},
+		{"TRACE /api/x", all},
+		{"trace /api/x", all},
+		{"CONNECT /api/x", all},
+		{"GET /some/x", ""},
+		{"PUT /some/x", ""},
+		{"HEAD /some/x", "GET, PUT"},
+		{"POST /some/x", "GET, PUT"},
+		{"get /some/x", "GET, PUT"},
+		{"TRACE /some/x", "GET, PUT"},
+		{"CONNECT /some/x", "GET, PUT"},
+	} {
+		t.Run(tt.line, func(t *testing.T) {
+			p.tokens.calls.Store(0)
+			got := p.raw(t, tt.line+" HTTP/1.1", "Content-Length: 0")
+			method, _, _ := strings.Cut(tt.line, " ")
+			if tt.allow == "" {
+				if got.StatusCode != http.StatusOK || up.last(t).Method != method {
+					t.Errorf("answered %d", got.StatusCode)
+				}
+				return
+			}
+			if got.StatusCode != http.StatusMethodNotAllowed || got.Header.Get("Allow") != tt.allow {
+				t.Errorf("answered %d, Allow %q", got.StatusCode, got.Header.Get("Allow"))
+			}
+			if len(up.requests()) != 0 || p.tokens.calls.Load() != 0 {
+				t.Errorf("%d requests forwarded, %d authorised", len(up.requests()), p.tokens.calls.Load())
+			}
+			if method != http.MethodHead {
+				wantProblem(t, got, http.StatusMethodNotAllowed, "method_not_allowed")
+			}
+		})
+	}
+}
+
+func TestTokenKinds(t *testing.T) {
+	for _, tt := range []struct {
+		kind oauthproxy.TokenKind
+		noID bool
+		want string
+	}{
+		{"", false, "Bearer " + accessToken},
+		{oauthproxy.TokenAccess, false, "Bearer " + accessToken},
+		{oauthproxy.TokenID, false, "Bearer " + idToken},
+		{oauthproxy.TokenID, true, ""}, // never another kind instead
+		{oauthproxy.TokenNone, false, ""},
+	} {
+		t.Run(string(tt.kind), func(t *testing.T) {
+			up := newUpstream(t, nil)
+			route := api(t, up.URL)
+			route.Token = tt.kind
+			p := newProxy(t, route)
+			p.tokens.noID = tt.noID
+			wantCookie(t, p.get(t, "/api/x", "Authorization", "Bearer a-client's"))
+			if got := strings.Join(up.last(t).Header["Authorization"], "|"); got != tt.want {
+				t.Errorf("Authorization %q, want %q", got, tt.want)
+			}
+			p.tokens.err = web.NewProblem(web.CodeNotAuthenticated, "", nil)
+			wantProblem(t, p.get(t, "/api/x"), http.StatusUnauthorized, "not_authenticated")
+			if len(up.requests()) != 0 {
+				t.Error("forwarded without a session")
+			}
+		})
+	}
+}
+
+func TestAnonymous(t *testing.T) {
+	const removed = "__Host-Http-session=; Path=/; Max-Age=0; Secure; HttpOnly"
+	expired := web.NewProblem(web.CodeSessionExpired, "", nil).WithHeader("Set-Cookie", removed)
+	for _, tt := range []struct {
+		name          string
+		err           error
+		authorization string
+		cookie        string
+		status        int
+	}{
+		{"valid session", nil, "Bearer " + accessToken, sessionCookie, http.StatusOK},
+		{"no session", web.NewProblem(web.CodeNotAuthenticated, "", nil), "", "", http.StatusOK},
+		{"dead session", expired, "", removed, http.StatusOK},
+		// What is not about the session is not passed by.
+		{"provider down", web.NewProblem(web.CodeProviderUnavailable, "", nil), "", "", http.StatusServiceUnavailable},
+		{"cookies too large", web.NewProblem(web.CodeCookiesTooLarge, "", nil), "", "", http.StatusRequestHeaderFieldsTooLarge},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Cache-Control", "public, max-age=60")
+				w.Header().Set("CDN-Cache-Control", "max-age=60")
+			})
+			route := api(t, up.URL)
+			route.Anonymous = true
+			p := newProxy(t, route)
+			p.tokens.err = tt.err
+			got := p.get(t, "/api/x", "Authorization", "Bearer a-client's", "Cookie", "__Host-Http-session=old; theme=dark")
+			if got.StatusCode != tt.status || strings.Join(got.Header.Values("Set-Cookie"), "|") != tt.cookie {
+				t.Fatalf("answered %d, Set-Cookie %q", got.StatusCode, got.Header.Values("Set-Cookie"))
+			}
+			if tt.status != http.StatusOK {
+				if len(up.requests()) != 0 {
+					t.Error("forwarded")
+				}
+				return
+			}
+			request := up.last(t)
+			if auth := request.Header.Get("Authorization"); auth != tt.authorization || request.Header.Get("Cookie") != "theme=dark" {
+				t.Errorf("the upstream saw Authorization %q, Cookie %q", auth, request.Header["Cookie"])
+			}
+			stored, cdn := got.Header.Get("Cache-Control"), got.Header.Get("CDN-Cache-Control")
+			if tt.cookie != "" && (stored != "no-store" || cdn != "") {
+				t.Errorf("Cache-Control %q, CDN-Cache-Control %q beside our cookie", stored, cdn)
+			}
+			if tt.cookie == "" && (stored != "public, max-age=60" || cdn != "max-age=60") {
+				t.Errorf("Cache-Control %q, CDN-Cache-Control %q for everybody's answer", stored, cdn)
+			}
+		})
+	}
+}

@@ -1,0 +1,261 @@
+package oauthproxy_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// open sends a request and leaves the answer's body to the test.
+func (p *proxy) open(t *testing.T, r *http.Request) *http.Response {
+	t.Helper()
+	response, err := p.Client().Transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response
+}
+
+func TestEventsArriveOneByOne(t *testing.T) {
+	for _, contentType := range []string{"text/event-stream", "application/x-ndjson"} {
+		t.Run(contentType, func(t *testing.T) {
+			next := make(chan struct{})
+			up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", contentType)
+				_ = http.NewResponseController(w).Flush()
+				for i := 0; ; i++ {
+					if _, open := <-next; !open {
+						return
+					}
+					_, _ = fmt.Fprintf(w, "data: %d\n", i)
+					_ = http.NewResponseController(w).Flush()
+				}
+			})
+			p := newProxy(t, api(t, up.URL))
+			response := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does; this is the header, before any event
+			lines := make(chan string)
+			go func() {
+				defer close(lines)
+				for scan := bufio.NewScanner(response.Body); scan.Scan(); {
+					lines <- scan.Text()
+				}
+			}()
+			for i := range 5 {
+				next <- struct{}{}
+				if got := wait(t, lines, "an event"); got != fmt.Sprint("data: ", i) {
+					t.Errorf("got %q", got)
+				}
+			}
+			close(next)
+			if line, open := <-lines; open {
+				t.Errorf("got %q after the end", line)
+			}
+			wantCookie(t, answer{Response: response})
+		})
+	}
+}
+
+// A stream lasts longer than the route's time-out, which is for its beginning.
+func TestTimeoutEndsWithTheHeader(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex()
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = http.NewResponseController(w).Flush()
+		for scan := bufio.NewScanner(r.Body); scan.Scan(); {
+			_, _ = fmt.Fprintln(w, scan.Text())
+			_ = http.NewResponseController(w).Flush()
+		}
+		_, _ = io.WriteString(w, "end\n")
+	})
+	route := api(t, up.URL)
+	route.Timeout = timeout
+	p := newHTTP2Proxy(t, route)
+	// The body moves while the answer runs: that must not start the time anew.
+	body, feed := io.Pipe()
+	response := p.open(t, p.request(t, http.MethodPost, "/api/x", body)) //nolint:bodyclose // open does
+	_, _ = io.WriteString(feed, "begin\n")
+	lines := bufio.NewReader(response.Body)
+	if line, err := lines.ReadString('\n'); line != "begin\n" {
+		t.Fatalf("read %q, %v", line, err)
+	}
+	<-time.After(2 * timeout)
+	_ = feed.Close()
+	if line, err := lines.ReadString('\n'); line != "end\n" {
+		t.Errorf("read %q, %v", line, err)
+	}
+}
+
+// The upstream reads what the client has sent before it sends the rest.
+func TestUploadIsNotBuffered(t *testing.T) {
+	first, rest := make(chan string, 1), make(chan int64, 1)
+	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+		buf := make([]byte, 5)
+		_, _ = io.ReadFull(r.Body, buf)
+		first <- string(buf)
+		n, _ := io.Copy(io.Discard, r.Body)
+		rest <- n
+	})
+	p := newProxy(t, api(t, up.URL))
+	for name, length := range map[string]int64{"chunked": -1, "with a length": 5 + 1<<20} {
+		t.Run(name, func(t *testing.T) {
+			body, feed := io.Pipe()
+			r := p.request(t, http.MethodPost, "/api/x", body)
+			r.ContentLength = length
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_, _ = io.WriteString(feed, "first")
+				if got := wait(t, first, "the first bytes at the upstream"); got != "first" {
+					t.Errorf("the upstream read %q", got)
+				}
+				_, _ = feed.Write(make([]byte, 1<<20))
+				_ = feed.Close()
+			}()
+			got := p.do(t, r)
+			<-done
+			if n := wait(t, rest, "the upload"); got.StatusCode != http.StatusOK || n != 1<<20 {
+				t.Errorf("answered %d, the upstream read %d more", got.StatusCode, n)
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
+
+// 128 MiB up and down, and a heap that does not grow with it.
+func TestMemoryIsConstant(t *testing.T) {
+	const size = 128 << 20
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = io.Copy(w, io.LimitReader(zeros{}, size))
+			return
+		}
+		if n, err := io.Copy(io.Discard, r.Body); n != size || err != nil {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	})
+	p := newProxy(t, api(t, up.URL))
+	for _, method := range []string{http.MethodGet, http.MethodPut} {
+		t.Run(method, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			body := io.LimitReader(zeros{}, map[string]int64{http.MethodPut: size}[method])
+			response := p.open(t, p.request(t, method, "/api/x", body)) //nolint:bodyclose // open does
+			n, err := io.Copy(io.Discard, response.Body)
+			runtime.ReadMemStats(&after)
+			if err != nil || response.StatusCode != http.StatusOK || method == http.MethodGet && n != size {
+				t.Errorf("answered %d, %d bytes, %v", response.StatusCode, n, err)
+			}
+			if allocated := after.TotalAlloc - before.TotalAlloc; allocated > size/16 {
+				t.Errorf("%d bytes were allocated to pass %d on", allocated, size)
+			}
+		})
+	}
+}
+
+func TestClientGoneCancelsTheUpstream(t *testing.T) {
+	arrived, cancelled := make(chan struct{}, 1), make(chan struct{}, 1)
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/stream" {
+			_ = http.NewResponseController(w).Flush()
+		}
+		arrived <- struct{}{}
+		<-r.Context().Done()
+		cancelled <- struct{}{}
+	})
+	p := newProxy(t, api(t, up.URL))
+	for _, target := range []string{"/api/waiting", "/api/stream"} {
+		conn := p.conn(t)
+		_, _ = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n\r\n")
+		wait(t, arrived, "the request")
+		_ = conn.Close()
+		wait(t, cancelled, "the end of "+target)
+	}
+	// Nobody is there to be told, and the upstream did nothing wrong.
+	if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); len(got) != 0 {
+		t.Errorf("counted %v", got)
+	}
+}
+
+// An answer that broke off must not look like a whole one.
+func TestUpstreamGoneEndsTheAnswerAbnormally(t *testing.T) {
+	for name, text := range map[string]string{
+		"length":       "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
+		"chunked":      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+		"bad chunk":    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+		"event stream": "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProxy(t, api(t, rawUpstream(t, text)))
+			conn := p.conn(t)
+			_, _ = io.WriteString(conn, "GET /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n\r\n")
+			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				return // not even a header: abnormal enough
+			}
+			defer func() { _ = response.Body.Close() }()
+			if body, err := io.ReadAll(response.Body); err == nil {
+				t.Errorf("read %q to a clean end", body)
+			}
+			if strings.Contains(p.log.String(), "panic recovered") {
+				t.Error("logged as a panic")
+			}
+		})
+	}
+}
+
+// The client's connection breaks in the middle of its upload.
+func TestClientGoneInUpload(t *testing.T) {
+	ended := make(chan error, 1)
+	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+		_, err := io.Copy(io.Discard, r.Body)
+		ended <- err
+	})
+	p := newProxy(t, api(t, up.URL))
+	for _, head := range []string{"Content-Length: 100\r\n\r\nhalf", "Transfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"} {
+		conn := p.conn(t)
+		_, _ = io.WriteString(conn, "POST /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n"+head)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.CloseWrite()
+		}
+		if err := wait(t, ended, "the end of the upload"); err == nil {
+			t.Error("the upstream read half a body to a clean end")
+		}
+		_, _ = io.Copy(io.Discard, conn)
+	}
+	if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); len(got) != 0 {
+		t.Errorf("blamed on the upstream: %v", got)
+	}
+}
+
+// An upstream may answer before it has read the body. Over HTTP/1 net/http first
+// reads on for a while, so that is not shown here.
+func TestEarlyAnswer(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Connection", "close")
+		w.WriteHeader(http.StatusConflict)
+	})
+	p := newHTTP2Proxy(t, api(t, up.URL))
+	body, feed := io.Pipe()
+	defer func() { _ = feed.Close() }()
+	go func() { _, _ = io.WriteString(feed, "first") }()
+	response := p.open(t, p.request(t, http.MethodPost, "/api/x", body)) //nolint:bodyclose // open does
+	if response.StatusCode != http.StatusConflict {
+		t.Errorf("answered %d", response.StatusCode)
+	}
+}
+
+var errDown = web.NewProblem(web.CodeProviderUnavailable, "down", errors.New("inside")).RetryAfter(7 * time.Second)

@@ -1,0 +1,84 @@
+package oauthproxy
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"time"
+)
+
+// transport takes from the upstream one header and a body, and nothing else.
+type transport struct{ http.RoundTripper }
+
+// newTransport is tuned for many requests to few hosts: a clone of the default
+// keeps two idle connections a host and opens new ones for everything else.
+func newTransport() transport {
+	return transport{&http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		TLSHandshakeTimeout:    5 * time.Second,
+		ExpectContinueTimeout:  time.Second,
+		MaxIdleConnsPerHost:    256,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true, // what the client asked for is passed on
+	}}
+}
+
+// RoundTrip implements [http.RoundTripper]. Interim answers (100, 103) and
+// trailers would reach the client as they are, past [cleanAnswer]: a Set-Cookie
+// too. And ReverseProxy clears our own headers with every interim answer.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.RoundTripper.RoundTrip(r.WithContext(untraced{r.Context()})) //nolint:contextcheck // it is r's
+	if err != nil {
+		return nil, err //nolint:wrapcheck // ReverseProxy hands it to our ErrorHandler
+	}
+	final := *answer // the trailers come to the original
+	final.Trailer = nil
+	return &final, nil
+}
+
+// untraced hides ReverseProxy's hook for interim answers.
+type untraced struct{ context.Context } //nolint:containedctx // it is a context
+
+// Value implements [context.Context].
+func (c untraced) Value(key any) any {
+	value := c.Context.Value(key)
+	if _, traces := value.(*httptrace.ClientTrace); traces {
+		return nil
+	}
+	return value
+}
+
+// plain cuts off what net/http quotes of an answer that it cannot read: from an
+// upstream that echoes, that is our token, on its way into the log.
+func plain(err error) error {
+	text := err.Error()
+	if before, _, found := strings.Cut(text, "malformed"); found {
+		return errors.New(before + "malformed answer")
+	}
+	if before, _, found := strings.Cut(text, `"`); found {
+		return errors.New(before + "…")
+	}
+	return err
+}
+
+// bufferPool lends the buffers that bodies are copied through.
+type bufferPool struct{ pool sync.Pool }
+
+type buffer [32 << 10]byte
+
+// Get implements [httputil.BufferPool].
+func (b *bufferPool) Get() []byte {
+	if lent, ok := b.pool.Get().(*buffer); ok {
+		return lent[:]
+	}
+	return new(buffer)[:]
+}
+
+// Put implements [httputil.BufferPool].
+func (b *bufferPool) Put(lent []byte) { b.pool.Put((*buffer)(lent)) }
