@@ -118,7 +118,7 @@ func TestTokenEndpointOutages(t *testing.T) {
 		t.Run(outage.Name, func(t *testing.T) {
 			a := newApp(t, settings{provider: func(c *cognito.Config) {
 				if outage.Hangs {
-					c.Timeout = 50 * time.Millisecond
+					c.Timeout = 2 * time.Second
 				}
 			}})
 			a.pool.Break(cognitotest.TokenCode, outage, 0)

@@ -190,8 +190,8 @@ func (a *app) wantRedeemed(want int) {
 	}
 }
 
-// wantQuiet proves that neither the browser's scripts nor the log saw what the
-// provider said.
+// wantQuiet proves that neither the page nor the log saw what the provider said,
+// or a secret of this login.
 func (a *app) wantQuiet(res *useragent.Response) {
 	a.tb.Helper()
 	if strings.Contains(string(res.Body), cognitotest.Canary) || strings.Contains(res.Location(), cognitotest.Canary) {
@@ -199,6 +199,16 @@ func (a *app) wantQuiet(res *useragent.Response) {
 	}
 	if strings.Contains(a.log.String(), cognitotest.Canary) {
 		a.tb.Error("the log holds text of the provider's")
+	}
+	a.provider.mu.Lock()
+	defer a.provider.mu.Unlock()
+	if len(a.provider.secrets) < 4 {
+		a.tb.Fatalf("only %d secrets were seen", len(a.provider.secrets))
+	}
+	for value, what := range a.provider.secrets {
+		if strings.Contains(a.log.String(), value) || strings.Contains(string(res.Body), value) {
+			a.tb.Errorf("the log or the page holds the %s", what)
+		}
 	}
 }
 

@@ -137,8 +137,8 @@ func TestLoginPassesParametersOn(t *testing.T) {
 	}
 	for _, query := range []string{"client_id=evil", "redirect_uri=https://evil.example", "scope=admin", "response_type=token", "state=x", "code_challenge=x", "resource=x"} {
 		name, value, _ := strings.Cut(query, "=")
-		got := mustURL(t, a.page(a.browser(), "/auth/login?"+query, nil).Location()).Query()
-		if slices.Contains(got[name], value) {
+		res := a.page(a.browser(), "/auth/login?"+query, nil)
+		if got := mustURL(t, res.Location()).Query(); res.Status != http.StatusFound || slices.Contains(got[name], value) {
 			t.Errorf("%s reached the provider", query)
 		}
 	}
