@@ -19,7 +19,7 @@ import (
 )
 
 // patience is how long anything may take before the test gives up; far beyond what it does take.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // world is one local stack and one browser with an empty profile.
 type world struct {
