@@ -1,12 +1,8 @@
-// Package spa serves the built single-page app: its files, and index.html for
-// every other path, so that a deep link survives a reload.
-//
-// It stands against script that the app did not ship (a strict
-// Content-Security-Policy), content that is taken for something else, framing,
-// and files outside its folder. It knows nothing of sessions and APIs.
 package spa
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +12,7 @@ import (
 	"path"
 	"regexp"
 	"strings"
+	"time"
 
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -92,13 +89,38 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	modified := info.ModTime()
 	if isHashed(info.Name()) {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	} else {
 		header.Set("Cache-Control", "no-cache") // kept, but asked for each time
+		if info.Size() <= taggedSize {
+			tag, err := entityTag(content)
+			if err != nil {
+				return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
+			}
+			header.Set("ETag", tag)
+			modified = time.Time{}
+		}
 	}
-	http.ServeContent(w, r, info.Name(), info.ModTime(), content)
+	http.ServeContent(w, r, info.Name(), modified, content)
 	return nil
+}
+
+const taggedSize = 1 << 20
+
+// entityTag hashes the content. The time of a file's last change cannot tell an
+// app from its successor: a rollback has an older one, and images are built with
+// the same time for every file.
+func entityTag(content io.ReadSeeker) (string, error) {
+	hash := sha256.New()
+	if _, err := io.Copy(hash, content); err != nil {
+		return "", fmt.Errorf("hashing file: %w", err)
+	}
+	if _, err := content.Seek(0, io.SeekStart); err != nil {
+		return "", fmt.Errorf("hashing file: %w", err)
+	}
+	return `"` + hex.EncodeToString(hash.Sum(nil)[:16]) + `"`, nil
 }
 
 // open returns the file called name, or index.html if there is none and name
@@ -108,7 +130,7 @@ func (h *Handler) open(name string) (fs.File, fs.FileInfo, error) {
 	if err == nil {
 		return file, info, nil
 	}
-	if path.Ext(name) != "" {
+	if hidden(name) || strings.HasPrefix(name, ".well-known/") || asset.MatchString(name) {
 		return nil, nil, web.NewProblem(web.CodeNotFound, "there is no such file", err)
 	}
 	file, info, err = h.regular(index)
@@ -146,9 +168,23 @@ func hidden(name string) bool {
 	return false
 }
 
-// hashed matches the names that bundlers give: the content's hash is in them.
-var hashed = regexp.MustCompile(`[-.][A-Za-z0-9_-]{8,}\.(js|css|woff2?|png|jpe?g|svg|webp|avif|gif|ico|wasm|map)$`)
+// asset matches the names of files. /users/jane.doe is a page of the app.
+var asset = regexp.MustCompile(`(?i)\.([cm]?js|css|map|wasm|json|webmanifest|html?|xml|txt|pdf|ico|png|jpe?g|gif|svg|webp|avif` +
+	`|woff2?|ttf|otf|eot|mp[34]|webm|ogg|zip|gz|br)$`)
+
+// hashed matches the names that bundlers give: the content's hash is in them,
+// eight characters (Vite, Rollup, esbuild) or more in hexadecimal (webpack).
+// icon-1024x1024.png is none.
+var hashed = regexp.MustCompile(`[-.]([A-Za-z0-9_-]{8}|[0-9a-f]{8,64})\.([cm]?js|css|woff2?|ttf|otf|png|jpe?g|svg|webp|avif|gif|ico|wasm|map)$`)
+
+// word matches what people write where a hash would be: mainPage, banner01, a
+// date, 1280x720. Kept for a year by mistake, a file could not be replaced; a
+// hash that happens to look like this is only asked for each time.
+const word = `(\d*x?\d*|[A-Za-z]?[a-z]*([A-Z][a-z]{2,})*\d*)`
+
+var words = regexp.MustCompile(`^` + word + `([-_]` + word + `)*$`)
 
 func isHashed(name string) bool {
-	return hashed.MatchString(name) && strings.ContainsAny(name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+	found := hashed.FindStringSubmatch(name)
+	return found != nil && !words.MatchString(found[1])
 }

@@ -1,0 +1,96 @@
+package spa_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cognito-token-handler/oauthproxy/spa"
+)
+
+func TestConfinement(t *testing.T) {
+	dir := newDir(t)
+	link := func(target, name string) {
+		t.Helper()
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	outside := filepath.Dir(dir)
+	link(filepath.Join(outside, "outside.txt"), "absolute.txt")
+	link("../outside.txt", "relative.txt")
+	link("../outside.txt", "page")
+	link(filepath.Join(outside, "out"), "folder")
+	link("nowhere", "dangling.js")
+	link("style.css", "assets/linked.css") // how mounted volumes look
+	h := newApp(t, spa.Config{Dir: dir})
+	const served, asShell, notFound, refused = 200, 1, 404, 400
+	for _, tt := range []struct {
+		target        string
+		alone, behind int // behind: with PlainPath before it, as in the service
+	}{
+		{"/assets/linked.css", served, served},
+		{"/absolute.txt", notFound, notFound},
+		{"/relative.txt", notFound, notFound},
+		{"/page", asShell, asShell},
+		{"/folder", asShell, asShell},
+		{"/folder/page.html", notFound, notFound},
+		{"/dangling.js", notFound, notFound},
+		// Dot files are never served, nor is the shell in their place.
+		{"/.env", notFound, notFound},
+		{"/.git/config", notFound, notFound},
+		{"/.git", notFound, notFound},
+		{"/%2egit/config", notFound, refused},
+		{"/assets/.secret.js", notFound, notFound},
+		{"/users/.profile", notFound, notFound},
+		{"/.well-known/.env", notFound, notFound},
+		{"/.well-known/../.env", notFound, refused},
+		// One reading of the path: cleaned, it stays inside.
+		{"/../outside.txt", notFound, refused},
+		{"/assets/../../outside.txt", notFound, refused},
+		{"/..%2foutside.txt", notFound, refused},
+		{"/%2e%2e/outside.txt", notFound, refused},
+		{"/%252e%252e/outside.txt", notFound, refused},
+		{"/..%5coutside.txt", notFound, refused},
+		{"/assets/..%5c..%5coutside.txt", notFound, refused},
+		{"/assets%2fstyle.css", served, refused},
+		{"//outside.txt", notFound, refused},
+		{"/" + strings.ReplaceAll(outside, "/", "%2f") + "%2foutside.txt", notFound, refused},
+		{outside + "/outside.txt", notFound, notFound},
+		// C cuts a name at its NUL.
+		{"/sw.js%00.png", notFound, refused},
+		{"/LICENSE%00", asShell, refused},
+		{"/.env%00.css", notFound, refused},
+		{"/%ff%fe.js", notFound, refused},
+		{"/" + strings.Repeat("a", 4096) + ".js", notFound, notFound},
+	} {
+		for _, run := range []struct {
+			name    string
+			handler http.Handler
+			want    int
+		}{{"alone", h, tt.alone}, {"behind", newSite(t).PlainPath(h), tt.behind}} {
+			t.Run(run.name+" "+tt.target, func(t *testing.T) {
+				rec := do(run.handler, "GET", tt.target)
+				if strings.Contains(rec.Body.String(), planted) {
+					t.Error("served the secret")
+				}
+				switch run.want {
+				case served:
+					if rec.Code != http.StatusOK || rec.Body.String() != "p{}" {
+						t.Errorf("answered %d %q", rec.Code, rec.Body)
+					}
+				case asShell:
+					if rec.Code != http.StatusOK || rec.Body.String() != shell {
+						t.Errorf("answered %d %q", rec.Code, rec.Body)
+					}
+				case refused:
+					wantProblem(t, rec, http.StatusBadRequest, "invalid_request")
+				case notFound:
+					wantProblem(t, rec, http.StatusNotFound, "not_found")
+				}
+			})
+		}
+	}
+}
