@@ -19,7 +19,7 @@ type Grant struct{ visit *session.Visit }
 // cookies_too_large; provider_unavailable or rate_limited when the access token
 // has ended and cannot be renewed now, which keeps the session.
 func (h *Handler) Authorize(r *http.Request) (Grant, error) {
-	visit, err := h.open(r, false)
+	visit, err := h.open(r, session.IfDue)
 	if err != nil {
 		return Grant{}, h.sessionProblem(visit, err)
 	}
@@ -27,16 +27,15 @@ func (h *Handler) Authorize(r *http.Request) (Grant, error) {
 	return Grant{visit: visit}, nil
 }
 
-// open opens the request's session and renews its tokens if they are due, or in
-// any case if forced. The visit is never nil; it has no session if there is
+// open opens the request's session and renews its tokens for that reason. The visit is never nil; it has no session if there is
 // none or if it is over, but for [session.ErrRejected].
-func (h *Handler) open(r *http.Request, forced bool) (*session.Visit, error) {
+func (h *Handler) open(r *http.Request, why session.Reason) (*session.Visit, error) {
 	visit, err := h.cfg.Sessions.Open(r.Header)
 	if err != nil {
 		return visit, err //nolint:wrapcheck // one of session's reasons
 	}
 	before := visit.Session
-	err = visit.Fresh(r.Context(), forced)
+	err = visit.Fresh(r.Context(), why)
 	if err == nil && visit.Session == before {
 		return visit, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
@@ -64,8 +65,11 @@ type Config struct {
 	AfterLogout string
 	// AllowCrossSiteLogin lets other sites start a login.
 	AllowCrossSiteLogin bool
-	// EndAll ends all sessions of a user that began before now. Required.
-	EndAll func(sub string)
+	// Revoke ends the sessions that an entry names: here at once, on other replicas
+	// as soon as they can be told. Required.
+	Revoke func(ctx context.Context, entry revocation.Entry) error
+	// SessionLifetime is how long a session can live: so long entries are kept. Required.
+	SessionLifetime time.Duration
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives logins, logouts and why they failed. Required.

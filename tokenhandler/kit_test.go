@@ -21,6 +21,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/revocation/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
@@ -104,9 +105,7 @@ func newApp(tb testing.TB, s settings) *app {
 	}
 	cfg := tokenhandler.Config{
 		Site: site, Sessions: a.sessions, Provider: a.provider, Path: "/auth", PublicURL: public, AfterLogout: "/bye",
-		EndAll: func(sub string) {
-			a.denied.DenySubject(sub, a.clock.Now(), a.clock.Now().Add(sessions.AbsoluteLifetime))
-		},
+		Revoke: a.revoke, SessionLifetime: sessions.AbsoluteLifetime,
 		Now: a.clock.Now, Log: log, Metrics: tokenhandler.NewMetrics(a.registry),
 	}
 	if s.handler != nil {
@@ -385,4 +384,10 @@ func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.String()
+}
+
+// revoke takes up an entry, as a single process does.
+func (a *app) revoke(_ context.Context, entry revocation.Entry) error {
+	_, err := a.denied.Add(entry)
+	return err
 }

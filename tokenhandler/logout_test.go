@@ -250,7 +250,7 @@ func TestLogoutDoesNotWaitForTheProvider(t *testing.T) {
 		h := tokenhandler.New(tokenhandler.Config{
 			Site:     web.NewSite(web.Config{PublicURL: public, LoginURL: "/auth/login", Log: log, Now: time.Now}),
 			Sessions: sessions, Provider: hanging, Path: "/auth", PublicURL: public, AfterLogout: "/",
-			EndAll: func(string) {}, Now: time.Now, Log: log,
+			Now: time.Now, Log: log,
 		})
 		began := make(http.Header)
 		s, err := sessions.Begin(began, secret.Tokens{
@@ -259,7 +259,7 @@ func TestLogoutDoesNotWaitForTheProvider(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hanging.asked = func() bool { return denied.Denied(s.ID, "sub", s.Begun) }
+		hanging.asked = func() bool { return denied.Denied(s.ID.Name(), "sub", "", s.Begun) }
 		gone, leave := context.WithCancel(t.Context())
 		r := httptest.NewRequestWithContext(gone, http.MethodPost, "/auth/logout", http.NoBody)
 		r.Header.Set("Sec-Fetch-Site", "same-origin")

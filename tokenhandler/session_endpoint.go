@@ -1,12 +1,14 @@
 package tokenhandler
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
 	"time"
 
+	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -29,7 +31,7 @@ type sessionBody struct {
 // session answers 200 always. It refreshes if due, and never counts as
 // activity: an app that polls it does not keep an absent user logged in.
 func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
-	visit, err := h.open(r, false)
+	visit, err := h.open(r, session.IfDue)
 	// Whatever may pass leaves the session as it is: the answer then shows an
 	// access token that has ended.
 	over := visit.Session == nil || errors.Is(err, session.ErrRejected)
@@ -53,7 +55,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 // refresh forces new tokens. It counts as activity: it is the app's way to say
 // that the user wants to stay.
 func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
-	visit, err := h.open(r, true)
+	visit, err := h.open(r, session.OnDemand)
 	if err != nil {
 		return h.sessionProblem(visit, err)
 	}
@@ -106,7 +108,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 		sub := visit.Session.Subject
 		visit.End()
 		if query["everywhere"] == "true" {
-			h.cfg.EndAll(sub)
+			h.endAll(r.Context(), sub)
 		}
 		h.revokeSession(r.Context(), visit.Session)
 		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", sub, "session", visit.Session.ID,
@@ -123,6 +125,15 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 		LogoutURL string `json:"logout_url"`
 	}{target})
 	return nil
+}
+
+// endAll ends every session of a user that has begun.
+func (h *Handler) endAll(ctx context.Context, sub string) {
+	now := h.cfg.Now()
+	entry := revocation.Entry{Kind: revocation.Subject, Name: sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
+	if err := h.cfg.Revoke(ctx, entry); err != nil {
+		h.cfg.Log.ErrorContext(ctx, "sessions not ended everywhere", "sub", sub, "error", err.Error())
+	}
 }
 
 // logoutURL is the provider's, or the app's own page if there is none.

@@ -9,6 +9,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -59,7 +60,10 @@ func TestSessionEndpointAnswersAlways(t *testing.T) {
 		"idle":                           func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) },
 		"expired":                        func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) },
 		"revoked": func(a *app, _ *useragent.UA) {
-			a.denied.DenySubject(a.pool.User("demo").Sub, a.clock.Now().Add(time.Second), a.clock.Now().Add(time.Hour))
+			entry := revocation.Entry{Kind: revocation.Subject, Name: a.pool.User("demo").Sub, Before: a.clock.Now().Add(time.Second), Until: a.clock.Now().Add(time.Hour)}
+			if err := a.revoke(t.Context(), entry); err != nil {
+				t.Error(err)
+			}
 		},
 		"invalid_grant": func(a *app, _ *useragent.UA) { a.pool.SignOut("demo"); a.clock.Add(11 * time.Minute) },
 	} {

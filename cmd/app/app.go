@@ -17,6 +17,7 @@ import (
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/revocation/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/session"
@@ -165,13 +166,14 @@ func (a *App) newAuth(site *web.Site, denied *memory.List) *tokenhandler.Handler
 		ErrorPath:           a.cfg.Auth.ErrorPath,
 		AfterLogout:         a.cfg.Auth.AfterLogout,
 		AllowCrossSiteLogin: a.cfg.Auth.AllowCrossSiteLogin,
-		EndAll: func(sub string) {
-			now := a.now()
-			denied.DenySubject(sub, now, now.Add(a.cfg.Session.AbsoluteLifetime))
+		Revoke: func(_ context.Context, entry revocation.Entry) error {
+			_, err := denied.Add(entry)
+			return err //nolint:wrapcheck // says it all
 		},
-		Now:     a.now,
-		Log:     a.log,
-		Metrics: tokenhandler.NewMetrics(a.registry),
+		SessionLifetime: a.cfg.Session.AbsoluteLifetime,
+		Now:             a.now,
+		Log:             a.log,
+		Metrics:         tokenhandler.NewMetrics(a.registry),
 	})
 }
 

@@ -36,7 +36,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	helpers.Go(func() { a.provider.Run(background) })
 	helpers.Go(func() { a.reloadKeys(background) })
 	err = a.serve(ctx, public, admin)
-	a.sessions.Wait()
+	a.sessions.Close()
 	stop()
 	helpers.Wait()
 	return err

@@ -19,26 +19,30 @@ func goldenTokens(now time.Time) secret.Tokens {
 	return secret.Tokens{
 		Access: secret.New(access), Refresh: secret.New(refresh),
 		AccessExpires: now.Add(time.Hour), AuthTime: now.Add(-time.Minute), NonceHash: [4]byte{1, 2, 3, 4},
-		Subject: "6f1f0d2c-3b7e-4a55-9c6d-1e2f3a4b5c6d",
-		Claims:  `{"sub":"6f1f0d2c-3b7e-4a55-9c6d-1e2f3a4b5c6d","email":"ada@example.com"}`,
+		Subject:        "6f1f0d2c-3b7e-4a55-9c6d-1e2f3a4b5c6d",
+		RefreshExpires: now.Add(20 * time.Hour), SID: "0f9a-session-at-the-provider",
+		Claims: `{"sub":"6f1f0d2c-3b7e-4a55-9c6d-1e2f3a4b5c6d","email":"ada@example.com"}`,
 	}
 }
 
-// TestCookiesOfVersion1StayReadable opens a cookie that was sealed when the
+// TestCookiesOfVersion2StayReadable opens a cookie that was sealed when the
 // format was made: a change of the format, or of one byte of the dictionary,
 // would log everybody out at the next deployment.
-func TestCookiesOfVersion1StayReadable(t *testing.T) {
+func TestCookiesOfVersion2StayReadable(t *testing.T) {
 	f := newFixture(t)
 	var s session.Session
 	if err := (session.Store{Manager: f.Manager}).Codec().Decode(sessionCookie, goldenCookie, &s); err != nil {
-		t.Fatalf("a cookie of version 1 does not open: %v", err)
+		t.Fatalf("a cookie of version 2 does not open: %v", err)
 	}
 	if field := sameTokens(allTokens(t, &s), goldenTokens(f.now)); field != "" {
 		t.Errorf("%s differs", field)
+	}
+	if s.SID != "0f9a-session-at-the-provider" || s.Rotates || !s.AccessIssued.Equal(f.now) || !s.RefreshExpires.Equal(f.now.Add(20*time.Hour)) {
+		t.Errorf("sid %q, rotates %v, issued %v, refresh token's end %v", s.SID, s.Rotates, s.AccessIssued, s.RefreshExpires)
 	}
 	if s.Generation != 1 || !s.Begun.Equal(f.now) || !s.Expires.Equal(f.now.Add(12*time.Hour)) || !s.Active.Equal(f.now) {
 		t.Errorf("generation %d, begun %v, expires %v, active %v", s.Generation, s.Begun, s.Expires, s.Active)
 	}
 }
 
-const goldenCookie = `AUJWSCa7exkXl0wb3TbFs84IYxX_YuVPg7krJRZzlR5UMIYp6w_STBSMGMdHC9RSuCpYj2SJmuV6p8dqVpcjeri6e5Bjk5w3rWiN0PlHVnbYrtSatH3grSnNf5okp8MGggvOlAX4lH2JLlhaylgHE1xUjkVvJB9nN0Ha_XI5UXZnPTmeAPk1xXd2WykgFMj9siKNzNDRZHnBgcL3mtkERtOjkNuak4MIlYnGz1sVAqNmF_2WOS6yQePkLfnhqfS5rWwOO4a6nl3x0HZL_i9gWhug0g`
+const goldenCookie = `AUJWSCY4zMo_vl4tKahBS17J7oQWQPUSOVFvFLOxoMPtd6xFkAxYrEijB1d8EkLO6r0s8F1lkcpRSp3De3iLXtOL-rRTM2ZqYAvf95KEgm4G_3uvyd4LxqbJyZ0ZSaGTNwZMKpqRoflMZ-Lc0aVabxiYpf-z5cgwvABVW3AhN6tVL6WRNaZypIaN5uikcvg1pJT-HRoEsWttR4xRjG3rDSqn--ziU-L38aRYgJ_pn735_tFnOvGjftgOfQQSpUvSpMaFtqnthYP2WfbXaIRE_i49fSEG-fF3-GhVL_ekROLfHUCoMmpxbmKLyg`

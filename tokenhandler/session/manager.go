@@ -18,13 +18,14 @@ const touchEvery = time.Minute
 
 // DenyList knows which sessions were ended before their time.
 type DenyList interface {
-	// Denied reports whether the session was ended: itself by id, or with all
-	// sessions of subject that began before some moment. It is asked on every
-	// request: it must not wait for the network.
-	Denied(id [16]byte, subject string, begun time.Time) bool
-	// Deny ends one session. The entry may be forgotten at until, when the
-	// session would have ended anyway. Denying twice is not an error.
-	Deny(id [16]byte, until time.Time)
+	// Denied reports whether the session was ended: itself by name ([ID.Name]), or
+	// with all sessions of sub, or of sid at the provider (empty for none), that
+	// began before some moment. It is asked on every request: it must not wait
+	// for the network.
+	Denied(session [8]byte, sub, sid string, begun time.Time) bool
+	// Deny ends one session, here at once. The entry may be forgotten at until,
+	// when the session would have ended anyway. Denying twice is not an error.
+	Deny(session [8]byte, until time.Time)
 }
 
 // Refresher turns a refresh token into new tokens.
@@ -57,6 +58,17 @@ type Config struct {
 	RefreshGrace time.Duration
 	// RefreshTimeout bounds one call to the provider. Required.
 	RefreshTimeout time.Duration
+	// Replicas is what is shared with other processes; nil for a single one, or
+	// for several if the provider's grace covers their races.
+	Replicas Replicas
+	// RotationGrace is how long the provider accepts a refresh token that it has
+	// replaced (FACTS COG-ROT-01).
+	RotationGrace time.Duration
+	// Certain reports whether the deny list is known to be up to date; while it is
+	// not, no session opens. Nil means that it does not matter.
+	Certain func() bool
+	// Discard gives back a refresh token that nobody will use; nil drops it.
+	Discard func(refresh secret.String)
 	// KeepIDToken stores the ID token itself, not only its claims.
 	KeepIDToken bool
 	// Now is the clock. Required.
@@ -101,6 +113,8 @@ type Visit struct {
 
 	manager *Manager
 	jar     Jar
+	// over is the cookie's own session, also if it is over.
+	over *Session
 	// cookie is the generation that the browser holds.
 	cookie uint64
 	// active is the user's last activity, recorded what the browser holds of it.
@@ -109,7 +123,7 @@ type Visit struct {
 
 // Open reads the session of a request: local work, no network. Errors:
 // [ErrNone], [ErrUnreadable], [ErrIdle], [ErrExpired], [ErrRevoked],
-// [ErrRejected], [ErrCookiesTooLarge]. The visit is never nil; after an error it has no
+// [ErrRejected], [ErrCookiesTooLarge], [ErrUncertain]. The visit is never nil; after an error it has no
 // session but can [Visit.Expire] what the browser holds.
 func (m *Manager) Open(h http.Header) (*Visit, error) {
 	v := &Visit{manager: m}
@@ -118,12 +132,12 @@ func (m *Manager) Open(h http.Header) (*Visit, error) {
 		err = v.open()
 	}
 	if !errors.Is(err, ErrNone) {
-		m.metrics.Opened.WithLabelValues(outcome(err)).Inc()
+		m.metrics.Opened.WithLabelValues(openOutcome(err)).Inc()
 	}
 	return v, err
 }
 
-func outcome(err error) string {
+func openOutcome(err error) string {
 	switch {
 	case err == nil:
 		return "ok"
@@ -135,6 +149,8 @@ func outcome(err error) string {
 		return "revoked"
 	case errors.Is(err, ErrCookiesTooLarge):
 		return "too_large"
+	case errors.Is(err, ErrUncertain):
+		return "uncertain"
 	}
 	return "unreadable"
 }
@@ -154,7 +170,8 @@ func (v *Visit) open() error {
 	if limit := s.Begun.Add(m.cfg.AbsoluteLifetime); limit.Before(s.Expires) {
 		s.Expires = limit
 	}
-	if !now.Before(s.Expires) {
+	v.over = s
+	if !now.Before(s.Ends()) {
 		return ErrExpired
 	}
 	v.active = m.lastActivity(s, v.jar.active, now)
@@ -162,8 +179,11 @@ func (v *Visit) open() error {
 	if !now.Before(v.active.Add(m.cfg.IdleTimeout)) {
 		return ErrIdle
 	}
-	if m.cfg.Denied.Denied(s.ID, s.Subject, s.Begun) {
+	if m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
 		return ErrRevoked
+	}
+	if m.cfg.Certain != nil && !m.cfg.Certain() {
+		return ErrUncertain
 	}
 	v.cookie = s.Generation
 	var rejected bool
@@ -275,8 +295,8 @@ func (v *Visit) Touch() {
 // IdleExpires is when the session ends if the user does nothing.
 func (v *Visit) IdleExpires() time.Time {
 	idle := v.active.Add(v.manager.cfg.IdleTimeout)
-	if v.Session != nil && v.Session.Expires.Before(idle) {
-		return v.Session.Expires
+	if v.Session != nil && v.Session.Ends().Before(idle) {
+		return v.Session.Ends()
 	}
 	return idle
 }
@@ -293,6 +313,10 @@ func (v *Visit) Expire(h http.Header) {
 // here, not even by a refresh under way.
 func (v *Visit) End() {
 	m := v.manager
-	m.cfg.Denied.Deny(v.Session.ID, v.Session.Expires)
+	m.cfg.Denied.Deny(v.Session.ID.Name(), v.Session.Expires)
 	m.forget(v.Session.ID)
 }
+
+// Over is the session whose cookie the request carries, also if it is over: its
+// refresh token may still be good. It is nil if the cookie does not open.
+func (v *Visit) Over() *Session { return v.over }

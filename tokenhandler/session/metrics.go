@@ -24,6 +24,8 @@ type Metrics struct {
 	// Superseded counts requests with an old cookie that were served the
 	// newer generation.
 	Superseded prometheus.Counter
+	// Unshared counts refreshes that could not be agreed with other replicas.
+	Unshared prometheus.Counter
 }
 
 // NewMetrics registers the counters with reg; nil leaves them unregistered.
@@ -32,7 +34,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		Opened: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_session_opens_total",
-			Help: "Session cookies looked at, by outcome: ok, unreadable, idle, expired, revoked, too_large.",
+			Help: "Session cookies looked at, by outcome: ok, unreadable, idle, expired, revoked, too_large, uncertain.",
 		}, []string{"outcome"}),
 		OpenedByKey: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_session_opens_by_key_total",
@@ -63,6 +65,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Superseded: f.NewCounter(prometheus.CounterOpts{
 			Name: "tokenhandler_session_superseded_total",
 			Help: "Requests with an older cookie that were served the session's newer tokens.",
+		}),
+		Unshared: f.NewCounter(prometheus.CounterOpts{
+			Name: "tokenhandler_refreshes_unshared_total",
+			Help: "Refreshes made without asking the other replicas, because the shared store was not reached.",
 		}),
 	}
 }

@@ -15,24 +15,28 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// The payload of a session cookie, version 1:
+// The payload of a session cookie, version 2:
 //
-//	version (1 byte) | session id (16) | nonce hash (4)
-//	generation, begun, expires, active, access token's end, auth time (varints;
-//	    times in seconds, all but begun relative to it)
+//	version (1 byte) | session id (16) | nonce hash (4) | flags (1)
+//	generation, begun in milliseconds, expires, active, the access token's
+//	    beginning and end, the refresh token's end, auth time (varints; all but
+//	    begun in seconds relative to it, 0 for a time that is not known)
 //	the shapes of the access, ID and refresh token (see shape)
-//	len(subject), len(claims), len(hot text), len(text), number of UUIDs in the
-//	    hot text, in the text (uvarints; the texts without their UUIDs)
+//	len(subject), len(sid), len(claims), len(hot text), len(text), number of
+//	    UUIDs in the hot text, in the text (uvarints; the texts without their UUIDs)
 //	the binary parts of the tokens, one after the other; the UUIDs
 //	the text, its UUIDs taken out, compressed with DEFLATE (RFC 1951) and the
 //	    preset dictionary
 //
-// The text begins with what every request needs, the hot text: the subject,
+// The text begins with what every request needs, the hot text: subject, sid,
 // and header and payload of the access token. The other tokens' text and the
 // claims follow; they are decompressed only when they are asked for.
 //
 // The dictionary belongs to the version: changing a byte of it makes a new one.
-const payloadVersion = 1
+const payloadVersion = 2
+
+// flagRotates is the payload's one flag: [Session.Rotates].
+const flagRotates = 1
 
 // maxText bounds what a payload may unfold to. Cognito's largest tokens, with
 // 100 groups, have 10 KB.
@@ -113,27 +117,31 @@ func (b *scratch) inflate(compressed []byte, n int) bool {
 // encode writes the payload of a session with these tokens; not ok is one that
 // decode would not take.
 func (c *codec) encode(s *Session, t secret.Tokens) (payload []byte, ok bool) {
-	begun := s.Begun.Unix()
+	begun, flags := s.Begun.UnixMilli(), byte(0)
+	if s.Rotates {
+		flags = flagRotates
+	}
 	out := make([]byte, 0, 4<<10)
 	out = append(out, payloadVersion)
 	out = append(out, s.ID[:]...)
 	out = append(out, t.NonceHash[:]...)
+	out = append(out, flags)
 	out = binary.AppendUvarint(out, s.Generation)
 	out = binary.AppendVarint(out, begun)
-	for _, at := range []time.Time{s.Expires, s.Active, t.AccessExpires, t.AuthTime} {
-		out = binary.AppendVarint(out, at.Unix()-begun)
+	for _, at := range []time.Time{s.Expires, s.Active, s.AccessIssued, t.AccessExpires, s.RefreshExpires, t.AuthTime} {
+		out = binary.AppendVarint(out, since(begun, at))
 	}
 	access, id, refresh := takeApart(t.Access.Reveal()), takeApart(t.ID.Reveal()), takeApart(t.Refresh.Reveal())
 	for _, token := range []apart{access, id, refresh} {
 		out = token.appendShape(out)
 	}
-	hot := append([]byte(t.Subject), access.text...)
+	hot := slices.Concat([]byte(t.Subject), []byte(t.SID), access.text)
 	cold := slices.Concat(id.text, refresh.text, []byte(t.Claims))
 	var p packer
 	packed := p.pack(nil, hot)
 	hotLen, hotIDs := len(packed), p.count()
 	packed = p.pack(packed, cold)
-	for _, n := range []int{len(t.Subject), len(t.Claims), hotLen, len(packed), hotIDs, p.count()} {
+	for _, n := range []int{len(t.Subject), len(t.SID), len(t.Claims), hotLen, len(packed), hotIDs, p.count()} {
 		out = binary.AppendUvarint(out, uint64(n)) //nolint:gosec // lengths are not negative
 	}
 	out = append(out, slices.Concat(access.raw, id.raw, refresh.raw, p.uuids)...)
@@ -141,14 +149,41 @@ func (c *codec) encode(s *Session, t secret.Tokens) (payload []byte, ok bool) {
 	return c.deflate(out, packed), len(hot)+len(cold) <= maxText && raw <= maxText
 }
 
+// since is a time in seconds relative to begun, which is in milliseconds. 0 is
+// a time that is not known, so what is not before begun counts from 1.
+func since(begun int64, at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	seconds := at.Unix() - begun/1000
+	if seconds >= 0 {
+		seconds++
+	}
+	return seconds
+}
+
+// at is the time that since came from.
+func at(begun, seconds int64) time.Time {
+	switch {
+	case seconds == 0:
+		return time.Time{}
+	case seconds > 0:
+		seconds--
+	}
+	return time.Unix(begun/1000+seconds, 0)
+}
+
 // layout is a payload's head, and what follows it.
 type layout struct {
 	nonceHash                                             [4]byte
 	id                                                    ID
 	generation                                            uint64
-	begun, expires, active, accessExpires, authTime       int64
+	flags                                                 byte
+	begun, expires, active                                int64
+	accessIssued, accessExpires, refreshExpires, authTime int64
 	access, idToken, refresh                              shape
-	subjectLen, claimsLen, hotLen, packedLen, hotIDs, ids int
+	subjectLen, sidLen, claimsLen                         int
+	hotLen, packedLen, hotIDs, ids                        int
 
 	raw, uuids, compressed []byte
 }
@@ -162,13 +197,14 @@ func (l *layout) parse(payload []byte) bool {
 	}
 	in.copy(l.id[:])
 	in.copy(l.nonceHash[:])
+	l.flags = in.byte()
 	l.generation = in.uvarint()
 	l.begun = in.varint()
-	for _, at := range [...]*int64{&l.expires, &l.active, &l.accessExpires, &l.authTime} {
-		*at = l.begun + in.varint()
+	for _, relative := range [...]*int64{&l.expires, &l.active, &l.accessIssued, &l.accessExpires, &l.refreshExpires, &l.authTime} {
+		*relative = in.varint()
 	}
 	l.access, l.idToken, l.refresh = in.shape(), in.shape(), in.shape()
-	for _, n := range [...]*int{&l.subjectLen, &l.claimsLen, &l.hotLen, &l.packedLen, &l.hotIDs, &l.ids} {
+	for _, n := range [...]*int{&l.subjectLen, &l.sidLen, &l.claimsLen, &l.hotLen, &l.packedLen, &l.hotIDs, &l.ids} {
 		*n = in.length()
 	}
 	l.raw = in.take(l.access.rawLen() + l.idToken.rawLen() + l.refresh.rawLen())
@@ -177,7 +213,7 @@ func (l *layout) parse(payload []byte) bool {
 	return !in.failed && l.hotLen <= l.packedLen && l.hotIDs <= l.ids && l.textLen() <= maxText && l.packedLen <= l.textLen()
 }
 
-func (l *layout) hotTextLen() int { return l.subjectLen + l.access.textLen() }
+func (l *layout) hotTextLen() int { return l.subjectLen + l.sidLen + l.access.textLen() }
 
 func (l *layout) textLen() int {
 	return l.hotTextLen() + l.idToken.textLen() + l.refresh.textLen() + l.claimsLen
@@ -193,13 +229,16 @@ func decode(payload []byte, buf *scratch) (*Session, error) {
 	if !ok {
 		return nil, ErrUnreadable
 	}
-	out, _, _ := l.access.appendToken(append(buf.out[:0], text[:l.subjectLen]...), l.raw, text[l.subjectLen:])
+	named := l.subjectLen + l.sidLen
+	out, _, _ := l.access.appendToken(append(buf.out[:0], text[:named]...), l.raw, text[named:])
 	buf.out = out
 	all := string(out)
-	access := all[l.subjectLen:]
+	access := all[named:]
 	return &Session{
-		ID: l.id, Generation: l.generation, Begun: time.Unix(l.begun, 0), Expires: time.Unix(l.expires, 0), Active: time.Unix(l.active, 0),
-		Subject: all[:l.subjectLen], Access: secret.Wrap(&access), AccessExpires: time.Unix(l.accessExpires, 0),
+		ID: l.id, Generation: l.generation, Begun: time.UnixMilli(l.begun),
+		Expires: at(l.begun, l.expires), Active: at(l.begun, l.active), RefreshExpires: at(l.begun, l.refreshExpires),
+		Subject: all[:l.subjectLen], SID: all[l.subjectLen:named], Rotates: l.flags&flagRotates != 0,
+		Access: secret.Wrap(&access), AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
 	}, nil
 }
 
@@ -214,10 +253,14 @@ func decodeTokens(payload []byte, buf *scratch) (secret.Tokens, error) {
 		return secret.Tokens{}, ErrUnreadable
 	}
 	t := secret.Tokens{
-		Subject: string(text[:l.subjectLen]), Claims: string(text[len(text)-l.claimsLen:]), NonceHash: l.nonceHash,
-		AccessExpires: time.Unix(l.accessExpires, 0), AuthTime: time.Unix(l.authTime, 0),
+		Subject: string(text[:l.subjectLen]), SID: string(text[l.subjectLen : l.subjectLen+l.sidLen]),
+		Claims: string(text[len(text)-l.claimsLen:]), NonceHash: l.nonceHash,
+		AccessExpires: at(l.begun, l.accessExpires), AuthTime: at(l.begun, l.authTime),
 	}
-	raw, rest := l.raw, text[l.subjectLen:]
+	if l.refresh.kind != shapeNone {
+		t.RefreshExpires = at(l.begun, l.refreshExpires)
+	}
+	raw, rest := l.raw, text[l.subjectLen+l.sidLen:]
 	for _, token := range []struct {
 		shape *shape
 		into  *secret.String

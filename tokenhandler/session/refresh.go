@@ -3,10 +3,7 @@ package session
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
-
-	"cognito-token-handler/tokenhandler/secret"
 )
 
 // UnavailableError says that the access token has ended and that the provider
@@ -26,6 +23,16 @@ func (e *UnavailableError) Error() string {
 // Unwrap returns the cause.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
+// TooOftenError says that the session was renewed on demand too often. Nothing
+// else is wrong with it.
+type TooOftenError struct {
+	// RetryAfter is when the next time is allowed.
+	RetryAfter time.Duration
+}
+
+// Error says so.
+func (*TooOftenError) Error() string { return "the session was renewed on demand too often" }
+
 const (
 	// clockSkew is how early an access token counts as ended: it has to reach
 	// the upstream and be checked there.
@@ -34,95 +41,51 @@ const (
 	retryPause = time.Second
 	// maxRetryPause bounds a provider's Retry-After.
 	maxRetryPause = 30 * time.Second
-	// maxEntries bounds the memory of refreshes. At 5 KB each it is 100 MB.
-	maxEntries = 20000
-	sweepEvery = 10 * time.Second
+	// forcedBurst refreshes of one session may be asked for at once, and one more
+	// each forcedEvery: the provider's quota is everybody's (FACTS A.9).
+	forcedBurst = 10
+	forcedEvery = 10 * time.Second
+	// retriedEvery is how often an upstream's 401 may renew a token at most: one
+	// that says 401 to everything must not refresh on every request.
+	retriedEvery = 30 * time.Second
 )
 
-// refreshes remembers what became of sessions that were refreshed here.
-type refreshes struct {
-	mu      sync.Mutex
-	entries map[ID]*entry // session → its refreshes
-	swept   time.Time
+// Reason is why a token is renewed.
+type Reason int
 
-	flights sync.WaitGroup
-}
-
-// entry is the memory of one session. All fields are guarded by refreshes.mu.
-type entry struct {
-	// newest is the latest generation. It stays until the grace is over and, if
-	// the refresh token was rotated, until the browser has shown that it holds
-	// it: its cookie may have been lost with a broken connection, and then this
-	// is the only copy of the only token that is still good.
-	newest *Session
-	// generation is newest's, also when newest is gone.
-	generation uint64
-	rotated    bool
-	shown      bool
-	graceEnds  time.Time
-	ends       time.Time // the session's own end
-	// rejected is the generation whose refresh token the provider refused.
-	rejected uint64
-	// failed is the last passing error; until retryAt it is the answer.
-	failed  error
-	retryAt time.Time
-	flight  *flight
-}
-
-// flight is one call to the provider, for all requests that wait for it.
-type flight struct {
-	done chan struct{}
-	err  error // set before done is closed
-}
-
-// newest returns the latest generation of s that is known here, and whether
-// the provider refused to renew it.
-func (m *Manager) newest(s *Session) (newest *Session, rejected bool) {
-	r := &m.refreshes
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.entries[s.ID]
-	if e == nil {
-		return s, false
-	}
-	if s.Generation >= e.generation {
-		e.shown = true
-	} else if e.newest != nil {
-		s = e.newest
-	}
-	return s, e.rejected >= s.Generation
-}
-
-// forget drops what is known of a session that has ended.
-func (m *Manager) forget(id ID) {
-	r := &m.refreshes
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.entries[id]; e != nil {
-		e.newest = nil
-	}
-}
+const (
+	// IfDue: only if it has ended or soon will.
+	IfDue Reason = iota
+	// OnDemand: the app asked for it.
+	OnDemand
+	// Refused: an upstream did not take the token.
+	Refused
+)
 
 // Fresh makes sure that the visit's access token is good. If it is due but has
 // not ended, the refresh runs beside the request and the request goes on with
-// the token it has. forced asks for new tokens in any case and waits for them.
+// the token it has. For another reason than [IfDue] it waits for new tokens.
 //
 // Errors: [ErrRejected], when the provider refused the refresh token of the
-// newest generation: the session is over. [ErrSuperseded]. [*UnavailableError]
-// for everything that may pass: the session is kept. The context's error.
-func (v *Visit) Fresh(ctx context.Context, forced bool) error {
-	m := v.manager
+// newest generation: the session is over. [ErrSuperseded]. [*TooOftenError].
+// [*UnavailableError] for everything that may pass: the session is kept. The
+// context's error.
+func (v *Visit) Fresh(ctx context.Context, why Reason) error {
+	m, s := v.manager, v.Session
 	now := m.cfg.Now()
-	ends := v.Session.AccessExpires
-	usable := now.Before(ends.Add(-clockSkew))
-	if !forced && usable && now.Before(ends.Add(-m.refreshBefore(v.Session.ID))) {
+	usable := now.Before(s.AccessExpires.Add(-s.skew()))
+	if why == IfDue && usable && now.Before(s.AccessExpires.Add(-m.refreshBefore(s))) {
 		return nil
 	}
-	f, err := m.join(v.Session, now) //nolint:contextcheck // the call is detached from the request, see refresh
-	if err != nil || f == nil {
-		return v.settle(err, usable && !forced)
+	if !s.renewable() {
+		return nil // it ends with its access token
 	}
-	if usable && !forced {
+	needed := why != IfDue || !usable
+	f, err := m.join(s, why, needed, now) //nolint:contextcheck // the call is detached from the request, see refresh
+	if err != nil || f == nil {
+		return v.settle(err, needed)
+	}
+	if !needed {
 		return nil
 	}
 	select {
@@ -130,104 +93,170 @@ func (v *Visit) Fresh(ctx context.Context, forced bool) error {
 	case <-ctx.Done():
 		return ctx.Err() //nolint:wrapcheck // the caller's own
 	}
-	return v.settle(f.err, false)
+	return v.settle(f.err, true)
 }
 
-// settle takes over what the refreshes of this session came to.
-func (v *Visit) settle(err error, usable bool) error {
-	v.Session, _ = v.manager.newest(v.Session)
-	if usable && !errors.Is(err, ErrRejected) {
+// settle takes over what the refreshes of this session came to. A failure
+// counts only if the request needed a new token and none is there.
+func (v *Visit) settle(err error, needed bool) error {
+	before := v.Session.Generation
+	newest, rejected := v.manager.newest(v.Session)
+	v.Session = newest
+	switch {
+	case rejected:
+		return ErrRejected
+	case newest.Generation > before, err == nil, !needed:
 		return nil
+	case errors.Is(err, ErrRejected):
+		// An older generation was: this one is not refused.
+		return &UnavailableError{RetryAfter: retryPause, Err: err}
 	}
 	return err
 }
 
-// refreshBefore spreads the refreshes of many sessions that began together:
-// each session has its own margin, up to a quarter longer.
-func (m *Manager) refreshBefore(id ID) time.Duration {
+// refreshBefore is how long before its end a token is due. It spreads the
+// refreshes of sessions that began together: each session has its own margin,
+// up to a quarter longer. A token that lives shortly is not due all its life.
+func (m *Manager) refreshBefore(s *Session) time.Duration {
 	before := m.cfg.RefreshBefore
-	return before + before*time.Duration(id[0])/(4*256)
+	before += before * time.Duration(s.ID[0]) / (4 * 256)
+	return min(before, s.AccessExpires.Sub(s.AccessIssued)/4)
+}
+
+func (s *Session) skew() time.Duration {
+	return min(clockSkew, s.AccessExpires.Sub(s.AccessIssued)/8)
 }
 
 // join returns the refresh under way for s, starting one if there is none. It
-// returns nothing if a newer generation is already there.
-func (m *Manager) join(s *Session, now time.Time) (*flight, error) {
+// returns nothing if a newer generation is already there, or if the process is
+// about to end and the request does not need a refresh.
+func (m *Manager) join(s *Session, why Reason, needed bool, now time.Time) (*flight, error) {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e := r.entries[s.ID]
-	if e == nil {
-		r.sweep(now)
-		e = &entry{generation: s.Generation, ends: s.Expires, shown: true}
-		r.entries[s.ID] = e
-	}
+	r.sweep(now)
+	e := r.entry(s, now.Add(m.keepFor(s)))
 	switch {
 	case s.Generation < e.generation && e.newest != nil:
 		return nil, nil //nolint:nilnil // neither: the newer generation is in memory
-	case s.Generation < e.generation && e.rotated:
+	case s.Generation < e.generation && e.rotated && m.cfg.Replicas == nil:
 		// This refresh token was used up long ago. Showing it again would look
 		// like theft to the provider and end the session everywhere.
 		return nil, ErrSuperseded
 	case e.rejected >= s.Generation:
 		return nil, ErrRejected
-	case e.flight != nil:
+	case e.flight != nil && e.flight.generation >= s.Generation:
 		m.metrics.Coalesced.Inc()
 		return e.flight, nil
 	case e.failed != nil && now.Before(e.retryAt):
 		return nil, &UnavailableError{RetryAfter: e.retryAt.Sub(now), Err: e.failed}
+	case r.closed, r.draining && !needed:
+		return nil, closing(needed)
 	}
-	e.flight = &flight{done: make(chan struct{})}
+	if err := e.mayForce(why, now); err != nil {
+		return nil, err
+	}
+	e.flight = &flight{done: make(chan struct{}), generation: s.Generation, superseded: s.Generation < e.generation && e.rotated}
 	f := e.flight
 	r.flights.Go(func() { m.refresh(s, e, f) })
 	return f, nil
+}
+
+var errClosing = errors.New("the service is shutting down")
+
+func closing(needed bool) error {
+	if !needed {
+		return nil
+	}
+	return &UnavailableError{RetryAfter: retryPause, Err: errClosing}
 }
 
 // refresh makes the call, detached from every request: a client that leaves
 // must not cancel it, because after a rotation its answer holds the only token
 // that is still good (FACTS COG-ROT-07).
 func (m *Manager) refresh(s *Session, e *entry, f *flight) {
-	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.RefreshTimeout) //nolint:forbidigo // detached, see above
-	defer cancel()
-	start := m.cfg.Now()
-	previous, tokens, err := m.renew(ctx, s)
-	now := m.cfg.Now()
-	m.metrics.RefreshSeconds.Observe(now.Sub(start).Seconds())
-
+	o := m.renew(s, f.superseded)
+	if o.err == nil && m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
+		m.discard(o)
+		o = outcome{err: ErrRevoked}
+	}
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	e.flight, e.failed = nil, nil
+	now := m.cfg.Now()
+	if e.flight == f {
+		e.flight = nil
+	}
 	switch {
-	case err == nil:
-		tokens = m.trim(tokens)
-		rotated := !tokens.Refresh.IsZero() && !tokens.Refresh.Equal(previous.Refresh)
-		next := s.next(previous, tokens)
-		next.Generation = max(s.Generation, e.generation) + 1
-		e.newest, e.generation = next, next.Generation
-		e.rotated, e.shown = e.rotated || rotated, !rotated
-		e.graceEnds = now.Add(m.cfg.RefreshGrace)
-		m.metrics.Refreshes.WithLabelValues(map[bool]string{false: "ok", true: "rotated"}[rotated]).Inc()
-	case isRejected(err):
-		e.rejected = s.Generation
+	case o.next != nil:
+		m.succeeded(e, o, now)
+	case o.rejected:
+		e.rejected = max(e.rejected, s.Generation)
 		f.err = ErrRejected
-		m.metrics.Refreshes.WithLabelValues("rejected").Inc()
 		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
+	case errors.Is(o.err, ErrRevoked), errors.Is(o.err, ErrSuperseded):
+		f.err = o.err
 	default:
-		pause, outcome := pauseAfter(err)
-		e.failed, e.retryAt = err, now.Add(pause)
-		f.err = &UnavailableError{RetryAfter: pause, Err: err}
-		m.metrics.Refreshes.WithLabelValues(outcome).Inc()
-		m.cfg.Log.Warn("refresh failed, session kept", "session", s.ID, "error", err.Error())
+		pause, name := pauseAfter(o.err)
+		e.failed, e.retryAt = o.err, now.Add(pause)
+		f.err = &UnavailableError{RetryAfter: pause, Err: o.err}
+		m.metrics.Refreshes.WithLabelValues(name).Inc()
+		m.cfg.Log.Warn("refresh failed, session kept", "session", s.ID, "error", o.err.Error())
 	}
 	close(f.done)
 }
 
-func (m *Manager) renew(ctx context.Context, s *Session) (previous, renewed secret.Tokens, err error) {
-	if previous, err = s.Tokens(); err != nil {
-		return previous, renewed, err
+// succeeded takes up the next generation. The caller holds refreshes.mu.
+func (m *Manager) succeeded(e *entry, o outcome, now time.Time) {
+	e.failed = nil
+	if o.next.Generation <= e.generation {
+		return // another refresh has come further
 	}
-	renewed, err = m.cfg.Refresher.Refresh(ctx, previous)
-	return previous, renewed, err //nolint:wrapcheck // classified by the caller
+	e.generation, e.newest = o.next.Generation, o.next
+	e.cookies, e.unwritable = nil, false
+	e.rotated, e.shown = o.next.Rotates, !o.next.Rotates
+	e.graceEnds, e.ends = now.Add(m.cfg.RefreshGrace), now.Add(m.keepFor(o.next))
+	e.epoch = o.epoch
+	m.refreshes.dirty = m.refreshes.dirty || o.epoch == 0
+}
+
+// call makes the one call to the provider.
+func (m *Manager) call(s *Session) outcome {
+	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.RefreshTimeout) //nolint:forbidigo // detached, see refresh
+	defer cancel()
+	if m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
+		return outcome{err: ErrRevoked} // while it waited for the lease
+	}
+	previous, err := s.Tokens()
+	if err != nil {
+		return outcome{err: err}
+	}
+	start := m.cfg.Now()
+	renewed, err := m.cfg.Refresher.Refresh(ctx, previous)
+	now := m.cfg.Now()
+	m.metrics.RefreshSeconds.Observe(now.Sub(start).Seconds())
+	if err != nil {
+		if isRejected(err) {
+			m.metrics.Refreshes.WithLabelValues("rejected").Inc()
+			return outcome{rejected: true}
+		}
+		return outcome{err: err}
+	}
+	next := s.next(previous, m.trim(renewed), now)
+	rotated := !next.tokens.Refresh.Equal(previous.Refresh)
+	m.refreshes.steady.Store(!rotated)
+	m.metrics.Refreshes.WithLabelValues(map[bool]string{false: "ok", true: "rotated"}[rotated]).Inc()
+	return outcome{next: next}
+}
+
+// discard gives back the tokens of a session that ended while they were made.
+func (m *Manager) discard(o outcome) {
+	if o.next == nil || o.shared || m.cfg.Discard == nil {
+		return
+	}
+	if t, err := o.next.Tokens(); err == nil {
+		m.cfg.Discard(t.Refresh)
+	}
 }
 
 func isRejected(err error) bool {
@@ -250,27 +279,20 @@ func pauseAfter(err error) (time.Duration, string) {
 	return min(max(asked.RetryAfter(), retryPause), maxRetryPause), "unavailable"
 }
 
-// Wait returns when no refresh is under way: a process that ends in the middle
-// of a rotation would lose the only token that is still good. It takes at most
-// RefreshTimeout; no request may come in meanwhile.
-func (m *Manager) Wait() { m.refreshes.flights.Wait() }
+// Drain starts no more refreshes that a request could do without: their results
+// would reach nobody once the process has ended.
+func (m *Manager) Drain() {
+	m.refreshes.mu.Lock()
+	defer m.refreshes.mu.Unlock()
+	m.refreshes.draining = true
+}
 
-// sweep forgets what is over, at most every [sweepEvery]. The caller holds mu.
-func (r *refreshes) sweep(now time.Time) {
-	if now.Sub(r.swept) < sweepEvery {
-		return
-	}
-	r.swept = now
-	for id, e := range r.entries {
-		if !now.Before(e.ends) {
-			delete(r.entries, id)
-			continue
-		}
-		if e.newest == nil || now.Before(e.graceEnds) {
-			continue
-		}
-		if e.shown || len(r.entries) > maxEntries {
-			e.newest = nil
-		}
-	}
+// Close starts no more refreshes at all and returns when none is under way: a
+// process that ends in the middle of a rotation would lose the only token that
+// is still good. It takes at most RefreshTimeout.
+func (m *Manager) Close() {
+	m.refreshes.mu.Lock()
+	m.refreshes.closed = true
+	m.refreshes.mu.Unlock()
+	m.refreshes.flights.Wait()
 }

@@ -102,7 +102,7 @@ func (f *fixture) request(tb testing.TB, j jar) (string, http.Header, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := v.Fresh(tb.Context(), false); err != nil {
+	if err := v.Fresh(tb.Context(), session.IfDue); err != nil {
 		return "", nil, err
 	}
 	h := make(http.Header)
@@ -184,7 +184,7 @@ func TestRefreshThatEndsDuringTheRequestIsToldAtOnce(t *testing.T) {
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), false); err != nil {
+		if err := v.Fresh(t.Context(), session.IfDue); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Second) // the upstream takes its time
@@ -206,7 +206,7 @@ func TestLostAnswerDoesNotLoseTheSession(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		v := f.mustOpen(t, j)
 		go func() { time.Sleep(10 * time.Millisecond); leave() }()
-		if err := v.Fresh(ctx, false); !errors.Is(err, context.Canceled) {
+		if err := v.Fresh(ctx, session.IfDue); !errors.Is(err, context.Canceled) {
 			t.Fatalf("the client left: %v", err)
 		}
 		time.Sleep(10 * time.Minute)
@@ -262,7 +262,7 @@ func TestOldCookieAfterTheGraceNeverKillsTheSession(t *testing.T) {
 func (f *fixture) sweep(t *testing.T) {
 	t.Helper()
 	other := f.mustOpen(t, f.login(t, tokens(99, time.Now())))
-	_ = other.Fresh(t.Context(), true)
+	_ = other.Fresh(t.Context(), session.OnDemand)
 }
 
 func TestWithoutRotationTheOldRefreshTokenStays(t *testing.T) {
@@ -334,7 +334,7 @@ func TestRejectedRefreshTokenEndsTheSession(t *testing.T) {
 	p := &provider{fail: rejectedError{}, latency: time.Millisecond}
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), true); !errors.Is(err, session.ErrRejected) {
+		if err := v.Fresh(t.Context(), session.OnDemand); !errors.Is(err, session.ErrRejected) {
 			t.Fatalf("%v", err)
 		}
 		for range 10 {
@@ -355,7 +355,7 @@ func TestLogoutDuringARefreshWins(t *testing.T) {
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), false); err != nil {
+		if err := v.Fresh(t.Context(), session.IfDue); err != nil {
 			t.Fatal(err)
 		}
 		f.mustOpen(t, j).End()
@@ -375,7 +375,7 @@ func TestForcedRefreshesCoalesce(t *testing.T) {
 		for range 20 {
 			wg.Go(func() {
 				v := f.mustOpen(t, j)
-				if err := v.Fresh(t.Context(), true); err != nil || v.Session.Generation != 2 {
+				if err := v.Fresh(t.Context(), session.OnDemand); err != nil || v.Session.Generation != 2 {
 					t.Errorf("generation %d, %v", v.Session.Generation, err)
 				}
 			})
@@ -387,16 +387,16 @@ func TestForcedRefreshesCoalesce(t *testing.T) {
 	})
 }
 
-// TestWaitLetsARefreshFinish: a service that stops does not lose a rotated token
+// TestCloseLetsARefreshFinish: a service that stops does not lose a rotated token
 // between the provider and its memory.
-func TestWaitLetsARefreshFinish(t *testing.T) {
+func TestCloseLetsARefreshFinish(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
-		if err := f.mustOpen(t, j).Fresh(t.Context(), false); err != nil {
+		if err := f.mustOpen(t, j).Fresh(t.Context(), session.IfDue); err != nil {
 			t.Fatal(err)
 		}
-		f.Wait()
+		f.Close()
 		if v := f.mustOpen(t, j); v.Session.Generation != 2 {
 			t.Errorf("after waiting the session is at generation %d", v.Session.Generation)
 		}

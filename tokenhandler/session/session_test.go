@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/revocation/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
@@ -27,6 +28,16 @@ type fixture struct {
 	denied  *memory.List
 	refresh refreshFunc
 	cfg     session.Config
+}
+
+// endAll ends the sessions of sub that have begun.
+func (f *fixture) endAll(tb testing.TB, sub string) {
+	tb.Helper()
+	now := f.cfg.Now()
+	entry := revocation.Entry{Kind: revocation.Subject, Name: sub, Before: now, Until: now.Add(f.cfg.AbsoluteLifetime)}
+	if _, err := f.denied.Add(entry); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 type refreshFunc func(ctx context.Context, previous secret.Tokens) (secret.Tokens, error)
@@ -142,13 +153,15 @@ func (f *fixture) mustOpen(tb testing.TB, j jar) *session.Visit {
 
 func sameTokens(a, b secret.Tokens) string {
 	for name, pair := range map[string][2]string{
-		"access":  {a.Access.Reveal(), b.Access.Reveal()},
-		"id":      {a.ID.Reveal(), b.ID.Reveal()},
-		"refresh": {a.Refresh.Reveal(), b.Refresh.Reveal()},
-		"subject": {a.Subject, b.Subject},
-		"claims":  {a.Claims, b.Claims},
-		"times":   {fmt.Sprint(a.AccessExpires.Unix(), a.AuthTime.Unix()), fmt.Sprint(b.AccessExpires.Unix(), b.AuthTime.Unix())},
-		"nonce":   {fmt.Sprint(a.NonceHash), fmt.Sprint(b.NonceHash)},
+		"access":              {a.Access.Reveal(), b.Access.Reveal()},
+		"id":                  {a.ID.Reveal(), b.ID.Reveal()},
+		"refresh":             {a.Refresh.Reveal(), b.Refresh.Reveal()},
+		"subject":             {a.Subject, b.Subject},
+		"claims":              {a.Claims, b.Claims},
+		"times":               {fmt.Sprint(a.AccessExpires.Unix(), a.AuthTime.Unix()), fmt.Sprint(b.AccessExpires.Unix(), b.AuthTime.Unix())},
+		"sid":                 {a.SID, b.SID},
+		"refresh token's end": {fmt.Sprint(a.RefreshExpires.Unix()), fmt.Sprint(b.RefreshExpires.Unix())},
+		"nonce":               {fmt.Sprint(a.NonceHash), fmt.Sprint(b.NonceHash)},
 	} {
 		if pair[0] != pair[1] {
 			return name

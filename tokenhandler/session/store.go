@@ -39,7 +39,7 @@ func (s Store) New(r *http.Request, name string) (*sessions.Session, error) {
 		return session, err
 	}
 	session.IsNew = false
-	session.ID = visit.Session.ID.Hash()
+	session.ID = visit.Session.ID.String()
 	session.Values[Key] = visit.Session
 	return session, nil
 }

@@ -92,19 +92,14 @@ func (v *Visit) Commit(h http.Header) {
 	if s == nil {
 		return
 	}
-	if m.cfg.Denied.Denied(s.ID, s.Subject, s.Begun) {
+	if m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
 		v.Expire(h)
 		return
 	}
 	s, _ = m.newest(s)
 	v.Session = s
 	if s.Generation > v.cookie {
-		values, err := m.seal(s)
-		if err != nil {
-			// The browser keeps its older cookie; as long as this process lives
-			// the session goes on from memory.
-			m.cfg.Log.Error("session not written", "error", err.Error(), "session", s.ID)
-		} else {
+		if values := m.cookiesOf(s); values != nil {
 			m.cfg.Cookies.setSession(h, &v.jar, values)
 			v.cookie = s.Generation
 		}

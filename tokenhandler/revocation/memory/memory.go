@@ -1,8 +1,12 @@
 package memory
 
 import (
+	"cmp"
+	"slices"
 	"sync"
 	"time"
+
+	"cognito-token-handler/tokenhandler/revocation"
 )
 
 // sweepEvery is how often entries that are over are forgotten.
@@ -12,65 +16,123 @@ const sweepEvery = time.Minute
 type List struct {
 	now func() time.Time
 
-	mu       sync.RWMutex
-	sessions map[[16]byte]time.Time // session → when the entry may go
-	subjects map[string]subject     // sub → its sessions that began before
-	swept    time.Time
+	mu        sync.RWMutex
+	sessions  map[revocation.SessionName]time.Time // session → when the entry may go
+	subjects  map[string]group                     // sub → its sessions that began before
+	providers map[string]group                     // sid → its sessions that began before
+	swept     time.Time
 }
 
-type subject struct {
-	before, until time.Time
-}
+// group is many sessions.
+type group struct{ before, until time.Time }
 
 // New returns an empty list; now is the clock.
 func New(now func() time.Time) *List {
-	return &List{now: now, sessions: make(map[[16]byte]time.Time), subjects: make(map[string]subject)}
+	return &List{
+		now: now, sessions: make(map[revocation.SessionName]time.Time),
+		subjects: make(map[string]group), providers: make(map[string]group),
+	}
 }
 
-// Deny ends the session called id. The entry may be forgotten at until.
-func (l *List) Deny(id [16]byte, until time.Time) {
+// Add takes up an entry. It never shortens what is there. Reported is whether
+// it ends anything that was not ended already; the error is
+// [revocation.Entry.Check]'s.
+func (l *List) Add(e revocation.Entry) (added bool, err error) {
+	if err := e.Check(); err != nil {
+		return false, err //nolint:wrapcheck // says it all
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep()
-	if until.After(l.sessions[id]) {
-		l.sessions[id] = until
+	switch e.Kind {
+	case revocation.Session:
+		name, _ := revocation.ParseSession(e.Name) // checked above
+		return l.deny(name, e.Until), nil
+	case revocation.Subject:
+		return addGroup(l.subjects, e), nil
+	case revocation.ProviderSession:
+		return addGroup(l.providers, e), nil
 	}
+	return false, nil
 }
 
-// DenySubject ends every session of sub that began before the given moment.
-// The entry may be forgotten at until.
-func (l *List) DenySubject(sub string, before, until time.Time) {
+func addGroup(groups map[string]group, e revocation.Entry) bool {
+	was := groups[e.Name]
+	now := group{before: later(was.before, e.Before), until: later(was.until, e.Until)}
+	groups[e.Name] = now
+	return now != was
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// Deny ends one session. The entry may be forgotten at until.
+func (l *List) Deny(session [8]byte, until time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep()
-	was := l.subjects[sub]
-	if was.before.After(before) {
-		before = was.before
-	}
-	if was.until.After(until) {
-		until = was.until
-	}
-	l.subjects[sub] = subject{before: before, until: until}
+	l.deny(session, until)
 }
 
-// Denied reports whether the session was ended.
-func (l *List) Denied(id [16]byte, sub string, begun time.Time) bool {
+func (l *List) deny(session revocation.SessionName, until time.Time) bool {
+	if !until.After(l.sessions[session]) {
+		return false
+	}
+	l.sessions[session] = until
+	return true
+}
+
+// Denied reports whether a session was ended: by its name, with all sessions of
+// its user, or with those of its session at the provider (empty for none).
+func (l *List) Denied(session [8]byte, sub, sid string, begun time.Time) bool {
+	now := l.now()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if until, ok := l.sessions[id]; ok && l.now().Before(until) {
+	if until, ok := l.sessions[session]; ok && now.Before(until) {
 		return true
 	}
-	if s, ok := l.subjects[sub]; ok && begun.Before(s.before) && l.now().Before(s.until) {
+	if g, ok := l.subjects[sub]; ok && g.has(begun, now) {
 		return true
 	}
-	return false
+	g, ok := l.providers[sid]
+	return ok && sid != "" && g.has(begun, now)
 }
+
+func (g group) has(begun, now time.Time) bool { return begun.Before(g.before) && now.Before(g.until) }
 
 // Len is how many entries there are.
 func (l *List) Len() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return len(l.sessions) + len(l.subjects)
+	return len(l.sessions) + len(l.subjects) + len(l.providers)
+}
+
+// Entries are all that are not over, by kind and name.
+func (l *List) Entries() []revocation.Entry {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	now := l.now()
+	var all []revocation.Entry
+	for name, until := range l.sessions {
+		if now.Before(until) {
+			all = append(all, revocation.Entry{Kind: revocation.Session, Name: name.String(), Until: until})
+		}
+	}
+	for kind, groups := range map[revocation.Kind]map[string]group{revocation.Subject: l.subjects, revocation.ProviderSession: l.providers} {
+		for name, g := range groups {
+			if now.Before(g.until) {
+				all = append(all, revocation.Entry{Kind: kind, Name: name, Before: g.before, Until: g.until})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b revocation.Entry) int {
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+	})
+	return all
 }
 
 // sweep forgets what is over. The caller holds mu.
@@ -80,14 +142,16 @@ func (l *List) sweep() {
 		return
 	}
 	l.swept = now
-	for id, until := range l.sessions {
+	for session, until := range l.sessions {
 		if !now.Before(until) {
-			delete(l.sessions, id)
+			delete(l.sessions, session)
 		}
 	}
-	for sub, s := range l.subjects {
-		if !now.Before(s.until) {
-			delete(l.subjects, sub)
+	for _, groups := range []map[string]group{l.subjects, l.providers} {
+		for name, g := range groups {
+			if !now.Before(g.until) {
+				delete(groups, name)
+			}
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/revocation/memory"
 )
 
@@ -37,9 +38,17 @@ func newList() (*memory.List, *clock) {
 	return memory.New(c.Now), c
 }
 
-func id(n int) (out [16]byte) {
-	binary.BigEndian.PutUint64(out[8:], uint64(n))
+func id(n int) (out [8]byte) {
+	binary.BigEndian.PutUint64(out[:], uint64(n))
 	return out
+}
+
+// endAll ends the sessions of sub that began before the given moment.
+func endAll(t *testing.T, l *memory.List, sub string, before, until time.Time) {
+	t.Helper()
+	if _, err := l.Add(revocation.Entry{Kind: revocation.Subject, Name: sub, Before: before, Until: until}); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestDeny(t *testing.T) {
@@ -48,7 +57,7 @@ func TestDeny(t *testing.T) {
 	for _, s := range []struct {
 		name string
 		now  float64
-		id   [16]byte
+		id   [8]byte
 		want bool
 	}{
 		{"at once", 0, id(1), true},
@@ -60,7 +69,7 @@ func TestDeny(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			c.Set(at(s.now))
-			if got := l.Denied(s.id, "user", at(-1)); got != s.want {
+			if got := l.Denied(s.id, "user", "", at(-1)); got != s.want {
 				t.Errorf("denied: %v, want %v", got, s.want)
 			}
 		})
@@ -76,11 +85,11 @@ func TestDenyKeepsTheLatestEnd(t *testing.T) {
 				l.Deny(id(1), at(end))
 			}
 			c.Set(at(9))
-			if !l.Denied(id(1), "user", at(-1)) {
+			if !l.Denied(id(1), "user", "", at(-1)) {
 				t.Error("the session came back")
 			}
 			c.Set(at(10))
-			if l.Denied(id(1), "user", at(-1)) {
+			if l.Denied(id(1), "user", "", at(-1)) {
 				t.Error("denied for too long")
 			}
 		})
@@ -89,7 +98,7 @@ func TestDenyKeepsTheLatestEnd(t *testing.T) {
 
 func TestDenySubject(t *testing.T) {
 	l, c := newList()
-	l.DenySubject("user", at(5), at(60))
+	endAll(t, l, "user", at(5), at(60))
 	for _, s := range []struct {
 		name  string
 		now   float64
@@ -109,7 +118,7 @@ func TestDenySubject(t *testing.T) {
 	} {
 		t.Run(s.name, func(t *testing.T) {
 			c.Set(at(s.now))
-			if got := l.Denied(id(1), s.sub, at(s.begun)); got != s.want {
+			if got := l.Denied(id(1), s.sub, "", at(s.begun)); got != s.want {
 				t.Errorf("denied: %v, want %v", got, s.want)
 			}
 		})
@@ -128,17 +137,17 @@ func TestDenySubjectAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			l, c := newList()
 			for _, one := range calls {
-				l.DenySubject("user", at(one.before), at(one.until))
+				endAll(t, l, "user", at(one.before), at(one.until))
 			}
 			c.Set(at(29))
-			if !l.Denied(id(1), "user", at(4)) {
+			if !l.Denied(id(1), "user", "", at(4)) {
 				t.Error("a session came back")
 			}
-			if l.Denied(id(1), "user", at(5)) {
+			if l.Denied(id(1), "user", "", at(5)) {
 				t.Error("a new login is denied")
 			}
 			c.Set(at(30))
-			if l.Denied(id(1), "user", at(4)) {
+			if l.Denied(id(1), "user", "", at(4)) {
 				t.Error("denied for too long")
 			}
 			if l.Len() != 1 {
@@ -152,18 +161,18 @@ func TestDenySubjectAgain(t *testing.T) {
 func TestSessionAndSubject(t *testing.T) {
 	l, c := newList()
 	l.Deny(id(1), at(10))
-	l.DenySubject("user", at(0), at(20))
+	endAll(t, l, "user", at(0), at(20))
 	for _, now := range []float64{0, 15} {
 		c.Set(at(now))
-		if !l.Denied(id(1), "user", at(-1)) || !l.Denied(id(2), "user", at(-1)) {
+		if !l.Denied(id(1), "user", "", at(-1)) || !l.Denied(id(2), "user", "", at(-1)) {
 			t.Errorf("minute %v: a session of the user is alive", now)
 		}
 	}
 	c.Set(at(5))
-	if !l.Denied(id(1), "user", at(3)) {
+	if !l.Denied(id(1), "user", "", at(3)) {
 		t.Error("the session by its id is alive")
 	}
-	if l.Denied(id(2), "user", at(3)) {
+	if l.Denied(id(2), "user", "", at(3)) {
 		t.Error("a new login is denied")
 	}
 }
@@ -172,7 +181,7 @@ func TestSweepForgetsWhatIsOver(t *testing.T) {
 	l, c := newList()
 	for n := range 50 {
 		l.Deny(id(n), at(float64(n)))
-		l.DenySubject(string(rune('a'+n)), at(0), at(float64(n)))
+		endAll(t, l, string(rune('a'+n)), at(0), at(float64(n)))
 	}
 	c.Set(at(25))
 	l.Deny(id(1000), at(100))
@@ -181,7 +190,7 @@ func TestSweepForgetsWhatIsOver(t *testing.T) {
 		t.Errorf("%d entries, want %d", got, want)
 	}
 	c.Set(at(60))
-	l.DenySubject("last", at(60), at(100))
+	endAll(t, l, "last", at(60), at(100))
 	if got, want := l.Len(), 2; got != want {
 		t.Errorf("%d entries, want %d: the sweep of the other call", got, want)
 	}
@@ -196,7 +205,7 @@ func TestSweepIsRare(t *testing.T) {
 	if got := l.Len(); got != 2 {
 		t.Errorf("%d entries, want 2: swept within the minute", got)
 	}
-	if l.Denied(id(1), "user", at(-1)) {
+	if l.Denied(id(1), "user", "", at(-1)) {
 		t.Error("an entry that is over counts until the sweep")
 	}
 	c.Set(at(1))
@@ -216,7 +225,7 @@ func TestConcurrentUse(t *testing.T) {
 				session := id(u*rounds + n)
 				l.Deny(session, at(1000))
 				// What one has denied is denied for all from then on.
-				if !l.Denied(session, "nobody", at(0)) {
+				if !l.Denied(session, "nobody", "", at(0)) {
 					t.Errorf("session %d is alive", n)
 				}
 			}
@@ -224,8 +233,8 @@ func TestConcurrentUse(t *testing.T) {
 		all.Go(func() {
 			sub := string(rune('a' + u))
 			for n := range rounds {
-				l.DenySubject(sub, at(float64(n+1)), at(1000))
-				if !l.Denied(id(-1), sub, at(float64(n))) {
+				endAll(t, l, sub, at(float64(n+1)), at(1000))
+				if !l.Denied(id(-1), sub, "", at(float64(n))) {
 					t.Errorf("sessions of %s are alive", sub)
 				}
 			}

@@ -1,0 +1,211 @@
+package session
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// refreshes remembers what became of sessions that were refreshed here.
+type refreshes struct {
+	mu      sync.Mutex
+	entries map[ID]*entry // session → its refreshes
+	swept   time.Time
+	// dirty: an entry may be unknown to the store; epoch is what it was last.
+	dirty            bool
+	epoch            uint64
+	draining, closed bool
+
+	flights sync.WaitGroup
+	// steady: the last refresh gave no new refresh token.
+	steady atomic.Bool
+}
+
+const sweepEvery = 10 * time.Second
+
+// entry is the memory of one session. All fields are guarded by refreshes.mu.
+type entry struct {
+	// newest is the latest generation, cookies its cookie values if it was made
+	// here, unwritable that they do not fit. It stays until the grace is over and, if the refresh token was
+	// rotated, until the browser has shown that it holds it: its cookie may have
+	// been lost with a broken connection, and then this is the only copy of the
+	// only token that is still good.
+	newest     *Session
+	cookies    []string
+	unwritable bool
+	// generation is newest's, also when newest is gone.
+	generation uint64
+	rotated    bool
+	shown      bool
+	graceEnds  time.Time
+	// ends is when no older cookie can be alive, see keepFor.
+	ends time.Time
+	// epoch is the store's that has newest, or 0.
+	epoch uint64
+	// rejected is the generation whose refresh token the provider refused.
+	rejected uint64
+	// failed is the last passing error; until retryAt it is the answer.
+	failed  error
+	retryAt time.Time
+	flight  *flight
+	// forced is until when the refreshes on demand are paid for, retried when an
+	// upstream's 401 last renewed.
+	forced, retried time.Time
+}
+
+// flight is one refresh, for all requests that wait for it.
+type flight struct {
+	done       chan struct{}
+	err        error // set before done is closed
+	generation uint64
+	// superseded: its refresh token was used up; another replica's result may help.
+	superseded bool
+}
+
+// entry returns the memory of s, which stays at least until ends. The caller
+// holds mu.
+func (r *refreshes) entry(s *Session, ends time.Time) *entry {
+	e := r.entries[s.ID]
+	if e == nil {
+		e = &entry{shown: true}
+		r.entries[s.ID] = e
+	}
+	e.see(s)
+	if ends.After(e.ends) {
+		e.ends = ends
+	}
+	return e
+}
+
+// see takes up what a browser shows. It may be ahead of this process, when
+// another one has refreshed: then older cookies are served from it.
+func (e *entry) see(s *Session) {
+	if s.Generation < e.generation {
+		return
+	}
+	e.shown = true
+	if s.Generation > e.generation {
+		e.generation, e.newest, e.cookies, e.unwritable = s.Generation, s, nil, false
+		e.rotated = s.Rotates
+	}
+}
+
+// mayForce bounds the refreshes that are not due.
+func (e *entry) mayForce(why Reason, now time.Time) error {
+	switch why {
+	case IfDue:
+	case OnDemand:
+		paid := e.forced
+		if paid.Before(now) {
+			paid = now
+		}
+		if wait := paid.Sub(now) - (forcedBurst-1)*forcedEvery; wait > 0 {
+			return &TooOftenError{RetryAfter: wait}
+		}
+		e.forced = paid.Add(forcedEvery)
+	case Refused:
+		if wait := retriedEvery - now.Sub(e.retried); wait > 0 {
+			return &TooOftenError{RetryAfter: wait}
+		}
+		e.retried = now
+	}
+	return nil
+}
+
+// newest returns the latest generation of s that is known here, and whether
+// the provider refused to renew it.
+func (m *Manager) newest(s *Session) (newest *Session, rejected bool) {
+	r := &m.refreshes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entries[s.ID]
+	if e == nil {
+		return s, false
+	}
+	e.see(s)
+	if s.Generation < e.generation && e.newest != nil {
+		s = e.newest
+	}
+	return s, e.rejected >= s.Generation
+}
+
+// cookiesOf returns the cookie values of s; none if they do not fit. All answers
+// of one generation share them, and a failure is told once.
+func (m *Manager) cookiesOf(s *Session) []string {
+	r := &m.refreshes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entries[s.ID]
+	if e == nil || e.newest != s {
+		e = &entry{newest: s}
+	}
+	if e.cookies == nil && !e.unwritable {
+		m.sealCookies(e)
+	}
+	return e.cookies
+}
+
+// sealCookies makes the cookie values of e's newest generation. If they do not
+// fit, the browser keeps its older cookie: as long as this process lives the
+// session goes on from memory.
+func (m *Manager) sealCookies(e *entry) {
+	var err error
+	if e.cookies, err = m.seal(e.newest); err != nil {
+		e.unwritable = true
+		m.cfg.Log.Error("session not written", "error", err.Error(), "session", e.newest.ID)
+	}
+}
+
+// forget drops what is known of a session that has ended.
+func (m *Manager) forget(id ID) {
+	r := &m.refreshes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.entries[id]; e != nil {
+		e.newest, e.cookies = nil, nil
+	}
+}
+
+// sweep forgets what is over, at most every [sweepEvery]. The caller holds mu.
+func (r *refreshes) sweep(now time.Time) {
+	if now.Sub(r.swept) < sweepEvery {
+		return
+	}
+	r.swept = now
+	for id, e := range r.entries {
+		switch {
+		case e.flight != nil:
+		case !now.Before(e.ends):
+			delete(r.entries, id)
+		case e.shown && !now.Before(e.graceEnds):
+			e.newest, e.cookies = nil, nil
+		}
+	}
+}
+
+// unpublished are the results that the store with this epoch does not have.
+func (r *refreshes) unpublished(epoch uint64) []*Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.dirty && epoch == r.epoch {
+		return nil
+	}
+	r.dirty, r.epoch = false, epoch
+	var missing []*Session
+	for _, e := range r.entries {
+		if e.newest != nil && e.epoch != epoch {
+			missing = append(missing, e.newest)
+		}
+	}
+	r.dirty = len(missing) > 0
+	return missing
+}
+
+// published notes that the store has s.
+func (r *refreshes) published(s *Session, epoch uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.entries[s.ID]; e != nil && e.newest == s {
+		e.epoch = epoch
+	}
+}

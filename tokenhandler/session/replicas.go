@@ -1,0 +1,227 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Replicas is what the processes that serve the same sessions share of their
+// refreshes: one lease and one result a session. It sees sealed values only. An
+// error of any method is an outage of the store: nothing is known then. All
+// methods are safe for concurrent use and end with their context.
+type Replicas interface {
+	// Claim asks to be the one that refreshes session beyond generation. While
+	// another process holds the lease it waits. It returns the newest result if
+	// that is of a later generation; else the caller holds the lease until
+	// Publish, Release, or the given time from now.
+	Claim(ctx context.Context, session [8]byte, generation uint64, lease time.Duration) (Claim, error)
+	// Publish keeps a result for the given time, unless one of the same or a later
+	// generation is there, and gives up the lease with this name, if any.
+	Publish(ctx context.Context, session [8]byte, lease string, result Result, keep time.Duration) error
+	// Release gives up a lease without a result. Releasing one that is over is no error.
+	Release(ctx context.Context, session [8]byte, lease string) error
+	// Epoch changes when the store may have lost what was published: then it is
+	// published again. It uses no network.
+	Epoch() uint64
+}
+
+// Result is what a refresh came to.
+type Result struct {
+	// Generation is the one that the refresh made, or would have made.
+	Generation uint64
+	// Sealed is that generation; empty if the provider refused to make it.
+	Sealed []byte
+}
+
+// Claim is the answer to a claim: a result, or a lease.
+type Claim struct {
+	Result
+
+	// Lease names the lease that the caller now holds, or is empty.
+	Lease string
+}
+
+// leaseMargin is how much longer a lease is than the call that it guards: who
+// holds it must be done, or dead, before another begins.
+const leaseMargin = 2 * time.Second
+
+// errAlone says that a refresh could not be agreed with the other replicas.
+var errAlone = errors.New("the shared store is not reached, and refreshing alone could end the session")
+
+// sealedFor names sealed sessions in the store: whoever reads them there cannot
+// use them as cookies.
+func (c Cookies) sealedFor() string { return "shared " + c.session }
+
+// sealShared seals a session for the other replicas.
+func (m *Manager) sealShared(s *Session) ([]byte, error) {
+	t, err := s.Tokens()
+	if err != nil {
+		return nil, err
+	}
+	payload, ok := m.codec.encode(s, t)
+	if !ok {
+		return nil, errTooLargeToShare
+	}
+	return m.cfg.Keys.Seal(nil, m.cfg.Cookies.sealedFor(), payload), nil
+}
+
+var errTooLargeToShare = errors.New("the session is too large to be shared")
+
+// maxShared bounds what is opened from the store.
+const maxShared = 64 << 10
+
+// openShared opens what another replica sealed. It must be of the session that
+// was asked for: the store is not trusted.
+func (m *Manager) openShared(id ID, result Result) (*Session, error) {
+	if len(result.Sealed) > maxShared {
+		return nil, ErrUnreadable
+	}
+	s, err := m.openSession(m.cfg.Cookies.sealedFor(), []string{string(result.Sealed)})
+	if err != nil {
+		return nil, fmt.Errorf("opening a shared session: %w", err)
+	}
+	if s.ID != id || s.Generation != result.Generation {
+		return nil, ErrUnreadable
+	}
+	return s, nil
+}
+
+// outcome is what one try to renew a session came to: one of next, rejected and
+// err is set.
+type outcome struct {
+	next     *Session
+	rejected bool
+	err      error
+	// epoch is the store's that has it, or 0.
+	epoch uint64
+	// shared: another replica made it.
+	shared bool
+}
+
+// renew renews a session under the lease of all replicas:
+//
+//  1. The lease, or what another replica has come to meanwhile. For a superseded
+//     generation only that is of use.
+//  2. Without the store: alone, unless that could look like theft to the provider.
+//  3. One call to the provider, shorter than the lease.
+//  4. The result for the others; if that fails, [Manager.Run] tries again.
+func (m *Manager) renew(s *Session, superseded bool) outcome {
+	if m.cfg.Replicas == nil {
+		return m.call(s)
+	}
+	lease, name := m.cfg.RefreshTimeout+leaseMargin, s.ID.Name()
+	ctx, cancel := context.WithTimeout(context.Background(), 2*lease) //nolint:forbidigo // detached, see refresh
+	defer cancel()
+	epoch := m.cfg.Replicas.Epoch()
+	claim, err := m.cfg.Replicas.Claim(ctx, name, s.Generation, lease)
+	switch {
+	case err != nil && !superseded && m.mayRace(s):
+		m.metrics.Unshared.Inc()
+		return m.call(s)
+	case err != nil:
+		return outcome{err: errors.Join(errAlone, err)}
+	case claim.Lease == "":
+		o := m.adopt(s, claim.Result)
+		o.epoch, o.shared = epoch, true
+		return o
+	case superseded:
+		_ = m.cfg.Replicas.Release(ctx, name, claim.Lease) // else it runs out
+		return outcome{err: ErrSuperseded}
+	}
+	o := m.call(s)
+	if m.publish(ctx, s, claim.Lease, o) {
+		o.epoch = epoch
+	}
+	return o
+}
+
+// adopt takes over what another replica has come to.
+func (m *Manager) adopt(s *Session, result Result) outcome {
+	if len(result.Sealed) == 0 {
+		return outcome{rejected: true}
+	}
+	next, err := m.openShared(s.ID, result)
+	return outcome{next: next, err: err}
+}
+
+// publish tells the other replicas and gives up the lease.
+func (m *Manager) publish(ctx context.Context, s *Session, lease string, o outcome) bool {
+	name := s.ID.Name()
+	result := Result{Generation: s.Generation + 1}
+	err := o.err
+	if o.next != nil {
+		result.Generation = o.next.Generation
+		if result.Sealed, err = m.sealShared(o.next); err != nil {
+			m.cfg.Log.ErrorContext(ctx, "refresh not shared", "error", err.Error(), "session", s.ID)
+		}
+	}
+	if err != nil {
+		_ = m.cfg.Replicas.Release(ctx, name, lease) // else it runs out
+		return true
+	}
+	if err := m.cfg.Replicas.Publish(ctx, name, lease, result, m.keepFor(s)); err != nil {
+		m.cfg.Log.WarnContext(ctx, "refresh not shared yet", "error", err.Error(), "session", s.ID)
+		return false
+	}
+	return true
+}
+
+// keepFor is how long a result is of use. Who still holds an older cookie has
+// been idle for at least as long as the result is old: when that is the idle
+// timeout, the older cookie is dead by itself.
+func (m *Manager) keepFor(s *Session) time.Duration {
+	left := s.Ends().Sub(m.cfg.Now())
+	return min(max(m.cfg.IdleTimeout, m.cfg.RefreshGrace)+touchEvery, left)
+}
+
+// shortGrace is the shortest grace of the provider's rotation that lets
+// replicas refresh side by side (FACTS COG-ROT-05).
+const shortGrace = 10 * time.Second
+
+// mayRace reports whether a refresh beside another replica's would do no harm:
+// the provider's grace covers it, or it does not rotate at all.
+func (m *Manager) mayRace(s *Session) bool {
+	if m.cfg.RotationGrace >= shortGrace {
+		return true
+	}
+	return !s.Rotates && (s.Generation > 1 || m.refreshes.steady.Load())
+}
+
+// publishAgainEvery is how often results are looked through that the store does
+// not have. It is much shorter than a store takes to be trusted after a loss.
+const publishAgainEvery = 500 * time.Millisecond
+
+// Run publishes again what the store has lost, or did not take, until ctx ends.
+// Without replicas it returns at once.
+func (m *Manager) Run(ctx context.Context) {
+	if m.cfg.Replicas == nil {
+		return
+	}
+	ticks := time.NewTicker(publishAgainEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			m.publishAgain(ctx)
+		}
+	}
+}
+
+func (m *Manager) publishAgain(ctx context.Context) {
+	epoch := m.cfg.Replicas.Epoch()
+	for _, s := range m.refreshes.unpublished(epoch) {
+		sealed, err := m.sealShared(s)
+		if err == nil {
+			result := Result{Generation: s.Generation, Sealed: sealed}
+			err = m.cfg.Replicas.Publish(ctx, s.ID.Name(), "", result, m.keepFor(s))
+			if err != nil {
+				return // the store is out: the next tick tries again
+			}
+		}
+		m.refreshes.published(s, epoch) // what cannot be sealed never will be
+	}
+}
