@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
@@ -58,7 +59,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 		h.fail(w, r, failure{code: "invalid_request", returnTo: l.ReturnTo, err: errCallback})
 		return nil
 	}
-	h.redeem(w, r, l, query["code"])
+	h.redeem(w, r, &jar, l, query["code"])
 	return nil
 }
 
@@ -69,7 +70,7 @@ var (
 )
 
 // redeem does steps 7 and 8.
-func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) {
+func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, jar *session.Jar, l login, code string) {
 	maxAge := time.Duration(-1)
 	if l.MaxAge != nil {
 		maxAge = time.Duration(*l.MaxAge) * time.Second
@@ -79,28 +80,36 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code s
 		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err, retryAfter: retryAfter(err)})
 		return
 	}
-	s, err := h.cfg.Sessions.Begin(w.Header(), tokens)
+	s, size, err := h.cfg.Sessions.Begin(w.Header(), tokens)
 	if err != nil {
 		// Nobody will ever use these tokens.
 		h.revoke(r.Context(), tokens.Refresh)
 		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), returnTo: l.ReturnTo, err: err})
 		return
 	}
-	h.endEarlier(r)
+	h.dropLogins(w.Header(), jar, size)
+	h.endEarlier(r, l)
 	h.metrics.Logins.WithLabelValues("ok").Inc()
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r))
 	h.arrive(w, l.ReturnTo)
 }
 
-// endEarlier ends the session that this browser had, if it can be seen: a
-// Strict cookie does not come along from another site.
-func (h *Handler) endEarlier(r *http.Request) {
-	visit, err := h.cfg.Sessions.Open(r.Header)
-	if err != nil {
+// endEarlier ends the session that this browser had (ASVS V7.2.4): the one that
+// it shows, or the one that it showed when the login began. Of the latter only
+// the name is known, so its refresh token cannot be revoked; nobody can use it
+// here any more.
+func (h *Handler) endEarlier(r *http.Request, l login) {
+	if visit, err := h.cfg.Sessions.Open(r.Header); err == nil {
+		visit.End()
+		h.revokeSession(r.Context(), visit.Session)
+	}
+	if l.Earlier == nil {
 		return
 	}
-	visit.End()
-	h.revokeSession(r.Context(), visit.Session)
+	entry := revocation.Entry{Kind: revocation.Session, Name: l.Earlier.Session, Until: time.Unix(l.Earlier.Ends, 0)}
+	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
+		h.cfg.Log.WarnContext(r.Context(), "earlier session not ended", "error", err.Error(), "request_id", web.RequestID(r))
+	}
 }
 
 // unknownState answers a callback whose login is not known here: the cookie

@@ -97,7 +97,12 @@ func (h *Handler) sessionProblem(visit *session.Visit, err error) *web.Problem {
 		code, detail = web.CodeCookiesTooLarge, "the cookies of this service are more or larger than it ever sets"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return web.NewProblem(web.CodeProviderUnavailable, "the request ended before the session was renewed", err).RetryAfter(0)
+	case errors.Is(err, session.ErrUncertain):
+		return web.NewProblem(web.CodeProviderUnavailable, "it cannot be checked right now whether the session was ended; try again", err).RetryAfter(0)
 	default:
+		if often, ok := errors.AsType[*session.TooOftenError](err); ok {
+			return web.NewProblem(web.CodeRateLimited, "the session was renewed too often; use the token that it has", err).RetryAfter(often.RetryAfter)
+		}
 		if _, passing := errors.AsType[*session.UnavailableError](err); passing {
 			p := providerProblem(err)
 			if p.Code == web.CodeProviderError {

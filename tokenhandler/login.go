@@ -35,6 +35,25 @@ type login struct {
 	Tries int `json:"t,omitempty"`
 	// MaxAge is the max_age asked for, in seconds; absent is none.
 	MaxAge *int64 `json:"a,omitempty"`
+	// Earlier is the session that the browser had when the login began, to be
+	// ended by it: the callback comes from another site, without Strict cookies.
+	Earlier *earlier `json:"e,omitempty"`
+}
+
+// earlier is what it takes to end a session without its cookie: its name, and
+// when it would have ended anyway, in Unix seconds.
+type earlier struct {
+	Session string `json:"n"`
+	Ends    int64  `json:"u"`
+}
+
+// earlierSession is the session that a request shows, if it is alive.
+func (h *Handler) earlierSession(r *http.Request) *earlier {
+	visit, err := h.cfg.Sessions.Open(r.Header)
+	if err != nil {
+		return nil
+	}
+	return &earlier{Session: visit.Session.ID.String(), Ends: visit.Session.Expires.Unix()}
 }
 
 // newLogin makes a login with fresh random values. The state's first character
@@ -98,6 +117,7 @@ func (h *Handler) startLogin(page string) web.HandlerFunc {
 			seconds, _ := strconv.ParseInt(age, 10, 64) // checked by passThrough
 			l.MaxAge = &seconds
 		}
+		l.Earlier = h.earlierSession(r)
 		jar, _ := h.cfg.Sessions.Cookies().Read(r.Header) // too many of them: they are dropped
 		return h.sendToProvider(w, &jar, l, page, extra)
 	}
@@ -205,6 +225,7 @@ func (h *Handler) takeLogin(jar *session.Jar, state string) (login, bool) {
 		return login{}, false
 	}
 	delete(jar.Logins, id)
+	jar.Bytes -= len(value)
 	l, err := h.openLogin(id, value)
 	if err != nil || !secret.New(l.State).Equal(secret.New(state)) {
 		return login{}, false

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -92,6 +93,26 @@ func TestLoginKeepsTheCookieBudget(t *testing.T) {
 	}
 	if n := len(loginCookies(ua)); n < 2 || n > 4 {
 		t.Errorf("%d logins under way", n)
+	}
+	a.wantSession(ua, true)
+}
+
+// TestSessionKeepsTheCookieBudget: a large session that a login begins makes the
+// logins of other tabs go, not the other way round.
+func TestSessionKeepsTheCookieBudget(t *testing.T) {
+	a := newApp(t, settings{pool: cognitotest.Options{RefreshTokenSize: 4200}})
+	ua := a.browser()
+	for range 2 {
+		a.begin(ua, "/auth/login?return_to=/"+strings.Repeat("a", 1000))
+		a.clock.Add(time.Second)
+	}
+	a.loginIn(ua, "/")
+	total := 0
+	for _, c := range ours(ua) {
+		total += len(c.Name) + len(c.Value) + len("=; ")
+	}
+	if total > session.Budget {
+		t.Errorf("%d bytes of cookies", total)
 	}
 	a.wantSession(ua, true)
 }

@@ -223,6 +223,23 @@ func TestLogoutWhenRevocationFails(t *testing.T) {
 	}
 }
 
+// TestLogoutOfAnEndedSessionRevokes: its cookie is worth nothing here, but its
+// refresh token still is at the provider.
+func TestLogoutOfAnEndedSessionRevokes(t *testing.T) {
+	for name, pass := range map[string]time.Duration{"idle": time.Hour, "lifetime over": 12 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			ua := a.login()
+			refresh := a.provider.newest().Refresh.Reveal()
+			a.clock.Add(pass)
+			a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout", ""))
+			if !a.pool.Revoked(refresh) {
+				t.Error("the refresh token lives on")
+			}
+		})
+	}
+}
+
 // TestLogoutBeforeTheProviderIsKnown: there is no logout page to name yet.
 func TestLogoutBeforeTheProviderIsKnown(t *testing.T) {
 	a := newApp(t, settings{disconnected: true})
@@ -253,7 +270,7 @@ func TestLogoutDoesNotWaitForTheProvider(t *testing.T) {
 			Now: time.Now, Log: log,
 		})
 		began := make(http.Header)
-		s, err := sessions.Begin(began, secret.Tokens{
+		s, _, err := sessions.Begin(began, secret.Tokens{
 			Access: secret.New("a.b.c"), Refresh: secret.New("refresh"), Subject: "sub", Claims: "{}", AccessExpires: time.Now().Add(time.Hour),
 		})
 		if err != nil {

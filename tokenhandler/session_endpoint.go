@@ -1,6 +1,7 @@
 package tokenhandler
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,20 +29,25 @@ type sessionBody struct {
 	AccessTokenExpiresAt string `json:"access_token_expires_at,omitempty"`
 }
 
-// session answers 200 always. It refreshes if due, and never counts as
+// session answers 200 always, unless revocation.on_outage says that nobody is
+// to be served now. It refreshes if due, and never counts as
 // activity: an app that polls it does not keep an absent user logged in.
 func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	visit, err := h.open(r, session.IfDue)
 	// Whatever may pass leaves the session as it is: the answer then shows an
 	// access token that has ended.
-	over := visit.Session == nil || errors.Is(err, session.ErrRejected)
+	if errors.Is(err, session.ErrUncertain) {
+		return h.sessionProblem(visit, err) // neither answer would be true
+	}
+	superseded := errors.Is(err, session.ErrSuperseded)
+	over := visit.Session == nil || superseded || errors.Is(err, session.ErrRejected)
 	var body sessionBody
 	if !over {
 		body, err = newSessionBody(visit)
 		over = err != nil
 	}
 	if over {
-		if !errors.Is(err, session.ErrNone) {
+		if !errors.Is(err, session.ErrNone) && !superseded { // the browser has a newer cookie than that
 			h.expire(w.Header(), visit, errors.Is(err, session.ErrCookiesTooLarge))
 		}
 		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
@@ -93,7 +99,8 @@ func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 //  1. The session is put on the deny list: a copy of its cookie is dead now,
 //     and so is a refresh under way.
 //  2. All cookies are removed, logins under way included.
-//  3. The refresh token is revoked, as well as that goes.
+//  3. The refresh token is revoked, as well as that goes, also if the session had
+//     ended by itself.
 //  4. The browser is told where to end the provider's own session.
 //
 // Without a session it answers the same. GET is refused: an image on another
@@ -110,9 +117,11 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 		if query["everywhere"] == "true" {
 			h.endAll(r.Context(), sub)
 		}
-		h.revokeSession(r.Context(), visit.Session)
 		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", sub, "session", visit.Session.ID,
 			"everywhere", query["everywhere"] == "true", "request_id", web.RequestID(r))
+	}
+	if newest := cmp.Or(visit.Session, visit.Over()); newest != nil {
+		h.revokeSession(r.Context(), newest)
 	}
 	h.expire(w.Header(), visit, true)
 	h.metrics.Logouts.Inc()

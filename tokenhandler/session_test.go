@@ -313,3 +313,30 @@ func TestOldCookieAfterRotation(t *testing.T) {
 		t.Errorf("the session itself: %d %s", res.Status, res.Body)
 	}
 }
+
+// TestRefreshOnDemandIsBounded: one page that asks in a loop must not use up the
+// provider's quota, which is everybody's. It is told so, and keeps its session.
+func TestRefreshOnDemandIsBounded(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	limited := 0
+	for range 50 {
+		res := ua.Fetch(http.MethodPost, "/auth/refresh", "")
+		if res.Status == http.StatusOK {
+			continue
+		}
+		limited++
+		wantProblem(t, res.Status, res.Header, res.Body, http.StatusTooManyRequests, "rate_limited")
+		if res.Header.Get("Retry-After") != "10" {
+			t.Errorf("Retry-After %q", res.Header.Get("Retry-After"))
+		}
+	}
+	if calls := a.pool.Count(cognitotest.TokenRefresh); calls != 10 || limited != 40 {
+		t.Errorf("%d calls, %d requests limited", calls, limited)
+	}
+	a.wantSession(ua, true)
+	a.clock.Add(10 * time.Second)
+	if res := ua.Fetch(http.MethodPost, "/auth/refresh", ""); res.Status != http.StatusOK {
+		t.Errorf("later: %d %s", res.Status, res.Body)
+	}
+}

@@ -29,7 +29,7 @@ func incompressible(n int) secret.String {
 func TestAttributesOfTheCookies(t *testing.T) {
 	f := newFixture(t)
 	h := make(http.Header)
-	if _, err := f.Begin(h, tokens(1, f.now)); err != nil {
+	if _, _, err := f.Begin(h, tokens(1, f.now)); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range h["Set-Cookie"] {

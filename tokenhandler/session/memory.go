@@ -150,7 +150,7 @@ func (m *Manager) cookiesOf(s *Session) []string {
 // session goes on from memory.
 func (m *Manager) sealCookies(e *entry) {
 	var err error
-	if e.cookies, err = m.seal(e.newest); err != nil {
+	if e.cookies, _, err = m.seal(e.newest); err != nil {
 		e.unwritable = true
 		m.cfg.Log.Error("session not written", "error", err.Error(), "session", e.newest.ID)
 	}

@@ -101,7 +101,7 @@ func TestTooLargeSessionIsRefusedWithNumbers(t *testing.T) {
 	want := tokens(1, f.now)
 	want.Refresh = secret.New(base64.StdEncoding.EncodeToString(random))
 	h := make(http.Header)
-	_, err := f.Begin(h, want)
+	_, _, err := f.Begin(h, want)
 	tooLarge, ok := err.(*session.TooLargeError) //nolint:errorlint // exactly this
 	if !ok {
 		t.Fatalf("got %v", err)
@@ -163,7 +163,7 @@ func BenchmarkSeal(b *testing.B) {
 	sample := tokens(1, f.now)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := f.Begin(make(http.Header), sample); err != nil {
+		if _, _, err := f.Begin(make(http.Header), sample); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -134,7 +134,7 @@ func (j jar) header() http.Header {
 func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 	tb.Helper()
 	h := make(http.Header)
-	if _, err := f.Begin(h, t); err != nil {
+	if _, _, err := f.Begin(h, t); err != nil {
 		tb.Fatal(err)
 	}
 	j := jar{}

@@ -57,7 +57,7 @@ func (s Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.Se
 		m.cfg.Cookies.ExpireSession(w.Header(), &jar)
 		return nil
 	}
-	values, err := m.seal(value)
+	values, _, err := m.seal(value)
 	if err != nil {
 		return fmt.Errorf("saving session: %w", err)
 	}

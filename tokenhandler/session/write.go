@@ -24,13 +24,14 @@ func (e *TooLargeError) Error() string {
 		e.Bytes, e.Budget, e.Access, e.ID, e.Refresh, e.Claims)
 }
 
-// Begin writes the cookies of a new login and returns its session. The error
-// is a [*TooLargeError]; nothing is written then.
-func (m *Manager) Begin(h http.Header, tokens secret.Tokens) (*Session, error) {
-	s := New(m.trim(tokens), m.cfg.Now(), m.cfg.AbsoluteLifetime)
-	values, err := m.seal(s)
+// Begin writes the cookies of a new login and returns its session, and how many
+// bytes of the [Budget] they take. The error is a [*TooLargeError]; nothing is
+// written then.
+func (m *Manager) Begin(h http.Header, tokens secret.Tokens) (s *Session, size int, err error) {
+	s = New(m.trim(tokens), m.cfg.Now(), m.cfg.AbsoluteLifetime)
+	values, size, err := m.seal(s)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	// Strict cookies do not come along with the provider's redirect: a surplus
 	// part of an earlier session cannot be seen here, but must go.
@@ -39,7 +40,7 @@ func (m *Manager) Begin(h http.Header, tokens secret.Tokens) (*Session, error) {
 	}
 	m.cfg.Cookies.setSession(h, &Jar{}, values)
 	m.writeActivity(h, s.ID, s.Active)
-	return s, nil
+	return s, size, nil
 }
 
 // trim drops the ID token if nothing needs it; its claims stay.
@@ -50,30 +51,31 @@ func (m *Manager) trim(tokens secret.Tokens) secret.Tokens {
 	return tokens
 }
 
-// seal makes the cookie values of a session, within the budget.
-func (m *Manager) seal(s *Session) ([]string, error) {
+// seal makes the cookie values of a session, within the budget, and their size
+// with that of the activity cookie.
+func (m *Manager) seal(s *Session) (values []string, size int, err error) {
 	name := m.cfg.Cookies.session
 	t, err := s.Tokens()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	payload, fits := m.codec.encode(s, t)
 	sealed := string(m.cfg.Keys.Seal(nil, name, payload))
 	values, ok := split(sealed)
-	size := len(sealed)
+	size = len(sealed)
 	for i := range values {
 		size += len(m.cfg.Cookies.part(i)) + len("=; ") + 1
 	}
 	size += len(m.cfg.Cookies.active) + len("=; ") + 99 // the activity cookie
 	if !fits || !ok || size > Budget {
 		m.metrics.TooLarge.Inc()
-		return nil, &TooLargeError{
+		return nil, 0, &TooLargeError{
 			Bytes: size, Budget: Budget,
 			Access: len(t.Access.Reveal()), ID: len(t.ID.Reveal()), Refresh: len(t.Refresh.Reveal()), Claims: len(t.Claims),
 		}
 	}
 	m.metrics.CookieBytes.Observe(float64(size))
-	return values, nil
+	return values, size, nil
 }
 
 func (m *Manager) writeActivity(h http.Header, id ID, at time.Time) {
