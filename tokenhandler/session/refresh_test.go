@@ -19,9 +19,11 @@ import (
 // latency passes in the bubble's time.
 type provider struct {
 	mu      sync.Mutex
-	good    string // the only refresh token that is good
+	good    string // the newest refresh token
 	used    map[string]bool
 	rotate  bool
+	grace   time.Duration        // how long a replaced one is still good
+	until   map[string]time.Time // replaced refresh token → end of its grace
 	calls   int
 	latency time.Duration
 	fail    error
@@ -42,12 +44,16 @@ func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	if p.fail != nil {
 		return secret.Tokens{}, p.fail
 	}
-	if previous.Refresh.Reveal() != p.good {
+	shown := previous.Refresh.Reveal()
+	if shown != p.good && !time.Now().Before(p.until[shown]) {
 		p.good = "" // reuse: the family is revoked
 		return secret.Tokens{}, rejectedError{}
 	}
 	renewed := secret.Tokens{Access: secret.New(fmt.Sprint("access ", p.calls)), AccessExpires: time.Now().Add(time.Hour)}
 	if p.rotate {
+		if shown == p.good {
+			p.until[shown] = time.Now().Add(p.grace)
+		}
 		p.good = fmt.Sprint("refresh ", p.calls)
 		renewed.Refresh = secret.New(p.good)
 	}
@@ -89,7 +95,7 @@ func bubble(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar
 		f := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
 		first := tokens(1, time.Now())
 		p.mu.Lock()
-		p.good, p.used = first.Refresh.Reveal(), map[string]bool{}
+		p.good, p.used, p.until = first.Refresh.Reveal(), map[string]bool{}, map[string]time.Time{}
 		p.mu.Unlock()
 		test(t, f, f.login(t, first))
 	})
