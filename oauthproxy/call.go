@@ -27,6 +27,10 @@ type call struct {
 	answering atomic.Bool
 	// broken is why the client's body ended early, if it did.
 	broken atomic.Pointer[error]
+	// body is the client's, nil if there is none; kept is all of it, if it may be
+	// sent again.
+	body *movingBody
+	kept []byte
 }
 
 type callKey struct{}
@@ -44,7 +48,7 @@ var (
 // authorize gets the grant. A route with token none still needs a session,
 // unless it is anonymous.
 func (c *call) authorize() error {
-	grant, err := c.handler.cfg.Tokens.Authorize(c.client)
+	grant, err := c.handler.cfg.Tokens.Authorize(c.client, c.route.Probe)
 	if err == nil {
 		c.grant = grant
 		return nil
@@ -67,7 +71,12 @@ func (c *call) serve(w http.ResponseWriter) {
 	defer c.timer.Stop()
 	r := c.client.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = &movingBody{ReadCloser: http.MaxBytesReader(w, r.Body, c.route.MaxBody), call: c}
+		c.body = &movingBody{ReadCloser: http.MaxBytesReader(w, r.Body, c.route.MaxBody), call: c}
+		r.Body = c.body
+		if err := c.keepBody(r); err != nil {
+			c.handler.failed(w, r, err)
+			return
+		}
 	}
 	c.route.proxy.ServeHTTP(w, r)
 }
@@ -78,9 +87,11 @@ type movingBody struct {
 	io.ReadCloser
 
 	call *call
+	read atomic.Bool // somebody has begun to
 }
 
 func (b *movingBody) Read(p []byte) (int, error) {
+	b.read.Store(true)
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.call.broken.Store(&err)
@@ -93,6 +104,10 @@ func (b *movingBody) Read(p []byte) (int, error) {
 	}
 	return n, err //nolint:wrapcheck // io.EOF must stay what it is
 }
+
+// Close leaves the client's body open: what an upstream did not read may be
+// sent again, and net/http closes it in the end.
+func (*movingBody) Close() error { return nil }
 
 // answered is ReverseProxy's ModifyResponse: the upstream's header is there. A
 // 101 would make a tunnel, though none was asked for.

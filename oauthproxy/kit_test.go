@@ -3,7 +3,10 @@ package oauthproxy_test
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -39,9 +42,13 @@ type tokens struct {
 	cookie string
 	noID   bool
 	calls  atomic.Int32
+	probe  atomic.Int64
+	// renew makes the next token, if it can.
+	renew func() (string, error)
 }
 
-func (s *tokens) Authorize(*http.Request) (oauthproxy.Grant, error) {
+func (s *tokens) Authorize(_ *http.Request, probe time.Duration) (oauthproxy.Grant, error) {
+	s.probe.Store(int64(probe))
 	s.calls.Add(1)
 	if s.err != nil {
 		return nil, s.err
@@ -51,10 +58,19 @@ func (s *tokens) Authorize(*http.Request) (oauthproxy.Grant, error) {
 
 type grant struct {
 	source    *tokens
+	renewed   string
 	committed bool
 }
 
-func (*grant) AccessToken() secret.String { return secret.New(accessToken) }
+func (g *grant) AccessToken() secret.String { return secret.New(cmp.Or(g.renewed, accessToken)) }
+
+func (g *grant) Renew(context.Context) (err error) {
+	if g.source.renew == nil {
+		return errors.New("not now")
+	}
+	g.renewed, err = g.source.renew()
+	return err
+}
 
 func (g *grant) IDToken() secret.String {
 	if g.source.noID {

@@ -14,6 +14,9 @@ type Metrics struct {
 	Seconds *prometheus.HistogramVec
 	// UpstreamErrors counts requests without an answer, by route and kind.
 	UpstreamErrors *prometheus.CounterVec
+	// Retries counts requests whose token the upstream refused and that could be
+	// sent again, by route and outcome.
+	Retries *prometheus.CounterVec
 }
 
 // NewMetrics registers the counters with reg; nil leaves them unregistered.
@@ -33,5 +36,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_proxy_upstream_errors_total",
 			Help: "API requests that got no answer, by route and kind: timeout, unreachable.",
 		}, []string{"route", "kind"}),
+		Retries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_proxy_retries_total",
+			Help: "API requests whose token the upstream refused with 401, by route and what came of a second try: ok, refused, failed, not_renewed (there was no other token to try).",
+		}, []string{"route", "outcome"}),
 	}
 }

@@ -1,6 +1,7 @@
 package oauthproxy
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -15,10 +16,12 @@ import (
 
 // TokenSource finds out on whose behalf a request is made.
 type TokenSource interface {
-	// Authorize opens the request's session; it may wait for a refresh. The error
-	// is a *web.Problem with everything that the answer needs: a 401 for no
-	// session or one that is over, which an anonymous route passes by.
-	Authorize(r *http.Request) (Grant, error)
+	// Authorize opens the request's session; it may wait for a refresh and, if the
+	// last probe is longer ago than that, for the provider's word that the user
+	// is still good (0: never). The error is a *web.Problem with everything that
+	// the answer needs: a 401 for no session or one that is over, which an
+	// anonymous route passes by.
+	Authorize(r *http.Request, probe time.Duration) (Grant, error)
 }
 
 // Grant is the permission to call an API for one user. It belongs to the
@@ -28,6 +31,10 @@ type Grant interface {
 	AccessToken() secret.String
 	// IDToken is for upstreams that insist on it; empty if it is not kept.
 	IDToken() secret.String
+	// Renew replaces the token that an upstream refused. Without an error there is
+	// another one than before. It is refused if it was done a moment ago: some
+	// upstreams say 401 whatever the token.
+	Renew(ctx context.Context) error
 	// Commit adds the session's cookies to the answer's header. It is called
 	// once, right before the header goes out.
 	Commit(h http.Header)
@@ -62,6 +69,12 @@ type Route struct {
 	Timeout time.Duration
 	// MaxBody bounds request bodies in bytes. Required.
 	MaxBody int64
+	// ReplayBody bounds, in bytes, the bodies that are kept to send a request again
+	// when the upstream refuses its token.
+	ReplayBody int64
+	// Probe is how often the provider is asked whether the user is still good; 0
+	// for never.
+	Probe time.Duration
 }
 
 // Config is what a [Handler] needs.
@@ -137,7 +150,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.
 //  2. What the route allows: method, no upgrade, size of the body.
 //  3. The session: its token, renewed if due. Nothing before this needs one, so
 //     nothing is refreshed for a request that is refused anyway.
-//  4. The upstream.
+//  4. The upstream; once more with another token if it refuses the first.
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request) error {
 	if err := web.CheckPath(r); err != nil {
 		return web.NewProblem(web.CodeInvalidRequest, err.Error(), err)

@@ -33,16 +33,8 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	out.Trailer = nil // its values never come along
 	out.Header.Del("TE")
 	h.cleanRequest(out.Header)
-	if c.grant != nil {
-		token := c.grant.AccessToken()
-		switch c.route.Token {
-		case TokenID:
-			token = c.grant.IDToken()
-		case TokenNone, TokenAccess:
-		}
-		if c.route.Token != TokenNone && !token.IsZero() {
-			out.Header.Set("Authorization", "Bearer "+token.Reveal())
-		}
+	if token := c.token(); !token.IsZero() {
+		out.Header.Set("Authorization", "Bearer "+token.Reveal())
 	}
 	h.forwarded(pr.In, out.Header)
 	out.Header.Set("X-Request-ID", web.RequestID(pr.In))

@@ -33,7 +33,7 @@ func newTransport() transport {
 // trailers would reach the client as they are, past [cleanAnswer]: a Set-Cookie
 // too. And ReverseProxy clears our own headers with every interim answer.
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.RoundTripper.RoundTrip(r.WithContext(untraced{r.Context()})) //nolint:contextcheck // it is r's
+	answer, err := callOf(r).send(t.RoundTripper, r.WithContext(untraced{r.Context()})) //nolint:contextcheck // it is r's
 	if err != nil {
 		return nil, err //nolint:wrapcheck // ReverseProxy hands it to our ErrorHandler
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -13,13 +14,18 @@ import (
 // Grant is the permission to act for the user of one request.
 type Grant struct{ visit *session.Visit }
 
-// Authorize opens the request's session, renews its tokens if they are due and
-// counts the request as the user's activity. The error is a [*web.Problem]:
+// Authorize opens the request's session, renews its tokens if they are due, asks
+// the provider whether the user is still good if the last time is longer ago
+// than probe (or than Config.ProbeInterval; 0 is never), and counts the request
+// as the user's activity. The error is a [*web.Problem]:
 // not_authenticated without a cookie; session_expired with the cookies removed;
 // cookies_too_large; provider_unavailable or rate_limited when the access token
 // has ended and cannot be renewed now, which keeps the session.
-func (h *Handler) Authorize(r *http.Request) (Grant, error) {
+func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error) {
 	visit, err := h.open(r, session.IfDue)
+	if err == nil {
+		err = h.probe(r.Context(), visit, probe)
+	}
 	if err != nil {
 		return Grant{}, h.sessionProblem(visit, err)
 	}
@@ -72,6 +78,18 @@ func (g Grant) IDToken() secret.String {
 		return secret.String{}
 	}
 	return tokens.ID
+}
+
+// Renew gets other tokens after an upstream refused the access token, and waits
+// for them. It does so every 30 seconds at most. The error is one of session's.
+func (g Grant) Renew(ctx context.Context) error {
+	if err := g.visit.Fresh(ctx, session.Refused); err != nil {
+		return err //nolint:wrapcheck // one of session's reasons
+	}
+	if g.visit.Ended() {
+		return session.ErrRevoked // a logout was faster
+	}
+	return nil
 }
 
 // Commit adds to the answer's header what the browser must be told of its

@@ -60,7 +60,7 @@ func TestAuthorizeErrors(t *testing.T) {
 			a := newApp(t, short())
 			ua := a.login()
 			c.spoil(a, ua)
-			_, err := a.Authorize(a.request(ua))
+			_, err := a.Authorize(a.request(ua), 0)
 			p := web.AsProblem(err)
 			if err == nil || p.Code != c.code {
 				t.Fatalf("%v, want %s", err, c.code)
@@ -124,7 +124,7 @@ func TestGrant(t *testing.T) {
 		a := newApp(t, s)
 		ua := a.login()
 		issued := a.provider.newest()
-		grant, err := a.Authorize(a.request(ua))
+		grant, err := a.Authorize(a.request(ua), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func TestGrant(t *testing.T) {
 // wantCommit authorizes and commits, and checks which cookies are set.
 func wantCommit(t *testing.T, a *app, ua *useragent.UA, names ...string) {
 	t.Helper()
-	grant, err := a.Authorize(a.request(ua))
+	grant, err := a.Authorize(a.request(ua), 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestCommitAfterLogout(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
 	a.clock.Add(11 * time.Minute)
-	grant, err := a.Authorize(a.request(ua))
+	grant, err := a.Authorize(a.request(ua), 0)
 	if err != nil {
 		t.Fatal(err)
 	}

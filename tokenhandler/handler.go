@@ -70,6 +70,14 @@ type Config struct {
 	Revoke func(ctx context.Context, entry revocation.Entry) error
 	// SessionLifetime is how long a session can live: so long entries are kept. Required.
 	SessionLifetime time.Duration
+	// Alive asks the provider whether the user is still good. An error with a method
+	// Rejected() bool returning true says no; any other that it is not known. Nil
+	// turns probes off.
+	Alive func(ctx context.Context, access secret.String, sub string) error
+	// ProbeInterval is how often a session is probed at most; 0 is never.
+	ProbeInterval time.Duration
+	// SignOut ends all of the user's sessions at the provider; nil if it cannot.
+	SignOut func(ctx context.Context, access secret.String) error
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives logins, logouts and why they failed. Required.
@@ -83,6 +91,7 @@ type Handler struct {
 	cfg     Config
 	mux     *http.ServeMux
 	metrics *Metrics
+	probes  probes
 }
 
 // New builds a Handler.

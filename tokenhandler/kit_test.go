@@ -59,6 +59,7 @@ type app struct {
 	pool     *cognitotest.Server
 	provider *adapter
 	sessions *session.Manager
+	cfg      tokenhandler.Config
 	site     *web.Site
 	keys     *seal.Keyring
 	denied   *memory.List
@@ -111,6 +112,7 @@ func newApp(tb testing.TB, s settings) *app {
 	if s.handler != nil {
 		s.handler(&cfg)
 	}
+	a.cfg = cfg
 	a.Handler = tokenhandler.New(cfg)
 	server.Config.Handler = a.routes(site)
 	server.Config.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelError)
@@ -130,7 +132,7 @@ func (a *app) routes(site *web.Site) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/auth/", a.Handler)
 	mux.Handle("/api/", site.Guard(site.Handle(func(w http.ResponseWriter, r *http.Request) error {
-		grant, err := a.Authorize(r)
+		grant, err := a.Authorize(r, 0)
 		if err != nil {
 			return err
 		}
@@ -390,4 +392,12 @@ func (b *buffer) String() string {
 func (a *app) revoke(_ context.Context, entry revocation.Entry) error {
 	_, err := a.denied.Add(entry)
 	return err
+}
+
+// config is the app's own, changed: of another replica, say.
+func (a *app) config(change func(*tokenhandler.Config)) tokenhandler.Config {
+	cfg := a.cfg
+	cfg.Metrics = nil
+	change(&cfg)
+	return cfg
 }

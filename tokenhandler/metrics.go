@@ -13,6 +13,10 @@ type Metrics struct {
 	Logouts prometheus.Counter
 	// Revocations counts revoked refresh tokens by outcome.
 	Revocations *prometheus.CounterVec
+	// Probes counts questions whether a user is still good, by outcome.
+	Probes *prometheus.CounterVec
+	// SignOuts counts sign-outs of all of a user's sessions at the provider.
+	SignOuts *prometheus.CounterVec
 }
 
 // NewMetrics registers the counters with reg; nil leaves them unregistered.
@@ -30,6 +34,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Revocations: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_revocations_total",
 			Help: "Refresh tokens revoked at the provider, by outcome: ok, failed.",
+		}, []string{"outcome"}),
+		Probes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_probes_total",
+			Help: "Questions to the provider whether a session's user is still good, by outcome: ok, ended, unknown.",
+		}, []string{"outcome"}),
+		SignOuts: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_provider_signouts_total",
+			Help: "Sign-outs of all of a user's sessions at the provider (logout with everywhere=true), by outcome: ok, failed.",
 		}, []string{"outcome"}),
 	}
 }

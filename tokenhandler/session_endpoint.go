@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -116,6 +117,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 		visit.End()
 		if query["everywhere"] == "true" {
 			h.endAll(r.Context(), sub)
+			h.signOut(r.Context(), visit.Session.Access)
 		}
 		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", sub, "session", visit.Session.ID,
 			"everywhere", query["everywhere"] == "true", "request_id", web.RequestID(r))
@@ -143,6 +145,22 @@ func (h *Handler) endAll(ctx context.Context, sub string) {
 	if err := h.cfg.Revoke(ctx, entry); err != nil {
 		h.cfg.Log.ErrorContext(ctx, "sessions not ended everywhere", "sub", sub, "error", err.Error())
 	}
+}
+
+// signOut ends all of the user's sessions at the provider, as well as that goes:
+// other apps' refresh tokens too.
+func (h *Handler) signOut(ctx context.Context, access secret.String) {
+	if h.cfg.SignOut == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
+	defer cancel()
+	if err := h.cfg.SignOut(ctx, access); err != nil {
+		h.metrics.SignOuts.WithLabelValues("failed").Inc()
+		h.cfg.Log.WarnContext(ctx, "not signed out everywhere at the provider", "error", err.Error())
+		return
+	}
+	h.metrics.SignOuts.WithLabelValues("ok").Inc()
 }
 
 // logoutURL is the provider's, or the app's own page if there is none.

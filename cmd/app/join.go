@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
@@ -45,8 +46,8 @@ func (p provider) Issuer() string { return p.issuer }
 type tokens struct{ auth *tokenhandler.Handler }
 
 // Authorize implements [oauthproxy.TokenSource].
-func (t tokens) Authorize(r *http.Request) (oauthproxy.Grant, error) {
-	grant, err := t.auth.Authorize(r)
+func (t tokens) Authorize(r *http.Request, probe time.Duration) (oauthproxy.Grant, error) {
+	grant, err := t.auth.Authorize(r, probe)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // a problem, told as it is
 	}
@@ -58,7 +59,7 @@ type folders struct{ auth *tokenhandler.Handler }
 
 // Authorize implements [storage.Authorizer].
 func (f folders) Authorize(r *http.Request) (storage.Grant, error) {
-	grant, err := f.auth.Authorize(r)
+	grant, err := f.auth.Authorize(r, 0)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // a problem, told as it is
 	}

@@ -117,8 +117,10 @@ type Visit struct {
 	over *Session
 	// cookie is the generation that the browser holds.
 	cookie uint64
-	// active is the user's last activity, recorded what the browser holds of it.
-	active, recorded time.Time
+	// active is the user's last activity, recorded what the browser holds of it;
+	// the same for the last probe.
+	active, recorded      time.Time
+	probed, probeRecorded time.Time
 }
 
 // Open reads the session of a request: local work, no network. Errors:
@@ -174,8 +176,8 @@ func (v *Visit) open() error {
 	if !now.Before(s.Ends()) {
 		return ErrExpired
 	}
-	v.active = m.lastActivity(s, v.jar.active, now)
-	v.recorded = v.active
+	v.active, v.probed = m.lastActivity(s, v.jar.active, now)
+	v.recorded, v.probeRecorded = v.active, v.probed
 	if !now.Before(v.active.Add(m.cfg.IdleTimeout)) {
 		return ErrIdle
 	}
@@ -255,28 +257,39 @@ func (m *Manager) openPayload(name string, parts []string, buf *scratch) ([]byte
 	return payload, key, nil
 }
 
-// activity is what the activity cookie holds: session id, seconds.
-const activityLen = 16 + 8
+// activityLen is the size of what the activity cookie holds: the session id, the
+// seconds of the last activity and of the last probe.
+const activityLen = 16 + 8 + 8
 
-// lastActivity is the later of what the session and the activity cookie say.
-// A missing or foreign activity cookie cannot prolong anything; neither can
-// one from the future of a faulty clock.
-func (m *Manager) lastActivity(s *Session, sealed string, now time.Time) time.Time {
-	active := s.Active
+// lastActivity is the later of what the session and the activity cookie say,
+// and the last probe; the login counts as one. A missing or foreign activity
+// cookie cannot prolong anything; neither can one from the future of a faulty clock.
+func (m *Manager) lastActivity(s *Session, sealed string, now time.Time) (active, probed time.Time) {
+	active, probed = s.Active, s.Begun
 	if sealed != "" {
 		var plain []byte
 		err := m.activityCodec().Decode(m.cfg.Cookies.active, sealed, &plain)
 		if err == nil && len(plain) == activityLen && ID(plain[:16]) == s.ID {
-			at := time.Unix(int64(binary.BigEndian.Uint64(plain[16:])), 0) //nolint:gosec // seconds of a clock
-			if at.After(active) {
-				active = at
-			}
+			active = latest(active, plain[16:24])
+			probed = latest(probed, plain[24:])
 		}
 	}
 	if active.After(now) {
-		return now.Truncate(time.Second)
+		active = now.Truncate(time.Second)
 	}
-	return active
+	if probed.After(now) {
+		probed = s.Begun
+	}
+	return active, probed
+}
+
+// latest is the later of t and the seconds in raw.
+func latest(t time.Time, raw []byte) time.Time {
+	at := time.Unix(int64(binary.BigEndian.Uint64(raw)), 0) //nolint:gosec // seconds of a clock
+	if at.After(t) {
+		return at
+	}
+	return t
 }
 
 func (m *Manager) activityCodec() seal.Codec {
@@ -291,6 +304,13 @@ func (v *Visit) Touch() {
 		v.active = now
 	}
 }
+
+// Probed is when the provider was last asked whether the user is still good, as
+// far as this browser's cookies tell.
+func (v *Visit) Probed() time.Time { return v.probed }
+
+// MarkProbed notes that the provider was asked.
+func (v *Visit) MarkProbed(at time.Time) { v.probed = at.Truncate(time.Second) }
 
 // IdleExpires is when the session ends if the user does nothing.
 func (v *Visit) IdleExpires() time.Time {
@@ -315,6 +335,12 @@ func (v *Visit) End() {
 	m := v.manager
 	m.cfg.Denied.Deny(v.Session.ID.Name(), v.Session.Expires)
 	m.forget(v.Session.ID)
+}
+
+// Ended reports whether the session was ended since it was opened.
+func (v *Visit) Ended() bool {
+	s := v.Session
+	return v.manager.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun)
 }
 
 // Over is the session whose cookie the request carries, also if it is over: its

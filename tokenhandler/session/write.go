@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -39,7 +40,7 @@ func (m *Manager) Begin(h http.Header, tokens secret.Tokens) (s *Session, size i
 		m.cfg.Cookies.Expire(h, m.cfg.Cookies.part(1))
 	}
 	m.cfg.Cookies.setSession(h, &Jar{}, values)
-	m.writeActivity(h, s.ID, s.Active)
+	m.writeActivity(h, s.ID, s.Active, s.Begun)
 	return s, size, nil
 }
 
@@ -66,7 +67,7 @@ func (m *Manager) seal(s *Session) (values []string, size int, err error) {
 	for i := range values {
 		size += len(m.cfg.Cookies.part(i)) + len("=; ") + 1
 	}
-	size += len(m.cfg.Cookies.active) + len("=; ") + 99 // the activity cookie
+	size += len(m.cfg.Cookies.active) + len("=; ") + seal.EncodedLen(activityLen)
 	if !fits || !ok || size > Budget {
 		m.metrics.TooLarge.Inc()
 		return nil, 0, &TooLargeError{
@@ -78,8 +79,10 @@ func (m *Manager) seal(s *Session) (values []string, size int, err error) {
 	return values, size, nil
 }
 
-func (m *Manager) writeActivity(h http.Header, id ID, at time.Time) {
-	plain := binary.BigEndian.AppendUint64(append(make([]byte, 0, activityLen), id[:]...), uint64(at.Unix())) //nolint:gosec // seconds of a clock
+func (m *Manager) writeActivity(h http.Header, id ID, active, probed time.Time) {
+	plain := append(make([]byte, 0, activityLen), id[:]...)
+	plain = binary.BigEndian.AppendUint64(plain, uint64(active.Unix())) //nolint:gosec // seconds of a clock
+	plain = binary.BigEndian.AppendUint64(plain, uint64(probed.Unix())) //nolint:gosec // seconds of a clock
 	sealed := m.cfg.Keys.Seal(nil, m.cfg.Cookies.active, plain)
 	m.cfg.Cookies.Set(h, m.cfg.Cookies.active, string(sealed), http.SameSiteStrictMode, 0)
 }
@@ -94,7 +97,7 @@ func (v *Visit) Commit(h http.Header) {
 	if s == nil {
 		return
 	}
-	if m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
+	if v.Ended() {
 		v.Expire(h)
 		return
 	}
@@ -106,8 +109,8 @@ func (v *Visit) Commit(h http.Header) {
 			v.cookie = s.Generation
 		}
 	}
-	if v.active.After(v.recorded) {
-		m.writeActivity(h, s.ID, v.active)
-		v.recorded = v.active
+	if v.active.After(v.recorded) || v.probed.After(v.probeRecorded) {
+		m.writeActivity(h, s.ID, v.active, v.probed)
+		v.recorded, v.probeRecorded = v.active, v.probed
 	}
 }

@@ -1,0 +1,173 @@
+package oauthproxy_test
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// picky is an upstream that takes the renewed token only. It reads the body
+// first, if asked to.
+func picky(t *testing.T, readsBody bool) *upstream {
+	t.Helper()
+	return newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		var body []byte
+		if readsBody || r.Header.Get("Authorization") == "Bearer renewed" {
+			body, _ = io.ReadAll(r.Body)
+		}
+		if r.Header.Get("Authorization") != "Bearer renewed" {
+			w.Header().Set("X-Refusal", "upstream's own")
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, "token of an old key")
+			return
+		}
+		_, _ = w.Write(body)
+	})
+}
+
+func renewing(calls *atomic.Int32) func() (string, error) {
+	return func() (string, error) { calls.Add(1); return "renewed", nil }
+}
+
+func (u *upstream) tokens() []string {
+	var all []string
+	for _, r := range u.requests() {
+		all = append(all, r.Header.Get("Authorization"))
+	}
+	return all
+}
+
+func TestRefusedTokenIsReplacedOnce(t *testing.T) {
+	const kept = 64
+	for name, c := range map[string]struct {
+		method, body string
+		chunked      bool
+		again        bool
+	}{
+		"GET":                      {http.MethodGet, "", false, true},
+		"HEAD":                     {http.MethodHead, "", false, true},
+		"POST without a body":      {http.MethodPost, "", false, true},
+		"PUT, short":               {http.MethodPut, "short", false, true},
+		"PUT, as long as is kept":  {http.MethodPut, strings.Repeat("x", kept), false, true},
+		"DELETE, short":            {http.MethodDelete, "short", false, true},
+		"PUT, too long to be kept": {http.MethodPut, strings.Repeat("x", kept+1), false, false},
+		"PUT, of unknown length":   {http.MethodPut, "short", true, false},
+		"POST, short":              {http.MethodPost, "short", false, false}, // it could be done twice
+		"PATCH, short":             {http.MethodPatch, "short", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := picky(t, true)
+			route := api(t, up.URL)
+			route.ReplayBody = kept
+			p := newProxy(t, route)
+			var renewals atomic.Int32
+			p.tokens.renew = renewing(&renewals)
+			body := io.Reader(http.NoBody)
+			if c.body != "" {
+				body = strings.NewReader(c.body)
+			}
+			r := p.request(t, c.method, "/api/x", body)
+			if c.chunked {
+				r.ContentLength = -1
+			}
+			got := p.do(t, r)
+			want := []string{"Bearer " + accessToken}
+			if c.again {
+				want = append(want, "Bearer renewed")
+			}
+			if !slices.Equal(up.tokens(), want) || int(renewals.Load()) != len(want)-1 {
+				t.Errorf("the upstream saw %q after %d renewals", up.tokens(), renewals.Load())
+			}
+			counts := counted(t, p, "tokenhandler_proxy_retries_total")
+			if c.again {
+				if got.StatusCode != http.StatusOK || c.method != http.MethodHead && got.body != c.body || len(counts) != 1 {
+					t.Errorf("answered %d %q, counted %v", got.StatusCode, got.body, counts)
+				}
+				wantCookie(t, got)
+				return
+			}
+			if got.StatusCode != http.StatusUnauthorized || got.body != "token of an old key" || len(counts) != 0 {
+				t.Errorf("answered %d %q, counted %v", got.StatusCode, got.body, counts)
+			}
+		})
+	}
+}
+
+// A client that waits for 100 Continue has not sent its body yet when the
+// upstream refuses: then even a long POST can be sent again.
+func TestUnreadBodyIsSentAgain(t *testing.T) {
+	up := picky(t, false)
+	p := newProxy(t, api(t, up.URL))
+	var renewals atomic.Int32
+	p.tokens.renew = renewing(&renewals)
+	body := strings.Repeat("x", 1<<20)
+	r := p.request(t, http.MethodPost, "/api/x", strings.NewReader(body), "Expect", "100-continue")
+	if got := p.do(t, r); got.StatusCode != http.StatusOK || got.body != body {
+		t.Errorf("answered %d with %d bytes, tokens %q\n%s", got.StatusCode, len(got.body), up.tokens(), p.log)
+	}
+}
+
+// An upstream that refuses whatever comes is asked twice, never more; its
+// answer is passed on as it is.
+func TestRefusalIsPassedOn(t *testing.T) {
+	for name, c := range map[string]struct {
+		renew    func() (string, error)
+		requests int
+		outcome  string
+	}{
+		"still refused": {func() (string, error) { return "another", nil }, 2, "refused"},
+		"not renewed":   {func() (string, error) { return "", errors.New("a moment ago") }, 1, "not_renewed"},
+		"the same":      {func() (string, error) { return accessToken, nil }, 1, "not_renewed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := picky(t, true)
+			p := newProxy(t, api(t, up.URL))
+			p.tokens.renew = c.renew
+			got := p.get(t, "/api/x")
+			if got.StatusCode != http.StatusUnauthorized || got.body != "token of an old key" || got.Header.Get("X-Refusal") == "" {
+				t.Errorf("answered %d %q", got.StatusCode, got.body)
+			}
+			if n := len(up.requests()); n != c.requests {
+				t.Errorf("%d requests", n)
+			}
+			if counts := counted(t, p, "tokenhandler_proxy_retries_total"); len(counts) != 1 || counts["outcome="+c.outcome+" route=/api/"] != 1 {
+				t.Errorf("counted %v", counts)
+			}
+			wantCookie(t, got)
+		})
+	}
+}
+
+func TestNothingIsRenewedWithoutNeed(t *testing.T) {
+	for name, c := range map[string]struct {
+		status    int
+		kind      string
+		anonymous bool
+	}{
+		"403":                          {http.StatusForbidden, "access", false},
+		"200":                          {http.StatusOK, "access", false},
+		"401 without a token sent":     {http.StatusUnauthorized, "none", false},
+		"401 to an anonymous request ": {http.StatusUnauthorized, "access", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := answers(t, c.status)
+			route := api(t, up.URL)
+			route.Token, route.Anonymous = oauthproxy.TokenKind(c.kind), c.anonymous
+			p := newProxy(t, route)
+			if c.anonymous {
+				p.tokens.err = web.NewProblem(web.CodeNotAuthenticated, "", nil)
+			}
+			p.tokens.renew = func() (string, error) { t.Error("renewed"); return "", errors.New("no") }
+			if got := p.get(t, "/api/x"); got.StatusCode != c.status || len(up.requests()) != 1 {
+				t.Errorf("answered %d after %d requests", got.StatusCode, len(up.requests()))
+			}
+		})
+	}
+}
