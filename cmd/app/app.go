@@ -210,7 +210,7 @@ func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler
 func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 	handler, err := spa.New(spa.Config{
 		Dir: a.cfg.SPA.Dir, ContentSecurityPolicy: a.cfg.SPA.ContentSecurityPolicy,
-		StorageOrigin: StorageOrigin(a.cfg), Site: site,
+		StorageOrigin: StorageOrigin(a.cfg), LogoutOrigin: a.logoutOrigin, Site: site,
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says "opening spa.dir"
@@ -253,6 +253,18 @@ func StorageOrigin(cfg config.Config) string {
 		u.Host = s.Bucket + "." + u.Host
 	}
 	return web.Origin(u)
+}
+
+// logoutOrigin is where the provider's logout page is, or "" while only a
+// discovery that has not succeeded yet can tell.
+func (a *App) logoutOrigin() string {
+	p := a.cfg.Provider
+	for _, address := range []string{a.provider.LogoutURL(SignOutURL(a.cfg)), p.Endpoints.Logout, p.Domain} {
+		if u, err := url.Parse(address); err == nil && u.Host != "" {
+			return web.Origin(u)
+		}
+	}
+	return ""
 }
 
 func (a *App) warnOfInsecureOptions() {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"sort"
 	"strings"
@@ -31,3 +32,6 @@ func MetricsTable(a *App) string {
 	sort.Strings(rows)
 	return "| metric | labels | meaning |\n|---|---|---|\n" + strings.Join(rows, "")
 }
+
+// Public is what the public listener serves.
+func Public(a *App) http.Handler { return a.public }

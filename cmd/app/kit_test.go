@@ -37,16 +37,17 @@ type service struct {
 	config string
 }
 
-// start runs the service with a provider's double and an API.
-func start(tb testing.TB, pool cognitotest.Options) *service {
+// start runs the service with a provider's double and an API; more are further
+// lines of its configuration.
+func start(tb testing.TB, pool cognitotest.Options, more ...string) *service {
 	tb.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
 	s := &service{tb: tb, pool: cognitotest.New(tb, pool), api: newAPI(tb), log: &buffer{}}
-	s.run(s.pool.Issuer())
+	s.run(s.pool.Issuer(), more...)
 	return s
 }
 
-func (s *service) run(issuer string) {
+func (s *service) run(issuer string, more ...string) {
 	s.tb.Helper()
 	s.tb.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
 	s.tb.Setenv("AWS_SECRET_ACCESS_KEY", "planted-aws-secret-key")
@@ -69,7 +70,7 @@ api:
     - {path: /hang/, upstream: %q, timeout: 500ms}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://localhost:1"}
-`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL, s.api.URL)
+`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL, s.api.URL) + strings.Join(more, "\n")
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)
