@@ -15,7 +15,7 @@ import (
 // passes first, from the outside in: request log and panic recovery, the end of
 // stalled connections, one reading of the path.
 func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
-	notFound := web.OwnHeaders(site.NotFound())
+	notFound := web.OwnHeaders(site.CORS(site.NotFound()))
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case under(path, a.cfg.Auth.Path):
