@@ -29,6 +29,9 @@ const (
 	// refreshTimeout leaves time for the provider's keys, or for a second client
 	// secret, after one slow call.
 	refreshTimeout = 15 * time.Second
+	// credentialsTimeout bounds one call for the storage's credentials. It leaves
+	// time for a second one before the upload that asked is given up.
+	credentialsTimeout = 4 * time.Second
 	// drainTimeout is how long requests under way may go on after SIGTERM.
 	drainTimeout = 25 * time.Second
 )
@@ -192,7 +195,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) *oauthproxy.Han
 
 func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {
 	s := a.cfg.Storage
-	credentials, err := awsCredentials(ctx, s.Region)
+	credentials, err := awsCredentials(ctx, s.Region, credentialsTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("storage.credentials: %w", err)
 	}

@@ -35,3 +35,6 @@ func MetricsTable(a *App) string {
 
 // Public is what the public listener serves.
 func Public(a *App) http.Handler { return a.public }
+
+// AWSCredentials looks up the storage's credentials.
+var AWSCredentials = awsCredentials
