@@ -48,12 +48,14 @@ type App struct {
 	public   http.Handler
 	admin    http.Handler
 	reloads  *prometheus.GaugeVec
+	// reloadEvery is how often files that may change are looked at.
+	reloadEvery time.Duration
 }
 
 // New builds the service. It uses no network: a provider that is down does not
 // keep the service from starting. Errors name the configuration key.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	a := &App{cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry()}
+	a := &App{cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloads = newReloadGauge(a.registry)
 	var err error

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -38,3 +39,6 @@ func Public(a *App) http.Handler { return a.public }
 
 // AWSCredentials looks up the storage's credentials.
 var AWSCredentials = awsCredentials
+
+// ReloadEvery sets how often a looks at files that may change.
+func ReloadEvery(a *App, d time.Duration) { a.reloadEvery = d }
