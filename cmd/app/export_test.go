@@ -42,3 +42,6 @@ var AWSCredentials = awsCredentials
 
 // ReloadEvery sets how often a looks at files that may change.
 func ReloadEvery(a *App, d time.Duration) { a.reloadEvery = d }
+
+// Admin is what the admin listener serves.
+func Admin(a *App) http.Handler { return a.admin }
