@@ -116,7 +116,7 @@ func (h *Handler) routes() {
 	h.call("/refresh", h.refresh, http.MethodPost)
 	h.call("/logout", h.logout, http.MethodPost)
 
-	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.NotFound()))
+	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.CORS(h.cfg.Site.NotFound())))
 }
 
 func (h *Handler) page(path string, handle web.HandlerFunc) {

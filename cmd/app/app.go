@@ -30,6 +30,9 @@ const (
 	// refreshTimeout leaves time for the provider's keys, or for a second client
 	// secret, after one slow call.
 	refreshTimeout = 15 * time.Second
+	// credentialsTimeout bounds one call for the storage's credentials. It leaves
+	// time for a second one before the upload that asked is given up.
+	credentialsTimeout = 4 * time.Second
 	// drainTimeout is how long requests under way may go on after SIGTERM.
 	drainTimeout = 25 * time.Second
 )
@@ -46,12 +49,14 @@ type App struct {
 	public   http.Handler
 	admin    http.Handler
 	reloads  *prometheus.GaugeVec
+	// reloadEvery is how often files that may change are looked at.
+	reloadEvery time.Duration
 }
 
 // New builds the service. It uses no network: a provider that is down does not
 // keep the service from starting. Errors name the configuration key.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	a := &App{cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry()}
+	a := &App{cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloads = newReloadGauge(a.registry)
 	var err error
@@ -194,7 +199,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) *oauthproxy.Han
 
 func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {
 	s := a.cfg.Storage
-	credentials, err := awsCredentials(ctx, s.Region)
+	credentials, err := awsCredentials(ctx, s.Region, credentialsTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("storage.credentials: %w", err)
 	}
@@ -212,7 +217,7 @@ func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler
 func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 	handler, err := spa.New(spa.Config{
 		Dir: a.cfg.SPA.Dir, ContentSecurityPolicy: a.cfg.SPA.ContentSecurityPolicy,
-		StorageOrigin: StorageOrigin(a.cfg), Site: site,
+		StorageOrigin: StorageOrigin(a.cfg), LogoutOrigin: a.logoutOrigin, Site: site,
 	})
 	if err != nil {
 		return nil, err //nolint:wrapcheck // says "opening spa.dir"
@@ -255,6 +260,18 @@ func StorageOrigin(cfg config.Config) string {
 		u.Host = s.Bucket + "." + u.Host
 	}
 	return web.Origin(u)
+}
+
+// logoutOrigin is where the provider's logout page is, or "" while only a
+// discovery that has not succeeded yet can tell.
+func (a *App) logoutOrigin() string {
+	p := a.cfg.Provider
+	for _, address := range []string{a.provider.LogoutURL(SignOutURL(a.cfg)), p.Endpoints.Logout, p.Domain} {
+		if u, err := url.Parse(address); err == nil && u.Host != "" {
+			return web.Origin(u)
+		}
+	}
+	return ""
 }
 
 func (a *App) warnOfInsecureOptions() {

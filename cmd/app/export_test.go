@@ -2,9 +2,11 @@ package app
 
 import (
 	"fmt"
+	"net/http"
 	"regexp"
 	"sort"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -31,3 +33,15 @@ func MetricsTable(a *App) string {
 	sort.Strings(rows)
 	return "| metric | labels | meaning |\n|---|---|---|\n" + strings.Join(rows, "")
 }
+
+// Public is what the public listener serves.
+func Public(a *App) http.Handler { return a.public }
+
+// AWSCredentials looks up the storage's credentials.
+var AWSCredentials = awsCredentials
+
+// ReloadEvery sets how often a looks at files that may change.
+func ReloadEvery(a *App, d time.Duration) { a.reloadEvery = d }
+
+// Admin is what the admin listener serves.
+func Admin(a *App) http.Handler { return a.admin }

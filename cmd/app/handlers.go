@@ -2,6 +2,7 @@ package app
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,7 +16,7 @@ import (
 // passes first, from the outside in: request log and panic recovery, the end of
 // stalled connections, one reading of the path.
 func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
-	notFound := web.OwnHeaders(site.NotFound())
+	notFound := web.OwnHeaders(site.CORS(site.NotFound()))
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case under(path, a.cfg.Auth.Path):
@@ -38,16 +39,26 @@ func under(path, prefix string) bool {
 	return found && (rest == "" || rest[0] == '/')
 }
 
-// adminHandler is everything on the admin listener. It is not for the public:
-// it has no authentication.
+// adminHandler is everything on the admin listener, behind the same middlewares
+// as the public one. It is not for the public: it has no authentication.
 func (a *App) adminHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{Registry: a.registry}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		web.WriteJSON(w, r, http.StatusOK, map[string]string{"status": "ok"})
+	site := web.NewSite(web.Config{
+		PublicURL: &url.URL{Scheme: "http", Host: a.cfg.Admin.Listen},
+		Log:       a.log.With("listener", "admin"),
+		Quiet:     true,
+		Now:       a.now,
 	})
-	mux.HandleFunc("GET /readyz", a.ready)
-	return mux
+	mux := http.NewServeMux()
+	get := func(path string, handler http.Handler) {
+		mux.Handle(path, site.Methods(handler, http.MethodGet, http.MethodHead))
+	}
+	get("/metrics", promhttp.HandlerFor(a.registry, promhttp.HandlerOpts{Registry: a.registry}))
+	get("/healthz", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web.WriteJSON(w, r, http.StatusOK, map[string]string{"status": "ok"})
+	}))
+	get("/readyz", http.HandlerFunc(a.ready))
+	mux.Handle("/", site.NotFound())
+	return site.Instrument(site.Deadlines(site.PlainPath(web.OwnHeaders(mux))))
 }
 
 // readiness answers /readyz.

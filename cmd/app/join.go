@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 
 	"cognito-token-handler/oauthproxy"
@@ -68,8 +69,12 @@ func (f folders) Authorize(r *http.Request) (storage.Grant, error) {
 
 // awsCredentials are the service's own, from where the AWS SDK looks for them:
 // environment, shared files, web identity, container or instance role.
-func awsCredentials(ctx context.Context, region string) (aws.CredentialsProvider, error) {
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region))
+// One lookup serves all who wait for it, and the SDK gives it no end of its own:
+// without a time-out for each call, in which an answer must have come, one that
+// hangs would keep every later upload waiting.
+func awsCredentials(ctx context.Context, region string, timeout time.Duration) (aws.CredentialsProvider, error) {
+	client := awshttp.NewBuildableClient().WithTimeout(timeout)
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client))
 	if err != nil {
 		return nil, fmt.Errorf("loading AWS configuration: %w", err)
 	}

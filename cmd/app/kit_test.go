@@ -35,26 +35,29 @@ type service struct {
 	at     app.Addresses
 	stop   func() error
 	config string
+	keys   string // session.keys_file
+	// built, if not nil, is called when the service has read its configuration
+	// and does not run yet.
+	built func()
 }
 
-// start runs the service with a provider's double and an API.
-func start(tb testing.TB, pool cognitotest.Options) *service {
+// start runs the service with a provider's double and an API; more are further
+// lines of its configuration.
+func start(tb testing.TB, pool cognitotest.Options, more ...string) *service {
 	tb.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
 	s := &service{tb: tb, pool: cognitotest.New(tb, pool), api: newAPI(tb), log: &buffer{}}
-	s.run(s.pool.Issuer())
+	s.run(s.pool.Issuer(), more...)
 	return s
 }
 
-func (s *service) run(issuer string) {
+func (s *service) run(issuer string, more ...string) {
 	s.tb.Helper()
 	s.tb.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
 	s.tb.Setenv("AWS_SECRET_ACCESS_KEY", "planted-aws-secret-key")
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789ABCDEF"))
-	keys := filepath.Join(s.tb.TempDir(), "keys")
-	if err := os.WriteFile(keys, []byte(key+"\n"), 0o600); err != nil {
-		s.tb.Fatal(err)
-	}
+	s.keys = filepath.Join(s.tb.TempDir(), "keys")
+	s.write(s.keys, key+"\n")
 	s.config = fmt.Sprintf(`
 public_url: %s
 listen: localhost:0
@@ -69,7 +72,7 @@ api:
     - {path: /hang/, upstream: %q, timeout: 500ms}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://localhost:1"}
-`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL, s.api.URL)
+`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.keys, s.api.URL, s.api.URL, s.api.URL) + strings.Join(more, "\n")
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)
@@ -78,6 +81,10 @@ api:
 	a, err := app.New(s.tb.Context(), cfg, log)
 	if err != nil {
 		s.tb.Fatal(err)
+	}
+	app.ReloadEvery(a, 5*time.Millisecond)
+	if s.built != nil {
+		s.built()
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	started, stopped := make(chan app.Addresses, 1), make(chan error, 1)
@@ -96,6 +103,13 @@ api:
 			s.tb.Logf("the service's log:\n%s", s.log.String())
 		}
 	})
+}
+
+func (s *service) write(file, content string) {
+	s.tb.Helper()
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		s.tb.Fatal(err)
+	}
 }
 
 // browser is a new browser that finds publicURL at the service's listener.

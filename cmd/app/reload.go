@@ -1,16 +1,17 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/config"
+	"cognito-token-handler/tokenhandler/secret"
 )
 
 // reloadEvery is how often files are looked at. A change of a Kubernetes secret
@@ -20,14 +21,14 @@ const reloadEvery = 10 * time.Second
 // reloadKeys takes up a changed session.keys_file. A bad one leaves the keys as
 // they are.
 func (a *App) reloadKeys(ctx context.Context) {
-	path := a.cfg.Session.KeysFile
-	if path == "" {
+	if a.cfg.Session.KeysFile == "" {
 		return
 	}
 	gauge := a.reloads.WithLabelValues("session_keys")
 	gauge.Set(1)
-	last, _ := os.ReadFile(path) //nolint:gosec // the operator's own path
-	ticks := time.NewTicker(reloadEvery)
+	// What was loaded, not what the file holds by now: it may have changed since.
+	current := a.cfg.Session.Keys
+	ticks := time.NewTicker(a.reloadEvery)
 	defer ticks.Stop()
 	for {
 		select {
@@ -35,30 +36,38 @@ func (a *App) reloadKeys(ctx context.Context) {
 			return
 		case <-ticks.C:
 		}
-		content, err := os.ReadFile(path) //nolint:gosec // the operator's own path
-		if err == nil && bytes.Equal(content, last) {
-			continue
-		}
-		if err == nil {
-			err = a.replaceKeys(content)
-		}
+		keys, err := a.changedKeys(current)
 		if err != nil {
 			gauge.Set(0)
 			a.log.WarnContext(ctx, "session keys not reloaded, the old ones stay", "error", err.Error())
 			continue
 		}
-		last = content
 		gauge.Set(1)
-		a.log.InfoContext(ctx, "session keys reloaded", "sealing_key_id", a.keys.IDs()[0].String(), "keys", len(a.keys.IDs()))
+		if keys != nil {
+			current = keys
+			a.log.InfoContext(ctx, "session keys reloaded", "sealing_key_id", a.keys.IDs()[0].String(), "keys", len(keys))
+		}
 	}
 }
 
-func (a *App) replaceKeys(content []byte) error {
+// changedKeys puts the file's keys on the ring and returns them, or nil if they
+// are the current ones. After an error the ring is as it was.
+func (a *App) changedKeys(current []secret.String) ([]secret.String, error) {
+	content, err := os.ReadFile(a.cfg.Session.KeysFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading session.keys_file: %w", err)
+	}
 	keys, err := config.ParseKeys(content)
 	if err != nil {
-		return fmt.Errorf("parsing session.keys_file: %w", err)
+		return nil, err //nolint:wrapcheck // names the key
 	}
-	return a.keys.Replace(config.KeyBytes(keys)) //nolint:wrapcheck // says "building keyring"
+	if slices.EqualFunc(keys, current, secret.String.Equal) {
+		return nil, nil //nolint:nilnil // nothing changed and nothing is wrong
+	}
+	if err := a.keys.Replace(config.KeyBytes(keys)); err != nil {
+		return nil, fmt.Errorf("session.keys_file: %w", err)
+	}
+	return keys, nil
 }
 
 // listenPublic opens the public listener, with TLS if it is configured.
@@ -87,7 +96,7 @@ func (a *App) listenPublic(ctx context.Context) (net.Listener, error) {
 type certificate struct {
 	app     *App
 	current atomic.Pointer[tls.Certificate]
-	checked atomic.Int64 // Unix seconds
+	checked atomic.Int64 // Unix nanoseconds
 }
 
 func (c *certificate) load() error {
@@ -101,8 +110,8 @@ func (c *certificate) load() error {
 }
 
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	now, last := c.app.now().Unix(), c.checked.Load()
-	if now-last >= int64(reloadEvery/time.Second) && c.checked.CompareAndSwap(last, now) {
+	now, last := c.app.now().UnixNano(), c.checked.Load()
+	if now-last >= int64(c.app.reloadEvery) && c.checked.CompareAndSwap(last, now) {
 		if err := c.load(); err != nil {
 			c.app.reloads.WithLabelValues("certificate").Set(0)
 			c.app.log.Warn("certificate not reloaded, the old one stays", "error", err.Error())

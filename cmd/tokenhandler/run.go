@@ -109,6 +109,7 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	log := newLogger(cfg.Log, c.stderr)
+	withholdStandardLog(log)
 	log.Info("starting", "version", buildVersion())
 	service, err := app.New(cmd.Context(), cfg, log)
 	if err != nil {

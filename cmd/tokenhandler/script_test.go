@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -12,11 +11,7 @@ import (
 // TestScripts runs the real binary by scripts that need no Go to be read: a
 // command, then what it says.
 func TestScripts(t *testing.T) {
-	binary := filepath.Join(t.TempDir(), "tokenhandler")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, ".")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
+	binary := program(t)
 	scripts, err := filepath.Glob("testdata/script/*.txt")
 	if err != nil || len(scripts) < 4 {
 		t.Fatalf("found %d scripts, want at least 4: %v", len(scripts), err)

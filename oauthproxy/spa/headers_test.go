@@ -19,6 +19,10 @@ const (
 		"media-src 'self' blob: https://bucket.s3.us-east-1.amazonaws.com; " +
 		"connect-src 'self' https://bucket.s3.us-east-1.amazonaws.com; " +
 		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	logout       = "https://auth.example.com"
+	logoutPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; " +
+		"img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'self' https://auth.example.com; frame-ancestors 'none'"
 	// The operator's word replaces ours; nothing is added to it.
 	configuredPolicy = "default-src 'self'; script-src 'self' 'nonce-x'"
 )
@@ -31,6 +35,9 @@ func TestSecurityHeaders(t *testing.T) {
 	}{
 		"default":                 {spa.Config{Dir: dir}, ownPolicy},
 		"with storage":            {spa.Config{Dir: dir, StorageOrigin: bucket}, storagePolicy},
+		"with a logout":           {spa.Config{Dir: dir, LogoutOrigin: func() string { return logout }}, logoutPolicy},
+		"logout not known yet":    {spa.Config{Dir: dir, LogoutOrigin: func() string { return "" }}, ownPolicy},
+		"configured, with logout": {spa.Config{Dir: dir, ContentSecurityPolicy: configuredPolicy, LogoutOrigin: func() string { return logout }}, configuredPolicy},
 		"configured":              {spa.Config{Dir: dir, ContentSecurityPolicy: configuredPolicy}, configuredPolicy},
 		"configured with storage": {spa.Config{Dir: dir, ContentSecurityPolicy: configuredPolicy, StorageOrigin: bucket}, configuredPolicy},
 	} {
@@ -77,16 +84,34 @@ func TestSecurityHeaders(t *testing.T) {
 }
 
 func TestDefaultPolicy(t *testing.T) {
-	for origin, want := range map[string]string{"": ownPolicy, bucket: storagePolicy} {
-		got := spa.DefaultPolicy(origin)
-		if got != want {
-			t.Errorf("DefaultPolicy(%q) = %s, want %s", origin, got, want)
+	for _, tt := range []struct{ storage, logout, want string }{
+		{"", "", ownPolicy},
+		{bucket, "", storagePolicy},
+		{"", logout, logoutPolicy},
+		// A host that is not one must not begin a directive.
+		{"", "https://auth.example.com;script-src", ownPolicy},
+		{"", "https://auth.example.com,default-src", ownPolicy},
+		{"", "https://*", ownPolicy},
+		{"https://b;script-src", "", ownPolicy},
+	} {
+		got := spa.DefaultPolicy(tt.storage, tt.logout)
+		if got != tt.want {
+			t.Errorf("DefaultPolicy(%q, %q) = %s, want %s", tt.storage, tt.logout, got, tt.want)
 		}
 		// Each of these lets script run that the app did not ship.
 		for _, source := range []string{"'unsafe-inline'", "'unsafe-eval'", "*", "http:", "https: "} {
 			if strings.Contains(got, source) {
-				t.Errorf("DefaultPolicy(%q) has %s", origin, source)
+				t.Errorf("DefaultPolicy(%q, %q) has %s", tt.storage, tt.logout, source)
 			}
 		}
 	}
+}
+
+// TestLogoutOriginIsLearned: discovery may end long after the start.
+func TestLogoutOriginIsLearned(t *testing.T) {
+	var origin string
+	h := newApp(t, spa.Config{Dir: newDir(t), LogoutOrigin: func() string { return origin }})
+	wantHeader(t, do(h, "GET", "/"), map[string]string{"Content-Security-Policy": ownPolicy})
+	origin = logout
+	wantHeader(t, do(h, "GET", "/"), map[string]string{"Content-Security-Policy": logoutPolicy})
 }

@@ -25,6 +25,9 @@ type Config struct {
 	ContentSecurityPolicy string
 	// StorageOrigin may be connected to and shown as images; empty for none.
 	StorageOrigin string
+	// LogoutOrigin returns the origin of the provider's logout page, or "" while
+	// it is not known; nil for none. It is asked for every answer.
+	LogoutOrigin func() string
 	// Site writes the errors. Required.
 	Site *web.Site
 }
@@ -32,7 +35,7 @@ type Config struct {
 // Handler serves the app.
 type Handler struct {
 	files  fs.FS
-	policy string
+	policy func() string
 	site   *web.Site
 }
 
@@ -45,26 +48,45 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening spa.dir: %w", err)
 	}
-	h := &Handler{files: root.FS(), policy: cfg.ContentSecurityPolicy, site: cfg.Site}
-	if h.policy == "" {
-		h.policy = DefaultPolicy(cfg.StorageOrigin)
-	}
+	h := &Handler{files: root.FS(), policy: policy(cfg), site: cfg.Site}
 	if info, err := fs.Stat(h.files, index); err != nil || info.IsDir() {
 		return nil, fmt.Errorf("opening spa.dir: it has no %s; is the app built?", index)
 	}
 	return h, nil
 }
 
-// DefaultPolicy lets the app load and call what is its own, and the bucket at
-// storageOrigin (CSP Level 3; ASVS V3.4.3).
-func DefaultPolicy(storageOrigin string) string {
-	storage := ""
-	if storageOrigin != "" {
-		storage = " " + storageOrigin
+func policy(cfg Config) func() string {
+	return func() string {
+		switch {
+		case cfg.ContentSecurityPolicy != "":
+			return cfg.ContentSecurityPolicy
+		case cfg.LogoutOrigin != nil:
+			return DefaultPolicy(cfg.StorageOrigin, cfg.LogoutOrigin())
+		default:
+			return DefaultPolicy(cfg.StorageOrigin, "")
+		}
 	}
+}
+
+// DefaultPolicy lets the app load and call what is its own, and the bucket at
+// storageOrigin, and send forms to itself and on to logoutOrigin: a form's
+// redirects count, too, and a logout by form is redirected to the provider (CSP
+// Level 3 §6.4.1; ASVS V3.4.3). Either may be empty.
+func DefaultPolicy(storageOrigin, logoutOrigin string) string {
+	storage, logout := source(storageOrigin), source(logoutOrigin)
 	return "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'" +
 		"; img-src 'self' data: blob:" + storage + "; media-src 'self' blob:" + storage + "; connect-src 'self'" + storage +
-		"; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+		"; base-uri 'none'; form-action 'self'" + logout + "; frame-ancestors 'none'"
+}
+
+// source adds an origin to a list of sources. One that would end the list and
+// begin a directive of its own is left out; a host may hold these characters
+// (RFC 3986 §3.2.2), and the provider's comes from its discovery document.
+func source(origin string) string {
+	if origin == "" || strings.ContainsAny(origin, " ;,'*\t\r\n") {
+		return ""
+	}
+	return " " + origin
 }
 
 // ServeHTTP implements [http.Handler].
@@ -84,7 +106,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		return web.NewProblem(web.CodeInternal, "an internal error occurred", errors.New("a file that cannot seek"))
 	}
 	header := w.Header()
-	header.Set("Content-Security-Policy", h.policy)
+	header.Set("Content-Security-Policy", h.policy())
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")

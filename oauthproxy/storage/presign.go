@@ -14,6 +14,11 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
+// credentialsTimeout bounds what the credentials provider may take to look them
+// up, at STS or the machine's metadata: the browser waits for it. One upload in
+// many does; all others are signed with what is cached.
+const credentialsTimeout = 10 * time.Second
+
 var (
 	errCredentialsEmpty   = errors.New("the storage credentials hold no keys")
 	errCredentialsExpired = errors.New("the storage credentials are expired")
@@ -65,13 +70,9 @@ func newSigner(cfg Config) *signer {
 // put presigns one PUT of u at the full key. Size, type, checksum and condition
 // become signed headers, so S3 refuses a request that differs.
 func (s *signer) put(ctx context.Context, key string, u upload) (*signedRequest, error) {
-	credentials, err := s.credentials.Retrieve(ctx)
-	if err == nil && !credentials.HasKeys() {
-		err = errCredentialsEmpty // the SDK would sign with them
-	}
+	credentials, err := s.retrieve(ctx)
 	if err != nil {
-		return nil, web.NewProblem(web.CodeUpstreamError, "the storage credentials are unavailable; try again later",
-			fmt.Errorf("retrieving storage credentials: %w", err))
+		return nil, err
 	}
 	at := s.now().UTC().Truncate(time.Second) // SigV4 counts in seconds
 	expires := s.lifetime(credentials, at)
@@ -102,6 +103,24 @@ func (s *signer) put(ctx context.Context, key string, u upload) (*signedRequest,
 		headers:   scriptable(signed.SignedHeader),
 		expiresAt: at.Add(expires),
 	}, nil
+}
+
+// retrieve looks the credentials up. Its error is a problem.
+func (s *signer) retrieve(ctx context.Context) (aws.Credentials, error) {
+	bounded, cancel := context.WithTimeout(ctx, credentialsTimeout)
+	defer cancel()
+	credentials, err := s.credentials.Retrieve(bounded)
+	if err == nil && !credentials.HasKeys() {
+		err = errCredentialsEmpty // the SDK would sign with them
+	}
+	if err == nil {
+		return credentials, nil
+	}
+	err = fmt.Errorf("retrieving storage credentials: %w", err)
+	if errors.Is(bounded.Err(), context.DeadlineExceeded) {
+		return aws.Credentials{}, web.NewProblem(web.CodeUpstreamTimeout, "the storage credentials took too long to arrive; try again later", err)
+	}
+	return aws.Credentials{}, web.NewProblem(web.CodeUpstreamError, "the storage credentials are unavailable; try again later", err)
 }
 
 // lifetime is the configured one, cut to what is left of the credentials: the

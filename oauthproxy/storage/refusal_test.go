@@ -1,12 +1,14 @@
 package storage_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -228,6 +230,28 @@ func TestUploadCredentials(t *testing.T) {
 			refused(t, mustNew(t, cfg, authority{subject: subject}), "/storage/uploads", "application/json", minimal, 502, "upstream_error", c.detail)
 		})
 	}
+}
+
+// TestUploadDoesNotWaitForCredentialsForEver: STS, or the machine's metadata,
+// may take the connection and say nothing.
+func TestUploadDoesNotWaitForCredentialsForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := goodConfig(t)
+		cfg.Credentials = aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+			select {
+			case <-ctx.Done():
+				return aws.Credentials{}, ctx.Err()
+			case <-time.After(time.Hour):
+				return aws.Credentials{}, errPlanted
+			}
+		})
+		begun := time.Now()
+		refused(t, mustNew(t, cfg, authority{subject: subject}), "/storage/uploads", "application/json", minimal, 504, "upstream_timeout",
+			"the storage credentials took too long to arrive; try again later")
+		if took := time.Since(begun); took != 10*time.Second {
+			t.Errorf("answered after %s", took)
+		}
+	})
 }
 
 // untouchable fails the test if a body is read before its sender is known.

@@ -47,7 +47,8 @@ type Config struct {
 	// to the life of the credentials that sign it. Required.
 	Expires time.Duration
 	// Credentials sign. They are asked for on every request, so the provider
-	// must cache (config.LoadDefaultConfig's does). Required.
+	// must cache (config.LoadDefaultConfig's does), and return when its context
+	// ends, which is after 10 seconds. Required.
 	Credentials aws.CredentialsProvider
 	// Now is the clock. Required.
 	Now func() time.Time

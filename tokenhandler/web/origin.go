@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -23,19 +24,7 @@ var errCrossSite = errors.New("cross-site request")
 //  2. else Origin present: it must be the public origin or an allowed one.
 //  3. else the header X-CSRF: 1 is required.
 func (s *Site) Guard(next http.Handler) http.Handler {
-	return s.Handle(func(w http.ResponseWriter, r *http.Request) error {
-		h := w.Header()
-		h.Add("Vary", "Origin, Sec-Fetch-Site")
-		origin := r.Header.Get("Origin")
-		if origin != "" && origin != s.origin && s.allowed[origin] {
-			h.Set("Access-Control-Allow-Origin", origin)
-			h.Set("Access-Control-Allow-Credentials", "true")
-			h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id, ETag")
-			if isPreflight(r) {
-				answerPreflight(w, r)
-				return nil
-			}
-		}
+	return s.CORS(s.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.CheckOrigin(r); err != nil {
 			s.rejected()
 			return NewProblem(CodeCrossSiteRequest,
@@ -43,7 +32,37 @@ func (s *Site) Guard(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 		return nil
+	}))
+}
+
+// CORS lets the origins in AllowedOrigins read the answer, and answers their
+// preflights. It refuses nobody; that is [Site.Guard]'s part.
+func (s *Site) CORS(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.allowOrigin(w.Header(), r) && isPreflight(r) {
+			answerPreflight(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
+}
+
+const varyOrigin = "Origin, Sec-Fetch-Site"
+
+// allowOrigin sets the CORS headers, once, and reports whether r is from an
+// origin in AllowedOrigins.
+func (s *Site) allowOrigin(h http.Header, r *http.Request) bool {
+	if !slices.Contains(h["Vary"], varyOrigin) {
+		h.Add("Vary", varyOrigin)
+	}
+	origin := r.Header.Get("Origin")
+	if origin == "" || origin == s.origin || !s.allowed[origin] {
+		return false
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Allow-Credentials", "true")
+	h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id, ETag")
+	return true
 }
 
 // CheckOrigin applies Guard's three rules. Repeated headers are refused: which

@@ -20,12 +20,16 @@ var (
 // next reader: what is checked here, once decoded, is what is matched and
 // forwarded (ASVS V1.1.1; FACTS R-61, PEERS 2.2 "path bypass").
 func (s *Site) PlainPath(next http.Handler) http.Handler {
-	return s.Handle(func(w http.ResponseWriter, r *http.Request) error {
-		if err := CheckPath(r); err != nil {
-			return NewProblem(CodeInvalidRequest, err.Error(), err)
+	refuse := s.CORS(s.Handle(func(_ http.ResponseWriter, r *http.Request) error {
+		err := CheckPath(r)
+		return NewProblem(CodeInvalidRequest, err.Error(), err)
+	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if CheckPath(r) != nil {
+			refuse.ServeHTTP(w, r)
+			return
 		}
 		next.ServeHTTP(w, r)
-		return nil
 	})
 }
 

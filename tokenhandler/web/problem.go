@@ -141,7 +141,8 @@ type problemBody struct {
 }
 
 // WriteProblem answers r with err as application/problem+json and notes it for
-// the request log. login_url stands on every 401.
+// the request log. login_url stands on every 401, CORS headers on all of them:
+// an error may arise before or beside [Site.Guard].
 func (s *Site) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := AsProblem(err)
 	noteError(r, p)
@@ -165,6 +166,7 @@ func (s *Site) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	h.Del("Last-Modified")
 	h.Del("Content-Encoding")
 	setOwnHeaders(h)
+	s.allowOrigin(h, r)
 	writeJSON(w, r, status, "application/problem+json", body)
 }
 

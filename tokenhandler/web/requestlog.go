@@ -74,6 +74,9 @@ func isAbort(cause any) bool {
 
 func (s *Site) logRequest(r *http.Request, rec *recorder, info *request, took time.Duration) {
 	level := slog.LevelInfo
+	if s.quiet && rec.statusOrOK() < http.StatusBadRequest {
+		level = slog.LevelDebug
+	}
 	attrs := []slog.Attr{
 		slog.String("request_id", info.id),
 		slog.String("method", r.Method),

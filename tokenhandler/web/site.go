@@ -24,6 +24,9 @@ type Config struct {
 	LoginURL string
 	// Log receives one record per request. Required.
 	Log *slog.Logger
+	// Quiet logs requests that went well at level debug, not info: probes and
+	// scrapes come every few seconds.
+	Quiet bool
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Rejected counts cross-site refusals; may be nil.
@@ -39,6 +42,7 @@ type Site struct {
 	loginURL string
 	hsts     bool
 	log      *slog.Logger
+	quiet    bool
 	now      func() time.Time
 	rejected func()
 }
@@ -52,6 +56,7 @@ func NewSite(cfg Config) *Site {
 		loginURL: cfg.LoginURL,
 		hsts:     cfg.PublicURL.Scheme == "https",
 		log:      cfg.Log,
+		quiet:    cfg.Quiet,
 		now:      cfg.Now,
 		rejected: cfg.Rejected,
 	}

@@ -1,0 +1,55 @@
+package app_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cognito-token-handler/cmd/app"
+)
+
+const roleAnswer = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
+<Credentials><AccessKeyId>ASIATEST</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
+<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`
+
+// TestHangingSTSIsAskedAgain: a call that hangs is given up, so that the lookup
+// which all uploads share comes to an end.
+func TestHangingSTSIsAskedAgain(t *testing.T) {
+	var calls atomic.Int64
+	release := make(chan struct{})
+	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if calls.Add(1) == 1 {
+			<-release
+		}
+		w.Header().Set("Content-Type", "text/xml")
+		_, _ = io.WriteString(w, roleAnswer)
+	}))
+	t.Cleanup(sts.Close)
+	t.Cleanup(func() { close(release) })
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("token-of-the-pod"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": file, "AWS_ENDPOINT_URL_STS": sts.URL,
+	} {
+		t.Setenv(name, value)
+	}
+	credentials, err := app.AWSCredentials(t.Context(), "us-east-1", 100*time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	got, err := credentials.Retrieve(ctx)
+	if err != nil || got.AccessKeyID != "ASIATEST" || calls.Load() != 2 {
+		t.Errorf("after %d calls: %q, %v", calls.Load(), got.AccessKeyID, err)
+	}
+}

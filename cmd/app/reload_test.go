@@ -1,0 +1,226 @@
+package app_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+)
+
+// keyLine is a key that begins with this letter, as a line of session.keys_file.
+func keyLine(letter string) string {
+	return base64.StdEncoding.EncodeToString([]byte(letter+"123456789abcdef0123456789ABCDEF")) + "\n"
+}
+
+// rekey changes the key file and waits until it is taken up.
+func (s *service) rekey(content string) {
+	s.tb.Helper()
+	const line = `"msg":"session keys reloaded"`
+	before := strings.Count(s.log.String(), line)
+	s.write(s.keys, content)
+	s.eventually("reloaded", func() bool { return strings.Count(s.log.String(), line) > before })
+}
+
+// gauge waits until the last look at a file is told to have gone well, or not.
+func (s *service) gauge(file string, value int) {
+	s.tb.Helper()
+	want := fmt.Sprintf("tokenhandler_reload_successful{file=%q} %d\n", file, value)
+	s.eventually(want, func() bool { _, body := s.admin("/metrics"); return strings.Contains(body, want) })
+}
+
+func (s *service) wantAPI(ua *useragent.UA, whose string, status int) {
+	s.tb.Helper()
+	if r := ua.Fetch(http.MethodGet, "/api/me", ""); r.Status != status {
+		s.tb.Errorf("the session of %s: %d, want %d", whose, r.Status, status)
+	}
+}
+
+// TestKeysAreRotated as the README says: a new key in front, the old one behind
+// it for a while, then gone. Nobody is logged out until then.
+func TestKeysAreRotated(t *testing.T) {
+	s := start(t, cognitotest.Options{})
+	old := s.login()
+	s.rekey(keyLine("B") + "# the old one\n" + keyLine("A"))
+	s.write(s.keys, keyLine("B")+keyLine("A")) // the same keys: nothing to reload
+	unknown := s.login()
+	s.wantAPI(unknown, "a login after the first rotation", http.StatusOK)
+	s.wantAPI(old, "a login with a key that is gone", http.StatusUnauthorized)
+
+	second := s.login()
+	s.rekey(keyLine("C") + keyLine("B"))
+	third := s.login()
+	s.wantAPI(second, "a login with the second key", http.StatusOK)
+	s.rekey(keyLine("C"))
+	s.wantAPI(third, "a login with the first key", http.StatusOK)
+	s.wantAPI(second, "a login with a key that was taken away", http.StatusUnauthorized)
+	s.gauge("session_keys", 1)
+}
+
+// TestBadKeyFileChangesNothing: the old keys stay, the gauge tells, and it heals
+// both with a new file and with the old one put back.
+func TestBadKeyFileChangesNothing(t *testing.T) {
+	s := start(t, cognitotest.Options{})
+	s.rekey(keyLine("A"))
+	ua := s.login()
+	for name, bad := range map[string]string{
+		"no key":     "not-a-key-but-planted\n",
+		"short":      base64.StdEncoding.EncodeToString([]byte("planted")) + "\n",
+		"empty":      "",
+		"twice":      keyLine("P") + keyLine("P"),
+		"half wrong": keyLine("P") + "planted\n",
+	} {
+		s.write(s.keys, bad)
+		s.gauge("session_keys", 0)
+		s.wantAPI(ua, name, http.StatusOK)
+		s.write(s.keys, keyLine("A"))
+		s.gauge("session_keys", 1)
+	}
+	if err := os.Remove(s.keys); err != nil {
+		t.Fatal(err)
+	}
+	s.gauge("session_keys", 0)
+	s.wantAPI(ua, "a missing file", http.StatusOK)
+	s.rekey(keyLine("B") + keyLine("A"))
+	s.gauge("session_keys", 1)
+	s.wantAPI(ua, "a healed file", http.StatusOK)
+	for _, secret := range []string{"planted", keyLine("A")[:20], keyLine("B")[:20], keyLine("P")[:20]} {
+		if strings.Contains(s.log.String(), secret) {
+			t.Errorf("the log holds %.8s…", secret)
+		}
+	}
+}
+
+// TestKeysThatChangeDuringTheStart are not overlooked: between reading the
+// configuration and the first look at the file it may have been replaced.
+func TestKeysThatChangeDuringTheStart(t *testing.T) {
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &buffer{}}
+	s.built = func() { s.write(s.keys, keyLine("B")) }
+	s.run(s.pool.Issuer())
+	s.eventually("reloaded", func() bool { return strings.Contains(s.log.String(), `"msg":"session keys reloaded"`) })
+}
+
+// newPair is a certificate with this serial number, and its key.
+func newPair(t *testing.T, serial int64) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})),
+		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
+}
+
+// serial is that of the certificate which a new connection is shown.
+func (s *service) serial() int64 {
+	s.tb.Helper()
+	conn, err := tls.Dial("tcp", s.at.Public, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	if err != nil {
+		s.tb.Fatalf("no connection: %v", err)
+	}
+	defer func() { _ = conn.Close() }()
+	state := conn.ConnectionState()
+	if state.NegotiatedProtocol != "h2" || state.Version != tls.VersionTLS13 {
+		s.tb.Errorf("negotiated %q, TLS version %x", state.NegotiatedProtocol, state.Version)
+	}
+	return state.PeerCertificates[0].SerialNumber.Int64()
+}
+
+// TestCertificateIsReloaded: a new pair is shown to new connections, a bad one
+// to nobody, and while half of a pair is written the old one stays.
+func TestCertificateIsReloaded(t *testing.T) {
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &buffer{}}
+	certificate, key := newPair(t, 1)
+	s.write(certFile, certificate)
+	s.write(keyFile, key)
+	s.run(s.pool.Issuer(), fmt.Sprintf("tls: {cert_file: %q, key_file: %q}", certFile, keyFile))
+	if got := s.serial(); got != 1 {
+		t.Errorf("certificate %d", got)
+	}
+	s.gauge("certificate", 1)
+	wantHTTPS(t, s, certificate)
+
+	certificate, key = newPair(t, 2)
+	s.write(certFile, certificate)
+	s.eventually("told of half a pair", func() bool {
+		if got := s.serial(); got != 1 {
+			t.Fatalf("certificate %d with half a pair", got)
+		}
+		return strings.Contains(s.log.String(), "certificate not reloaded, the old one stays")
+	})
+	s.gauge("certificate", 0)
+	s.write(keyFile, key)
+	s.eventually("reloaded", func() bool { return s.serial() == 2 })
+	s.gauge("certificate", 1)
+	wantHTTPS(t, s, certificate)
+
+	s.write(certFile, "no certificate")
+	s.eventually("told of a bad file", func() bool {
+		if got := s.serial(); got != 2 {
+			t.Fatalf("certificate %d with a bad file", got)
+		}
+		_, body := s.admin("/metrics")
+		return strings.Contains(body, `tokenhandler_reload_successful{file="certificate"} 0`)
+	})
+	s.write(certFile, certificate)
+	s.eventually("healed", func() bool {
+		_ = s.serial()
+		_, body := s.admin("/metrics")
+		return strings.Contains(body, `tokenhandler_reload_successful{file="certificate"} 1`)
+	})
+	if strings.Contains(s.log.String(), "PRIVATE KEY") {
+		t.Error("the log holds a private key")
+	}
+}
+
+// wantHTTPS asks as a browser that trusts this certificate.
+func wantHTTPS(t *testing.T, s *service, certificate string) {
+	t.Helper()
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM([]byte(certificate)) {
+		t.Fatal("no certificate")
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: "localhost"}, ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+s.at.Public+"/auth/session", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("X-Csrf", "1")
+	answer, err := (&http.Client{Transport: transport}).Do(r)
+	if err != nil {
+		t.Errorf("no answer over TLS: %v", err)
+		return
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusOK || answer.ProtoMajor != 2 {
+		t.Errorf("answered %s %d", answer.Proto, answer.StatusCode)
+	}
+}

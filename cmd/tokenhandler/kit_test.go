@@ -1,0 +1,133 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// builds is the folder that the program is built in.
+var builds string
+
+func TestMain(m *testing.M) {
+	var err error
+	if builds, err = os.MkdirTemp("", "tokenhandler"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(builds)
+	os.Exit(code)
+}
+
+// build builds the program once for all tests.
+var build = sync.OnceValues(func() (string, error) {
+	path := filepath.Join(builds, "tokenhandler")
+	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
+	return path + "\n" + string(out), err
+})
+
+func program(t *testing.T) string {
+	t.Helper()
+	said, err := build()
+	path, out, _ := strings.Cut(said, "\n")
+	if err != nil {
+		t.Fatalf("building: %v\n%s", err, out)
+	}
+	return path
+}
+
+// service is the program, running with a configuration.
+type service struct {
+	t             *testing.T
+	cmd           *exec.Cmd
+	out           output
+	ended         chan error
+	public, admin string
+}
+
+// serve starts the program and returns when it listens.
+func serve(t *testing.T, config string) *service {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &service{t: t, cmd: exec.CommandContext(t.Context(), program(t), "--config", file), ended: make(chan error, 1)}
+	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { s.ended <- s.cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = s.cmd.Process.Kill()
+		if t.Failed() {
+			t.Logf("the program wrote:\n%s", s.out.String())
+		}
+	})
+	s.eventually("listening", func() bool {
+		for line := range strings.Lines(s.out.String()) {
+			var record struct{ Msg, Public, Admin string }
+			if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "listening" {
+				s.public, s.admin = record.Public, record.Admin
+			}
+		}
+		return s.public != ""
+	})
+	return s
+}
+
+// patience is how long anything may take before a test gives up.
+const patience = 20 * time.Second
+
+func (s *service) eventually(what string, ask func() bool) {
+	s.t.Helper()
+	for deadline := time.Now().Add(patience); !ask(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("never %s", what)
+		}
+	}
+}
+
+// signal sends a signal to the program.
+func (s *service) signal(signal os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(signal); err != nil {
+		s.t.Error(err)
+	}
+}
+
+// end returns how the program ended, once it did.
+func (s *service) end() error {
+	s.t.Helper()
+	select {
+	case err := <-s.ended:
+		return err
+	case <-time.After(patience):
+		s.t.Fatal("the program did not end")
+		return nil
+	}
+}
+
+// output is what a program wrote, while it writes.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
