@@ -116,6 +116,7 @@ func (a *App) newProvider() *cognito.Provider {
 		Endpoints:         cognito.Endpoints(p.Endpoints),
 		InsecureSkipNonce: p.InsecureSkipNonce,
 		Claims:            a.cfg.Session.Claims,
+		MaxRPS:            p.MaxRequestsPerSecond,
 		Timeout:           providerTimeout,
 		Now:               a.now,
 		Log:               a.log,

@@ -3,6 +3,7 @@ package cognito
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
@@ -10,6 +11,13 @@ import (
 
 // SetPause replaces how the provider waits.
 func (p *Provider) SetPause(wait func(context.Context, time.Duration) error) { p.pause = wait }
+
+// SetTransport replaces the network.
+func (p *Provider) SetTransport(next http.RoundTripper) {
+	if t, ok := p.client.Transport.(*transport); ok {
+		t.next = next
+	}
+}
 
 // Pause is how a provider waits.
 func Pause(ctx context.Context, d time.Duration) error { return pause(ctx, d) }

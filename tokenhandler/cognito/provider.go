@@ -55,7 +55,11 @@ type Config struct {
 	InsecureSkipNonce bool
 	// Claims are the names of the claims that a session shows.
 	Claims []string
-	// Timeout bounds one call. Required.
+	// MaxRPS bounds how many calls a second this process makes to the token,
+	// revocation and userInfo endpoints and Cognito's API; default
+	// [DefaultMaxRPS]. Replicas share the provider's quota: each gets its part.
+	MaxRPS int
+	// Timeout bounds one call, and how long it waits for its turn before. Required.
 	Timeout time.Duration
 	// Now is the clock. Required.
 	Now func() time.Time

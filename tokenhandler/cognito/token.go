@@ -37,7 +37,7 @@ func (p *Provider) Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens
 		return secret.Tokens{}, err
 	}
 	answer, err := p.withSecrets(op, func(i int) (*oauth2.Token, error) {
-		return p.oauth(c, i).Exchange(p.context(ctx, endpointToken), grant.Code, oauth2.VerifierOption(grant.Verifier))
+		return p.oauth(c, i).Exchange(p.context(ctx, call{endpoint: endpointToken}), grant.Code, oauth2.VerifierOption(grant.Verifier))
 	})
 	if err != nil {
 		return secret.Tokens{}, err
@@ -70,9 +70,12 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	if previous.Refresh.IsZero() {
 		return secret.Tokens{}, &Error{Op: op, Kind: Rejected, Reason: "the session has no refresh token"}
 	}
+	// Nobody waits for a refresh while the token is good for longer than that.
+	spare := previous.AccessExpires.Sub(p.cfg.Now()) > optionalMargin
 	answer, err := p.withSecrets(op, func(i int) (*oauth2.Token, error) {
+		calling := p.context(ctx, call{endpoint: endpointToken, optional: spare})
 		// The token source keeps the old refresh token if none comes back.
-		return p.oauth(c, i).TokenSource(p.context(ctx, endpointToken), &oauth2.Token{RefreshToken: previous.Refresh.Reveal()}).Token()
+		return p.oauth(c, i).TokenSource(calling, &oauth2.Token{RefreshToken: previous.Refresh.Reveal()}).Token()
 	})
 	if err != nil {
 		return secret.Tokens{}, err
@@ -178,7 +181,7 @@ func (p *Provider) postRevocation(ctx context.Context, c *connection, i int, ref
 			form.Set("client_secret", conf.ClientSecret)
 		}
 	}
-	r, err := http.NewRequestWithContext(p.context(ctx, endpointRevocation), http.MethodPost, c.endpoints.Revocation, strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(p.context(ctx, call{endpoint: endpointRevocation}), http.MethodPost, c.endpoints.Revocation, strings.NewReader(form.Encode()))
 	if err != nil {
 		return &Error{Op: op, Kind: Misconfigured, Reason: "the revocation endpoint is no URL"}
 	}
