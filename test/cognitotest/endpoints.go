@@ -94,6 +94,18 @@ func (s *Server) bearer(raw string) (User, bool) {
 	return s.active(f.user.Username)
 }
 
+// Living counts the logins of a user whose refresh tokens are good.
+func (s *Server) Living(username string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.families {
+		if f.user.Username == username && !f.revoked && s.now().Before(f.expires) {
+			n++
+		}
+	}
+	return n
+}
+
 // Revoked reports whether a refresh token is dead for the pool: revoked with its
 // family, or never issued.
 func (s *Server) Revoked(refresh string) bool {

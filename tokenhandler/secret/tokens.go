@@ -24,4 +24,8 @@ type Tokens struct {
 	// NonceHash is the head of the SHA-256 of the nonce of the login. A refreshed
 	// ID token that carries a nonce must carry the same (OIDC Core §12.2).
 	NonceHash [4]byte
+	// RefreshExpires is when the refresh token ends, if the provider said so; else zero.
+	RefreshExpires time.Time
+	// SID is the provider's own session id (OIDC Back-Channel Logout §2.1), or empty.
+	SID string
 }
