@@ -148,6 +148,7 @@ func (s *Server) routes() http.Handler {
 	handle("GET /oauth2/userInfo", UserInfo, s.userInfo)
 	handle("POST /oauth2/userInfo", UserInfo, s.userInfo)
 	handle("GET /logout", Logout, s.logout)
+	handle("POST /{$}", API, s.api)
 	handle("/elsewhere", Elsewhere, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]any{}) })
 	return mux
 }
@@ -201,6 +202,9 @@ func (s *Server) arrive(r *http.Request, names []string) *Outage {
 	if s.exceeds(names[0]) {
 		s.counts[names[0]+".limited"]++
 		o := RateExceeded()
+		if names[0] == API {
+			o = APIError("TooManyRequestsException", "Too many requests")
+		}
 		return &o
 	}
 	for _, name := range slices.Backward(names) {

@@ -60,8 +60,8 @@ type Error struct {
 	RequestID string
 
 	retryAfter time.Duration
-	// shed: it was not sent for the sake of the provider's quota.
-	shed bool
+	// limited: refused for the sake of the provider's quota otherwise than by 429.
+	limited bool
 }
 
 // Error puts the parts together.
@@ -88,7 +88,7 @@ func (e *Error) Unavailable() bool { return e.Kind == Unavailable }
 
 // RateLimited reports whether the provider asked to slow down, or whether the
 // call was not even sent because it would have.
-func (e *Error) RateLimited() bool { return e.shed || e.Status == http.StatusTooManyRequests }
+func (e *Error) RateLimited() bool { return e.limited || e.Status == http.StatusTooManyRequests }
 
 // RetryAfter is when a new try makes sense; 0 if nothing suggests that one does.
 func (e *Error) RetryAfter() time.Duration {
@@ -163,7 +163,7 @@ func networkError(op string, err error) *Error {
 		return known
 	}
 	if shed, ok := errors.AsType[*shedError](err); ok {
-		return &Error{Op: op, Kind: Unavailable, Reason: shed.Error(), retryAfter: shed.after, shed: true}
+		return &Error{Op: op, Kind: Unavailable, Reason: shed.Error(), retryAfter: shed.after, limited: true}
 	}
 	if errors.Is(err, errTooLarge) {
 		return &Error{Op: op, Kind: Nonsense, Reason: errTooLarge.Error()}

@@ -45,3 +45,6 @@ func (p *Provider) VerifyAccess(ctx context.Context, access, subject string) err
 	_, err := p.verifyAccess(ctx, p.connected.Load(), "fuzzing", secret.Tokens{Access: secret.New(access), Subject: subject})
 	return err
 }
+
+// APIEndpoint is where Cognito's API of an issuer is.
+func APIEndpoint(issuer string) (endpoint, region string) { return apiEndpoint(issuer) }

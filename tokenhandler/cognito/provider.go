@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
@@ -74,6 +75,8 @@ type Config struct {
 type Provider struct {
 	cfg    Config
 	client *http.Client
+	// api is Cognito's own; nil if the issuer has no place for it.
+	api *cognitoidentityprovider.Client
 	// connected is nil until discovery has succeeded.
 	connected atomic.Pointer[connection]
 	// secretInUse is the index of the client secret that worked last.
@@ -97,7 +100,8 @@ func New(cfg Config) *Provider {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(nil)
 	}
-	return &Provider{cfg: cfg, client: newClient(cfg), pause: pause}
+	client := newClient(cfg)
+	return &Provider{cfg: cfg, client: client, api: newAPI(cfg.Issuer, client), pause: pause}
 }
 
 // pause waits for d; the error is ctx's, if that ends first.

@@ -24,6 +24,8 @@ const (
 	endpointJWKS       = "jwks"
 	endpointToken      = "token"
 	endpointRevocation = "revocation"
+	endpointUserinfo   = "userinfo"
+	endpointSignOut    = "global_sign_out"
 )
 
 // call is what the transport must know of a request.
