@@ -73,6 +73,8 @@ type Provider struct {
 	Scopes            []string
 	Endpoints         Endpoints
 	InsecureSkipNonce bool
+	// MaxRequestsPerSecond is at least 1, and for this process alone.
+	MaxRequestsPerSecond int
 }
 
 // Endpoints override what discovery says; empty ones do not. With

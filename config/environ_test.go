@@ -37,6 +37,7 @@ var samples = map[string]sample{
 	"provider.client_auth":             {file: "basic", env: "post"},
 	"provider.scopes":                  {file: "[openid]", env: "[openid, phone]"},
 	"provider.insecure_skip_nonce":     {file: "false", env: "true"},
+	"provider.max_requests_per_second": {file: "50", env: "60"},
 	"provider.endpoints.authorization": {file: "https://a.example", env: "https://b.example"},
 	"provider.endpoints.token":         {file: "https://a.example", env: "https://b.example"},
 	"provider.endpoints.revocation":    {file: "https://a.example", env: "https://b.example"},

@@ -55,6 +55,8 @@ func TestLoadContractFile(t *testing.T) {
 			ClientSecret: []secret.String{secret.New(plantedSecret)},
 			ClientAuth:   "basic",
 			Scopes:       []string{"openid", "email", "profile"},
+
+			MaxRequestsPerSecond: 100,
 		},
 		Auth: config.Auth{Path: "/auth", AfterLogout: "/"},
 		Session: config.Session{

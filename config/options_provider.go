@@ -2,6 +2,9 @@ package config
 
 import "time"
 
+// maxRequestsPerSecond is more than any pool is granted: a larger number is a slip.
+const maxRequestsPerSecond = 10_000
+
 func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []option {
 	var secretPath string
 	clientSecret := secrets(&p.ClientSecret, "secret, or a list", clientSecretRule())
@@ -49,6 +52,12 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 		{
 			key: "provider.insecure_skip_nonce", def: "false", value: one(&p.InsecureSkipNonce, "true or false", parseBool),
 			doc: "Accepts ID tokens without our nonce. Only for test providers that do not echo it (cognito-local).",
+		},
+		{
+			key: "provider.max_requests_per_second", def: "100", value: one(&p.MaxRequestsPerSecond, "number", parseCount(1, maxRequestsPerSecond)),
+			doc: "How many logins, refreshes, revocations and userInfo calls this process sends a second, with bursts of a fifth more; others wait for their turn, or are refused with 429 if it would come too late. " +
+				"The default fits Cognito's 120 a second for a whole pool (COG-QUO-01): replicas share that, so divide by their number.",
+			refused: "less than 1; more than 10000",
 		},
 	}, endpointOptions(&p.Endpoints)...)
 }

@@ -185,6 +185,17 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
+// parseCount takes a whole number from least to most.
+func parseCount(least, most int) parser[int] {
+	return func(s string) (int, *wrong) {
+		n, err := strconv.Atoi(s)
+		if err != nil || n < least || n > most {
+			return 0, &wrong{quote(s) + " is not a possible number", fmt.Sprintf("write a whole number from %d to %d", least, most)}
+		}
+		return n, nil
+	}
+}
+
 var sizePattern = regexp.MustCompile(`^([0-9]{1,15}) ?(|B|KiB|MiB|GiB)$`)
 
 // parseSize takes bytes from least to most.

@@ -19,8 +19,7 @@ func (c *call) send(next http.RoundTripper, r *http.Request) (*http.Response, er
 		return answer, err //nolint:wrapcheck // ReverseProxy hands it to our ErrorHandler
 	}
 	retries := c.handler.metrics.Retries.MustCurryWith(map[string]string{"route": c.route.Path})
-	refused := c.token()
-	if c.renew(r.Context()) != nil || c.token().Equal(refused) {
+	if !c.renew(r.Context()) {
 		retries.WithLabelValues("not_renewed").Inc()
 		return answer, nil
 	}
@@ -47,12 +46,14 @@ func (c *call) send(next http.RoundTripper, r *http.Request) (*http.Response, er
 	return answer, nil
 }
 
-// renew gets another token. The upstream's time-out does not run meanwhile.
-func (c *call) renew(ctx context.Context) error {
+// renew gets another token, if there is one. The upstream's time-out does not
+// run meanwhile.
+func (c *call) renew(ctx context.Context) bool {
 	if c.timer.Stop() {
 		defer c.timer.Reset(c.route.Timeout)
 	}
-	return c.grant.Renew(ctx) //nolint:wrapcheck // only whether it failed counts
+	refused := c.token()
+	return c.grant.Renew(ctx) == nil && !c.token().Equal(refused)
 }
 
 // token is what the upstream gets; empty if nothing.

@@ -122,6 +122,7 @@ func (a *App) newProvider() *cognito.Provider {
 		Endpoints:         cognito.Endpoints(p.Endpoints),
 		InsecureSkipNonce: p.InsecureSkipNonce,
 		Claims:            a.cfg.Session.Claims,
+		MaxRPS:            p.MaxRequestsPerSecond,
 		Timeout:           providerTimeout,
 		Now:               a.now,
 		Log:               a.log,

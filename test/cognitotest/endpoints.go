@@ -64,9 +64,10 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusBadRequest, oauthError{Code: "invalid_request", Description: Canary})
 		return
 	}
-	user, ok := s.bearer(raw)
+	user, ok := s.bearer(raw, "openid")
 	if !ok {
-		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token", error_description="`+Canary+`"`)
+		// Without the scheme that RFC 6750 puts before it, as Cognito writes it.
+		w.Header().Set("WWW-Authenticate", `error="invalid_token", error_description="Access token is expired, disabled, or deleted, or the user has globally signed out. `+Canary+`"`)
 		writeJSON(w, http.StatusUnauthorized, oauthError{Code: "invalid_token", Description: Canary})
 		return
 	}
@@ -76,8 +77,8 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// bearer returns whose living access token this is.
-func (s *Server) bearer(raw string) (User, bool) {
+// bearer returns whose living access token with that scope this is.
+func (s *Server) bearer(raw, scope string) (User, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	claims, err := s.keys.parse(raw)
@@ -85,13 +86,25 @@ func (s *Server) bearer(raw string) (User, bool) {
 		return User{}, false
 	}
 	expires, _ := claims["exp"].(float64)
-	scope, _ := claims["scope"].(string)
+	scopes, _ := claims["scope"].(string)
 	origin, _ := claims["origin_jti"].(string)
 	f := s.families[origin]
-	if f == nil || f.revoked || claims["token_use"] != "access" || !hasScope(scope, "openid") || s.now().Unix() >= int64(expires) {
+	if f == nil || f.revoked || claims["token_use"] != "access" || !hasScope(scopes, scope) || s.now().Unix() >= int64(expires) {
 		return User{}, false
 	}
 	return s.active(f.user.Username)
+}
+
+// Living counts the logins of a user whose refresh tokens are good.
+func (s *Server) Living(username string) (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.families {
+		if f.user.Username == username && !f.revoked && s.now().Before(f.expires) {
+			n++
+		}
+	}
+	return n
 }
 
 // Revoked reports whether a refresh token is dead for the pool: revoked with its

@@ -34,6 +34,11 @@ type Options struct {
 	AccessTokenSize  int // as IDTokenSize
 	RefreshTokenSize int // bytes, rounded to what a JWE can have; default 1,580
 
+	// MaxRPS is how many requests in any second the token, revocation and userInfo
+	// endpoints and the API take together; the others get [RateExceeded]. Cognito
+	// counts them apart (A.9), by a clock that goes on: see Clock. Default: all.
+	MaxRPS int
+
 	Clock func() time.Time // default time.Now
 }
 

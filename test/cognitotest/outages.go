@@ -24,6 +24,9 @@ type Outage struct {
 	MayAccept bool
 	// Hangs says that the answer never comes: the client needs a deadline.
 	Hangs bool
+	// Limits says that the provider refused to look at the request, so that a
+	// client may send it again.
+	Limits bool
 
 	serve func(s *Server, w http.ResponseWriter, r *http.Request, h http.HandlerFunc)
 }
@@ -57,7 +60,7 @@ var Outages = []Outage{
 	Text("html-200", http.StatusOK, "text/html", "<html><body>Sign in "+Canary+"</body></html>"),
 	Text("html-500", http.StatusInternalServerError, "text/html", "<html><body>Internal Server Error "+Canary+"</body></html>"),
 	Text("html-502", http.StatusBadGateway, "text/html", "<html><body>Bad Gateway "+Canary+"</body></html>"),
-	Text("rate-exceeded-429", http.StatusTooManyRequests, "text/plain", "Rate exceeded "+Canary),
+	RateExceeded(),
 	Text("json-500", http.StatusInternalServerError, "application/json", `{"error":"server_error","error_description":"`+Canary+`"}`),
 	Text("json-503", http.StatusServiceUnavailable, "application/json", `{"message":"Service Unavailable `+Canary+`"}`),
 	Text("waf-403", http.StatusForbidden, "application/json", `{"__type":"ForbiddenException","message":"Request not allowed due to WAF block. `+Canary+`"}`),
@@ -103,6 +106,13 @@ func Text(name string, status int, contentType, body string) Outage {
 		w.WriteHeader(status)
 		_, _ = w.Write([]byte(body))
 	}}
+}
+
+// RateExceeded is what Cognito's front answers over its quota (COG-TOK-05).
+func RateExceeded() Outage {
+	o := Text("rate-exceeded-429", http.StatusTooManyRequests, "text/plain", "Rate exceeded "+Canary)
+	o.Limits = true
+	return o
 }
 
 // OAuthError refuses as Cognito does: 400, an error code and text of its own.

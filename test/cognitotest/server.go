@@ -26,6 +26,7 @@ const (
 	TokenRefresh = "token.refresh"
 	Revoke       = "revoke"
 	UserInfo     = "userinfo"
+	API          = "api" // Cognito's own (GlobalSignOut)
 	Logout       = "logout"
 	Elsewhere    = "elsewhere" // where [Redirected] points: nobody may go there
 )
@@ -54,6 +55,7 @@ type Server struct {
 	changed    chan struct{}            // closed and replaced when a count grows
 	last       map[string]request       // endpoint → the newest request
 	broken     map[string]*breakage     // endpoint → what it does instead
+	taken      []time.Time              // requests of the last second, see Options.MaxRPS
 	editID     func(*Token)
 	editAccess func(*Token)
 	onlyGrant  string // the edits apply to this grant, "" to all
@@ -146,6 +148,7 @@ func (s *Server) routes() http.Handler {
 	handle("GET /oauth2/userInfo", UserInfo, s.userInfo)
 	handle("POST /oauth2/userInfo", UserInfo, s.userInfo)
 	handle("GET /logout", Logout, s.logout)
+	handle("POST /{$}", API, s.api)
 	handle("/elsewhere", Elsewhere, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]any{}) })
 	return mux
 }
@@ -196,6 +199,14 @@ func (s *Server) arrive(r *http.Request, names []string) *Outage {
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
+	if s.exceeds(names[0]) {
+		s.counts[names[0]+".limited"]++
+		o := RateExceeded()
+		if names[0] == API {
+			o = APIError("TooManyRequestsException", "Too many requests")
+		}
+		return &o
+	}
 	for _, name := range slices.Backward(names) {
 		if b := s.broken[name]; b != nil {
 			if b.left--; b.left == 0 {
@@ -208,7 +219,8 @@ func (s *Server) arrive(r *http.Request, names []string) *Outage {
 }
 
 // Count returns how many requests reached an endpoint, answered or not. With
-// ".ok" appended to a token endpoint's name it is those that got tokens.
+// ".ok" appended to a token endpoint's name it is those that got tokens; with
+// ".limited" appended to a limited one's, those over [Options.MaxRPS].
 func (s *Server) Count(endpoint string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

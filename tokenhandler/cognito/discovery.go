@@ -88,7 +88,7 @@ func (p *Provider) newConnection(endpoints Endpoints) *connection {
 		var set struct {
 			Keys []json.RawMessage `json:"keys"`
 		}
-		err := p.getJSON(p.context(ctx, endpointJWKS), opKeys, endpoints.JWKS, &set)
+		err := p.getJSON(p.context(ctx, call{endpoint: endpointJWKS}), opKeys, endpoints.JWKS, &set)
 		return parseKeys(set.Keys), err
 	}, p.cfg.Now)
 	// OIDC-06: an expiry within the skew passes.
@@ -130,7 +130,7 @@ type discoveryDocument struct {
 func (p *Provider) fetchDiscovery(ctx context.Context) (discoveryDocument, error) {
 	var document discoveryDocument
 	address := strings.TrimSuffix(p.cfg.Issuer, "/") + "/.well-known/openid-configuration"
-	return document, p.getJSON(p.context(ctx, endpointDiscovery), opDiscovery, address, &document)
+	return document, p.getJSON(p.context(ctx, call{endpoint: endpointDiscovery}), opDiscovery, address, &document)
 }
 
 func (p *Provider) getJSON(ctx context.Context, op, address string, into any) error {

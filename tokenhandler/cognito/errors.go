@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
-	"strconv"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -61,6 +60,8 @@ type Error struct {
 	RequestID string
 
 	retryAfter time.Duration
+	// limited: refused for the sake of the provider's quota otherwise than by 429.
+	limited bool
 }
 
 // Error puts the parts together.
@@ -85,8 +86,9 @@ func (e *Error) Rejected() bool { return e.Kind == Rejected }
 // Unavailable reports whether the failure may pass by itself.
 func (e *Error) Unavailable() bool { return e.Kind == Unavailable }
 
-// RateLimited reports whether the provider asked to slow down.
-func (e *Error) RateLimited() bool { return e.Status == http.StatusTooManyRequests }
+// RateLimited reports whether the provider asked to slow down, or whether the
+// call was not even sent because it would have.
+func (e *Error) RateLimited() bool { return e.limited || e.Status == http.StatusTooManyRequests }
 
 // RetryAfter is when a new try makes sense; 0 if nothing suggests that one does.
 func (e *Error) RetryAfter() time.Duration {
@@ -149,9 +151,7 @@ func statusError(op string, answer *http.Response) *Error {
 	e := &Error{Op: op, Kind: Nonsense, Reason: "the provider answered unexpectedly", Status: answer.StatusCode, RequestID: requestID(answer)}
 	if answer.StatusCode == http.StatusTooManyRequests || answer.StatusCode >= http.StatusInternalServerError {
 		e.Kind, e.Reason = Unavailable, "the provider is busy or failing"
-		if seconds, err := strconv.Atoi(answer.Header.Get("Retry-After")); err == nil && seconds > 0 {
-			e.retryAfter = time.Duration(min(seconds, 3600)) * time.Second
-		}
+		e.retryAfter = retryAfter(answer)
 	}
 	return e
 }
@@ -161,6 +161,9 @@ func statusError(op string, answer *http.Response) *Error {
 func networkError(op string, err error) *Error {
 	if known, ok := errors.AsType[*Error](err); ok {
 		return known
+	}
+	if shed, ok := errors.AsType[*shedError](err); ok {
+		return &Error{Op: op, Kind: Unavailable, Reason: shed.Error(), retryAfter: shed.after, limited: true}
 	}
 	if errors.Is(err, errTooLarge) {
 		return &Error{Op: op, Kind: Nonsense, Reason: errTooLarge.Error()}

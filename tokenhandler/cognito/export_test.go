@@ -3,6 +3,7 @@ package cognito
 import (
 	"context"
 	"encoding/json"
+	"net/http"
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
@@ -10,6 +11,13 @@ import (
 
 // SetPause replaces how the provider waits.
 func (p *Provider) SetPause(wait func(context.Context, time.Duration) error) { p.pause = wait }
+
+// SetTransport replaces the network.
+func (p *Provider) SetTransport(next http.RoundTripper) {
+	if t, ok := p.client.Transport.(*transport); ok {
+		t.next = next
+	}
+}
 
 // Pause is how a provider waits.
 func Pause(ctx context.Context, d time.Duration) error { return pause(ctx, d) }
@@ -37,3 +45,6 @@ func (p *Provider) VerifyAccess(ctx context.Context, access, subject string) err
 	_, err := p.verifyAccess(ctx, p.connected.Load(), "fuzzing", secret.Tokens{Access: secret.New(access), Subject: subject})
 	return err
 }
+
+// APIEndpoint is where Cognito's API of an issuer is.
+func APIEndpoint(issuer string) (endpoint, region string) { return apiEndpoint(issuer) }

@@ -34,6 +34,8 @@ type party struct {
 	cfg   cognito.Config
 	clock *clock
 	log   *buffer
+	// browser is how browsers reach the provider; default a network.
+	browser http.RoundTripper
 	// codes are those that the callbacks had; they must not be logged.
 	codes []string
 }
@@ -77,10 +79,16 @@ func (b *buffer) String() string {
 // newParty builds a provider that is not connected.
 func newParty(tb testing.TB, opts cognitotest.Options, edits ...func(*cognito.Config)) *party {
 	tb.Helper()
-	p := &party{t: tb, clock: &clock{now: time.Now()}, log: &buffer{}}
-	opts.Clock = p.clock.Now
+	hands := &clock{now: time.Now()}
+	opts.Clock = hands.Now
 	opts.CallbackURLs = append(opts.CallbackURLs, callbackURL)
-	p.pool = cognitotest.New(tb, opts)
+	return partyOf(tb, cognitotest.New(tb, opts), hands, edits...)
+}
+
+// partyOf is [newParty] with a pool that is there.
+func partyOf(tb testing.TB, pool *cognitotest.Server, hands *clock, edits ...func(*cognito.Config)) *party {
+	tb.Helper()
+	p := &party{t: tb, pool: pool, clock: hands, log: &buffer{}}
 	p.cfg = cognito.Config{
 		Profile: cognito.Cognito, Issuer: p.pool.Issuer(), ClientID: p.pool.ClientID(),
 		Scopes: []string{"openid", "email", "profile"}, RedirectURL: callbackURL,
@@ -115,7 +123,7 @@ func (p *party) callback(target string) url.Values {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	browser := &http.Client{Transport: p.browser, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	answer, err := browser.Do(r)
 	if err != nil {
 		p.t.Fatal(err)

@@ -11,6 +11,14 @@ type Metrics struct {
 	Requests *prometheus.CounterVec
 	// Seconds is how long calls took.
 	Seconds *prometheus.HistogramVec
+	// Waiting is how many calls wait for their turn.
+	Waiting prometheus.Gauge
+	// WaitSeconds is how long calls waited before they were sent.
+	WaitSeconds prometheus.Histogram
+	// Shed counts, by endpoint, calls that were not sent for lack of time.
+	Shed *prometheus.CounterVec
+	// Discarded counts refresh tokens that were issued and not handed out.
+	Discarded *prometheus.CounterVec
 }
 
 // NewMetrics registers the counters with reg; nil leaves them unregistered.
@@ -19,12 +27,29 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		Requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_provider_requests_total",
-			Help: "Calls to the provider, by endpoint (discovery, jwks, token, revocation) and outcome (ok, refused, rate_limited, server_error, unreachable).",
+			Help: "Calls to the provider, by endpoint (discovery, jwks, token, revocation, userinfo, global_sign_out) and outcome (ok, refused, rate_limited, server_error, unreachable).",
 		}, []string{"endpoint", "outcome"}),
 		Seconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tokenhandler_provider_request_duration_seconds",
 			Help:    "Duration of calls to the provider, by endpoint.",
 			Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
 		}, []string{"endpoint"}),
+		Waiting: f.NewGauge(prometheus.GaugeOpts{
+			Name: "tokenhandler_provider_waiting",
+			Help: "Calls to the provider that wait for their turn under provider.max_requests_per_second, or for a pause that the provider asked for.",
+		}),
+		WaitSeconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name:    "tokenhandler_provider_wait_seconds",
+			Help:    "How long calls to the provider waited for their turn.",
+			Buckets: []float64{0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10},
+		}),
+		Shed: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_provider_shed_total",
+			Help: "Calls to the provider that were not sent, because their turn would have come too late, by endpoint.",
+		}, []string{"endpoint"}),
+		Discarded: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_provider_discarded_tokens_total",
+			Help: "Refresh tokens that were issued and not handed out (a faulty answer, a client that left), by what became of them: revoked, failed.",
+		}, []string{"outcome"}),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
@@ -55,7 +56,11 @@ type Config struct {
 	InsecureSkipNonce bool
 	// Claims are the names of the claims that a session shows.
 	Claims []string
-	// Timeout bounds one call. Required.
+	// MaxRPS bounds how many calls a second this process makes to the token,
+	// revocation and userInfo endpoints and Cognito's API; default
+	// [DefaultMaxRPS]. Replicas share the provider's quota: each gets its part.
+	MaxRPS int
+	// Timeout bounds one call, and how long it waits for its turn before. Required.
 	Timeout time.Duration
 	// Now is the clock. Required.
 	Now func() time.Time
@@ -70,6 +75,8 @@ type Config struct {
 type Provider struct {
 	cfg    Config
 	client *http.Client
+	// api is Cognito's own; nil if the issuer has no place for it.
+	api *cognitoidentityprovider.Client
 	// connected is nil until discovery has succeeded.
 	connected atomic.Pointer[connection]
 	// secretInUse is the index of the client secret that worked last.
@@ -93,7 +100,8 @@ func New(cfg Config) *Provider {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(nil)
 	}
-	return &Provider{cfg: cfg, client: newClient(cfg), pause: pause}
+	client := newClient(cfg)
+	return &Provider{cfg: cfg, client: client, api: newAPI(cfg.Issuer, client), pause: pause}
 }
 
 // pause waits for d; the error is ctx's, if that ends first.

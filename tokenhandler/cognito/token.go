@@ -28,32 +28,74 @@ type CodeGrant struct {
 	MaxAge time.Duration
 }
 
+const opExchange = "redeeming the code"
+
 // Exchange redeems a code and verifies the tokens: OIDC-01…12 for the ID token,
 // OIDC-16 for the access token. The error is an [*Error].
+//
+// A caller that leaves before the code was sent has used up nothing. Later the
+// conversation goes on without it, within Timeout: a refresh token that comes
+// and that nobody gets, because of a faulty answer or because the caller is
+// gone, is revoked and does not live on for its thirty days.
 func (p *Provider) Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens, error) {
-	const op = "redeeming the code"
-	c, err := p.connection(op)
+	c, err := p.connection(opExchange)
 	if err != nil {
 		return secret.Tokens{}, err
 	}
-	answer, err := p.withSecrets(op, func(i int) (*oauth2.Token, error) {
-		return p.oauth(c, i).Exchange(p.context(ctx, endpointToken), grant.Code, oauth2.VerifierOption(grant.Verifier))
+	answer, err := p.withSecrets(opExchange, func(i int) (*oauth2.Token, error) {
+		calling := p.context(ctx, call{endpoint: endpointToken, detached: true})
+		return p.oauth(c, i).Exchange(calling, grant.Code, oauth2.VerifierOption(grant.Verifier))
 	})
 	if err != nil {
 		return secret.Tokens{}, err
 	}
 	tokens := p.unpack(answer)
-	id, err := p.verifyID(ctx, c, op, tokens)
+	verified, err := p.verifyLogin(ctx, c, tokens, grant)
+	if err == nil && ctx.Err() != nil {
+		err = &Error{Op: opExchange, Kind: Unavailable, Reason: "the browser left before the tokens came"}
+	}
+	if err != nil {
+		p.discard(ctx, tokens.Refresh)
+		return secret.Tokens{}, err
+	}
+	return verified, nil
+}
+
+// verifyLogin checks the tokens of a login, whether the caller is there or not.
+func (p *Provider) verifyLogin(ctx context.Context, c *connection, tokens secret.Tokens, grant CodeGrant) (secret.Tokens, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.Timeout)
+	defer cancel()
+	id, err := p.verifyID(ctx, c, opExchange, tokens)
 	if err != nil {
 		return secret.Tokens{}, err
 	}
-	if err := p.checkLogin(op, id, grant); err != nil {
+	if err := p.checkLogin(opExchange, id, grant); err != nil {
 		return secret.Tokens{}, err
 	}
 	tokens.NonceHash = hashNonce(id.Nonce)
 	tokens.Subject, tokens.AuthTime = id.Subject, id.authTime()
 	tokens.Claims = p.showClaims(id.all)
-	return p.verifyAccess(ctx, c, op, tokens)
+	tokens.SID = id.sid()
+	return p.verifyAccess(ctx, c, opExchange, tokens)
+}
+
+// discardTimeout bounds the revocation of what is not handed out, as that of a
+// logout (FACTS COG-REV-05): somebody may be waiting for the error page.
+const discardTimeout = 3 * time.Second
+
+// discard revokes a refresh token that nobody will ever use, as well as it can.
+func (p *Provider) discard(ctx context.Context, refresh secret.String) {
+	if refresh.IsZero() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), discardTimeout)
+	defer cancel()
+	if err := p.Revoke(ctx, refresh); err != nil {
+		p.cfg.Metrics.Discarded.WithLabelValues("failed").Inc()
+		p.cfg.Log.WarnContext(ctx, "refresh token of an unused answer not revoked", "error", err.Error())
+		return
+	}
+	p.cfg.Metrics.Discarded.WithLabelValues("revoked").Inc()
 }
 
 const opRefresh = "refreshing tokens"
@@ -70,18 +112,30 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	if previous.Refresh.IsZero() {
 		return secret.Tokens{}, &Error{Op: op, Kind: Rejected, Reason: "the session has no refresh token"}
 	}
+	// Nobody waits for a refresh while the token is good for longer than that.
+	spare := previous.AccessExpires.Sub(p.cfg.Now()) > optionalMargin
 	answer, err := p.withSecrets(op, func(i int) (*oauth2.Token, error) {
+		calling := p.context(ctx, call{endpoint: endpointToken, optional: spare})
 		// The token source keeps the old refresh token if none comes back.
-		return p.oauth(c, i).TokenSource(p.context(ctx, endpointToken), &oauth2.Token{RefreshToken: previous.Refresh.Reveal()}).Token()
+		return p.oauth(c, i).TokenSource(calling, &oauth2.Token{RefreshToken: previous.Refresh.Reveal()}).Token()
 	})
 	if err != nil {
 		return secret.Tokens{}, err
 	}
 	tokens := p.unpack(answer)
 	tokens.Subject, tokens.AuthTime, tokens.NonceHash = previous.Subject, previous.AuthTime, previous.NonceHash
-	return p.untilChecked(ctx, func(ctx context.Context) (secret.Tokens, error) {
+	tokens.SID = previous.SID
+	if tokens.RefreshExpires.IsZero() && tokens.Refresh.Equal(previous.Refresh) {
+		tokens.RefreshExpires = previous.RefreshExpires // the same token ends when it did
+	}
+	verified, err := p.untilChecked(ctx, func(ctx context.Context) (secret.Tokens, error) {
 		return p.verifyRenewed(ctx, c, tokens, previous)
 	})
+	if failed, ok := errors.AsType[*Error](err); ok && failed.Rejected() {
+		// Another user's or issuer's: the session is over, and so is what came for it.
+		p.discard(ctx, tokens.Refresh)
+	}
+	return verified, err
 }
 
 // untilChecked verifies an answer again and again while that fails for want of
@@ -139,10 +193,28 @@ func (p *Provider) unpack(answer *oauth2.Token) secret.Tokens {
 	if answer.ExpiresIn > 0 {
 		tokens.AccessExpires = p.cfg.Now().Add(time.Duration(answer.ExpiresIn) * time.Second)
 	}
+	tokens.RefreshExpires = p.refreshEnd(answer)
 	if !strings.EqualFold(answer.TokenType, "bearer") {
 		tokens.Access = secret.String{} // refused by verifyAccess
 	}
 	return tokens
+}
+
+// maxRefreshLife is the longest that Cognito offers (FACTS COG-VAL-01); what is
+// said to live longer has no end that a session could meet.
+const maxRefreshLife = 3650 * 24 * time.Hour
+
+// refreshEnd is when the refresh token ends, if the provider says so: Keycloak
+// in refresh_expires_in, others in refresh_token_expires_in. No standard names
+// either; 0 is Keycloak's word for "never". Anything else that is no positive
+// number of seconds says nothing.
+func (p *Provider) refreshEnd(answer *oauth2.Token) time.Time {
+	for _, name := range []string{"refresh_expires_in", "refresh_token_expires_in"} {
+		if seconds, ok := answer.Extra(name).(float64); ok && seconds > 0 && seconds <= maxRefreshLife.Seconds() {
+			return p.cfg.Now().Add(time.Duration(seconds) * time.Second)
+		}
+	}
+	return time.Time{}
 }
 
 // hashNonce is what a session remembers of its nonce.
@@ -178,7 +250,7 @@ func (p *Provider) postRevocation(ctx context.Context, c *connection, i int, ref
 			form.Set("client_secret", conf.ClientSecret)
 		}
 	}
-	r, err := http.NewRequestWithContext(p.context(ctx, endpointRevocation), http.MethodPost, c.endpoints.Revocation, strings.NewReader(form.Encode()))
+	r, err := http.NewRequestWithContext(p.context(ctx, call{endpoint: endpointRevocation}), http.MethodPost, c.endpoints.Revocation, strings.NewReader(form.Encode()))
 	if err != nil {
 		return &Error{Op: op, Kind: Misconfigured, Reason: "the revocation endpoint is no URL"}
 	}

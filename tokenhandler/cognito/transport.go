@@ -24,21 +24,35 @@ const (
 	endpointJWKS       = "jwks"
 	endpointToken      = "token"
 	endpointRevocation = "revocation"
+	endpointUserinfo   = "userinfo"
+	endpointSignOut    = "global_sign_out"
 )
 
-type endpointKey struct{}
+// call is what the transport must know of a request.
+type call struct {
+	endpoint string
+	// optional says that nobody waits for it.
+	optional bool
+	// detached says that, once sent, it goes on when the caller leaves.
+	detached bool
+}
 
-// context puts our client where x/oauth2 looks for it, and the endpoint where
-// the transport does.
-func (p *Provider) context(ctx context.Context, endpoint string) context.Context {
-	return oidc.ClientContext(context.WithValue(ctx, endpointKey{}, endpoint), p.client)
+// limited tells the calls that count against the provider's quota of users'
+// requests; documents and keys are few and come from elsewhere.
+func (c call) limited() bool { return c.endpoint != endpointDiscovery && c.endpoint != endpointJWKS }
+
+type callKey struct{}
+
+// context puts our client where x/oauth2 looks for it, and the call where the
+// transport does.
+func (p *Provider) context(ctx context.Context, c call) context.Context {
+	return oidc.ClientContext(context.WithValue(ctx, callKey{}, c), p.client)
 }
 
 // newClient builds a client of our own: nothing else shares or changes it.
 func newClient(cfg Config) *http.Client {
 	return &http.Client{
-		Transport: &transport{next: newTransport(), metrics: cfg.Metrics, now: cfg.Now},
-		Timeout:   cfg.Timeout,
+		Transport: &transport{next: newTransport(), pressure: newPressure(cfg), timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now},
 		// A redirect could carry the client's secret elsewhere (ASVS V15.3.2).
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -65,18 +79,65 @@ func newTransport() http.RoundTripper {
 // one that hangs or breaks off in its middle is an error of the network for
 // those above it too, and not one of a parser.
 type transport struct {
-	next    http.RoundTripper
-	metrics *Metrics
-	now     func() time.Time
+	next     http.RoundTripper
+	pressure *pressure
+	timeout  time.Duration // of one call, once it is sent
+	metrics  *Metrics
+	now      func() time.Time
 }
 
-// RoundTrip implements [http.RoundTripper].
+// RoundTrip implements [http.RoundTripper]. A call that the provider did not
+// look at for its quota's sake is sent again: nothing of it was used up.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	endpoint, _ := r.Context().Value(endpointKey{}).(string)
+	c, _ := r.Context().Value(callKey{}).(call)
+	if !c.limited() {
+		return t.send(r, c)
+	}
+	for until := t.pressure.patience(r.Context(), c); ; {
+		if err := t.pressure.admit(r.Context(), c, until); err != nil {
+			closeBody(r)
+			return nil, err
+		}
+		sent := monotonic()
+		answer, err := t.send(r, c)
+		if err != nil || !t.pressure.learn(answer, sent, until) || r.GetBody == nil {
+			return answer, err
+		}
+		if r, err = rewound(r); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// rewound is the same request once more (the answer before it was read to its end).
+func rewound(r *http.Request) (*http.Request, error) {
+	body, err := r.GetBody()
+	if err != nil {
+		return nil, fmt.Errorf("sending a request again: %w", err)
+	}
+	r = r.Clone(r.Context())
+	r.Body = body
+	return r, nil
+}
+
+func closeBody(r *http.Request) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+}
+
+// send makes one bounded, counted call.
+func (t *transport) send(r *http.Request, c call) (*http.Response, error) {
+	ctx := r.Context()
+	if c.detached {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
 	start := t.now()
-	answer, err := t.exchange(r)
-	t.metrics.Seconds.WithLabelValues(endpoint).Observe(t.now().Sub(start).Seconds())
-	t.metrics.Requests.WithLabelValues(endpoint, outcomeOf(answer, err)).Inc()
+	answer, err := t.exchange(r.WithContext(ctx))
+	t.metrics.Seconds.WithLabelValues(c.endpoint).Observe(t.now().Sub(start).Seconds())
+	t.metrics.Requests.WithLabelValues(c.endpoint, outcomeOf(answer, err)).Inc()
 	return answer, err
 }
 
@@ -101,7 +162,7 @@ func outcomeOf(answer *http.Response, err error) string {
 	switch {
 	case err != nil:
 		return "unreachable"
-	case answer.StatusCode == http.StatusTooManyRequests:
+	case rateLimited(answer):
 		return "rate_limited"
 	case answer.StatusCode >= http.StatusInternalServerError:
 		return "server_error"

@@ -30,6 +30,20 @@ type idClaims struct {
 	TokenUse        string `json:"token_use"`
 }
 
+// maxSID bounds the provider's session id: it travels in our cookie. Keycloak's
+// has 36 bytes.
+const maxSID = 255
+
+// sid is the provider's session id (OIDC Back-Channel Logout §2.1), empty if
+// there is none, or none of a use.
+func (id *identity) sid() string {
+	var sid string
+	if json.Unmarshal(id.all["sid"], &sid) != nil || len(sid) > maxSID {
+		return ""
+	}
+	return sid
+}
+
 // authTime is when the user was authenticated.
 func (id *identity) authTime() time.Time {
 	if id.claims.AuthTime != nil {

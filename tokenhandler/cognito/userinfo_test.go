@@ -1,0 +1,125 @@
+package cognito_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+func TestAlive(t *testing.T) {
+	for name, c := range map[string]struct {
+		end  func(*party, secret.Tokens)
+		dead bool
+	}{
+		"nothing happened":     {func(*party, secret.Tokens) {}, false},
+		"another user is gone": {func(p *party, _ secret.Tokens) { p.pool.DeleteUser("somebody-else") }, false},
+		"expired":              {func(p *party, _ secret.Tokens) { p.clock.Add(2 * time.Hour) }, true},
+		"disabled":             {func(p *party, _ secret.Tokens) { p.pool.DisableUser("demo") }, true},
+		"enabled again":        {func(p *party, _ secret.Tokens) { p.pool.DisableUser("demo"); p.pool.EnableUser("demo") }, true},
+		"deleted":              {func(p *party, _ secret.Tokens) { p.pool.DeleteUser("demo") }, true},
+		"signed out":           {func(p *party, _ secret.Tokens) { p.pool.SignOut("demo") }, true},
+		"revoked": {func(p *party, tokens secret.Tokens) {
+			if err := p.Revoke(p.t.Context(), tokens.Refresh); err != nil {
+				p.t.Error(err)
+			}
+		}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := connectedParty(t, cognitotest.Options{})
+			tokens := p.mustLogin()
+			c.end(p, tokens)
+			err := p.Alive(t.Context(), tokens.Access, tokens.Subject)
+			if !c.dead {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if failed := p.failure(err, cognito.Rejected); failed.Status != http.StatusUnauthorized || failed.Code != "invalid_token" {
+				t.Errorf("status %d, code %q", failed.Status, failed.Code)
+			}
+			p.wantNoLeak(err, tokens.Access)
+		})
+	}
+}
+
+// TestOnlyInvalidTokenIsDeath: nobody is logged out because userInfo has a bad
+// day, or is asked without the right scope.
+func TestOnlyInvalidTokenIsDeath(t *testing.T) {
+	const body = "application/json"
+	for _, c := range []struct {
+		name, challenge, body string
+		status                int
+		want                  cognito.Kind
+	}{
+		{"as Cognito", `error="invalid_token", error_description="x"`, "", 401, cognito.Rejected},
+		{"as RFC 6750", `Bearer realm="x", error="invalid_token"`, "", 401, cognito.Rejected},
+		{"first", `Bearer error="invalid_token",error_description="x"`, "<html>", 401, cognito.Rejected},
+		{"a token and no string", `Bearer error=invalid_token`, "", 401, cognito.Rejected},
+		{"by its body", "", `{"error":"invalid_token"}`, 401, cognito.Rejected},
+		{"no reason", "", "", 401, cognito.Nonsense},
+		{"another reason", `Bearer error="invalid_request"`, `{"error":"invalid_request"}`, 401, cognito.Nonsense},
+		{"in a description", `Bearer error="x", error_description="not invalid_token"`, `{"error":"x"}`, 401, cognito.Nonsense},
+		{"in another parameter", `Bearer my_error="invalid_token"`, "", 401, cognito.Nonsense},
+		{"longer", `Bearer error=invalid_token_type`, "", 401, cognito.Nonsense},
+		{"forbidden", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 403, cognito.Nonsense},
+		{"bad request", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 400, cognito.Nonsense},
+		{"success", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 200, cognito.Nonsense},
+		{"limited", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 429, cognito.Unavailable},
+		{"failing", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 503, cognito.Unavailable},
+		{"another user", "", `{"sub":"another"}`, 200, cognito.Nonsense},
+		{"nobody", "", `{"sub":""}`, 200, cognito.Nonsense},
+		{"no JSON", "", `<html>`, 200, cognito.Nonsense},
+		{"a redirect", "", "", 302, cognito.Nonsense},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				if c.challenge != "" {
+					w.Header().Set("WWW-Authenticate", c.challenge)
+				}
+				w.Header().Set("Content-Type", body)
+				w.WriteHeader(c.status)
+				_, _ = w.Write([]byte(c.body))
+			}))
+			defer server.Close()
+			p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
+				cfg.Endpoints.Userinfo, cfg.Timeout = server.URL, 200*time.Millisecond
+			})
+			for _, subject := range []string{"the-user", ""} {
+				p.wantKind(p.Alive(t.Context(), secret.New("a-token"), subject), c.want)
+			}
+		})
+	}
+}
+
+func TestAliveDuringOutages(t *testing.T) {
+	for _, o := range cognitotest.Outages {
+		t.Run(o.Name, func(t *testing.T) {
+			p := connectedParty(t, cognitotest.Options{}, quick(o))
+			tokens := p.mustLogin()
+			p.pool.Break(cognitotest.UserInfo, o, 0)
+			p.wantKind(p.Alive(t.Context(), tokens.Access, tokens.Subject), kinds[o.Name])
+			if p.pool.Count(cognitotest.Elsewhere) != 0 {
+				t.Error("the token followed a redirect")
+			}
+		})
+	}
+}
+
+func TestAliveWithoutUserinfo(t *testing.T) {
+	p := newParty(t, cognitotest.Options{})
+	p.wantKind(p.Alive(t.Context(), secret.New("a-token"), "the-user"), cognito.Unavailable) // not connected
+	p = connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
+		cfg.Endpoints = cognito.Endpoints{
+			Authorization: cfg.Issuer + "/authorize", Token: cfg.Issuer + "/token", JWKS: cfg.Issuer + "/.well-known/jwks.json",
+		}
+	})
+	if err := p.Alive(t.Context(), secret.New("a-token"), "the-user"); err != nil {
+		t.Error(err)
+	}
+}
