@@ -14,6 +14,9 @@ func (l *loader) check(c *Config) {
 	l.checkServer(c)
 	l.checkProvider(&c.Provider)
 	l.checkSession(&c.Session)
+	if c.Revocation.OnOutage == "deny" && !l.has("session.store") && !l.has("session.store_file") {
+		l.fault("revocation.on_outage", "is deny, but session.store is not set", "set session.store, or remove it: memory has no outage")
+	}
 	l.checkPaths(c)
 	l.checkRoutes(c)
 	l.checkStorage(&c.Storage)

@@ -27,11 +27,13 @@ type Config struct {
 	Provider Provider
 	Auth     Auth
 	Session  Session
-	API      API
-	Storage  Storage
-	SPA      SPA
-	Admin    Admin
-	Log      Log
+	// Revocation only matters with Session.Store.
+	Revocation Revocation
+	API        API
+	Storage    Storage
+	SPA        SPA
+	Admin      Admin
+	Log        Log
 }
 
 // TLS names the public listener's certificate. Both are set or neither is.
@@ -73,6 +75,8 @@ type Provider struct {
 	Scopes            []string
 	Endpoints         Endpoints
 	InsecureSkipNonce bool
+	// RotationGrace is the app client's RetryGracePeriodSeconds.
+	RotationGrace time.Duration
 	// MaxRequestsPerSecond is at least 1, and for this process alone.
 	MaxRequestsPerSecond int
 }
@@ -115,8 +119,16 @@ type Session struct {
 	Claims []string
 	// CookieName is the part after the prefix.
 	CookieName string
-	// Store is a URL that may hold a password. Always empty for now.
+	// Store is a URL that may hold a password; empty for none.
 	Store secret.String
+	// ProbeInterval is 0 for never.
+	ProbeInterval time.Duration
+}
+
+// Revocation is what happens to revocations when the shared store is out.
+type Revocation struct {
+	// OnOutage is "allow" or "deny".
+	OnOutage string
 }
 
 // API is the same-site proxy.
@@ -145,6 +157,8 @@ type Route struct {
 	MaxBody    int64 // bytes
 	ReplayBody int64 // bytes
 	WebSocket  bool
+	// ProbeInterval is 0 for the session's.
+	ProbeInterval time.Duration
 }
 
 // Storage is the users' folders in S3. It is off if Bucket is empty.

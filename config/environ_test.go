@@ -56,7 +56,11 @@ var samples = map[string]sample{
 	"session.refresh_grace":            {file: "2m", env: "3m"},
 	"session.claims":                   {file: "[sub]", env: "sub,cognito:groups"},
 	"session.cookie_name":              {file: "a", env: "b"},
-	"session.store":                    {env: "redis://localhost"},
+	"session.store":                    {file: "valkey://localhost", env: "redis://localhost"},
+	"session.store_file":               {file: "/run/secrets/store_url", env: "/run/secrets/other_store_url"},
+	"session.probe_interval":           {file: "2m", env: "3m"},
+	"revocation.on_outage":             {file: "allow", env: "deny", with: []string{"TH_SESSION__STORE=redis://localhost"}},
+	"provider.rotation_grace":          {file: "10s", env: "60s"},
 	"api.routes":                       {file: "[{path: /a/, upstream: 'https://a.example'}]", env: "[{path: /b/, upstream: 'https://b.example'}]"},
 	"storage.bucket":                   {file: "bucket-a", env: "bucket-b", with: bucket[1:]},
 	"storage.region":                   {file: "us-east-1", env: "eu-west-1", with: bucket[:1]},
@@ -192,7 +196,7 @@ func TestEveryRouteKeyIsRead(t *testing.T) {
 	values := map[string]string{
 		"path": "/b/", "upstream": "https://b.example", "insecure_http_upstream": "true", "strip_prefix": "true",
 		"methods": "[GET]", "token": "id", "scopes": "[a]", "groups": "[a]", "anonymous": "true", "timeout": "1s",
-		"max_body": "1KiB", "replay_body": "1", "websocket": "true",
+		"max_body": "1KiB", "replay_body": "1", "websocket": "true", "probe_interval": "1m",
 	}
 	load := func(key, val string) (config.Config, error) {
 		keys := map[string]string{"path": "/a/", "upstream": "https://a.example"}

@@ -26,17 +26,19 @@ func key(n int) string {
 // readFile stands for the operator's disk.
 func readFile(name string) ([]byte, error) {
 	files := map[string]string{
-		"/run/secrets/client_secret": plantedSecret + "\n",
-		"/run/secrets/two_secrets":   plantedSecret + "\r\n\r\n" + plantedSecret + "-2\r\n",
-		"/run/secrets/session_keys":  "# the newest first\n" + key(1) + "\n\n  " + key(2) + "  \n",
-		"/run/secrets/other_keys":    key(6),
-		"/run/secrets/other_token":   "another-admin-token",
-		"/run/secrets/bad_keys":      key(1) + "\nnot base64!\n" + key(1)[:20] + "\n",
-		"/run/secrets/twice":         key(1) + "\n" + key(1) + "\n",
-		"/run/secrets/admin_token":   plantedToken + "\n",
-		"/run/secrets/two_tokens":    plantedToken + "\n" + plantedToken + "2\n",
-		"/run/secrets/empty":         "\n \n",
-		"/run/secrets/huge":          string(make([]byte, 64<<10+1)),
+		"/run/secrets/client_secret":   plantedSecret + "\n",
+		"/run/secrets/two_secrets":     plantedSecret + "\r\n\r\n" + plantedSecret + "-2\r\n",
+		"/run/secrets/session_keys":    "# the newest first\n" + key(1) + "\n\n  " + key(2) + "  \n",
+		"/run/secrets/other_keys":      key(6),
+		"/run/secrets/store_url":       "valkey://user:pass@cache:6379/1",
+		"/run/secrets/other_store_url": "rediss://cache",
+		"/run/secrets/other_token":     "another-admin-token",
+		"/run/secrets/bad_keys":        key(1) + "\nnot base64!\n" + key(1)[:20] + "\n",
+		"/run/secrets/twice":           key(1) + "\n" + key(1) + "\n",
+		"/run/secrets/admin_token":     plantedToken + "\n",
+		"/run/secrets/two_tokens":      plantedToken + "\n" + plantedToken + "2\n",
+		"/run/secrets/empty":           "\n \n",
+		"/run/secrets/huge":            string(make([]byte, 64<<10+1)),
 	}
 	if name == "/run/secrets/forbidden" {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrPermission}

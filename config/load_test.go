@@ -70,6 +70,7 @@ func TestLoadContractFile(t *testing.T) {
 		API: config.API{Routes: []config.Route{{
 			Path: "/api/", Token: "access", Timeout: time.Minute, MaxBody: 10 << 20, ReplayBody: 64 << 10,
 		}}},
+		Revocation: config.Revocation{OnOutage: "allow"},
 		Storage: config.Storage{
 			Bucket: "my-app-user-files", Region: "us-east-1", Path: "/storage", Prefix: "users/{sub}/",
 			MaxSize: 100 << 20, Expires: 5 * time.Minute, Credentials: "service",

@@ -19,6 +19,10 @@ func options(c *Config, readFile func(string) ([]byte, error)) []option {
 	table = append(table, authOptions(&c.Auth)...)
 	table = append(table, sessionOptions(&c.Session, readFile)...)
 	table = append(table, option{
+		key: "revocation.on_outage", def: "allow", value: one(&c.Revocation.OnOutage, "word", oneOf("allow", "deny")),
+		doc:     "While `session.store` is out: `allow` goes on with the revocations that are known here; `deny` answers 503 to every session, since one may have been revoked elsewhere.",
+		refused: "`deny` without `session.store`",
+	}, option{
 		key: "api.routes", value: routes(&c.API.Routes),
 		doc:     "What is forwarded where; each item has the keys of the next table. The longest path wins.",
 		refused: "two routes with one path; paths at or under `auth.path` or `storage.path`; `/` beside `spa.dir`",

@@ -7,6 +7,7 @@ const maxRequestsPerSecond = 10_000
 
 func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []option {
 	var secretPath string
+	grace := one(&p.RotationGrace, "duration", parseDuration(0, maxGrace))
 	clientSecret := secrets(&p.ClientSecret, "secret, or a list", clientSecretRule())
 	return append([]option{
 		{
@@ -59,6 +60,11 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 				"The default fits Cognito's 120 a second for a whole pool (COG-QUO-01): replicas share that, so divide by their number.",
 			refused: "less than 1; more than 10000",
 		},
+		{
+			key: "provider.rotation_grace", def: "0s", value: grace,
+			doc:     "How long the provider takes a refresh token that it has replaced: at Cognito the app client's RetryGracePeriodSeconds (COG-ROT-01). With 10s or more, replicas refresh also while `session.store` is out; with less, a session whose token has ended then waits (503), so that no race can end it.",
+			refused: "more than 5m",
+		},
 	}, endpointOptions(&p.Endpoints)...)
 }
 
@@ -79,7 +85,9 @@ func endpointOptions(e *Endpoints) []option {
 }
 
 func sessionOptions(s *Session, readFile func(string) ([]byte, error)) []option {
+	var storePath string
 	keys := secrets(&s.Keys, "base64 key, or a list", keyRule())
+	store := single(&s.Store, "URL", storeRule())
 	span := func(dst *time.Duration, least, most time.Duration) value {
 		return one(dst, "duration", parseDuration(least, most))
 	}
@@ -119,8 +127,16 @@ func sessionOptions(s *Session, readFile func(string) ([]byte, error)) []option 
 			doc: "The part after `__Host-Http-`; also names the other two cookies.", refused: "`active`, `login` and names made of them",
 		},
 		{
-			key: "session.store", later: true, value: single(&s.Store, "URL", clientSecretRule()),
-			doc: "`valkey://`, `redis://` or `rediss://`: revocations and refreshes shared by replicas. Without it, memory.",
+			key: "session.store", value: store,
+			doc: "`valkey://user:password@host:6379/0`, `redis://…` or, with TLS, `valkeys://…`, `rediss://…`: revocations and refreshes shared by replicas, and kept over restarts. Without it, memory: enough for one process, and for several if the provider's rotation is off or `provider.rotation_grace` is 10s or more.", refused: "other schemes; a URL without a host",
+		},
+		{
+			key: "session.store_file", fileFor: "session.store", value: secretFile(&storePath, store, storeRule(), readFile),
+			doc: "A file with the URL on one line.", refused: "both this and `session.store`",
+		},
+		{
+			key: "session.probe_interval", def: "0s", value: span(&s.ProbeInterval, 0, maxLifetime),
+			doc: "How often the provider's userInfo is asked at most whether a session's user is still good, so that a disabled user is noticed before the access token ends (COG-UI-02). The request that is due waits for it, for 3 seconds at most. 0: never.",
 		},
 	}
 }

@@ -50,8 +50,12 @@ func routeOptions(r *Route) []option {
 			doc: "The largest request body; over it 413. 0: no body at all.", refused: "more than 1024GiB",
 		},
 		{
-			key: "replay_body", def: "64KiB", later: true, value: one(&r.ReplayBody, "size", parseSize(0, maxReplay)),
-			doc: "The largest body that is kept to send a request again after an upstream's 401.",
+			key: "replay_body", def: "64KiB", value: one(&r.ReplayBody, "size", parseSize(0, maxReplay)),
+			doc: "The largest body of a PUT or DELETE that is kept to send the request again, once, with a new token after an upstream's 401. 0: none.", refused: "more than 16MiB",
+		},
+		{
+			key: "probe_interval", def: "0s", value: one(&r.ProbeInterval, "duration", parseDuration(0, maxLifetime)),
+			doc: "As `session.probe_interval`, for this route; the shorter of the two counts.",
 		},
 		{
 			key: "websocket", def: "false", later: true, value: one(&r.WebSocket, "true or false", parseBool),

@@ -7,6 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -178,6 +181,24 @@ func clientSecretRule() secretRule {
 		}
 		if strings.ContainsFunc(s, unicode.IsControl) || !utf8.ValidString(s) {
 			return secret.String{}, &wrong{"holds control characters", "copy the secret again"}
+		}
+		return secret.New(s), nil
+	}}
+}
+
+// storeRule takes the URL of the shared store. It is not repeated in faults: it
+// may hold a password.
+func storeRule() secretRule {
+	return secretRule{most: 1, parse: func(s string) (secret.String, *wrong) {
+		const fix = "write valkey://host:6379/0, redis://…, or with TLS valkeys://… or rediss://…"
+		u, err := url.Parse(s)
+		if err != nil || !slices.Contains([]string{"valkey", "valkeys", "redis", "rediss"}, u.Scheme) {
+			return secret.String{}, &wrong{"is not the URL of a Valkey or Redis server", fix}
+		}
+		database := strings.Trim(u.Path, "/")
+		_, notNumber := strconv.ParseUint(database, 10, 16)
+		if u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || database != "" && notNumber != nil {
+			return secret.String{}, &wrong{"is not only scheme, user, host, port and the number of a database", fix}
 		}
 		return secret.New(s), nil
 	}}
