@@ -69,7 +69,7 @@ var samples = map[string]sample{
 	"storage.path":                     {file: "/a", env: "/b", with: bucket},
 	"storage.prefix":                   {file: "'a/{sub}/'", env: "{sub}/", with: bucket},
 	"storage.max_size":                 {file: "1", env: "64 KiB", with: bucket},
-	"storage.content_types":            {file: "[image/png]", env: "image/png image/GIF", with: bucket},
+	"storage.content_types":            {file: "[image/png]", env: "image/* image/GIF", with: bucket},
 	"storage.expires":                  {file: "1m", env: "168h", with: bucket},
 	"storage.credentials":              {file: "service", env: "service", with: bucket}, // the only one yet
 	"storage.role_arn":                 {env: "arn", with: bucket},

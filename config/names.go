@@ -184,16 +184,18 @@ func parseFolder(s string) (string, *wrong) {
 	return s, nil
 }
 
-// parseContentType takes one type without parameters.
+// parseContentType takes one type without parameters, or a whole top-level type
+// as "image/*".
 func parseContentType(s string) (string, *wrong) {
 	name, params, err := mime.ParseMediaType(s)
+	kind, sub, _ := strings.Cut(name, "/")
 	switch {
 	case err != nil || strings.Count(name, "/") != 1:
-		return "", &wrong{quote(s) + " is not a content type", "write types such as image/png"}
+		return "", &wrong{quote(s) + " is not a content type", "write types such as image/png or image/*"}
 	case len(params) > 0:
 		return "", &wrong{quote(s) + " has parameters", "write " + name}
-	case strings.Contains(name, "*"):
-		return "", &wrong{quote(s) + " is a wildcard", "write each type out, such as image/png"}
+	case strings.Contains(kind, "*") || strings.Contains(sub, "*") && sub != "*":
+		return "", &wrong{quote(s) + " has a star that stands for no whole subtype", "write image/png, or image/* for all images"}
 	}
 	return name, nil
 }

@@ -96,7 +96,7 @@ func storageOptions(s *Storage) []option {
 		},
 		{
 			key: "storage.content_types", value: many(&s.ContentTypes, "list of content types", parseContentType),
-			doc: "The types that may be uploaded. Default: all.", refused: "wildcards, parameters",
+			doc: "The types that may be uploaded, such as `image/png`, or `image/*` for all images. Default: all.", refused: "parameters; other wildcards, `*/*` included",
 		},
 		{
 			key: "storage.expires", def: "5m", value: one(&s.Expires, "duration", parseDuration(time.Second, maxExpires)),

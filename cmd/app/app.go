@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,8 +34,13 @@ const (
 	// credentialsTimeout bounds one call for the storage's credentials. It leaves
 	// time for a second one before the upload that asked is given up.
 	credentialsTimeout = 4 * time.Second
-	// drainTimeout is how long requests under way may go on after SIGTERM.
-	drainTimeout = 25 * time.Second
+	// shutdownTimeout is how long everything may take after SIGTERM. Kubernetes
+	// kills after 30 seconds unless it is told otherwise.
+	shutdownTimeout = 28 * time.Second
+	// drainTimeout is the requests' part of it. What is left is enough for a
+	// refresh that the last of them began: cut off in the middle of a rotation,
+	// it would lose the only token that is still good.
+	drainTimeout = shutdownTimeout - providerTimeout
 )
 
 // App is the service, built and not yet running.
@@ -51,12 +57,20 @@ type App struct {
 	reloads  *prometheus.GaugeVec
 	// reloadEvery is how often files that may change are looked at.
 	reloadEvery time.Duration
+	shutdown    shutdownTimes
+	stopping    atomic.Bool // the service shuts down
 }
+
+// shutdownTimes bound a shutdown: all of it, and the requests' part.
+type shutdownTimes struct{ total, drain time.Duration }
 
 // New builds the service. It uses no network: a provider that is down does not
 // keep the service from starting. Errors name the configuration key.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
-	a := &App{cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery}
+	a := &App{
+		cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery,
+		shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout},
+	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloads = newReloadGauge(a.registry)
 	var err error

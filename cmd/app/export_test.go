@@ -45,3 +45,13 @@ func ReloadEvery(a *App, d time.Duration) { a.reloadEvery = d }
 
 // Admin is what the admin listener serves.
 func Admin(a *App) http.Handler { return a.admin }
+
+// The times of a shutdown.
+const (
+	ShutdownTimeout = shutdownTimeout
+	DrainTimeout    = drainTimeout
+	ProviderTimeout = providerTimeout
+)
+
+// ShutdownTimes sets how long a shutdown of a may take, and its requests.
+func ShutdownTimes(a *App, total, drain time.Duration) { a.shutdown = shutdownTimes{total, drain} }

@@ -64,7 +64,8 @@ func (a *App) adminHandler() http.Handler {
 // readiness answers /readyz.
 type readiness struct {
 	Ready bool `json:"ready"`
-	// Checks names each thing that must work: "ok", or what is wrong with it.
+	// Checks names each thing that must work: "ok", or what is wrong with it;
+	// "shutdown" is there from SIGTERM on.
 	Checks map[string]string `json:"checks"`
 }
 
@@ -72,6 +73,9 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	body := readiness{Ready: true, Checks: map[string]string{"provider": "ok"}}
 	if err := a.provider.Ready(); err != nil {
 		body.Ready, body.Checks["provider"] = false, err.Error()
+	}
+	if a.stopping.Load() {
+		body.Ready, body.Checks["shutdown"] = false, "the service shuts down; requests under way are finished"
 	}
 	status := http.StatusOK
 	if !body.Ready {

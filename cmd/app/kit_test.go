@@ -38,7 +38,7 @@ type service struct {
 	keys   string // session.keys_file
 	// built, if not nil, is called when the service has read its configuration
 	// and does not run yet.
-	built func()
+	built func(*app.App)
 }
 
 // start runs the service with a provider's double and an API; more are further
@@ -84,7 +84,7 @@ api:
 	}
 	app.ReloadEvery(a, 5*time.Millisecond)
 	if s.built != nil {
-		s.built()
+		s.built(a)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	started, stopped := make(chan app.Addresses, 1), make(chan error, 1)

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
 )
@@ -108,7 +109,7 @@ func TestBadKeyFileChangesNothing(t *testing.T) {
 // configuration and the first look at the file it may have been replaced.
 func TestKeysThatChangeDuringTheStart(t *testing.T) {
 	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &buffer{}}
-	s.built = func() { s.write(s.keys, keyLine("B")) }
+	s.built = func(*app.App) { s.write(s.keys, keyLine("B")) }
 	s.run(s.pool.Issuer())
 	s.eventually("reloaded", func() bool { return strings.Contains(s.log.String(), `"msg":"session keys reloaded"`) })
 }

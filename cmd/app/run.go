@@ -15,8 +15,9 @@ import (
 type Addresses struct{ Public, Admin string }
 
 // Run listens and serves until ctx ends, then lets the requests and refreshes
-// under way finish, for at most 25 and 15 seconds, and returns nil. started, if not nil, is told
-// the addresses once both listeners accept.
+// under way finish, for at most 28 seconds in all, and returns nil. From then on
+// /readyz says that no requests are wanted. started, if not nil, is told the
+// addresses once both listeners accept.
 func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	public, err := a.listenPublic(ctx)
 	if err != nil {
@@ -36,14 +37,17 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	helpers.Go(func() { a.provider.Run(background) })
 	helpers.Go(func() { a.reloadKeys(background) })
 	err = a.serve(ctx, public, admin)
-	a.sessions.Close()
 	stop()
 	helpers.Wait()
 	return err
 }
 
-// serve runs both servers. The admin listener stays until the public one has
-// drained, so that an operator can watch it.
+// serve runs both servers until ctx ends or one of them fails, then shuts down:
+//
+//  1. /readyz turns to 503, and the public listener accepts no more.
+//  2. Requests under way may end; those that do not in time are cut off.
+//  3. So may refreshes, which outlive the requests that began them.
+//  4. The admin listener goes last, so that an operator can watch it.
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	publicServer, adminServer := web.NewServer(a.public, a.log), web.NewServer(a.admin, a.log)
 	failed := make(chan error, 2)
@@ -55,17 +59,38 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	case <-ctx.Done():
 		a.log.InfoContext(ctx, "shutting down: no new requests, waiting for those under way")
 	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	a.stopping.Store(true)
+	a.sessions.Drain()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.shutdown.total)
 	defer cancel()
-	if slow := publicServer.Shutdown(drain); slow != nil {
-		a.log.WarnContext(ctx, "requests were cut off", "after", drainTimeout.String())
-		_ = publicServer.Close()
-	}
-	_ = adminServer.Shutdown(drain)
+	a.drain(end, publicServer)
+	a.waitForRefreshes(end)
 	_ = adminServer.Close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving: %w", err)
 	}
-	a.log.InfoContext(ctx, "stopped")
+	a.log.InfoContext(end, "stopped")
 	return nil
+}
+
+func (a *App) drain(ctx context.Context, server *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, a.shutdown.drain)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		a.log.WarnContext(ctx, "requests were cut off", "after", a.shutdown.drain.String())
+		_ = server.Close()
+	}
+}
+
+func (a *App) waitForRefreshes(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		a.sessions.Close()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		a.log.WarnContext(ctx, "refreshes were cut off", "after", a.shutdown.total.String())
+	}
 }

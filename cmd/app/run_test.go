@@ -7,7 +7,9 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
@@ -31,6 +33,12 @@ func TestStopsAfterTheRequestsUnderWay(t *testing.T) {
 		}
 		return err != nil
 	})
+	if status, body := s.admin("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"ready":false`) || !strings.Contains(body, `"shutdown":"`) {
+		t.Errorf("readyz while requests are finished: %d %s", status, body)
+	}
+	if status, _ := s.admin("/healthz"); status != http.StatusOK {
+		t.Errorf("healthz while requests are finished: %d", status)
+	}
 	select {
 	case err := <-stopped:
 		t.Fatalf("stopped before the request was answered: %v", err)
@@ -42,6 +50,41 @@ func TestStopsAfterTheRequestsUnderWay(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestShutdownIsBounded: neither a request nor a refresh that hangs keeps the
+// service until it is killed.
+func TestShutdownIsBounded(t *testing.T) {
+	if app.ShutdownTimeout > 28*time.Second {
+		t.Errorf("a shutdown takes %s; Kubernetes kills after 30 seconds", app.ShutdownTimeout)
+	}
+	if left := app.ShutdownTimeout - app.DrainTimeout; left < app.ProviderTimeout {
+		t.Errorf("the last request's refresh has %s, one call to the provider may take %s", left, app.ProviderTimeout)
+	}
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}}), api: newAPI(t), log: &buffer{}}
+	s.built = func(a *app.App) { app.ShutdownTimes(a, 200*time.Millisecond, 100*time.Millisecond) }
+	s.run(s.pool.Issuer())
+	ua := s.login()
+	s.pool.Break(cognitotest.TokenRefresh, cognitotest.Hang(), 0)
+	var clients sync.WaitGroup
+	defer clients.Wait()
+	defer close(s.api.release)
+	clients.Go(func() { ua.Fetch(http.MethodGet, "/api/slow", "") })
+	clients.Go(func() { ua.Fetch(http.MethodPost, "/auth/refresh", "") })
+	<-s.api.entered
+	s.eventually("refreshing", func() bool { return s.pool.Count(cognitotest.TokenRefresh) > 0 })
+	begun := time.Now()
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(begun); took > 5*time.Second { // the refresh itself would take 10
+		t.Errorf("stopped after %s", took)
+	}
+	for _, line := range []string{"requests were cut off", "refreshes were cut off", "stopped"} {
+		if !strings.Contains(s.log.String(), `"msg":"`+line+`"`) {
+			t.Errorf("the log does not say: %s", line)
+		}
 	}
 }
 

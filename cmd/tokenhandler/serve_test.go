@@ -7,9 +7,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
@@ -134,5 +137,44 @@ func TestLateAnswersAreNotWritten(t *testing.T) {
 	}
 	if strings.Contains(s.out.String(), "Unsolicited") {
 		t.Error("the program wrote what net/http says")
+	}
+}
+
+// TestSecondSignalEndsAtOnce: who presses Ctrl-C twice does not want to wait for
+// the requests under way.
+func TestSecondSignalEndsAtOnce(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			entered, release := make(chan struct{}), make(chan struct{})
+			upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+				close(entered)
+				<-release
+			}))
+			t.Cleanup(upstream.Close)
+			s := serve(t, configuration(newPool(t), upstream.URL))
+			ua := s.login()
+			var client sync.WaitGroup
+			t.Cleanup(client.Wait)
+			t.Cleanup(func() { close(release) })
+			client.Go(func() { ua.Fetch(http.MethodGet, "/api/slow", "") })
+			<-entered
+			s.signal(signal)
+			s.eventually("shutting down", func() bool {
+				_, body := s.get("http://" + s.admin + "/readyz")
+				return strings.Contains(body, "shutdown")
+			})
+			select {
+			case err := <-s.ended:
+				t.Fatalf("the first signal ended it: %v", err)
+			default:
+			}
+			begun := time.Now()
+			s.signal(signal)
+			err := s.end()
+			status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus)
+			if !ok || !status.Signaled() || status.Signal() != signal || time.Since(begun) > 5*time.Second {
+				t.Errorf("ended after %s: %v", time.Since(begun), err)
+			}
+		})
 	}
 }

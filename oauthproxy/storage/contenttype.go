@@ -23,7 +23,7 @@ func parseTypes(entries []string) (typeList, error) {
 		media, params, err := mime.ParseMediaType(entry)
 		kind, sub, slash := strings.Cut(media, "/")
 		switch {
-		case err != nil || len(params) > 0 || media != entry || !slash || kind == "*" || strings.Contains(strings.TrimSuffix(sub, "*"), "*"):
+		case err != nil || len(params) > 0 || media != entry || !slash || strings.Contains(kind, "*") || strings.Contains(strings.TrimSuffix(sub, "*"), "*"):
 			return typeList{}, fmt.Errorf("content_types: %q is neither a media type nor one like image/*", entry)
 		case sub == "*":
 			list.families = append(list.families, kind+"/")

@@ -36,13 +36,6 @@ func (s *Site) ClientIP(r *http.Request) netip.Addr {
 	return client
 }
 
-// FromTrustedProxy reports whether the peer itself is a trusted proxy, so that
-// its forwarding headers may be passed on.
-func (s *Site) FromTrustedProxy(r *http.Request) bool {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && s.trusted(peer.Addr().Unmap())
-}
-
 func (s *Site) trusted(addr netip.Addr) bool {
 	for _, prefix := range s.proxies {
 		if prefix.Contains(addr) {
