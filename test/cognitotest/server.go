@@ -146,6 +146,7 @@ func (s *Server) routes() http.Handler {
 	handle("GET /oauth2/userInfo", UserInfo, s.userInfo)
 	handle("POST /oauth2/userInfo", UserInfo, s.userInfo)
 	handle("GET /logout", Logout, s.logout)
+	handle("GET /session/end", EndSession, s.endSession)
 	handle("/elsewhere", Elsewhere, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]any{}) })
 	return mux
 }
