@@ -37,3 +37,15 @@ func (p *Provider) VerifyAccess(ctx context.Context, access, subject string) err
 	_, err := p.verifyAccess(ctx, p.connected.Load(), "fuzzing", secret.Tokens{Access: secret.New(access), Subject: subject})
 	return err
 }
+
+// MaxReplays bounds [Replays].
+const MaxReplays = maxReplays
+
+// Replays remembers used logout tokens.
+type Replays struct{ replays }
+
+// First reports whether id is new.
+func (r *Replays) First(id string, until, now time.Time) bool { return r.first(id, until, now) }
+
+// Len is how many are remembered.
+func (r *Replays) Len() int { return len(r.used) }

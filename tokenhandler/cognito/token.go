@@ -53,6 +53,9 @@ func (p *Provider) Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens
 	tokens.NonceHash = hashNonce(id.Nonce)
 	tokens.Subject, tokens.AuthTime = id.Subject, id.authTime()
 	tokens.Claims = p.showClaims(id.all)
+	if len(id.claims.SID) <= maxSubject {
+		tokens.SID = id.claims.SID
+	}
 	return p.verifyAccess(ctx, c, op, tokens)
 }
 
