@@ -70,6 +70,10 @@ type Config struct {
 	Revoke func(ctx context.Context, entry revocation.Entry) error
 	// SessionLifetime is how long a session can live: so long entries are kept. Required.
 	SessionLifetime time.Duration
+	// VerifyLogout checks a logout token and returns whose sessions the provider
+	// has ended: a user's, or those of one session at the provider. Errors are as
+	// [Provider]'s. Nil if the provider sends none.
+	VerifyLogout func(ctx context.Context, raw string) (sub, sid string, err error)
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives logins, logouts and why they failed. Required.
@@ -107,6 +111,9 @@ func (h *Handler) routes() {
 	h.call("/refresh", h.refresh, http.MethodPost)
 	h.call("/logout", h.logout, http.MethodPost)
 
+	if h.cfg.VerifyLogout != nil { // called by the provider's server: nothing a browser sends counts
+		h.mux.Handle(h.cfg.Path+"/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(h.backchannelLogout), http.MethodPost)))
+	}
 	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.NotFound()))
 }
 

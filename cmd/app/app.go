@@ -171,6 +171,7 @@ func (a *App) newAuth(site *web.Site, denied *memory.List) *tokenhandler.Handler
 			return err //nolint:wrapcheck // says it all
 		},
 		SessionLifetime: a.cfg.Session.AbsoluteLifetime,
+		VerifyLogout:    a.verifyLogout(),
 		Now:             a.now,
 		Log:             a.log,
 		Metrics:         tokenhandler.NewMetrics(a.registry),
