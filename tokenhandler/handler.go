@@ -24,8 +24,10 @@ type Provider interface {
 	// Revoke ends a refresh token. Revoking a dead one is no error.
 	Revoke(ctx context.Context, refresh secret.String) error
 	// LogoutURL is the provider's logout page that comes back to returnTo, or ""
-	// if there is none or the provider is not reached yet.
-	LogoutURL(returnTo string) string
+	// if there is none or the provider is not reached yet. idToken, if not empty,
+	// says which session is meant to a provider that takes such a hint: the URL
+	// then holds a token, and must not reach a script.
+	LogoutURL(returnTo string, idToken secret.String) string
 	// Issuer is the provider's issuer (RFC 9207 §2.4).
 	Issuer() string
 }

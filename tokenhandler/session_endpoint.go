@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -116,14 +117,13 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.expire(w.Header(), visit, true)
 	h.metrics.Logouts.Inc()
-	target := h.logoutURL()
 	if isFormNavigation(r) {
-		h.cfg.Site.Redirect(w, http.StatusSeeOther, target)
+		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.hintedLogoutURL(w, r, visit))
 		return nil
 	}
 	web.WriteJSON(w, r, http.StatusOK, struct {
 		LogoutURL string `json:"logout_url"`
-	}{target})
+	}{h.logoutURL(secret.String{})})
 	return nil
 }
 
@@ -134,15 +134,6 @@ func (h *Handler) endAll(ctx context.Context, sub string) {
 	if err := h.cfg.Revoke(ctx, entry); err != nil {
 		h.cfg.Log.ErrorContext(ctx, "sessions not ended everywhere", "sub", sub, "error", err.Error())
 	}
-}
-
-// logoutURL is the provider's, or the app's own page if there is none.
-func (h *Handler) logoutURL() string {
-	back := h.cfg.Site.PublicOrigin() + h.cfg.AfterLogout
-	if target := h.cfg.Provider.LogoutURL(back); target != "" {
-		return target
-	}
-	return back
 }
 
 func isFormNavigation(r *http.Request) bool {

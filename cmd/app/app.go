@@ -136,7 +136,7 @@ func (a *App) newSessions(denied session.DenyList) (*session.Manager, error) {
 		RefreshBefore:    s.RefreshBefore,
 		RefreshGrace:     s.RefreshGrace,
 		RefreshTimeout:   refreshTimeout,
-		KeepIDToken:      needsIDToken(a.cfg.API.Routes),
+		KeepIDToken:      needsIDToken(a.cfg),
 		Now:              a.now,
 		Log:              a.log,
 		Metrics:          session.NewMetrics(a.registry),
@@ -147,7 +147,12 @@ func (a *App) newSessions(denied session.DenyList) (*session.Manager, error) {
 	return manager, nil
 }
 
-func needsIDToken(routes []config.Route) bool {
+// needsIDToken: an API route sends it, or the provider wants it back at logout.
+func needsIDToken(cfg config.Config) bool {
+	if cfg.Provider.Kind == config.KindOIDC {
+		return true
+	}
+	routes := cfg.API.Routes
 	for i := range routes {
 		if routes[i].Token == string(oauthproxy.TokenID) {
 			return true
