@@ -12,7 +12,7 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 	return append([]option{
 		{
 			key: "provider.kind", value: one(&p.Kind, "word", oneOf(KindCognito, KindOIDC)),
-			doc: "`cognito`: Cognito's logout, claims and quirks. `oidc`: plain OpenID Connect. Default: `cognito` if the issuer is one of Cognito's, else `oidc`.",
+			doc: "`cognito`: Cognito's logout, claims and quirks. `oidc`: plain OpenID Connect, with back-channel logout at `{auth.path}/backchannel-logout`. A form that posts to `{auth.path}/logout` is sent on with `id_token_hint`; the `logout_url` that a script gets has none, because it would be a token. Default: `cognito` if the issuer is one of Cognito's, else `oidc`.",
 		},
 		{
 			key: "provider.issuer", value: one(&p.Issuer, "URL", parseIssuer),

@@ -24,8 +24,10 @@ type Provider interface {
 	// Revoke ends a refresh token. Revoking a dead one is no error.
 	Revoke(ctx context.Context, refresh secret.String) error
 	// LogoutURL is the provider's logout page that comes back to returnTo, or ""
-	// if there is none or the provider is not reached yet.
-	LogoutURL(returnTo string) string
+	// if there is none or the provider is not reached yet. idToken, if not empty,
+	// says which session is meant to a provider that takes such a hint: the URL
+	// then holds a token, and must not reach a script.
+	LogoutURL(returnTo string, idToken secret.String) string
 	// Issuer is the provider's issuer (RFC 9207 §2.4).
 	Issuer() string
 }
@@ -78,6 +80,10 @@ type Config struct {
 	ProbeInterval time.Duration
 	// SignOut ends all of the user's sessions at the provider; nil if it cannot.
 	SignOut func(ctx context.Context, access secret.String) error
+	// VerifyLogout checks a logout token and returns whose sessions the provider
+	// has ended: a user's, or those of one session at the provider. Errors are as
+	// [Provider]'s. Nil if the provider sends none.
+	VerifyLogout func(ctx context.Context, raw string) (sub, sid string, err error)
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives logins, logouts and why they failed. Required.
@@ -116,6 +122,9 @@ func (h *Handler) routes() {
 	h.call("/refresh", h.refresh, http.MethodPost)
 	h.call("/logout", h.logout, http.MethodPost)
 
+	if h.cfg.VerifyLogout != nil { // called by the provider's server: nothing a browser sends counts
+		h.mux.Handle(h.cfg.Path+"/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(h.backchannelLogout), http.MethodPost)))
+	}
 	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.CORS(h.cfg.Site.NotFound())))
 }
 

@@ -221,6 +221,12 @@ func (a *app) send(ctx context.Context, method, target string, header http.Heade
 		a.tb.Fatal(err)
 	}
 	maps.Copy(r.Header, header)
+	return a.do(r)
+}
+
+// do sends a request over a connection of its own.
+func (a *app) do(r *http.Request) *rawAnswer {
+	a.tb.Helper()
 	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
 	if err != nil {
 		a.tb.Fatal(err)

@@ -311,4 +311,6 @@ func (p *hangingProvider) Revoke(ctx context.Context, _ secret.String) error {
 	return errors.New("hanging")
 }
 
-func (*hangingProvider) LogoutURL(string) string { return "https://idp.example.com/logout" }
+func (*hangingProvider) LogoutURL(string, secret.String) string {
+	return "https://idp.example.com/logout"
+}

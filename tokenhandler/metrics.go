@@ -11,6 +11,8 @@ type Metrics struct {
 	Logins *prometheus.CounterVec
 	// Logouts counts logouts.
 	Logouts prometheus.Counter
+	// ProviderLogouts counts logout tokens by outcome.
+	ProviderLogouts *prometheus.CounterVec
 	// Revocations counts revoked refresh tokens by outcome.
 	Revocations *prometheus.CounterVec
 	// Probes counts questions whether a user is still good, by outcome.
@@ -31,6 +33,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_logouts_total",
 			Help: "Logouts, with or without a session.",
 		}),
+		ProviderLogouts: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_backchannel_logouts_total",
+			Help: "Logout tokens from the provider, by outcome: ok, refused, unavailable, failed.",
+		}, []string{"outcome"}),
 		Revocations: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_revocations_total",
 			Help: "Refresh tokens revoked at the provider, by outcome: ok, failed.",

@@ -127,14 +127,13 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.expire(w.Header(), visit, true)
 	h.metrics.Logouts.Inc()
-	target := h.logoutURL()
 	if isFormNavigation(r) {
-		h.cfg.Site.Redirect(w, http.StatusSeeOther, target)
+		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.hintedLogoutURL(w, r, visit))
 		return nil
 	}
 	web.WriteJSON(w, r, http.StatusOK, struct {
 		LogoutURL string `json:"logout_url"`
-	}{target})
+	}{h.logoutURL(secret.String{})})
 	return nil
 }
 
@@ -161,15 +160,6 @@ func (h *Handler) signOut(ctx context.Context, access secret.String) {
 		return
 	}
 	h.metrics.SignOuts.WithLabelValues("ok").Inc()
-}
-
-// logoutURL is the provider's, or the app's own page if there is none.
-func (h *Handler) logoutURL() string {
-	back := h.cfg.Site.PublicOrigin() + h.cfg.AfterLogout
-	if target := h.cfg.Provider.LogoutURL(back); target != "" {
-		return target
-	}
-	return back
 }
 
 func isFormNavigation(r *http.Request) bool {

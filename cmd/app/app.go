@@ -156,7 +156,7 @@ func (a *App) newSessions(denied session.DenyList) (*session.Manager, error) {
 		RefreshBefore:    s.RefreshBefore,
 		RefreshGrace:     s.RefreshGrace,
 		RefreshTimeout:   refreshTimeout,
-		KeepIDToken:      needsIDToken(a.cfg.API.Routes),
+		KeepIDToken:      needsIDToken(a.cfg),
 		Now:              a.now,
 		Log:              a.log,
 		Metrics:          session.NewMetrics(a.registry),
@@ -167,7 +167,12 @@ func (a *App) newSessions(denied session.DenyList) (*session.Manager, error) {
 	return manager, nil
 }
 
-func needsIDToken(routes []config.Route) bool {
+// needsIDToken: an API route sends it, or the provider wants it back at logout.
+func needsIDToken(cfg config.Config) bool {
+	if cfg.Provider.Kind == config.KindOIDC {
+		return true
+	}
+	routes := cfg.API.Routes
 	for i := range routes {
 		if routes[i].Token == string(oauthproxy.TokenID) {
 			return true
@@ -191,6 +196,7 @@ func (a *App) newAuth(site *web.Site, denied *memory.List) *tokenhandler.Handler
 			return err //nolint:wrapcheck // says it all
 		},
 		SessionLifetime: a.cfg.Session.AbsoluteLifetime,
+		VerifyLogout:    a.verifyLogout(),
 		Now:             a.now,
 		Log:             a.log,
 		Metrics:         tokenhandler.NewMetrics(a.registry),
@@ -281,7 +287,7 @@ func StorageOrigin(cfg config.Config) string {
 // discovery that has not succeeded yet can tell.
 func (a *App) logoutOrigin() string {
 	p := a.cfg.Provider
-	for _, address := range []string{a.provider.LogoutURL(SignOutURL(a.cfg)), p.Endpoints.Logout, p.Domain} {
+	for _, address := range []string{a.provider.LogoutURL(SignOutURL(a.cfg), secret.String{}), p.Endpoints.Logout, p.Domain} {
 		if u, err := url.Parse(address); err == nil && u.Host != "" {
 			return web.Origin(u)
 		}

@@ -43,6 +43,17 @@ func (p provider) Exchange(ctx context.Context, g tokenhandler.CodeGrant) (secre
 // Issuer implements [tokenhandler.Provider].
 func (p provider) Issuer() string { return p.issuer }
 
+// verifyLogout is nil for Cognito, which sends no logout tokens.
+func (a *App) verifyLogout() func(context.Context, string) (sub, sid string, err error) {
+	if cognito.Profile(a.cfg.Provider.Kind) != cognito.OIDC {
+		return nil
+	}
+	return func(ctx context.Context, raw string) (sub, sid string, err error) {
+		token, err := a.provider.VerifyLogout(ctx, raw)
+		return token.Subject, token.SID, err //nolint:wrapcheck // a translation
+	}
+}
+
 // tokens is the login half as the API proxy's token source.
 type tokens struct{ auth *tokenhandler.Handler }
 

@@ -93,16 +93,21 @@ func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request, username st
 		return
 	}
 	value, session := uuidFrom(s.random), uuidFrom(s.random)
+	_, live := s.browsers[cookieValue(r)]
+	if live {
+		session = cookieValue(r)
+	}
 	s.codes[value] = &code{
 		grant: grant{
 			user: user, issuer: s.Issuer(), clientID: s.opts.ClientID, scope: s.scopes(q.Get("scope")),
 			nonce: q.Get("nonce"), resource: q.Get("resource"),
-			originJTI: uuidFrom(s.random), eventID: uuidFrom(s.random), authTime: now,
+			originJTI: uuidFrom(s.random), eventID: uuidFrom(s.random), authTime: now, sid: s.sidOf(session),
 		},
 		redirectURI: q.Get("redirect_uri"), challenge: q.Get("code_challenge"), expires: now.Add(s.opts.CodeTTL),
 	}
-	_, live := s.browsers[cookieValue(r)]
-	s.browsers[session] = hostedSession{username: username, since: now}
+	if !live {
+		s.browsers[session] = hostedSession{username: username, since: now}
+	}
 	s.mu.Unlock()
 	if !live {
 		http.SetCookie(w, &http.Cookie{

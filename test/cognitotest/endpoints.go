@@ -8,6 +8,10 @@ import (
 // discovery is the document of COG-DISC-03 without what Cognito leaves out
 // (COG-DISC-04): no PKCE methods, no iss parameter, no logout channels.
 func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
+	endSession := s.URL + "/logout"
+	if s.opts.OpenID {
+		endSession = s.URL + "/session/end"
+	}
 	writeJSON(w, http.StatusOK, map[string]any{
 		"issuer":                                s.Issuer(),
 		"jwks_uri":                              s.Issuer() + "/.well-known/jwks.json",
@@ -15,7 +19,7 @@ func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
 		"token_endpoint":                        s.URL + "/oauth2/token",
 		"userinfo_endpoint":                     s.URL + "/oauth2/userInfo",
 		"revocation_endpoint":                   s.URL + "/oauth2/revoke",
-		"end_session_endpoint":                  s.URL + "/logout",
+		"end_session_endpoint":                  endSession,
 		"response_types_supported":              []string{"code", "token"},
 		"scopes_supported":                      []string{"openid", "email", "phone", "profile"},
 		"subject_types_supported":               []string{"public"},

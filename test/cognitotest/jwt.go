@@ -106,6 +106,7 @@ type grant struct {
 	nonce     string
 	resource  string
 	originJTI string
+	sid       string // "" at Cognito
 	eventID   string
 	authTime  time.Time
 }
@@ -145,6 +146,9 @@ func (g *grant) idToken(key signingKey, access string, now time.Time, ttl time.D
 	}
 	if g.nonce != "" {
 		claims["nonce"] = g.nonce
+	}
+	if g.sid != "" {
+		claims["sid"] = g.sid
 	}
 	maps.Copy(claims, g.user.Attributes)
 	return newToken(key, claims)

@@ -26,6 +26,7 @@ type Options struct {
 	NonceOnRefresh      bool          // refreshed ID tokens repeat the nonce, as in some of Cognito's flows
 	NoRevocation        bool          // EnableTokenRevocation is off: /oauth2/revoke refuses
 	SingleKey           bool          // one key in the JWKS signs ID and access tokens
+	OpenID              bool          // no Cognito but a plain OpenID provider: RP-initiated logout, sid in ID tokens
 
 	Users     []User // the first one is logged in by the hosted UI; default [DefaultUser]
 	LoginForm bool   // the hosted UI shows a form instead of logging in at once

@@ -149,6 +149,7 @@ func (s *Server) routes() http.Handler {
 	handle("POST /oauth2/userInfo", UserInfo, s.userInfo)
 	handle("GET /logout", Logout, s.logout)
 	handle("POST /{$}", API, s.api)
+	handle("GET /session/end", EndSession, s.endSession)
 	handle("/elsewhere", Elsewhere, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, map[string]any{}) })
 	return mux
 }

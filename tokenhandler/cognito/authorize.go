@@ -5,6 +5,8 @@ import (
 	"slices"
 
 	"golang.org/x/oauth2"
+
+	"cognito-token-handler/tokenhandler/secret"
 )
 
 // Page is where a login begins.
@@ -76,8 +78,11 @@ func (p *Provider) AuthorizeURL(request AuthRequest) (string, error) {
 
 // LogoutURL returns where to send the browser so that the provider forgets it,
 // or "" if the provider has no such page. Cognito takes client_id and
-// logout_uri and nothing else (FACTS COG-LOUT-01, COG-LOUT-02).
-func (p *Provider) LogoutURL(returnTo string) string {
+// logout_uri and nothing else (FACTS COG-LOUT-01, COG-LOUT-02). Others get the ID
+// token, if it is not empty, as id_token_hint: it is recommended, some do not ask
+// the user then, and some refuse without (OIDC RP-Initiated Logout §2). There is
+// no state, so the return has none to compare.
+func (p *Provider) LogoutURL(returnTo string, idToken secret.String) string {
 	c := p.connected.Load()
 	if c == nil || c.endpoints.Logout == "" {
 		return ""
@@ -92,6 +97,9 @@ func (p *Provider) LogoutURL(returnTo string) string {
 		query.Set("logout_uri", returnTo)
 	} else {
 		query.Set("post_logout_redirect_uri", returnTo)
+		if !idToken.IsZero() {
+			query.Set("id_token_hint", idToken.Reveal())
+		}
 	}
 	u.RawQuery = query.Encode()
 	return u.String()

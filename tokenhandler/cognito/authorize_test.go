@@ -11,6 +11,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/secret"
 )
 
 const testVerifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk" // RFC 7636 appendix B
@@ -120,12 +121,18 @@ func TestLogoutURL(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	// COG-LOUT-01, COG-LOUT-02: these two and nothing else.
 	want := p.pool.URL + "/logout?client_id=" + cognitotest.DefaultClientID + "&logout_uri=https%3A%2F%2Fapp.example.com%2F%3Fa%3Db%26c"
-	if got := p.LogoutURL(home); got != want {
-		t.Errorf("%s, want %s", got, want)
+	for _, hint := range []secret.String{{}, secret.New("a.b.c")} {
+		if got := p.LogoutURL(home, hint); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 	p = connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC })
 	want = strings.ReplaceAll(want[strings.Index(want, "/logout"):], "logout_uri", "post_logout_redirect_uri")
-	if got := p.LogoutURL(home); got != p.pool.URL+want {
+	if got := p.LogoutURL(home, secret.String{}); got != p.pool.URL+want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	want = strings.Replace(want, "&post", "&id_token_hint=a.b.c&post", 1)
+	if got := p.LogoutURL(home, secret.New("a.b.c")); got != p.pool.URL+want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	p = newParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC })
@@ -133,7 +140,7 @@ func TestLogoutURL(t *testing.T) {
 	if err := p.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got := p.LogoutURL(home); got != "" {
+	if got := p.LogoutURL(home, secret.String{}); got != "" {
 		t.Errorf("%s, want none", got)
 	}
 }

@@ -99,7 +99,7 @@ func TestEndpointsOnAnotherHostThanTheIssuer(t *testing.T) {
 	if err := p.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if got, want := p.LogoutURL("https://app.example.com/"), "https://auth.example.com/logout?"; !strings.HasPrefix(got, want) {
+	if got, want := p.LogoutURL("https://app.example.com/", secret.String{}), "https://auth.example.com/logout?"; !strings.HasPrefix(got, want) {
 		t.Errorf("%s, want %s…", got, want)
 	}
 }
@@ -119,7 +119,7 @@ func TestOverridesNeedNoDiscovery(t *testing.T) {
 	if n := p.pool.Count(cognitotest.Discovery); n != 0 {
 		t.Errorf("%d discoveries, want 0", n)
 	}
-	if got, want := p.LogoutURL("https://app.example.com/"), p.pool.URL+"/logout?"; !strings.HasPrefix(got, want) {
+	if got, want := p.LogoutURL("https://app.example.com/", secret.String{}), p.pool.URL+"/logout?"; !strings.HasPrefix(got, want) {
 		t.Errorf("logout is at %q, want %s…", got, want)
 	}
 	if err := p.Revoke(t.Context(), tokens.Refresh); err != nil || p.pool.Count(cognitotest.Revoke) != 0 {
@@ -132,7 +132,7 @@ func TestOneOverrideLeavesTheOthersToDiscovery(t *testing.T) {
 		cfg.Endpoints.Logout, cfg.Endpoints.Revocation = "https://sso.example.com/out?tenant=1", "https://sso.example.com/revoke"
 	})
 	p.mustLogin()
-	if got, want := p.LogoutURL("https://app.example.com/"), "https://sso.example.com/out?"; !strings.HasPrefix(got, want) || !strings.Contains(got, "tenant=1") {
+	if got, want := p.LogoutURL("https://app.example.com/", secret.String{}), "https://sso.example.com/out?"; !strings.HasPrefix(got, want) || !strings.Contains(got, "tenant=1") {
 		t.Errorf("logout is at %q", got)
 	}
 }
@@ -144,7 +144,7 @@ func TestDomainBuildsTheEndpoints(t *testing.T) {
 		if err != nil || !strings.HasPrefix(target, "https://auth.example.com/oauth2/authorize?") {
 			t.Errorf("authorize is at %q: %v", target, err)
 		}
-		if got := p.LogoutURL("https://app.example.com/"); !strings.HasPrefix(got, "https://auth.example.com/logout?") {
+		if got := p.LogoutURL("https://app.example.com/", secret.String{}); !strings.HasPrefix(got, "https://auth.example.com/logout?") {
 			t.Errorf("logout is at %q", got)
 		}
 	}
@@ -200,7 +200,7 @@ func (p *party) wantNotConnected(ctx context.Context) {
 	_, err = p.Refresh(ctx, secret.Tokens{Refresh: secret.New("r"), Subject: "s"})
 	p.wantKind(err, cognito.Unavailable)
 	p.wantKind(p.Revoke(ctx, secret.New("r")), cognito.Unavailable)
-	if got := p.LogoutURL("https://app.example.com/"); got != "" {
+	if got := p.LogoutURL("https://app.example.com/", secret.String{}); got != "" {
 		p.t.Errorf("logout at %q", got)
 	}
 }

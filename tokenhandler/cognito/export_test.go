@@ -48,3 +48,15 @@ func (p *Provider) VerifyAccess(ctx context.Context, access, subject string) err
 
 // APIEndpoint is where Cognito's API of an issuer is.
 func APIEndpoint(issuer string) (endpoint, region string) { return apiEndpoint(issuer) }
+
+// MaxReplays bounds [Replays].
+const MaxReplays = maxReplays
+
+// Replays remembers used logout tokens.
+type Replays struct{ replays }
+
+// First reports whether id is new.
+func (r *Replays) First(id string, until, now time.Time) bool { return r.first(id, until, now) }
+
+// Len is how many are remembered.
+func (r *Replays) Len() int { return len(r.used) }

@@ -81,6 +81,8 @@ type Provider struct {
 	connected atomic.Pointer[connection]
 	// secretInUse is the index of the client secret that worked last.
 	secretInUse atomic.Int32
+	// replays are the logout tokens that were used.
+	replays replays
 	// pause is a variable for tests.
 	pause func(context.Context, time.Duration) error
 }

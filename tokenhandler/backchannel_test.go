@@ -1,0 +1,247 @@
+package tokenhandler_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/revocation"
+)
+
+// openID are the settings of an app in front of a plain OpenID provider.
+func openID(a **app) settings {
+	return settings{
+		pool:     cognitotest.Options{OpenID: true},
+		provider: func(c *cognito.Config) { c.Profile = cognito.OIDC },
+		handler: func(c *tokenhandler.Config) {
+			c.VerifyLogout = func(ctx context.Context, raw string) (sub, sid string, err error) {
+				token, err := (*a).provider.VerifyLogout(ctx, raw)
+				return token.Subject, token.SID, err
+			}
+		},
+	}
+}
+
+func newOpenIDApp(t *testing.T, edits ...func(*settings)) *app {
+	t.Helper()
+	var a *app
+	s := openID(&a)
+	for _, edit := range edits {
+		edit(&s)
+	}
+	a = newApp(t, s)
+	return a
+}
+
+// tell sends a back-channel logout as the provider's server does: without
+// cookies, and without anything that a browser adds.
+func (a *app) tell(method, body string, header http.Header) *rawAnswer {
+	a.tb.Helper()
+	r, err := http.NewRequestWithContext(a.tb.Context(), method, a.url+"/auth/backchannel-logout", strings.NewReader(body))
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	maps.Copy(r.Header, header)
+	answer := a.do(r)
+	if got := answer.Header.Get("Cache-Control"); got != "no-store" {
+		a.tb.Errorf("Cache-Control %q", got)
+	}
+	if len(answer.Header["Set-Cookie"]) != 0 {
+		a.tb.Errorf("it sets cookies: %v", answer.Header["Set-Cookie"])
+	}
+	return answer
+}
+
+func form(token string) string { return url.Values{"logout_token": {token}}.Encode() }
+
+func (a *app) wantTold(token string) {
+	a.tb.Helper()
+	if got := a.tell(http.MethodPost, form(token), nil); got.StatusCode != http.StatusOK || len(got.Body) != 0 {
+		a.tb.Errorf("%d %s", got.StatusCode, got.Body)
+	}
+}
+
+// TestBackchannelLogoutBySession: the sessions of one session at the provider,
+// and no others of the same user.
+func TestBackchannelLogoutBySession(t *testing.T) {
+	a := newOpenIDApp(t)
+	ua := a.login()
+	sid := a.provider.newest().SID
+	other := a.login()
+	a.clock.Add(time.Second)
+	a.wantTold(a.pool.LogoutToken(a.pool.User("demo").Sub, sid))
+	a.wantDead(ua)
+	a.wantSession(other, true)
+	if got := a.metric("tokenhandler_backchannel_logouts_total", "ok"); got != 1 {
+		t.Errorf("%v logouts counted", got)
+	}
+}
+
+// TestBackchannelLogoutBySubject: every session of the user that has begun, not
+// those of others, and not the next one.
+func TestBackchannelLogoutBySubject(t *testing.T) {
+	a := newOpenIDApp(t)
+	a.pool.AddUser(cognitotest.User{Username: "second"})
+	one, two := a.login(), a.login()
+	a.pool.LoginAs("second")
+	other := a.login()
+	a.pool.LoginAs("demo")
+	a.clock.Add(time.Second)
+	a.wantTold(a.pool.LogoutToken(a.pool.User("demo").Sub, ""))
+	a.wantDead(one)
+	a.wantDead(two)
+	a.wantSession(other, true)
+	a.wantSession(a.login(), true)
+}
+
+// TestBackchannelLogoutSurvivesRefreshes: the session at the provider stays the
+// same through all generations of the tokens.
+func TestBackchannelLogoutSurvivesRefreshes(t *testing.T) {
+	a := newOpenIDApp(t)
+	ua := a.login()
+	sid := a.provider.newest().SID
+	if r := ua.Fetch(http.MethodPost, "/auth/refresh", ""); r.Status != http.StatusOK {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	a.clock.Add(time.Second)
+	a.wantTold(a.pool.LogoutToken("", sid))
+	a.wantDead(ua)
+}
+
+// TestBackchannelLogoutRefusals: 400 and nothing ends, whatever is wrong.
+func TestBackchannelLogoutRefusals(t *testing.T) {
+	for _, fault := range cognitotest.LogoutFaults {
+		t.Run(fault.Name, func(t *testing.T) {
+			a := newOpenIDApp(t)
+			ua := a.login()
+			a.clock.Add(time.Second)
+			a.wantRefused(form(a.pool.LogoutToken(a.pool.User("demo").Sub, a.provider.newest().SID, fault.Edit)), nil)
+			a.wantSession(ua, true)
+		})
+	}
+}
+
+func (a *app) wantRefused(body string, header http.Header) {
+	a.tb.Helper()
+	got := a.tell(http.MethodPost, body, header)
+	wantProblem(a.tb, got.StatusCode, got.Header, got.Body, http.StatusBadRequest, "invalid_request")
+	for _, text := range []string{string(got.Body), a.log.String()} {
+		if strings.Contains(text, "eyJ") || strings.Contains(text, cognitotest.Canary) {
+			a.tb.Errorf("the token is told in %s", text)
+		}
+	}
+}
+
+func TestBackchannelLogoutForms(t *testing.T) {
+	a := newOpenIDApp(t)
+	ua := a.login()
+	a.clock.Add(time.Second)
+	good := form(a.pool.LogoutToken(a.pool.User("demo").Sub, ""))
+	for name, body := range map[string]string{
+		"empty": "", "without a value": "logout_token=", "another name": strings.Replace(good, "logout", "id", 1),
+		"twice": good + "&" + good, "another twice": good + "&a=1&a=1", "broken": good + "&%zz", "semicolon": good + ";a",
+	} {
+		t.Run(name, func(*testing.T) { a.wantRefused(body, nil) })
+	}
+	a.wantRefused(good, http.Header{"Content-Type": {"application/json"}})
+	a.wantRefused(good, http.Header{"Content-Type": {"multipart/form-data; boundary=x"}})
+	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
+		got := a.tell(method, good, nil)
+		wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusMethodNotAllowed, "method_not_allowed")
+	}
+	got := a.tell(http.MethodPost, form(strings.Repeat("x", 20<<10)), nil)
+	wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusRequestEntityTooLarge, "too_large")
+	a.wantSession(ua, true)
+	if n := a.metric("tokenhandler_backchannel_logouts_total", "refused"); n != 10 {
+		t.Errorf("%v refusals counted", n)
+	}
+	// All of that used nothing up, and a further parameter does no harm.
+	if got := a.tell(http.MethodPost, good+"&further=1", nil); got.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", got.StatusCode, got.Body)
+	}
+	a.wantDead(ua)
+	a.wantRefused(good, nil) // used before
+}
+
+// TestBackchannelLogoutFromAnotherSite: a server sends it, so there is no origin
+// to check, and cookies change nothing.
+func TestBackchannelLogoutFromAnotherSite(t *testing.T) {
+	a := newOpenIDApp(t)
+	ua := a.login()
+	a.clock.Add(time.Second)
+	got := a.tell(http.MethodPost, form(a.pool.LogoutToken(a.pool.User("demo").Sub, "")), http.Header{
+		"Origin": {foreignSite}, "Sec-Fetch-Site": {"cross-site"}, "Cookie": {sessionCookie + "=x"},
+	})
+	if got.StatusCode != http.StatusOK {
+		t.Errorf("%d %s", got.StatusCode, got.Body)
+	}
+	a.wantDead(ua)
+}
+
+// TestBackchannelLogoutWithoutKeys: 503, so that the provider sends it again.
+func TestBackchannelLogoutWithoutKeys(t *testing.T) {
+	a := newOpenIDApp(t)
+	ua := a.login()
+	a.clock.Add(time.Second)
+	a.pool.RotateKeys()
+	a.pool.Break(cognitotest.JWKS, cognitotest.Text("busy", http.StatusTooManyRequests, "text/plain", cognitotest.Canary), 0)
+	token := a.pool.LogoutToken(a.pool.User("demo").Sub, "")
+	got := a.tell(http.MethodPost, form(token), nil)
+	wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusServiceUnavailable, "provider_unavailable")
+	a.wantSession(ua, true)
+	a.pool.Mend(cognitotest.JWKS)
+	a.clock.Add(2 * time.Second)
+	a.wantTold(token)
+	a.wantDead(ua)
+	unknown := newOpenIDApp(t, func(s *settings) { s.disconnected = true })
+	got = unknown.tell(http.MethodPost, form(token), nil)
+	wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusServiceUnavailable, "provider_unavailable")
+	if n := unknown.metric("tokenhandler_backchannel_logouts_total", "unavailable"); n != 1 {
+		t.Errorf("%v counted", n)
+	}
+}
+
+// TestBackchannelLogoutThatCannotBeKept: the provider must not be told that the
+// sessions are over.
+func TestBackchannelLogoutThatCannotBeKept(t *testing.T) {
+	a := newOpenIDApp(t, func(s *settings) {
+		verify := s.handler
+		s.handler = func(c *tokenhandler.Config) {
+			verify(c)
+			c.Revoke = func(context.Context, revocation.Entry) error { return errors.New("the list is full") }
+		}
+	})
+	got := a.tell(http.MethodPost, form(a.pool.LogoutToken("some-sub", "")), nil)
+	wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusInternalServerError, "internal_error")
+}
+
+// TestCognitoSendsNoLogoutTokens: there is nothing at that path.
+func TestCognitoSendsNoLogoutTokens(t *testing.T) {
+	a := newApp(t, settings{})
+	for _, method := range []string{http.MethodPost, http.MethodGet} {
+		got := a.tell(method, form("x"), nil)
+		wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusNotFound, "not_found")
+	}
+}
+
+// TestLogoutTokensNameOnlySessionsThatBegan: one who logs in while a logout
+// token is under way keeps the new session at the provider, and ours.
+func TestLogoutTokensNameOnlySessionsThatBegan(t *testing.T) {
+	a := newOpenIDApp(t)
+	var ua *useragent.UA
+	token := a.pool.LogoutToken(a.pool.User("demo").Sub, "the-old-session")
+	ua = a.login()
+	a.clock.Add(time.Second)
+	a.wantTold(token)
+	a.wantSession(ua, true)
+}

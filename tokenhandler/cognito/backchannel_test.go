@@ -1,0 +1,167 @@
+package cognito_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/cognito"
+)
+
+func openID(cfg *cognito.Config) { cfg.Profile = cognito.OIDC }
+
+// logoutParty is a relying party of a plain OpenID provider.
+func logoutParty(t *testing.T) *party {
+	t.Helper()
+	return connectedParty(t, cognitotest.Options{OpenID: true}, openID)
+}
+
+// wantLogout fails unless the token is good and names exactly these.
+func (p *party) wantLogout(raw, sub, sid string) {
+	p.t.Helper()
+	got, err := p.VerifyLogout(p.t.Context(), raw)
+	if want := (cognito.LogoutToken{Subject: sub, SID: sid}); err != nil || got != want {
+		p.t.Errorf("%+v, %v, want %+v", got, err, want)
+	}
+}
+
+func TestVerifyLogout(t *testing.T) {
+	p := logoutParty(t)
+	p.wantLogout(p.pool.LogoutToken("some-sub", ""), "some-sub", "")
+	p.wantLogout(p.pool.LogoutToken("", "some-sid"), "", "some-sid")
+	p.wantLogout(p.pool.LogoutToken("some-sub", "some-sid"), "some-sub", "some-sid")
+	for _, typ := range []any{"JWT", "jwt", "logout+JWT", "application/logout+jwt", nil} {
+		p.wantLogout(p.pool.LogoutToken("some-sub", "", func(t *cognitotest.Token) {
+			t.Header["typ"] = typ
+			if typ == nil {
+				delete(t.Header, "typ")
+			}
+		}), "some-sub", "")
+	}
+	// Within what clocks differ and providers delay.
+	for _, d := range []time.Duration{50 * time.Second, -4 * time.Minute} {
+		p.clock.Add(d)
+		raw := p.pool.LogoutToken("some-sub", "", func(t *cognitotest.Token) { t.Claims["exp"] = int64(1 << 40) })
+		p.clock.Add(-d)
+		p.wantLogout(raw, "some-sub", "")
+	}
+}
+
+// TestVerifyLogoutRefuses: every fault, and neither its text nor the token in
+// the error.
+func TestVerifyLogoutRefuses(t *testing.T) {
+	for _, fault := range cognitotest.LogoutFaults {
+		t.Run(fault.Name, func(t *testing.T) {
+			p := logoutParty(t)
+			raw := p.pool.LogoutToken("some-sub", "some-sid", fault.Edit)
+			token, err := p.VerifyLogout(t.Context(), raw)
+			p.wantKind(err, cognito.Nonsense)
+			if token != (cognito.LogoutToken{}) {
+				t.Errorf("%+v", token)
+			}
+			if strings.Contains(fmt.Sprint(err), "some-s") {
+				t.Errorf("it quotes a claim: %v", err)
+			}
+		})
+	}
+}
+
+// TestVerifyLogoutRefusesOtherTokens: an ID token and an access token of the
+// same issuer and client are no logout tokens.
+func TestVerifyLogoutRefusesOtherTokens(t *testing.T) {
+	p := logoutParty(t)
+	tokens := p.mustLogin()
+	for _, raw := range []string{tokens.ID.Reveal(), tokens.Access.Reveal(), tokens.Refresh.Reveal(), "", "..", "eyJ"} {
+		_, err := p.VerifyLogout(t.Context(), raw)
+		p.wantKind(err, cognito.Nonsense)
+	}
+}
+
+// TestVerifyLogoutOnce: whoever saw a token cannot send it again while it lives.
+func TestVerifyLogoutOnce(t *testing.T) {
+	p := logoutParty(t)
+	forever := func(t *cognitotest.Token) { t.Claims["exp"] = int64(1 << 40) }
+	raw := p.pool.LogoutToken("some-sub", "", forever)
+	p.wantLogout(raw, "some-sub", "")
+	for range 12 {
+		_, err := p.VerifyLogout(t.Context(), raw)
+		p.wantKind(err, cognito.Nonsense)
+		p.clock.Add(time.Minute)
+	}
+	p.wantLogout(p.pool.LogoutToken("some-sub", "", forever), "some-sub", "")
+}
+
+// TestReplaysAreBounded: a provider that never stops cannot fill our memory, and
+// the newest are those remembered.
+func TestReplaysAreBounded(t *testing.T) {
+	var r cognito.Replays
+	start := time.Now()
+	const many = cognito.MaxReplays + 100
+	for i := range many {
+		if !r.First(fmt.Sprint(i), start.Add(time.Hour+time.Duration(i)*time.Millisecond), start) {
+			t.Fatalf("%d is not new", i)
+		}
+	}
+	if n := r.Len(); n != cognito.MaxReplays {
+		t.Errorf("%d are remembered", n)
+	}
+	if r.First(fmt.Sprint(many-1), start.Add(time.Hour), start) {
+		t.Error("the newest is forgotten")
+	}
+	// What has ended goes first.
+	if !r.First("new", start.Add(4*time.Hour), start.Add(2*time.Hour)) || r.Len() != 1 {
+		t.Errorf("%d are remembered after all have ended", r.Len())
+	}
+}
+
+// TestVerifyLogoutWithoutKeys: it cannot be told whether the token is good; the
+// provider may send it again.
+func TestVerifyLogoutWithoutKeys(t *testing.T) {
+	p := newParty(t, cognitotest.Options{OpenID: true}, openID)
+	_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", ""))
+	p.wantKind(err, cognito.Unavailable)
+	if err := p.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p.pool.RotateKeys()
+	p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
+	raw := p.pool.LogoutToken("some-sub", "")
+	_, err = p.VerifyLogout(t.Context(), raw)
+	p.wantKind(err, cognito.Unavailable)
+	p.pool.Mend(cognitotest.JWKS)
+	p.clock.Add(2 * time.Second)
+	p.wantLogout(raw, "some-sub", "")
+}
+
+// TestForeignLogoutTokensFetchNoKeys: anybody can send tokens here.
+func TestForeignLogoutTokensFetchNoKeys(t *testing.T) {
+	p := logoutParty(t)
+	before := p.pool.Count(cognitotest.JWKS)
+	p.pool.RotateKeys()
+	for claim, value := range map[string]any{"iss": "https://evil.example.com", "aud": "another-client"} {
+		for range 10 {
+			_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", "", func(t *cognitotest.Token) { t.Claims[claim] = value }))
+			p.wantKind(err, cognito.Nonsense)
+		}
+	}
+	if n := p.pool.Count(cognitotest.JWKS) - before; n != 0 {
+		t.Errorf("the keys were fetched %d times", n)
+	}
+}
+
+// TestExchangeKeepsTheProvidersSession: it is what logout tokens name.
+func TestExchangeKeepsTheProvidersSession(t *testing.T) {
+	p := logoutParty(t)
+	if sid := p.mustLogin().SID; sid == "" {
+		t.Error("no sid")
+	}
+	p.pool.EditIDToken(func(t *cognitotest.Token) { t.Claims["sid"] = strings.Repeat("x", 256) })
+	if sid := p.mustLogin().SID; sid != "" {
+		t.Errorf("a sid of %d bytes", len(sid))
+	}
+	if sid := connectedParty(t, cognitotest.Options{}).mustLogin().SID; sid != "" {
+		t.Errorf("Cognito's sid %q", sid)
+	}
+}
