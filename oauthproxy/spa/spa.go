@@ -49,9 +49,14 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("opening spa.dir: %w", err)
 	}
 	h := &Handler{files: root.FS(), policy: policy(cfg), site: cfg.Site}
-	if info, err := fs.Stat(h.files, index); err != nil || info.IsDir() {
+	file, _, err := h.regular(index)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("opening spa.dir: it has no %s; is the app built?", index)
+	case err != nil:
+		return nil, fmt.Errorf("opening spa.dir: %s: %w", index, err)
 	}
+	_ = file.Close()
 	return h, nil
 }
 
@@ -164,15 +169,24 @@ func (h *Handler) open(name string) (fs.File, fs.FileInfo, error) {
 
 var errNoFile = errors.New("not a regular file")
 
+// regular opens a file. It looks before it opens, because opening a pipe waits
+// for somebody to write into it, and again at what it opened.
 func (h *Handler) regular(name string) (fs.File, fs.FileInfo, error) {
 	if !fs.ValidPath(name) || hidden(name) {
+		return nil, nil, errNoFile
+	}
+	info, err := fs.Stat(h.files, name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("looking at file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
 		return nil, nil, errNoFile
 	}
 	file, err := h.files.Open(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening file: %w", err)
 	}
-	info, err := file.Stat()
+	info, err = file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		_ = file.Close()
 		return nil, nil, errNoFile

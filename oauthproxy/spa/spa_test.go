@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -222,17 +223,34 @@ func TestNewRefuses(t *testing.T) {
 	if err := os.Symlink(filepath.Join(newDir(t), "index.html"), filepath.Join(escaping, "index.html")); err != nil {
 		t.Fatal(err)
 	}
+	unreadable, loop, pipe := t.TempDir(), t.TempDir(), t.TempDir()
+	write(t, filepath.Join(unreadable, "index.html"), shell)
+	if err := os.Chmod(filepath.Join(unreadable, "index.html"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("index.html", filepath.Join(loop, "index.html")); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mkfifo(filepath.Join(pipe, "index.html"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const unbuilt = "opening spa.dir: it has no index.html; is the app built?"
 	for name, tt := range map[string]struct{ dir, want string }{
 		"missing":       {filepath.Join(empty, "dist"), "opening spa.dir: open " + filepath.Join(empty, "dist") + ": no such file or directory"},
 		"a file":        {filepath.Join(empty, "index.htm"), "opening spa.dir: open " + filepath.Join(empty, "index.htm") + ": not a directory"},
 		"empty":         {empty, unbuilt},
-		"a folder":      {folder, unbuilt},
-		"a link out":    {escaping, unbuilt},
+		"a folder":      {folder, "opening spa.dir: index.html: not a regular file"},
+		"a pipe":        {pipe, "opening spa.dir: index.html: not a regular file"},
+		"a link out":    {escaping, "opening spa.dir: index.html: looking at file: statat index.html: path escapes from parent"},
+		"a loop":        {loop, "opening spa.dir: index.html: looking at file: statat index.html: too many levels of symbolic links"},
+		"unreadable":    {unreadable, "opening spa.dir: index.html: opening file: openat index.html: permission denied"},
 		"not given":     {"", "opening spa.dir: open : no such file or directory"},
 		"none, but dir": {filepath.Dir(newDir(t)), unbuilt},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "unreadable" && os.Geteuid() == 0 {
+				t.Skip("root may read everything")
+			}
 			if h, err := spa.New(spa.Config{Dir: tt.dir, Site: newSite(t)}); h != nil || err == nil || err.Error() != tt.want {
 				t.Errorf("New = %v, %v; want %s", h, err, tt.want)
 			}
