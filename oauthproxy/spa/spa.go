@@ -130,8 +130,37 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 			modified = time.Time{}
 		}
 	}
+	if mediaType := mediaTypeOf(info.Name()); mediaType != "" {
+		header.Set("Content-Type", mediaType)
+	}
 	http.ServeContent(w, r, info.Name(), modified, content)
 	return nil
+}
+
+// mediaTypeOf is the type of files that an app does not work without: with
+// nosniff, a browser runs no script and applies no style of another type. Others
+// are told by package mime, which asks the machine: a minimal image knows few,
+// and some machines know wrong ones.
+func mediaTypeOf(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js", ".mjs", ".cjs": // WHATWG HTML §12.3.1
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".json", ".map":
+		return "application/json"
+	case ".wasm": // WebAssembly Web API §6: compiled as it streams with this type only
+		return "application/wasm"
+	case ".webmanifest": // Web App Manifest, appendix A
+		return "application/manifest+json"
+	case ".svg":
+		return "image/svg+xml"
+	case ".woff2": // RFC 8081 §4.4.6
+		return "font/woff2"
+	}
+	return ""
 }
 
 const taggedSize = 1 << 20
