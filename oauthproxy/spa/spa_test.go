@@ -206,6 +206,24 @@ func TestAppGone(t *testing.T) {
 	wantProblem(t, do(h, "GET", "/users"), http.StatusNotFound, "not_found")
 }
 
+// TestSwappedFolder: the folder is opened once, by New. What changes in it is
+// served; another one in its place is not, and the README says so.
+func TestSwappedFolder(t *testing.T) {
+	dir := newDir(t)
+	h := newApp(t, spa.Config{Dir: dir})
+	write(t, filepath.Join(dir, "index.html"), "changed in place")
+	if rec := do(h, "GET", "/"); rec.Body.String() != "changed in place" {
+		t.Errorf("answered %d %q", rec.Code, rec.Body)
+	}
+	if err := os.Rename(dir, dir+".old"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "index.html"), "another folder")
+	if rec := do(h, "GET", "/"); rec.Body.String() != "changed in place" {
+		t.Errorf("answered %d %q", rec.Code, rec.Body)
+	}
+}
+
 func TestMethods(t *testing.T) {
 	h := newApp(t, spa.Config{Dir: newDir(t)})
 	for _, method := range []string{"POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "PROPFIND", "get"} {
