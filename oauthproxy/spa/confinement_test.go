@@ -5,7 +5,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"cognito-token-handler/oauthproxy/spa"
 )
@@ -92,5 +94,29 @@ func TestConfinement(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestPipes: opening one waits for a writer, and a request with it for ever.
+func TestPipes(t *testing.T) {
+	dir := newDir(t)
+	for _, name := range []string{"pipe", "pipe.js"} {
+		if err := syscall.Mkfifo(filepath.Join(dir, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := newApp(t, spa.Config{Dir: dir})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if rec := do(h, "GET", "/pipe"); rec.Code != http.StatusOK || rec.Body.String() != shell {
+			t.Errorf("answered %d %q", rec.Code, rec.Body)
+		}
+		wantProblem(t, do(h, "GET", "/pipe.js"), http.StatusNotFound, "not_found")
+	}()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("a request waits for a writer")
 	}
 }

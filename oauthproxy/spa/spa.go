@@ -49,9 +49,14 @@ func New(cfg Config) (*Handler, error) {
 		return nil, fmt.Errorf("opening spa.dir: %w", err)
 	}
 	h := &Handler{files: root.FS(), policy: policy(cfg), site: cfg.Site}
-	if info, err := fs.Stat(h.files, index); err != nil || info.IsDir() {
+	file, _, err := h.regular(index)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, fmt.Errorf("opening spa.dir: it has no %s; is the app built?", index)
+	case err != nil:
+		return nil, fmt.Errorf("opening spa.dir: %s: %w", index, err)
 	}
+	_ = file.Close()
 	return h, nil
 }
 
@@ -125,8 +130,37 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 			modified = time.Time{}
 		}
 	}
+	if mediaType := mediaTypeOf(info.Name()); mediaType != "" {
+		header.Set("Content-Type", mediaType)
+	}
 	http.ServeContent(w, r, info.Name(), modified, content)
 	return nil
+}
+
+// mediaTypeOf is the type of files that an app does not work without: with
+// nosniff, a browser runs no script and applies no style of another type. Others
+// are told by package mime, which asks the machine: a minimal image knows few,
+// and some machines know wrong ones.
+func mediaTypeOf(name string) string {
+	switch strings.ToLower(path.Ext(name)) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js", ".mjs", ".cjs": // WHATWG HTML §12.3.1
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".json", ".map":
+		return "application/json"
+	case ".wasm": // WebAssembly Web API §6: compiled as it streams with this type only
+		return "application/wasm"
+	case ".webmanifest": // Web App Manifest, appendix A
+		return "application/manifest+json"
+	case ".svg":
+		return "image/svg+xml"
+	case ".woff2": // RFC 8081 §4.4.6
+		return "font/woff2"
+	}
+	return ""
 }
 
 const taggedSize = 1 << 20
@@ -164,15 +198,24 @@ func (h *Handler) open(name string) (fs.File, fs.FileInfo, error) {
 
 var errNoFile = errors.New("not a regular file")
 
+// regular opens a file. It looks before it opens, because opening a pipe waits
+// for somebody to write into it, and again at what it opened.
 func (h *Handler) regular(name string) (fs.File, fs.FileInfo, error) {
 	if !fs.ValidPath(name) || hidden(name) {
+		return nil, nil, errNoFile
+	}
+	info, err := fs.Stat(h.files, name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("looking at file: %w", err)
+	}
+	if !info.Mode().IsRegular() {
 		return nil, nil, errNoFile
 	}
 	file, err := h.files.Open(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening file: %w", err)
 	}
-	info, err := file.Stat()
+	info, err = file.Stat()
 	if err != nil || !info.Mode().IsRegular() {
 		_ = file.Close()
 		return nil, nil, errNoFile

@@ -317,3 +317,19 @@ func TestDeadlinesKeepARestFromBeingARequest(t *testing.T) {
 		_, _ = io.ReadAll(client)
 	})
 }
+
+// TestHeadsOverTheLimit: net/http answers before any handler, so this one error
+// is no problem+json.
+func TestHeadsOverTheLimit(t *testing.T) {
+	for size, want := range map[int]string{
+		60 << 10: "HTTP/1.1 200 OK",
+		80 << 10: "HTTP/1.1 431 Request Header Fields Too Large",
+	} {
+		served(t, func(http.ResponseWriter, *http.Request) {}, func(t *testing.T, client net.Conn) {
+			go func() {
+				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\nCookie: "+strings.Repeat("x", size)+"\r\n\r\n")
+			}()
+			wantStatus(t, bufio.NewReader(client), want)
+		})
+	}
+}
