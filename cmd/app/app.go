@@ -21,6 +21,7 @@ import (
 	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/revocation/memory"
 	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
 )

@@ -28,7 +28,6 @@ type idClaims struct {
 	IssuedAt        *int64 `json:"iat"`
 	AuthTime        *int64 `json:"auth_time"`
 	TokenUse        string `json:"token_use"`
-	SID             string `json:"sid"`
 }
 
 // maxSID bounds the provider's session id: it travels in our cookie. Keycloak's
