@@ -78,7 +78,7 @@ cover: ## Show the coverage of the unit tests
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools chromium ## Install what the tests need
+tools: stack-tools chromium redis ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
