@@ -45,7 +45,7 @@ e2e: $(SPA) tools ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
 	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 12m $(E2E_PACKAGES)
 
-E2E_PACKAGES := ./test/... ./oauthproxy/storage
+E2E_PACKAGES := ./test/... ./oauthproxy/storage ./tokenhandler/revocation/valkey
 
 .PHONY: lint
 lint: $(LINT) ## Run the linters
@@ -78,7 +78,7 @@ cover: ## Show the coverage of the unit tests
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools chromium ## Install what the tests need
+tools: stack-tools chromium redis ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -108,3 +108,9 @@ chromium:
 	@command -v chromium >/dev/null || { \
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "chromium is missing: install Debian's package chromium"; exit 1; }; \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; }
+
+.PHONY: redis
+redis:
+	@command -v redis-server >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "redis-server is missing: install Debian's package redis-server"; exit 1; }; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends redis-server; }

@@ -58,7 +58,7 @@ func (p *Process) run(started chan<- error) {
 	}
 	started <- nil
 	p.err = p.cmd.Wait()
-	p.signal(syscall.SIGKILL) // what the child itself left behind
+	p.Signal(syscall.SIGKILL) // what the child itself left behind
 	close(p.done)
 }
 
@@ -80,7 +80,7 @@ func (p *Process) Output() string { return p.out.text() }
 
 // Stop asks the child to end, kills its whole process group after the grace period, and returns when it is gone.
 func (p *Process) Stop(grace time.Duration) {
-	p.signal(syscall.SIGTERM)
+	p.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(grace)
 	defer timer.Stop()
 	select {
@@ -88,12 +88,12 @@ func (p *Process) Stop(grace time.Duration) {
 		return
 	case <-timer.C:
 	}
-	p.signal(syscall.SIGKILL)
+	p.Signal(syscall.SIGKILL)
 	<-p.done
 }
 
-// signal reaches the whole group; a group that is gone already is not an error.
-func (p *Process) signal(s syscall.Signal) {
+// Signal reaches the whole group; a group that is gone already is not an error.
+func (p *Process) Signal(s syscall.Signal) {
 	select {
 	case <-p.done:
 	default:

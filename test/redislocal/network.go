@@ -1,0 +1,167 @@
+package redislocal
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"cognito-token-handler/test/devstack/process"
+)
+
+// chunk is how much a [Network] carries at once.
+const chunk = 32 << 10
+
+// Network stands between clients and a server. It can be slow, swallow everything, or reset its connections.
+type Network struct {
+	target   string
+	listener net.Listener
+	work     sync.WaitGroup
+	ended    chan struct{}
+
+	mu    sync.Mutex
+	delay time.Duration
+	dead  bool
+	conns map[net.Conn]bool
+}
+
+// NewNetwork leads to the server at target. The caller must Close it.
+func NewNetwork(target string) (*Network, error) {
+	listener, err := process.Listen(0)
+	if err != nil {
+		return nil, err
+	}
+	n := &Network{target: target, listener: listener, ended: make(chan struct{}), conns: make(map[net.Conn]bool)}
+	n.work.Go(n.accept)
+	return n, nil
+}
+
+// Addr is where clients connect.
+func (n *Network) Addr() string { return n.listener.Addr().String() }
+
+// SetDelay makes every way through it take that long, from now on.
+func (n *Network) SetDelay(delay time.Duration) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.delay = delay
+}
+
+// SetDead makes it swallow what it gets, without a sign to anybody, or stop doing so. What was swallowed is lost, so the
+// connections of that time are reset when it comes back.
+func (n *Network) SetDead(dead bool) {
+	n.mu.Lock()
+	n.dead = dead
+	n.mu.Unlock()
+	if !dead {
+		n.Reset()
+	}
+}
+
+// Reset closes every connection.
+func (n *Network) Reset() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for conn := range n.conns {
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0) // a reset, not a polite end
+		}
+		_ = conn.Close()
+	}
+}
+
+// Close ends it and its connections.
+func (n *Network) Close() {
+	close(n.ended)
+	_ = n.listener.Close()
+	n.Reset()
+	n.work.Wait()
+}
+
+func (n *Network) accept() {
+	for {
+		client, err := n.listener.Accept()
+		if err != nil {
+			return
+		}
+		n.work.Go(func() { n.serve(client) })
+	}
+}
+
+func (n *Network) serve(client net.Conn) {
+	defer n.drop(client)
+	n.keep(client)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	server, err := (&net.Dialer{}).DialContext(ctx, "tcp", n.target)
+	if err != nil {
+		return
+	}
+	defer n.drop(server)
+	n.keep(server)
+	var ways sync.WaitGroup
+	for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
+		ways.Go(func() {
+			n.carry(way[1], way[0])
+			_ = way[0].Close()
+			_ = way[1].Close()
+		})
+	}
+	ways.Wait()
+}
+
+func (n *Network) keep(conn net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.conns[conn] = true
+	select {
+	case <-n.ended:
+		_ = conn.Close()
+	default:
+	}
+}
+
+func (n *Network) drop(conn net.Conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.conns, conn)
+	_ = conn.Close()
+}
+
+// carry copies until either side ends.
+func (n *Network) carry(to io.Writer, from io.Reader) {
+	buffer := make([]byte, chunk)
+	for {
+		got, err := from.Read(buffer)
+		if err != nil || !n.wait() {
+			return
+		}
+		n.mu.Lock()
+		dead := n.dead
+		n.mu.Unlock()
+		if dead {
+			continue
+		}
+		if _, err := to.Write(buffer[:got]); err != nil {
+			return
+		}
+	}
+}
+
+// wait waits for the delay, and reports false if the network ended meanwhile.
+func (n *Network) wait() bool {
+	n.mu.Lock()
+	delay := n.delay
+	n.mu.Unlock()
+	if delay == 0 {
+		return true
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-n.ended:
+		return false
+	}
+}

@@ -1,0 +1,76 @@
+package valkey
+
+import (
+	"errors"
+	"maps"
+	"strconv"
+	"time"
+
+	"cognito-token-handler/tokenhandler/revocation"
+)
+
+// record is an entry as the stream has it. It can be compared.
+type record struct {
+	until, kind, name, before string
+}
+
+var errRecord = errors.New("malformed record of the deny list")
+
+// maxMillis is the end of the year 9999 in Unix milliseconds, the last that
+// scripts and logs can show.
+const maxMillis = 253402300799999
+
+// encode turns an entry into a record. Times become milliseconds, rounded up:
+// an entry must never end less for having been shared.
+func encode(e revocation.Entry) (record, error) {
+	if err := e.Check(); err != nil {
+		return record{}, err //nolint:wrapcheck // says it all
+	}
+	r := record{kind: string(e.Kind), name: e.Name}
+	var ok bool
+	if r.until, ok = millis(e.Until); !ok {
+		return record{}, errRecord
+	}
+	if e.Before.IsZero() {
+		return r, nil
+	}
+	if r.before, ok = millis(e.Before); !ok {
+		return record{}, errRecord
+	}
+	return r, nil
+}
+
+func millis(t time.Time) (string, bool) {
+	ms := t.Add(time.Millisecond - 1).UnixMilli()
+	return strconv.FormatInt(ms, 10), ms > 0 && ms <= maxMillis
+}
+
+// fields are the record's, in the order of the stream.
+func (r record) fields() []string { return []string{r.until, r.kind, r.name, r.before} }
+
+// decode reads what the stream holds. The store is not trusted.
+func decode(fields map[string]string) (revocation.Entry, error) {
+	r := record{until: fields["until"], kind: fields["kind"], name: fields["name"], before: fields["before"]}
+	if !maps.Equal(fields, map[string]string{"until": r.until, "kind": r.kind, "name": r.name, "before": r.before}) {
+		return revocation.Entry{}, errRecord
+	}
+	e := revocation.Entry{Kind: revocation.Kind(r.kind), Name: r.name}
+	var ok bool
+	if e.Until, ok = parseMillis(r.until); !ok {
+		return revocation.Entry{}, errRecord
+	}
+	if r.before != "" {
+		if e.Before, ok = parseMillis(r.before); !ok {
+			return revocation.Entry{}, errRecord
+		}
+	}
+	return e, e.Check() //nolint:wrapcheck // says it all
+}
+
+func parseMillis(text string) (time.Time, bool) {
+	ms, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || ms <= 0 || ms > maxMillis || strconv.FormatInt(ms, 10) != text {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(ms), true
+}

@@ -1,0 +1,123 @@
+//go:build e2e
+
+package valkey_test
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	driver "github.com/valkey-io/valkey-go"
+
+	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// long is how long a test waits for what must happen.
+const long = 15 * time.Second
+
+func serve(t *testing.T, options redislocal.Options) *redislocal.Server {
+	t.Helper()
+	options.Log = t.Output()
+	server, err := redislocal.Start(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server
+}
+
+// replica is one process's store.
+type replica struct {
+	*valkey.Store
+
+	local *memory.List
+	stop  func()
+}
+
+// start runs a store until the test ends or stop is called, which waits for it.
+func start(t *testing.T, url string) *replica {
+	t.Helper()
+	local := memory.New(time.Now)
+	store, err := valkey.New(valkey.Config{
+		URL: secret.New(url), Local: local, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var work sync.WaitGroup
+	work.Go(func() { store.Run(ctx) })
+	r := &replica{Store: store, local: local, stop: func() { cancel(); work.Wait() }}
+	t.Cleanup(r.stop)
+	return r
+}
+
+// ready starts several and waits until they can be used.
+func ready(t *testing.T, url string, count int) []*replica {
+	t.Helper()
+	replicas := make([]*replica, count)
+	for i := range replicas {
+		replicas[i] = start(t, url)
+	}
+	for _, r := range replicas {
+		eventually(t, "the store is ready", func() bool { return r.Ready() == nil })
+	}
+	return replicas
+}
+
+// settled does so and waits until a claim is granted, on a session of its own.
+func settled(t *testing.T, url string, count int) []*replica {
+	t.Helper()
+	replicas := ready(t, url, count)
+	ctx, cancel := context.WithTimeout(t.Context(), long)
+	defer cancel()
+	if _, err := replicas[0].Claim(ctx, [8]byte{0xff}, 1, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	return replicas
+}
+
+// eventually polls: what it waits for happens in another process.
+func eventually(t *testing.T, what string, done func() bool) time.Duration {
+	t.Helper()
+	begun := time.Now()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !done() {
+		if time.Since(begun) > long {
+			t.Fatalf("waited %s in vain: %s", long, what)
+		}
+		<-ticker.C
+	}
+	return time.Since(begun)
+}
+
+// direct is a client of the server, beside the stores.
+func direct(t *testing.T, server *redislocal.Server) driver.Client {
+	t.Helper()
+	options, err := driver.ParseURL(server.URL())
+	if err != nil {
+		t.Fatal(err)
+	}
+	options.ForceSingleClient, options.DisableCache = true, true
+	client, err := driver.NewClient(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(client.Close)
+	return client
+}
+
+// command makes the server do something, e.g. "FLUSHALL".
+func command(t *testing.T, client driver.Client, words ...string) {
+	t.Helper()
+	if err := client.Do(t.Context(), client.B().Arbitrary(words...).Build()).Error(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,218 @@
+//go:build e2e
+
+package valkey_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+var id = [8]byte{1, 2, 3}
+
+const lease = 10 * time.Second
+
+func claim(t *testing.T, r *replica, generation uint64, lease time.Duration) session.Claim {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), long)
+	defer cancel()
+	claim, err := r.Claim(ctx, id, generation, lease)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return claim
+}
+
+func publish(t *testing.T, r *replica, lease string, generation uint64, sealed string) {
+	t.Helper()
+	result := session.Result{Generation: generation, Sealed: []byte(sealed)}
+	if err := r.Publish(t.Context(), id, lease, result, time.Minute); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOneOfFiveRefreshes(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	replicas := settled(t, server.URL(), 5)
+	for round := range uint64(20) {
+		var leases, working atomic.Int32
+		var all sync.WaitGroup
+		for _, r := range replicas {
+			all.Go(func() {
+				got := claim(t, r, round+1, lease)
+				if got.Lease == "" {
+					if got.Generation != round+2 || string(got.Sealed) != "sealed" {
+						t.Errorf("result = %d %q", got.Generation, got.Sealed)
+					}
+					return
+				}
+				leases.Add(1)
+				if working.Add(1) > 1 {
+					t.Error("two replicas refresh at once")
+				}
+				working.Add(-1)
+				publish(t, r, got.Lease, round+2, "sealed")
+			})
+		}
+		all.Wait()
+		if leases.Load() != 1 {
+			t.Fatalf("round %d: %d leases", round, leases.Load())
+		}
+	}
+}
+
+func TestLeaseOfTheDeadEnds(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	replicas := settled(t, server.URL(), 2)
+	const short = 700 * time.Millisecond
+	if claim(t, replicas[0], 1, short).Lease == "" {
+		t.Fatal("no lease")
+	}
+	replicas[0].stop()
+	begun := time.Now()
+	if claim(t, replicas[1], 1, lease).Lease == "" {
+		t.Fatal("no lease after the holder's")
+	}
+	if waited := time.Since(begun); waited < short-100*time.Millisecond || waited > short+time.Second {
+		t.Errorf("the second waited %s for a lease of %s", waited, short)
+	}
+}
+
+func TestReleasedLeaseIsFree(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	replicas := settled(t, server.URL(), 2)
+	first := claim(t, replicas[0], 1, lease)
+	// Another's name releases nothing.
+	if err := replicas[1].Release(t.Context(), id, "another"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if got, err := replicas[1].Claim(ctx, id, 1, lease); err == nil {
+		t.Fatalf("claimed %+v beside the holder", got)
+	}
+	if err := replicas[0].Release(t.Context(), id, first.Lease); err != nil {
+		t.Fatal(err)
+	}
+	if claim(t, replicas[1], 1, lease).Lease == "" {
+		t.Error("no lease after the release")
+	}
+}
+
+func TestNewerGenerationIsKept(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	r := settled(t, server.URL(), 1)[0]
+	for _, step := range []struct {
+		generation uint64
+		sealed     string
+		want       uint64
+		wantSealed string
+	}{
+		{9, "nine", 9, "nine"},
+		{10, "ten", 10, "ten"}, // as text without padding, 10 is before 9
+		{9, "late", 10, "ten"},
+		{10, "again", 10, "ten"},
+		{1 << 53, "large", 1 << 53, "large"},
+		{1<<53 + 1, "larger", 1<<53 + 1, "larger"}, // a script's numbers are the same
+		{1<<64 - 1, "", 1<<64 - 1, ""},             // rejected
+	} {
+		publish(t, r, "", step.generation, step.sealed)
+		got := claim(t, r, 1, lease)
+		if got.Lease != "" || got.Generation != step.want || string(got.Sealed) != step.wantSealed {
+			t.Errorf("after %d: %d %q %q", step.generation, got.Generation, got.Sealed, got.Lease)
+		}
+	}
+	if got := claim(t, r, 1<<64-1, lease); got.Lease == "" {
+		t.Errorf("a result of the same generation is no news: %+v", got)
+	}
+}
+
+func TestPublishGivesUpOnlyItsOwnLease(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	replicas := settled(t, server.URL(), 2)
+	held := claim(t, replicas[0], 5, lease)
+	publish(t, replicas[1], "another", 5, "older")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if got, err := replicas[1].Claim(ctx, id, 5, lease); err == nil {
+		t.Fatalf("claimed %+v beside the holder", got)
+	}
+	publish(t, replicas[0], held.Lease, 6, "sealed")
+	if got := claim(t, replicas[1], 6, lease); got.Lease == "" {
+		t.Error("the lease outlives the result")
+	}
+}
+
+// TestLeaseOutlivesTheLossOfTheStore: the holder is still at work when the store
+// comes back empty, so nobody else may begin.
+func TestLeaseOutlivesTheLossOfTheStore(t *testing.T) {
+	for _, forget := range []bool{false, true} {
+		server := serve(t, redislocal.Options{})
+		replicas := settled(t, server.URL(), 2)
+		held := claim(t, replicas[0], 1, lease)
+		epoch := replicas[1].Epoch()
+		server.Stop()
+		if forget {
+			if err := server.Forget(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := server.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "a new epoch", func() bool { return replicas[1].Epoch() != epoch })
+		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // longer than the store settles
+		defer cancel()
+		got, err := replicas[1].Claim(ctx, id, 1, lease)
+		for err != nil && ctx.Err() == nil { // the link may not be there yet
+			got, err = replicas[1].Claim(ctx, id, 1, lease)
+		}
+		if err == nil {
+			t.Fatalf("forget %t: claimed %+v beside the holder", forget, got)
+		}
+		publish(t, replicas[0], held.Lease, 2, "sealed")
+		if got := claim(t, replicas[1], 1, lease); string(got.Sealed) != "sealed" {
+			t.Errorf("forget %t: %+v", forget, got)
+		}
+	}
+}
+
+// TestNewStoreSettles: results are published again before anybody gets a lease.
+func TestNewStoreSettles(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	replicas := settled(t, server.URL(), 2)
+	publish(t, replicas[0], "", 2, "sealed")
+	epoch := replicas[0].Epoch()
+	command(t, direct(t, server), "FLUSHALL")
+	var claimed sync.WaitGroup
+	claimed.Go(func() {
+		if got := claim(t, replicas[1], 1, lease); string(got.Sealed) != "sealed" {
+			t.Errorf("claimed %+v in a store that forgot", got)
+		}
+	})
+	took := eventually(t, "a new epoch", func() bool { return replicas[0].Epoch() != epoch })
+	if took > time.Second {
+		t.Errorf("the loss was noticed after %s", took)
+	}
+	publish(t, replicas[0], "", 2, "sealed")
+	claimed.Wait()
+}
+
+func TestSecretsStayOut(t *testing.T) {
+	server := serve(t, redislocal.Options{Password: "a-very-secret-password"})
+	r := start(t, strings.Replace(server.URL(), "very", "wrong", 1))
+	eventually(t, "the refusal", func() bool {
+		return strings.Contains(r.Ready().Error(), "does not take the user and password")
+	})
+	_, err := r.Claim(t.Context(), id, 1, lease)
+	if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(r.Ready().Error(), "secret") {
+		t.Errorf("err = %v, %v", err, r.Ready())
+	}
+	ready(t, server.URL(), 1)
+}
