@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -35,6 +36,7 @@ type service struct {
 	at     app.Addresses
 	stop   func() error
 	config string
+	kind   string // of the provider; default cognito
 }
 
 // start runs the service with a provider's double and an API.
@@ -59,7 +61,7 @@ func (s *service) run(issuer string) {
 public_url: %s
 listen: localhost:0
 admin: {listen: "localhost:0"}
-provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
+provider: {kind: %s, issuer: %q, client_id: %q, client_secret: %q}
 session: {keys_file: %q, refresh_before: 1s}
 log: {level: debug}
 storage: {bucket: files, region: us-east-1, endpoint: "http://localhost:7070", path_style: true, max_size: 1000, content_types: [text/plain]}
@@ -69,7 +71,7 @@ api:
     - {path: /hang/, upstream: %q, timeout: 500ms}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://localhost:1"}
-`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL, s.api.URL)
+`, publicURL, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, keys, s.api.URL, s.api.URL, s.api.URL)
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)
