@@ -128,7 +128,7 @@ func sessionOptions(s *Session, readFile func(string) ([]byte, error)) []option 
 		},
 		{
 			key: "session.store", value: store,
-			doc: "`valkey://user:password@host:6379/0`, `redis://…` or, with TLS, `valkeys://…`, `rediss://…`: revocations and refreshes shared by replicas, and kept over restarts. Without it, memory: enough for one process, and for several if the provider's rotation is off or `provider.rotation_grace` is 10s or more.", refused: "other schemes; a URL without a host",
+			doc: "`valkey://host:6379/0`, perhaps with `user:…@` before the host, `redis://…` or, with TLS, `valkeys://…`, `rediss://…`: revocations and refreshes shared by replicas, and kept over restarts. Without it, memory: enough for one process, and for several if the provider's rotation is off or `provider.rotation_grace` is 10s or more.", refused: "other schemes; a URL without a host",
 		},
 		{
 			key: "session.store_file", fileFor: "session.store", value: secretFile(&storePath, store, storeRule(), readFile),

@@ -18,8 +18,6 @@ import (
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -53,6 +51,7 @@ type App struct {
 	keys     *seal.Keyring
 	provider *cognito.Provider
 	sessions *session.Manager
+	denied   denyList
 	public   http.Handler
 	admin    http.Handler
 	reloads  *prometheus.GaugeVec
@@ -80,11 +79,13 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 	}
 	site := a.newSite()
 	a.provider = a.newProvider()
-	denied := memory.New(a.now)
-	if a.sessions, err = a.newSessions(denied); err != nil {
+	if a.denied, err = a.newDenyList(); err != nil {
 		return nil, err
 	}
-	auth := a.newAuth(site, denied)
+	if a.sessions, err = a.newSessions(); err != nil {
+		return nil, err
+	}
+	auth := a.newAuth(site)
 	parts := parts{auth: auth, api: a.newAPI(site, auth)}
 	if cfg.Storage.Bucket != "" {
 		if parts.storage, err = a.newStorage(ctx, site, auth); err != nil {
@@ -145,13 +146,17 @@ func (a *App) newProvider() *cognito.Provider {
 	})
 }
 
-func (a *App) newSessions(denied session.DenyList) (*session.Manager, error) {
+func (a *App) newSessions() (*session.Manager, error) {
 	s := a.cfg.Session
 	manager, err := session.NewManager(session.Config{
 		Keys:             a.keys,
 		Cookies:          Cookies(a.cfg),
 		Refresher:        a.provider,
-		Denied:           denied,
+		Denied:           a.denied,
+		Replicas:         a.denied.replicas(),
+		Certain:          a.certain(),
+		RotationGrace:    a.cfg.Provider.RotationGrace,
+		Discard:          a.discard,
 		IdleTimeout:      s.IdleTimeout,
 		AbsoluteLifetime: s.AbsoluteLifetime,
 		RefreshBefore:    s.RefreshBefore,
@@ -182,7 +187,7 @@ func needsIDToken(cfg config.Config) bool {
 	return false
 }
 
-func (a *App) newAuth(site *web.Site, denied *memory.List) *tokenhandler.Handler {
+func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 	return tokenhandler.New(tokenhandler.Config{
 		Site:                site,
 		Sessions:            a.sessions,
@@ -192,15 +197,15 @@ func (a *App) newAuth(site *web.Site, denied *memory.List) *tokenhandler.Handler
 		ErrorPath:           a.cfg.Auth.ErrorPath,
 		AfterLogout:         a.cfg.Auth.AfterLogout,
 		AllowCrossSiteLogin: a.cfg.Auth.AllowCrossSiteLogin,
-		Revoke: func(_ context.Context, entry revocation.Entry) error {
-			_, err := denied.Add(entry)
-			return err //nolint:wrapcheck // says it all
-		},
-		SessionLifetime: a.cfg.Session.AbsoluteLifetime,
-		VerifyLogout:    a.verifyLogout(),
-		Now:             a.now,
-		Log:             a.log,
-		Metrics:         tokenhandler.NewMetrics(a.registry),
+		Revoke:              a.denied.Revoke,
+		SessionLifetime:     a.cfg.Session.AbsoluteLifetime,
+		VerifyLogout:        a.verifyLogout(),
+		Alive:               a.provider.Alive,
+		ProbeInterval:       a.cfg.Session.ProbeInterval,
+		SignOut:             a.signOut(),
+		Now:                 a.now,
+		Log:                 a.log,
+		Metrics:             tokenhandler.NewMetrics(a.registry),
 	})
 }
 
@@ -211,6 +216,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) *oauthproxy.Han
 		routes = append(routes, oauthproxy.Route{
 			Path: r.Path, Upstream: r.Upstream, StripPrefix: r.StripPrefix, Methods: r.Methods,
 			Token: oauthproxy.TokenKind(r.Token), Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
+			ReplayBody: r.ReplayBody, Probe: r.ProbeInterval,
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{

@@ -40,7 +40,7 @@ func under(path, prefix string) bool {
 }
 
 // adminHandler is everything on the admin listener, behind the same middlewares
-// as the public one. It is not for the public: it has no authentication.
+// as the public one. It is not for the public: only /admin asks for a token.
 func (a *App) adminHandler() http.Handler {
 	site := web.NewSite(web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: a.cfg.Admin.Listen},
@@ -57,6 +57,9 @@ func (a *App) adminHandler() http.Handler {
 		web.WriteJSON(w, r, http.StatusOK, map[string]string{"status": "ok"})
 	}))
 	get("/readyz", http.HandlerFunc(a.ready))
+	if !a.cfg.Admin.Token.IsZero() {
+		mux.Handle("/admin/", a.newAdmin(site))
+	}
 	mux.Handle("/", site.NotFound())
 	return site.Instrument(site.Deadlines(site.PlainPath(web.OwnHeaders(mux))))
 }
@@ -73,6 +76,9 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	body := readiness{Ready: true, Checks: map[string]string{"provider": "ok"}}
 	if err := a.provider.Ready(); err != nil {
 		body.Ready, body.Checks["provider"] = false, err.Error()
+	}
+	if says, ready := a.storeReady(); says != "" {
+		body.Ready, body.Checks["store"] = body.Ready && ready, says
 	}
 	if a.stopping.Load() {
 		body.Ready, body.Checks["shutdown"] = false, "the service shuts down; requests under way are finished"

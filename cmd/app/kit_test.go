@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -39,6 +40,7 @@ type service struct {
 	// built, if not nil, is called when the service has read its configuration
 	// and does not run yet.
 	built func(*app.App)
+	kind  string // of the provider; default cognito
 }
 
 // start runs the service with a provider's double and an API; more are further
@@ -62,7 +64,7 @@ func (s *service) run(issuer string, more ...string) {
 public_url: %s
 listen: localhost:0
 admin: {listen: "localhost:0"}
-provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
+provider: {kind: %s, issuer: %q, client_id: %q, client_secret: %q}
 session: {keys_file: %q, refresh_before: 1s}
 log: {level: debug}
 storage: {bucket: files, region: us-east-1, endpoint: "http://localhost:7070", path_style: true, max_size: 1000, content_types: [text/plain]}
@@ -72,7 +74,7 @@ api:
     - {path: /hang/, upstream: %q, timeout: 500ms}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://localhost:1"}
-`, publicURL, issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.keys, s.api.URL, s.api.URL, s.api.URL) + strings.Join(more, "\n")
+`, publicURL, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.keys, s.api.URL, s.api.URL, s.api.URL) + strings.Join(more, "\n")
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/tokenhandler/secret"
 )
 
 // TestStopsAfterTheRequestsUnderWay: on SIGTERM a request that runs gets its
@@ -142,7 +143,9 @@ const metricsPage = "../../config/monitoring/README.md"
 // TestMetricsTableIsTrue compares the documented metrics with the registry:
 // every one is exported, none is undocumented, names, labels and meaning agree.
 func TestMetricsTableIsTrue(t *testing.T) {
-	a, err := app.New(t.Context(), parsed(t), discard())
+	cfg := parsed(t)
+	cfg.Session.Store = secret.New("redis://localhost:6379") // its metrics, too
+	a, err := app.New(t.Context(), cfg, discard())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,11 +41,25 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
 	}
 	delete(s.browsers, cookieValue(r))
 	http.SetCookie(w, &http.Cookie{Name: hostedCookie, Path: "/", MaxAge: -1, Secure: true, HttpOnly: true})
-	target := q.Get("post_logout_redirect_uri")
+	target, answer := q.Get("post_logout_redirect_uri"), url.Values{}
 	if q.Has("state") {
-		target += "?" + url.Values{"state": q["state"]}.Encode()
+		answer["state"] = q["state"]
+	}
+	if s.onReturn != nil {
+		s.onReturn(answer)
+	}
+	if len(answer) > 0 {
+		target += "?" + answer.Encode()
 	}
 	http.Redirect(w, r, target, http.StatusFound)
+}
+
+// OnReturn lets edit change the parameters of every return from RP-initiated
+// logout from now on.
+func (s *Server) OnReturn(edit func(url.Values)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.onReturn = edit
 }
 
 // logoutEvent is the member of events that a logout token has.

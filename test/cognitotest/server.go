@@ -60,6 +60,7 @@ type Server struct {
 	editAccess func(*Token)
 	onlyGrant  string // the edits apply to this grant, "" to all
 	onCallback func(url.Values)
+	onReturn   func(url.Values)
 	callbacks  []string
 	logouts    []string
 }

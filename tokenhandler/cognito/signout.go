@@ -17,11 +17,12 @@ import (
 )
 
 // ErrNoAdminScope says that an access token cannot end a user's other logins.
-var ErrNoAdminScope = errors.New("the access token lacks the scope " + adminScope)
+var ErrNoAdminScope = errors.New("the access token lacks the scope " + AdminScope)
 
 const (
-	// adminScope lets an access token act on its own user (FACTS COG-SO-01).
-	adminScope = "aws.cognito.signin.user.admin"
+	// AdminScope lets an access token act on its own user: without it nobody can be
+	// signed out everywhere (FACTS COG-SO-01).
+	AdminScope = "aws.cognito.signin.user.admin"
 	opSignOut  = "signing the user out everywhere"
 )
 
@@ -59,7 +60,7 @@ func mayActOnUser(access secret.String) bool {
 	var claims struct {
 		Scope string `json:"scope"`
 	}
-	return parsed.UnsafeClaimsWithoutVerification(&claims) == nil && slices.Contains(strings.Fields(claims.Scope), adminScope)
+	return parsed.UnsafeClaimsWithoutVerification(&claims) == nil && slices.Contains(strings.Fields(claims.Scope), AdminScope)
 }
 
 // newAPI is a client of Cognito's API for what an access token authorizes: it

@@ -11,13 +11,13 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-const adminScope = "aws.cognito.signin.user.admin"
+const AdminScope = "aws.cognito.signin.user.admin"
 
 // adminParty may act on its users.
 func adminParty(t *testing.T, edits ...func(*cognito.Config)) *party {
 	t.Helper()
 	return connectedParty(t, cognitotest.Options{}, append(edits, func(cfg *cognito.Config) {
-		cfg.Scopes = []string{"openid", adminScope}
+		cfg.Scopes = []string{"openid", AdminScope}
 	})...)
 }
 
@@ -52,10 +52,10 @@ func TestSignOutEverywhereWithoutTheScope(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	plain := p.mustLogin().Access
 	p.pool.EditAccessToken(func(token *cognitotest.Token) {
-		token.Claims["scope"] = "openid x" + adminScope + " " + adminScope + "x"
+		token.Claims["scope"] = "openid x" + AdminScope + " " + AdminScope + "x"
 	})
 	similar := p.mustLogin().Access
-	p.pool.EditAccessToken(func(token *cognitotest.Token) { token.Claims["scope"] = []string{adminScope} })
+	p.pool.EditAccessToken(func(token *cognitotest.Token) { token.Claims["scope"] = []string{AdminScope} })
 	list := p.mustLogin().Access
 	for _, access := range []secret.String{plain, similar, list, {}, secret.New("an opaque token"), secret.New("a.b.c")} {
 		if err := p.SignOutEverywhere(t.Context(), access); !errors.Is(err, cognito.ErrNoAdminScope) {
@@ -130,7 +130,7 @@ func TestSignOutEverywhereIsBounded(t *testing.T) {
 		if took := time.Since(start); took != 10*time.Second {
 			t.Errorf("it took %s, want 10s", took)
 		}
-	}, func(cfg *cognito.Config) { cfg.MaxRPS, cfg.Scopes = 1, []string{"openid", adminScope} })
+	}, func(cfg *cognito.Config) { cfg.MaxRPS, cfg.Scopes = 1, []string{"openid", AdminScope} })
 }
 
 func TestAPIEndpoint(t *testing.T) {

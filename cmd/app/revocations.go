@@ -1,0 +1,135 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"cognito-token-handler/config"
+	"cognito-token-handler/tokenhandler/admin"
+	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// denyList is the memory of this process and, with session.store, of all
+// replicas: what one adds, all know within a moment.
+type denyList struct {
+	*memory.List
+
+	shared *valkey.Store // nil without session.store
+}
+
+func (a *App) newDenyList() (denyList, error) {
+	list := denyList{List: memory.New(a.now)}
+	if a.cfg.Session.Store.IsZero() {
+		return list, nil
+	}
+	var err error
+	list.shared, err = valkey.New(valkey.Config{
+		URL: a.cfg.Session.Store, Local: list.List, Now: a.now, Log: a.log, Metrics: valkey.NewMetrics(a.registry),
+	})
+	if err != nil {
+		return denyList{}, fmt.Errorf("session.store: %w", err)
+	}
+	return list, nil
+}
+
+// Revoke ends the sessions that an entry names.
+func (d denyList) Revoke(ctx context.Context, entry revocation.Entry) error {
+	if d.shared != nil {
+		return d.shared.Revoke(ctx, entry) //nolint:wrapcheck // says it all
+	}
+	_, err := d.Add(entry)
+	return err //nolint:wrapcheck // says it all
+}
+
+// denyTimeout bounds how long a logout waits until the other replicas know.
+const denyTimeout = time.Second
+
+// Deny implements [session.DenyList].
+func (d denyList) Deny(name [8]byte, until time.Time) {
+	d.List.Deny(name, until)
+	if d.shared == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), denyTimeout)
+	defer cancel()
+	// The entry is well-formed, and what the store does not take now it gets later.
+	_ = d.shared.Revoke(ctx, revocation.Entry{Kind: revocation.Session, Name: revocation.SessionName(name).String(), Until: until})
+}
+
+// run follows what other replicas revoke.
+func (d denyList) run(ctx context.Context) {
+	if d.shared != nil {
+		d.shared.Run(ctx)
+	}
+}
+
+// replicas is nil without a store.
+func (d denyList) replicas() session.Replicas {
+	if d.shared == nil {
+		return nil
+	}
+	return d.shared
+}
+
+// certain is nil where an outage of the store is not to matter.
+func (a *App) certain() func() bool {
+	if a.denied.shared == nil || a.cfg.Revocation.OnOutage != "deny" {
+		return nil
+	}
+	return a.denied.shared.Certain
+}
+
+// storeReady is what /readyz says of the store: "" without one. An outage takes
+// the replicas out of service only if they would answer nobody anyway:
+// otherwise a store that is down would take the whole app with it.
+func (a *App) storeReady() (says string, ready bool) {
+	if a.denied.shared == nil {
+		return "", true
+	}
+	if err := a.denied.shared.Ready(); err != nil {
+		return err.Error(), a.cfg.Revocation.OnOutage != "deny"
+	}
+	return "ok", true
+}
+
+// discardTimeout bounds the revocation of a refresh token that nobody will use.
+const discardTimeout = 3 * time.Second
+
+// discard gives back a refresh token of a session that ended while it was made.
+func (a *App) discard(refresh secret.String) {
+	ctx, cancel := context.WithTimeout(context.Background(), discardTimeout)
+	defer cancel()
+	if err := a.provider.Revoke(ctx, refresh); err != nil {
+		a.log.Warn("refresh token of an ended session not revoked", "error", err.Error())
+	}
+}
+
+// signOut is nil where no token can ever do it.
+func (a *App) signOut() func(context.Context, secret.String) error {
+	p := a.cfg.Provider
+	if p.Kind != config.KindCognito || !slices.Contains(p.Scopes, cognito.AdminScope) {
+		return nil
+	}
+	return a.provider.SignOutEverywhere
+}
+
+func (a *App) newAdmin(site *web.Site) http.Handler {
+	return admin.New(admin.Config{
+		Site: site, Token: a.cfg.Admin.Token, Revoke: a.denied.Revoke, Entries: a.denied.Entries,
+		SessionLifetime: a.cfg.Session.AbsoluteLifetime, Now: a.now, Log: a.log,
+	})
+}
+
+var (
+	_ session.DenyList = denyList{}
+	_ session.Replicas = (*valkey.Store)(nil)
+)

@@ -1,0 +1,157 @@
+package admin
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// Config is what a [Handler] needs.
+type Config struct {
+	// Site answers. Required.
+	Site *web.Site
+	// Token is the operators' bearer token (RFC 6750 §2.1). Required.
+	Token secret.String
+	// Revoke ends the sessions that an entry names: here at once, on other replicas
+	// as soon as they can be told. Required.
+	Revoke func(ctx context.Context, entry revocation.Entry) error
+	// Entries lists what is revoked. Required.
+	Entries func() []revocation.Entry
+	// SessionLifetime is how long a session can live: so long entries are kept. Required.
+	SessionLifetime time.Duration
+	// Now is the clock. Required.
+	Now func() time.Time
+	// Log receives every revocation. Required.
+	Log *slog.Logger
+}
+
+// Handler serves /admin.
+type Handler struct {
+	cfg   Config
+	token [sha256.Size]byte
+	mux   *http.ServeMux
+}
+
+// New builds a Handler.
+func New(cfg Config) *Handler {
+	h := &Handler{cfg: cfg, token: sha256.Sum256([]byte(cfg.Token.Reveal())), mux: http.NewServeMux()}
+	revocations := cfg.Site.Methods(cfg.Site.Handle(h.revocations), http.MethodGet, http.MethodHead, http.MethodPost)
+	h.mux.Handle("/admin/revocations", revocations)
+	h.mux.Handle("/", cfg.Site.NotFound())
+	return h
+}
+
+// ServeHTTP implements [http.Handler]. Without the token nothing is told, not
+// even what exists.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.isOperator(r) {
+		h.mux.ServeHTTP(w, r)
+		return
+	}
+	problem := web.NewProblem(web.CodeNotAuthenticated, "send admin.token as bearer token", nil).WithHeader("WWW-Authenticate", "Bearer")
+	h.cfg.Site.WriteProblem(w, r, problem)
+}
+
+// isOperator compares in constant time, and nothing with an empty token.
+func (h *Handler) isOperator(r *http.Request) bool {
+	values := r.Header["Authorization"]
+	if len(values) != 1 || h.cfg.Token.IsZero() {
+		return false
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	sum := sha256.Sum256([]byte(token))
+	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(sum[:], h.token[:]) == 1
+}
+
+func (h *Handler) revocations(w http.ResponseWriter, r *http.Request) error {
+	if r.Method == http.MethodPost {
+		return h.revoke(w, r)
+	}
+	list := make([]entryBody, 0)
+	for _, entry := range h.cfg.Entries() {
+		list = append(list, bodyOf(entry))
+	}
+	web.WriteJSON(w, r, http.StatusOK, map[string]any{"revocations": list})
+	return nil
+}
+
+// order is the body of POST /admin/revocations: one of its fields.
+type order struct {
+	// Sub ends every session of this user that has begun.
+	Sub string `json:"sub"`
+	// SessionID ends one session, by the name that logs show.
+	SessionID string `json:"session_id"`
+}
+
+// entryBody is one revocation, in an answer.
+type entryBody struct {
+	Sub       string `json:"sub,omitempty"`
+	SessionID string `json:"session_id,omitempty"`
+	// SID is a session at the provider (OIDC Back-Channel Logout §2.1).
+	SID string `json:"sid,omitempty"`
+	// BegunBefore: sessions begun later are not meant; absent for one session.
+	BegunBefore string `json:"begun_before,omitempty"`
+	// Until is when the entry is no longer needed (RFC 3339, UTC).
+	Until string `json:"until"`
+}
+
+func bodyOf(e revocation.Entry) entryBody {
+	body := entryBody{Until: e.Until.UTC().Format(time.RFC3339)}
+	switch e.Kind {
+	case revocation.Session:
+		body.SessionID = e.Name
+	case revocation.Subject:
+		body.Sub = e.Name
+	case revocation.ProviderSession:
+		body.SID = e.Name
+	}
+	if !e.Before.IsZero() {
+		body.BegunBefore = e.Before.UTC().Format(time.RFC3339Nano)
+	}
+	return body
+}
+
+const maxBody = 4 << 10
+
+// revoke answers 202: this process has ended the sessions, the others follow.
+func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
+	var asked order
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&asked); err != nil {
+		if problem := web.AsProblem(err); problem.Code == web.CodeTooLarge {
+			return problem
+		}
+		return web.NewProblem(web.CodeInvalidRequest, usage, errors.New("the body is not what is asked for"))
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || (asked.Sub == "") == (asked.SessionID == "") {
+		return web.NewProblem(web.CodeInvalidRequest, usage, nil)
+	}
+	now := h.cfg.Now()
+	entry := revocation.Entry{Kind: revocation.Subject, Name: asked.Sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
+	if asked.SessionID != "" {
+		entry = revocation.Entry{Kind: revocation.Session, Name: strings.ToLower(asked.SessionID), Until: entry.Until}
+	}
+	if err := entry.Check(); err != nil {
+		return web.NewProblem(web.CodeInvalidRequest, "session_id is 16 hexadecimal digits, as logs show it; sub at most 255 bytes", err)
+	}
+	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
+		return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
+	}
+	h.cfg.Log.InfoContext(r.Context(), "sessions revoked by an operator", "kind", string(entry.Kind), "name", entry.Name, "request_id", web.RequestID(r))
+	web.WriteJSON(w, r, http.StatusAccepted, bodyOf(entry))
+	return nil
+}
+
+const usage = `send {"sub":"…"} or {"session_id":"…"}`

@@ -1,0 +1,174 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/tokenhandler/admin"
+	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+const token = "the operators' own token, long enough"
+
+func now() time.Time { return time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC) }
+
+type fixture struct {
+	*admin.Handler
+
+	list *memory.List
+	fail error
+	log  strings.Builder
+}
+
+func newFixture(token string) *fixture {
+	f := &fixture{list: memory.New(now)}
+	log := slog.New(slog.NewTextHandler(&f.log, nil))
+	f.Handler = admin.New(admin.Config{
+		Site:  web.NewSite(web.Config{PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:9090"}, Log: log, Now: now}),
+		Token: secret.New(token), Entries: f.list.Entries, SessionLifetime: 12 * time.Hour, Now: now, Log: log,
+		Revoke: func(_ context.Context, e revocation.Entry) error {
+			if f.fail != nil {
+				return f.fail
+			}
+			_, err := f.list.Add(e)
+			return err
+		},
+	})
+	return f
+}
+
+func (f *fixture) do(t *testing.T, method, path, body string, authorization ...string) *httptest.ResponseRecorder {
+	t.Helper()
+	r := httptest.NewRequestWithContext(t.Context(), method, path, strings.NewReader(body))
+	r.Header["Authorization"] = authorization
+	rec := httptest.NewRecorder()
+	f.ServeHTTP(rec, r)
+	return rec
+}
+
+const bearer = "Bearer " + token
+
+func TestRevoke(t *testing.T) {
+	f := newFixture(token)
+	begun := now().Add(-time.Minute)
+	one := revocation.SessionName{1, 2, 3, 4, 5, 6, 7, 8}
+	for body, want := range map[string]string{
+		`{"sub":"user-1"}`:                  `{"sub":"user-1","begun_before":"2026-01-02T03:04:05.678Z","until":"2026-01-02T15:04:05Z"}`,
+		`{"session_id":"0102030405060708"}`: `{"session_id":"0102030405060708","until":"2026-01-02T15:04:05Z"}`,
+		`{"session_id":"0A0B0C0D0E0F0A0B"}`: `{"session_id":"0a0b0c0d0e0f0a0b","until":"2026-01-02T15:04:05Z"}`,
+	} {
+		rec := f.do(t, http.MethodPost, "/admin/revocations", body, bearer)
+		if rec.Code != http.StatusAccepted || strings.TrimSpace(rec.Body.String()) != want {
+			t.Errorf("%s: %d %s, want %s", body, rec.Code, rec.Body, want)
+		}
+	}
+	if !f.list.Denied(one, "user-2", "", begun) || !f.list.Denied([8]byte{}, "user-1", "", begun) {
+		t.Error("not revoked")
+	}
+	if f.list.Denied([8]byte{}, "user-2", "", begun) || f.list.Denied([8]byte{}, "user-1", "", now()) {
+		t.Error("revoked too much")
+	}
+	if _, err := f.list.Add(revocation.Entry{Kind: revocation.ProviderSession, Name: "s-1", Before: now(), Until: now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	var listed struct {
+		Revocations []map[string]string `json:"revocations"`
+	}
+	rec := f.do(t, http.MethodGet, "/admin/revocations", "", bearer)
+	if err := json.Unmarshal(rec.Body.Bytes(), &listed); err != nil || rec.Code != http.StatusOK || len(listed.Revocations) != 4 {
+		t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)
+	}
+	if sid := listed.Revocations[2]; sid["sid"] != "s-1" || sid["until"] != "2026-01-02T04:04:05Z" {
+		t.Errorf("listed %v", listed.Revocations)
+	}
+	if !strings.Contains(f.log.String(), "name=user-1") {
+		t.Errorf("the log has no trace of it: %s", f.log.String())
+	}
+}
+
+func TestNothingRevokedIsAnEmptyList(t *testing.T) {
+	rec := newFixture(token).do(t, http.MethodGet, "/admin/revocations", "", bearer)
+	if strings.TrimSpace(rec.Body.String()) != `{"revocations":[]}` {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+}
+
+// TestOnlyOperators: whatever is empty or doubled on either side is no match.
+func TestOnlyOperators(t *testing.T) {
+	for name, c := range map[string]struct {
+		token string
+		sent  []string
+		want  int
+	}{
+		"right":             {token, []string{bearer}, http.StatusOK},
+		"in other case":     {token, []string{"bearer " + token}, http.StatusOK},
+		"none":              {token, nil, http.StatusUnauthorized},
+		"empty":             {token, []string{""}, http.StatusUnauthorized},
+		"no token":          {token, []string{"Bearer "}, http.StatusUnauthorized},
+		"wrong":             {token, []string{bearer + "x"}, http.StatusUnauthorized},
+		"shorter":           {token, []string{bearer[:len(bearer)-1]}, http.StatusUnauthorized},
+		"another scheme":    {token, []string{"Basic " + token}, http.StatusUnauthorized},
+		"bare":              {token, []string{token}, http.StatusUnauthorized},
+		"twice":             {token, []string{bearer, bearer}, http.StatusUnauthorized},
+		"both sides empty":  {"", []string{"Bearer "}, http.StatusUnauthorized},
+		"none, none wanted": {"", nil, http.StatusUnauthorized},
+	} {
+		for _, path := range []string{"/admin/revocations", "/admin/anything"} {
+			rec := newFixture(c.token).do(t, http.MethodGet, path, "", c.sent...)
+			want := c.want
+			if want == http.StatusOK && path == "/admin/anything" {
+				want = http.StatusNotFound
+			}
+			if rec.Code != want || want == http.StatusUnauthorized && rec.Header().Get("WWW-Authenticate") != "Bearer" {
+				t.Errorf("%s, %s: %d, want %d, %v", name, path, rec.Code, want, rec.Header())
+			}
+		}
+	}
+}
+
+func TestFaultyOrders(t *testing.T) {
+	for name, c := range map[string]struct {
+		method, body string
+		status       int
+		code         string
+	}{
+		"empty":             {http.MethodPost, "", 400, "invalid_request"},
+		"no JSON":           {http.MethodPost, "sub=x", 400, "invalid_request"},
+		"no fields":         {http.MethodPost, "{}", 400, "invalid_request"},
+		"empty sub":         {http.MethodPost, `{"sub":""}`, 400, "invalid_request"},
+		"both":              {http.MethodPost, `{"sub":"a","session_id":"0102030405060708"}`, 400, "invalid_request"},
+		"unknown field":     {http.MethodPost, `{"sub":"a","all":true}`, 400, "invalid_request"},
+		"more behind":       {http.MethodPost, `{"sub":"a"}{"sub":"b"}`, 400, "invalid_request"},
+		"a number":          {http.MethodPost, `{"sub":1}`, 400, "invalid_request"},
+		"session, short":    {http.MethodPost, `{"session_id":"0102"}`, 400, "invalid_request"},
+		"session, no digit": {http.MethodPost, `{"session_id":"010203040506070x"}`, 400, "invalid_request"},
+		"sub, long":         {http.MethodPost, `{"sub":"` + strings.Repeat("a", 256) + `"}`, 400, "invalid_request"},
+		"huge":              {http.MethodPost, `{"sub":"` + strings.Repeat("a", 5000) + `"}`, 413, "too_large"},
+		"DELETE":            {http.MethodDelete, "", 405, "method_not_allowed"},
+	} {
+		f := newFixture(token)
+		rec := f.do(t, c.method, "/admin/revocations", c.body, bearer)
+		if rec.Code != c.status || !strings.Contains(rec.Body.String(), `"code":"`+c.code+`"`) {
+			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
+		}
+		if f.list.Len() != 0 {
+			t.Errorf("%s: something was revoked", name)
+		}
+	}
+	f := newFixture(token)
+	f.fail = errors.New("inside")
+	if rec := f.do(t, http.MethodPost, "/admin/revocations", `{"sub":"a"}`, bearer); rec.Code != 500 || strings.Contains(rec.Body.String(), "inside") {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+}
