@@ -41,6 +41,8 @@ type service struct {
 	// and does not run yet.
 	built func(*app.App)
 	kind  string // of the provider; default cognito
+	// Further keys, each beginning with a comma.
+	provider, session, admins string
 }
 
 // start runs the service with a provider's double and an API; more are further
@@ -50,6 +52,19 @@ func start(tb testing.TB, pool cognitotest.Options, more ...string) *service {
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
 	s := &service{tb: tb, pool: cognitotest.New(tb, pool), api: newAPI(tb), log: &buffer{}}
 	s.run(s.pool.Issuer(), more...)
+	return s
+}
+
+// startWith is start with further keys.
+func startWith(tb testing.TB, pool cognitotest.Options, keys service) *service {
+	tb.Helper()
+	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
+	s := &keys
+	s.tb, s.api, s.log = tb, newAPI(tb), &buffer{}
+	if s.pool == nil {
+		s.pool = cognitotest.New(tb, pool)
+	}
+	s.run(s.pool.Issuer())
 	return s
 }
 
@@ -63,9 +78,9 @@ func (s *service) run(issuer string, more ...string) {
 	s.config = fmt.Sprintf(`
 public_url: %s
 listen: localhost:0
-admin: {listen: "localhost:0"}
-provider: {kind: %s, issuer: %q, client_id: %q, client_secret: %q}
-session: {keys_file: %q, refresh_before: 1s}
+admin: {listen: "localhost:0"%s}
+provider: {kind: %s, issuer: %q, client_id: %q, client_secret: %q%s}
+session: {keys_file: %q, refresh_before: 1s%s}
 log: {level: debug}
 storage: {bucket: files, region: us-east-1, endpoint: "http://localhost:7070", path_style: true, max_size: 1000, content_types: [text/plain]}
 api:
@@ -74,7 +89,8 @@ api:
     - {path: /hang/, upstream: %q, timeout: 500ms}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://localhost:1"}
-`, publicURL, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.keys, s.api.URL, s.api.URL, s.api.URL) + strings.Join(more, "\n")
+`, publicURL, s.admins, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.provider,
+		s.keys, s.session, s.api.URL, s.api.URL, s.api.URL) + strings.Join(more, "\n")
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)
@@ -184,8 +200,9 @@ func (s *service) admin(path string) (int, string) {
 type api struct {
 	*httptest.Server
 
-	mu     sync.Mutex
-	tokens []string
+	mu      sync.Mutex
+	tokens  []string
+	refused string
 	entered,
 	release chan struct{} // of /api/slow
 }
@@ -201,6 +218,11 @@ func newAPI(tb testing.TB) *api {
 		case "/api/slow":
 			a.entered <- struct{}{}
 			<-a.release
+		case "/api/refused":
+			if token := r.Header.Get("Authorization"); a.refuse(token) {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
 		case "/hang/":
 			<-r.Context().Done()
 			return
@@ -210,6 +232,14 @@ func newAPI(tb testing.TB) *api {
 	}))
 	tb.Cleanup(a.Close)
 	return a
+}
+
+// refuse reports whether this is the first token that it was asked about.
+func (a *api) refuse(token string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refused = cmp.Or(a.refused, token)
+	return token == a.refused
 }
 
 // seen lists the tokens that the API got.
