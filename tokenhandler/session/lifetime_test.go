@@ -1,11 +1,13 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"testing"
 	"time"
 
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -154,4 +156,88 @@ func TestDeniedSubjectEndsOnlySessionsBegunBefore(t *testing.T) {
 	}
 	f.mustOpen(t, after)
 	f.mustOpen(t, stranger)
+}
+
+// TestSessionEndsWithItsRefreshToken, to the second, if the provider says when
+// that is; then nothing asks the provider any more.
+func TestSessionEndsWithItsRefreshToken(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*secret.Tokens, time.Time)
+		ends   time.Duration
+	}{
+		"told":                  {func(t *secret.Tokens, now time.Time) { t.RefreshExpires = now.Add(30 * time.Minute) }, 30 * time.Minute},
+		"told, later than ours": {func(t *secret.Tokens, now time.Time) { t.RefreshExpires = now.Add(24 * time.Hour) }, time.Hour},
+		"no refresh token": {func(t *secret.Tokens, now time.Time) {
+			t.Refresh, t.AccessExpires = secret.String{}, now.Add(20*time.Minute)
+		}, 20 * time.Minute},
+		"not told": {func(*secret.Tokens, time.Time) {}, time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, func(c *session.Config) { c.AbsoluteLifetime = time.Hour })
+			f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
+				t.Error("the provider was asked")
+				return secret.Tokens{}, errors.New("no")
+			}
+			given := tokens(1, f.now)
+			given.AccessExpires = f.now.Add(2 * time.Hour)
+			c.change(&given, f.now)
+			j := f.login(t, given)
+			end := f.now.Add(c.ends)
+			if v := f.mustOpen(t, j); !v.Session.Ends().Equal(end) || v.IdleExpires().After(end) {
+				t.Errorf("it says that it ends at %v, idle at %v, want %v", v.Session.Ends(), v.IdleExpires(), end)
+			}
+			f.now = end.Add(-time.Second)
+			if err := f.mustOpen(t, j).Fresh(t.Context(), session.IfDue); err != nil {
+				t.Errorf("one second before its end: %v", err)
+			}
+			f.now = end
+			if _, err := f.Open(j.header()); !errors.Is(err, session.ErrExpired) && !errors.Is(err, session.ErrIdle) {
+				t.Errorf("at its end: %v", err)
+			}
+		})
+	}
+}
+
+// TestRefreshMovesTheEndOfTheRefreshToken: providers whose refresh tokens slide
+// keep the session, up to its own end; the others do not.
+func TestRefreshMovesTheEndOfTheRefreshToken(t *testing.T) {
+	f := newFixture(t)
+	given := tokens(1, f.now)
+	given.RefreshExpires = f.now.Add(30 * time.Minute)
+	f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
+		return secret.Tokens{Access: secret.New("next"), AccessExpires: f.now.Add(time.Hour), RefreshExpires: f.now.Add(40 * time.Minute)}, nil
+	}
+	v := f.mustOpen(t, f.login(t, given))
+	f.now = f.now.Add(20 * time.Minute)
+	if err := v.Fresh(t.Context(), session.OnDemand); err != nil || !v.Session.Ends().Equal(f.now.Add(40*time.Minute)) {
+		t.Errorf("ends at %v, %v", v.Session.Ends(), err)
+	}
+}
+
+// TestLogoutEverywhereAndLoginWithinASecond: the new session lives.
+func TestLogoutEverywhereAndLoginWithinASecond(t *testing.T) {
+	f := newFixture(t)
+	before := f.login(t, tokens(1, f.now))
+	f.now = f.now.Add(100 * time.Millisecond)
+	f.endAll(t, tokens(1, f.now).Subject)
+	f.now = f.now.Add(100 * time.Millisecond)
+	after := f.login(t, tokens(1, f.now))
+	if _, err := f.Open(before.header()); !errors.Is(err, session.ErrRevoked) {
+		t.Errorf("begun before: %v", err)
+	}
+	f.mustOpen(t, after)
+}
+
+// TestUncertainDenyListOpensNothing, where the operator wants it so; no cookie is lost.
+func TestUncertainDenyListOpensNothing(t *testing.T) {
+	certain := true
+	f := newFixture(t, func(c *session.Config) { c.Certain = func() bool { return certain } })
+	j := f.login(t, tokens(1, f.now))
+	f.mustOpen(t, j)
+	certain = false
+	if _, err := f.Open(j.header()); !errors.Is(err, session.ErrUncertain) {
+		t.Errorf("%v", err)
+	}
+	certain = true
+	f.mustOpen(t, j)
 }

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/revocation/memory"
 )
@@ -250,4 +252,61 @@ func TestConcurrentUse(t *testing.T) {
 	if got, want := l.Len(), users*rounds+users; got != want {
 		t.Errorf("%d entries, want %d", got, want)
 	}
+}
+
+func TestProviderSession(t *testing.T) {
+	l, c := newList()
+	add(t, l, revocation.Entry{Kind: revocation.ProviderSession, Name: "sid-1", Before: at(5), Until: at(60)})
+	c.Set(at(6))
+	for name, s := range map[string]struct {
+		sid   string
+		begun float64
+		want  bool
+	}{"its own": {"sid-1", 4, true}, "begun later": {"sid-1", 5, false}, "another": {"sid-2", 4, false}, "none": {"", 4, false}} {
+		if got := l.Denied(id(1), "user", s.sid, at(s.begun)); got != s.want {
+			t.Errorf("%s: denied %v", name, got)
+		}
+	}
+}
+
+// Entries are what another list needs to know the same.
+func TestEntriesMakeTheSameList(t *testing.T) {
+	l, c := newList()
+	for _, e := range []revocation.Entry{
+		{Kind: revocation.Session, Name: "0102030405060708", Until: at(30)},
+		{Kind: revocation.Session, Name: "0000000000000001", Until: at(5)}, // over by then
+		{Kind: revocation.Subject, Name: "user", Before: at(1), Until: at(40)},
+		{Kind: revocation.ProviderSession, Name: "sid-1", Before: at(2), Until: at(50)},
+	} {
+		if !add(t, l, e) {
+			t.Errorf("%v is not new", e)
+		}
+		if add(t, l, e) {
+			t.Errorf("%v is new a second time", e)
+		}
+	}
+	c.Set(at(10))
+	other := memory.New(c.Now)
+	for _, e := range l.Entries() {
+		add(t, other, e)
+	}
+	if diff := cmp.Diff(l.Entries(), other.Entries()); diff != "" || other.Len() != 3 {
+		t.Errorf("%d entries, %s", other.Len(), diff)
+	}
+}
+
+func TestMalformedEntryIsRefused(t *testing.T) {
+	l, _ := newList()
+	if _, err := l.Add(revocation.Entry{Kind: revocation.Session, Name: "x", Until: at(1)}); err == nil || l.Len() != 0 {
+		t.Errorf("%v, %d entries", err, l.Len())
+	}
+}
+
+func add(t *testing.T, l *memory.List, e revocation.Entry) bool {
+	t.Helper()
+	added, err := l.Add(e)
+	if err != nil {
+		t.Error(err)
+	}
+	return added
 }

@@ -1,0 +1,187 @@
+//go:build e2e
+
+package app_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/test/useragent"
+)
+
+func redis(t *testing.T) *redislocal.Server {
+	t.Helper()
+	server, err := redislocal.Start(t.Context(), redislocal.Options{Password: "planted-store-password"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Close)
+	return server
+}
+
+// replicas are services of one app: same keys, provider and store.
+type replicas []*service
+
+func startReplicas(t *testing.T, n int, pool cognitotest.Options, store *redislocal.Server, keys service) replicas {
+	t.Helper()
+	keys.session = fmt.Sprintf(", store: %q", store.URL()) + keys.session
+	all := make(replicas, n)
+	for i := range all {
+		all[i] = startWith(t, pool, keys)
+		keys.pool = all[i].pool
+	}
+	for _, s := range all {
+		s.ready()
+		s.eventually("connected to the store", func() bool { _, body := s.admin("/readyz"); return strings.Contains(body, `"store":"ok"`) })
+	}
+	return all
+}
+
+// browser is one whose every request goes to the next replica.
+func (r replicas) browser() *useragent.UA {
+	var turn atomic.Uint32
+	ua := useragent.New(r[0].tb, publicURL)
+	ua.SetTransport(&http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address == "localhost:8080" {
+				address = r[int(turn.Add(1))%len(r)].at.Public
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+	})
+	return ua
+}
+
+func (r replicas) login() *useragent.UA {
+	r[0].tb.Helper()
+	ua := r.browser()
+	if res := ua.Navigate("/auth/login?return_to=/open/start"); res.URL != publicURL+"/open/start" {
+		r[0].tb.Fatalf("the login ended at %s: %d %s", res.URL, res.Status, res.Body)
+	}
+	return ua
+}
+
+// copyOf is a browser with a copy of ua's cookies that talks to one replica.
+func (s *service) copyOf(ua *useragent.UA) *useragent.UA {
+	other := s.browser()
+	for _, c := range ua.Cookies() {
+		other.SetCookie(c)
+	}
+	return other
+}
+
+// TestReplicasRefreshOnce: strict rotation, no grace, reuse ends the session.
+func TestReplicasRefreshOnce(t *testing.T) {
+	const life, expiries = 2 * time.Second, 3
+	for _, n := range []int{2, 5} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			pool := cognitotest.Options{Rotation: true, RevokeFamilyOnReuse: true, AccessTTL: life}
+			all := startReplicas(t, n, pool, redis(t), service{})
+			ua := all.login()
+			for expiry := 1; expiry <= expiries; expiry++ {
+				<-time.After(life) // the access token's own time
+				var burst sync.WaitGroup
+				for range 20 {
+					burst.Go(func() {
+						if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
+							t.Errorf("answered %d %s", res.Status, res.Body)
+						}
+					})
+				}
+				burst.Wait()
+				if calls := all[0].pool.Count(cognitotest.TokenRefresh); calls != expiry {
+					t.Fatalf("%d refreshes after %d expiries", calls, expiry)
+				}
+			}
+		})
+	}
+}
+
+// TestRevocationReachesEveryReplica: within a second, however it was made.
+func TestRevocationReachesEveryReplica(t *testing.T) {
+	all := startReplicas(t, 3, cognitotest.Options{}, redis(t), service{admins: ", token: " + adminToken})
+	for name, revoke := range map[string]func(*useragent.UA){
+		"an operator": func(*useragent.UA) {
+			if status, body := all[1].order(adminToken, `{"sub":"`+all[0].pool.User("demo").Sub+`"}`); status != http.StatusAccepted {
+				t.Errorf("%d %s", status, body)
+			}
+		},
+		"a logout":            func(ua *useragent.UA) { all[1].copyOf(ua).Fetch(http.MethodPost, "/auth/logout", "") },
+		"a logout everywhere": func(*useragent.UA) { all[2].login().Fetch(http.MethodPost, "/auth/logout?everywhere=true", "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			ua := all.login()
+			for _, s := range all {
+				wantStatus(t, s.copyOf(ua), "/api/me", http.StatusOK)
+			}
+			revoke(ua)
+			begun := time.Now()
+			for _, s := range all {
+				s.eventually("revoked", func() bool {
+					return s.copyOf(ua).Fetch(http.MethodGet, "/api/me", "").Status == http.StatusUnauthorized
+				})
+			}
+			if took := time.Since(begun); took > time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// TestRevocationSurvivesARestart of the service: the list is in the store.
+func TestRevocationSurvivesARestart(t *testing.T) {
+	store := redis(t)
+	before := startReplicas(t, 1, cognitotest.Options{}, store, service{})[0]
+	ua := before.login()
+	thief := before.copyOf(ua)
+	ua.Fetch(http.MethodPost, "/auth/logout", "")
+	if err := before.stop(); err != nil {
+		t.Fatal(err)
+	}
+	after := startReplicas(t, 1, cognitotest.Options{}, store, service{pool: before.pool})[0]
+	wantStatus(t, after.copyOf(thief), "/api/me", http.StatusUnauthorized)
+}
+
+// TestStoreThatHangs: nobody waits long and nobody is logged out, unless the
+// operator prefers that nobody is served.
+func TestStoreThatHangs(t *testing.T) {
+	for onOutage, want := range map[string]int{"allow": http.StatusOK, "deny": http.StatusServiceUnavailable} {
+		t.Run(onOutage, func(t *testing.T) {
+			store := redis(t)
+			s := startReplicas(t, 1, cognitotest.Options{}, store, service{session: "}\nrevocation: {on_outage: " + onOutage})[0]
+			ua := s.login()
+			wantStatus(t, ua, "/api/me", http.StatusOK)
+			store.Hang()
+			s.eventually("noticed", func() bool { _, body := s.admin("/readyz"); return !strings.Contains(body, `"store":"ok"`) })
+			s.eventually("decided", func() bool { return ua.Fetch(http.MethodGet, "/api/me", "").Status == want })
+			if status, _ := s.admin("/readyz"); status != want {
+				t.Errorf("/readyz answers %d", status)
+			}
+			begun := time.Now()
+			for range 20 {
+				res := ua.Fetch(http.MethodGet, "/api/me", "")
+				if res.Status != want || want != http.StatusOK && res.Header.Get("Retry-After") == "" {
+					t.Fatalf("answered %d %v", res.Status, res.Header)
+				}
+			}
+			if took := time.Since(begun); took > time.Second {
+				t.Errorf("20 requests took %v", took)
+			}
+			store.Wake()
+			s.eventually("recovered", func() bool { return ua.Fetch(http.MethodGet, "/api/me", "").Status == http.StatusOK })
+			if strings.Contains(s.log.String(), "planted-store-password") {
+				t.Error("the log holds the store's password")
+			}
+		})
+	}
+}
