@@ -13,6 +13,7 @@ LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)
 VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
 VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
 COGNITO     := test/cognitolocal/node_modules/.package-lock.json
+OPENID      := test/oidcprovider/node_modules/.package-lock.json
 SPA_MODULES := test/demo/spa/node_modules/.package-lock.json
 SPA         := test/demo/spa/dist/index.html
 BINARY      := .build/tokenhandler
@@ -78,7 +79,7 @@ cover: ## Show the coverage of the unit tests
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools chromium redis ## Install what the tests need
+tools: stack-tools $(OPENID) chromium redis ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -93,6 +94,10 @@ $(VERSITYGW_STAMP):
 
 $(COGNITO): test/cognitolocal/package-lock.json
 	$(NPM_CI) --prefix test/cognitolocal
+	touch $@
+
+$(OPENID): test/oidcprovider/package-lock.json
+	$(NPM_CI) --prefix test/oidcprovider
 	touch $@
 
 $(SPA_MODULES): test/demo/spa/package-lock.json

@@ -1,0 +1,167 @@
+//go:build e2e
+
+package oidcprovider_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/useragent"
+)
+
+func TestLogin(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	ua := w.login()
+	w.wantSession(ua, true)
+	tokens := w.api.take()
+	if last := tokens[len(tokens)-1]; !strings.HasPrefix(last, "Bearer ") || len(last) < 20 {
+		t.Errorf("the API got %.10q", last)
+	}
+	w.wantActive(w.refreshToken(), true)
+	if text := ua.ScriptVisibleText(); strings.Contains(text, w.refreshToken()) || strings.Contains(text, "eyJ") {
+		t.Error("a script can read a token")
+	}
+}
+
+// TestRotation: each refresh makes the token before worthless, and the session goes on with the newest.
+func TestRotation(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	ua := w.login()
+	for range 3 {
+		old := w.refreshToken()
+		if r := ua.Fetch(http.MethodPost, "/auth/refresh", ""); r.Status != http.StatusOK {
+			t.Fatalf("%d %s", r.Status, r.Body)
+		}
+		if w.refreshToken() == old {
+			t.Fatal("the provider does not rotate")
+		}
+		w.wantActive(old, false)
+		w.wantActive(w.refreshToken(), true)
+		w.wantSession(ua, true)
+	}
+}
+
+// TestParallelRequestsRefreshOnce: the provider ends the whole grant if a used token comes back, so a second call would end the
+// session.
+func TestParallelRequestsRefreshOnce(t *testing.T) {
+	w := newWorld(t, 4*time.Second)
+	ua := w.login()
+	w.api.take()
+	select {
+	case <-time.After(time.Until(w.session(ua).AccessTokenExpiresAt)):
+	case <-t.Context().Done():
+		t.Fatal("the test ended first")
+	}
+	before := w.observed().Calls
+	var wg sync.WaitGroup
+	for range 30 {
+		wg.Go(func() {
+			if r := ua.Tab().Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusOK {
+				t.Errorf("%d %s", r.Status, r.Body)
+			}
+		})
+	}
+	wg.Wait()
+	after := w.observed().Calls
+	if n := after["refresh_token ok"] - before["refresh_token ok"]; n != 1 || after["refresh_token invalid_grant"] != 0 {
+		t.Errorf("%d refreshes: %v", n, after)
+	}
+	if tokens := w.api.take(); len(tokens) != 30 || len(slices.Compact(tokens)) != 1 {
+		t.Errorf("%d requests went out with different tokens", len(tokens))
+	}
+	w.wantSession(ua, true)
+}
+
+// TestStolenRefreshTokenEndsTheSession: a thief who uses an old token makes the provider end the grant, and with it our session.
+// It shows, too, that the provider does detect what [TestParallelRequestsRefreshOnce] and [TestRotation] must not do.
+func TestStolenRefreshTokenEndsTheSession(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	ua := w.login()
+	stolen := w.refreshToken()
+	if r := ua.Fetch(http.MethodPost, "/auth/refresh", ""); r.Status != http.StatusOK {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	if code, err := w.provider.Redeem(t.Context(), stolen); err != nil || code != "invalid_grant" {
+		t.Fatalf("the thief got %q, %v", code, err)
+	}
+	w.wantActive(w.refreshToken(), false)
+	if r := ua.Fetch(http.MethodPost, "/auth/refresh", ""); r.Status != http.StatusUnauthorized || !strings.Contains(string(r.Body), "session_expired") {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	w.wantSession(ua, false)
+}
+
+// TestLogoutRevokes: whoever has the refresh token has nothing after the logout; a grant with offline_access would survive the end
+// of the provider's session otherwise.
+func TestLogoutRevokes(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	ua := w.login()
+	copied := w.copyOf(ua, isOurs)
+	w.wantSession(copied, true)
+	refresh := w.refreshToken()
+	r := ua.Fetch(http.MethodPost, "/auth/logout", "")
+	if r.Status != http.StatusOK || strings.Contains(string(r.Body), "id_token_hint") {
+		t.Errorf("%d %s", r.Status, r.Body)
+	}
+	w.wantActive(refresh, false)
+	if code, err := w.provider.Redeem(t.Context(), refresh); err != nil || code != "invalid_grant" {
+		t.Errorf("the refresh token bought %q, %v", code, err)
+	}
+	w.wantSession(ua, false)
+	w.wantSession(copied, false)
+}
+
+// TestRPInitiatedLogout: by form or by script, the provider asks its user, ends its session, and comes back to auth.after_logout.
+// The next login asks for the password.
+func TestRPInitiatedLogout(t *testing.T) {
+	for how, start := range map[string]func(*useragent.UA) *useragent.Response{
+		"form": func(ua *useragent.UA) *useragent.Response { return ua.SubmitForm("/auth/logout", nil) },
+		"script": func(ua *useragent.UA) *useragent.Response {
+			var body struct {
+				LogoutURL string `json:"logout_url"`
+			}
+			if err := ua.Fetch(http.MethodPost, "/auth/logout", "").JSON(&body); err != nil {
+				t.Fatal(err)
+			}
+			return ua.Click(body.LogoutURL)
+		},
+	} {
+		t.Run(how, func(t *testing.T) {
+			w := newWorld(t, time.Hour)
+			ua := w.login()
+			question := start(ua)
+			if hinted := question.Query().Has("id_token_hint"); hinted != (how == "form") {
+				t.Errorf("id_token_hint: %v", hinted)
+			}
+			end := w.submit(ua, question, map[string][]string{"logout": {"yes"}})
+			if end.URL != w.url+"/bye" || end.Status != http.StatusOK {
+				t.Errorf("the logout ended at %s with %d %s", end.URL, end.Status, end.Body)
+			}
+			w.wantSession(ua, false)
+			if page := ua.Navigate("/auth/login"); !strings.Contains(string(page.Body), `name="password"`) {
+				t.Errorf("the next login shows %s: %d %s", page.URL, page.Status, page.Body)
+			}
+		})
+	}
+}
+
+// TestBackchannelLogout: the provider's session ends in another tab, without us; its server tells ours, and the session is over
+// before the user does anything here. Another session of the same user goes on.
+func TestBackchannelLogout(t *testing.T) {
+	w := newWorld(t, time.Hour)
+	ua, other := w.login(), w.login()
+	copied := w.copyOf(ua, isOurs)
+	elsewhere := w.copyOf(ua, func(c useragent.Cookie) bool { return !isOurs(c) })
+	question := elsewhere.Navigate(w.provider.Issuer + "/session/end")
+	w.submit(elsewhere, question, map[string][]string{"logout": {"yes"}})
+	if calls := w.observed().Calls; calls["backchannel ok"] != 1 || calls["backchannel failed"] != 0 {
+		t.Errorf("the provider was answered %v", calls)
+	}
+	w.wantSession(ua, false)
+	w.wantSession(copied, false)
+	w.wantSession(other, true)
+}
