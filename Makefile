@@ -68,7 +68,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 
 .PHONY: bench
 bench: ## Run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./tokenhandler/...
+	go test -run '^$$' -bench . -benchmem ./tokenhandler/... ./cmd/app
 
 .PHONY: cover
 cover: ## Show the coverage of the unit tests
