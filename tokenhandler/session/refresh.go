@@ -135,7 +135,7 @@ func (m *Manager) join(s *Session, why Reason, needed bool, now time.Time) (*fli
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now)
-	e := r.entry(s, now.Add(m.keepFor(s)))
+	e := m.entry(s, now)
 	switch {
 	case s.Generation < e.generation && e.newest != nil:
 		return nil, nil //nolint:nilnil // neither: the newer generation is in memory

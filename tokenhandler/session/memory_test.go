@@ -1,0 +1,101 @@
+package session_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// mustRequest is a request that must succeed with a token that has not ended.
+func (f *fixture) mustRequest(t *testing.T, j jar) (*session.Visit, http.Header) {
+	t.Helper()
+	v := f.mustOpen(t, j)
+	if err := v.Fresh(t.Context(), session.IfDue); err != nil {
+		t.Fatalf("generation %d: %v", v.Session.Generation, err)
+	}
+	if !time.Now().Before(v.Session.AccessExpires) {
+		t.Fatalf("generation %d: went on with a token that has ended", v.Session.Generation)
+	}
+	h := make(http.Header)
+	v.Commit(h)
+	return v, h
+}
+
+// TestLostAnswerThatWasWaitedFor: the request waited for the refresh and was
+// answered, but the answer got lost on its way. The browser has not shown the
+// new generation, only this process has: it is the only copy.
+func TestLostAnswerThatWasWaitedFor(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		if v, _ := f.mustRequest(t, j); v.Session.Generation != 2 {
+			t.Fatalf("generation %d", v.Session.Generation)
+		}
+		for range 3 { // all lost
+			time.Sleep(10 * time.Minute)
+			f.sweep(t)
+			if v, h := f.mustRequest(t, j); v.Session.Generation != 2 || len(h["Set-Cookie"]) == 0 {
+				t.Fatalf("generation %d, header %v", v.Session.Generation, h)
+			}
+		}
+		if p.count() != 1 {
+			t.Errorf("%d calls", p.count())
+		}
+	})
+}
+
+// TestFailedRefreshKeepsTheOnlyCopy: the next refresh of what the browser has
+// never got fails; an older cookie must still find it.
+func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		f.mustRequest(t, j) // lost
+		time.Sleep(10 * time.Minute)
+		p.mu.Lock()
+		p.fail = errors.New("HTML")
+		p.mu.Unlock()
+		_ = f.mustOpen(t, j).Fresh(t.Context(), session.OnDemand)
+		time.Sleep(time.Minute)
+		f.sweep(t)
+		if v, _ := f.mustRequest(t, j); v.Session.Generation != 2 {
+			t.Errorf("generation %d", v.Session.Generation)
+		}
+	})
+}
+
+// TestGraceBeginsWhenTheNewerCookieIsSeen: a replica learns from a browser that
+// another one has refreshed; requests that are still under way with the older
+// cookie have the grace here, too.
+func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
+	p := &provider{rotate: true, grace: time.Minute, latency: 100 * time.Millisecond}
+	replicas(t, 2, nil, p, func(t *testing.T, all []*fixture, j jar) {
+		p.mu.Lock()
+		p.fail = errors.New("HTML")
+		p.mu.Unlock()
+		if err := all[1].mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err == nil { // so that it remembers the session
+			t.Fatal("no error")
+		}
+		p.mu.Lock()
+		p.fail = nil
+		p.mu.Unlock()
+		time.Sleep(59*time.Minute + 50*time.Second)
+		underWay := all[1].mustOpen(t, j)
+		v := all[0].mustOpen(t, j)
+		if err := v.Fresh(t.Context(), session.OnDemand); err != nil {
+			t.Fatal(err)
+		}
+		newer, h := jar{activeCookie: j[activeCookie]}, make(http.Header)
+		v.Commit(h)
+		newer.take(t, h)
+		all[1].mustOpen(t, newer)
+		time.Sleep(11 * time.Second)
+		all[1].sweep(t)
+		if err := underWay.Fresh(t.Context(), session.IfDue); err != nil || underWay.Session.Generation != 2 {
+			t.Errorf("generation %d, %v", underWay.Session.Generation, err)
+		}
+	})
+}
