@@ -67,6 +67,21 @@ func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
 	})
 }
 
+// TestOutdatedResultOfAnotherReplica: what another replica made long ago, and
+// the browser never got, has ended, too.
+func TestOutdatedResultOfAnotherReplica(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		keepActive(t, all[0], j)
+		all[0].mustRequest(t, j) // lost
+		time.Sleep(65 * time.Minute)
+		if v, _ := all[1].mustRequest(t, j); v.Session.Generation != 3 || p.count() != 2 {
+			t.Errorf("generation %d, %d calls", v.Session.Generation, p.count())
+		}
+	})
+}
+
 // TestGraceBeginsWhenTheNewerCookieIsSeen: a replica learns from a browser that
 // another one has refreshed; requests that are still under way with the older
 // cookie have the grace here, too.

@@ -71,9 +71,34 @@ const (
 // [*UnavailableError] for everything that may pass: the session is kept. The
 // context's error.
 func (v *Visit) Fresh(ctx context.Context, why Reason) error {
+	for range maxTurns {
+		err := v.fresh(ctx, why)
+		if err != nil || v.usable(v.manager.cfg.Now()) || !v.Session.renewable() {
+			return err
+		}
+		why = IfDue
+	}
+	return &UnavailableError{RetryAfter: retryPause, Err: errOutrun}
+}
+
+// maxTurns bounds how often a request asks for a token that is still good: what
+// another request or replica came to may be so old that it has ended, too, but
+// then a turn later nothing newer can be known.
+const maxTurns = 3
+
+var errOutrun = errors.New("every renewed access token had already ended")
+
+// usable reports whether the access token has not ended.
+func (v *Visit) usable(now time.Time) bool {
+	return now.Before(v.Session.AccessExpires.Add(-v.Session.skew()))
+}
+
+// fresh is one turn of [Visit.Fresh]. It may end with a newer token that has
+// ended.
+func (v *Visit) fresh(ctx context.Context, why Reason) error {
 	m, s := v.manager, v.Session
 	now := m.cfg.Now()
-	usable := now.Before(s.AccessExpires.Add(-s.skew()))
+	usable := v.usable(now)
 	if why == IfDue && usable && now.Before(s.AccessExpires.Add(-m.refreshBefore(s))) {
 		return nil
 	}
