@@ -58,8 +58,22 @@ type flight struct {
 	done       chan struct{}
 	err        error // set before done is closed
 	generation uint64
+	// known is the latest generation known here. If it is later than generation,
+	// its tokens are not: the browser had shown it and shows an older one again.
+	known uint64
 	// superseded: its refresh token was used up; another replica's result may help.
 	superseded bool
+}
+
+// makes is the generation that this refresh makes.
+func (f *flight) makes() uint64 { return max(f.generation, f.known) + 1 }
+
+// beyond is the generation beyond which another replica's result is of use.
+func (f *flight) beyond() uint64 {
+	if f.known > f.generation {
+		return f.known - 1
+	}
+	return f.generation
 }
 
 // entry returns the memory of s, which stays for [Manager.keepFor] at least. The

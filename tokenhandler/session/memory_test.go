@@ -82,6 +82,48 @@ func TestOutdatedResultOfAnotherReplica(t *testing.T) {
 	})
 }
 
+// TestOlderCookieWithoutRotation: parallel answers overtook each other, and the
+// browser was left with the older cookie. Its refresh token is still good.
+func TestOlderCookieWithoutRotation(t *testing.T) {
+	p := &provider{latency: 100 * time.Millisecond}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
+		v := f.mustOpen(t, j)
+		if err := v.Fresh(t.Context(), session.OnDemand); err != nil {
+			t.Fatal(err)
+		}
+		h := make(http.Header)
+		v.Commit(h)
+		j.take(t, h)
+		f.mustRequest(t, j)
+		time.Sleep(61 * time.Minute)
+		f.sweep(t)
+		v, h = f.mustRequest(t, older)
+		if v.Session.Generation != 3 || len(h["Set-Cookie"]) == 0 {
+			t.Errorf("generation %d, header %v", v.Session.Generation, h)
+		}
+	})
+}
+
+// TestOlderCookieAtAReplicaThatForgot: it knows that there is a newer generation,
+// and gets it from the store again.
+func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		keepActive(t, all[0], j)
+		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
+		_, h := all[0].mustRequest(t, j)
+		j.take(t, h)
+		all[0].mustRequest(t, j) // its browser has it
+		time.Sleep(time.Minute)
+		all[0].sweep(t)
+		if v, _ := all[0].mustRequest(t, older); v.Session.Generation != 2 || p.count() != 1 {
+			t.Errorf("generation %d, %d calls", v.Session.Generation, p.count())
+		}
+	})
+}
+
 // TestGraceBeginsWhenTheNewerCookieIsSeen: a replica learns from a browser that
 // another one has refreshed; requests that are still under way with the older
 // cookie have the grace here, too.

@@ -107,31 +107,31 @@ type outcome struct {
 //  2. Without the store: alone, unless that could look like theft to the provider.
 //  3. One call to the provider, shorter than the lease.
 //  4. The result for the others; if that fails, [Manager.Run] tries again.
-func (m *Manager) renew(s *Session, superseded bool) outcome {
+func (m *Manager) renew(s *Session, f *flight) outcome {
 	if m.cfg.Replicas == nil {
-		return m.call(s)
+		return m.call(s, f)
 	}
 	lease, name := m.cfg.RefreshTimeout+leaseMargin, s.ID.Name()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*lease) //nolint:forbidigo // detached, see refresh
 	defer cancel()
 	epoch := m.cfg.Replicas.Epoch()
-	claim, err := m.cfg.Replicas.Claim(ctx, name, s.Generation, lease)
+	claim, err := m.cfg.Replicas.Claim(ctx, name, f.beyond(), lease)
 	switch {
-	case err != nil && !superseded && m.mayRace(s):
+	case err != nil && !f.superseded && m.mayRace(s):
 		m.metrics.Unshared.Inc()
-		return m.call(s)
+		return m.call(s, f)
 	case err != nil:
 		return outcome{err: errors.Join(errAlone, err)}
 	case claim.Lease == "":
 		o := m.adopt(s, claim.Result)
 		o.epoch, o.shared = epoch, true
 		return o
-	case superseded:
+	case f.superseded:
 		_ = m.cfg.Replicas.Release(ctx, name, claim.Lease) // else it runs out
 		return outcome{err: ErrSuperseded}
 	}
-	o := m.call(s)
-	if m.publish(ctx, s, claim.Lease, o) {
+	o := m.call(s, f)
+	if m.publish(ctx, s, claim.Lease, f.makes(), o) {
 		o.epoch = epoch
 	}
 	return o
@@ -147,12 +147,11 @@ func (m *Manager) adopt(s *Session, result Result) outcome {
 }
 
 // publish tells the other replicas and gives up the lease.
-func (m *Manager) publish(ctx context.Context, s *Session, lease string, o outcome) bool {
+func (m *Manager) publish(ctx context.Context, s *Session, lease string, generation uint64, o outcome) bool {
 	name := s.ID.Name()
-	result := Result{Generation: s.Generation + 1}
+	result := Result{Generation: generation}
 	err := o.err
 	if o.next != nil {
-		result.Generation = o.next.Generation
 		if result.Sealed, err = m.sealShared(o.next); err != nil {
 			m.cfg.Log.ErrorContext(ctx, "refresh not shared", "error", err.Error(), "session", s.ID)
 		}
