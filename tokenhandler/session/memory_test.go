@@ -4,10 +4,29 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cognito-token-handler/tokenhandler/session"
 )
+
+// later lets time go by in which the user is active, without looking at the
+// tokens: the activity cookie alone is written.
+func later(t *testing.T, f *fixture, d time.Duration, jars ...jar) {
+	t.Helper()
+	time.Sleep(d)
+	for _, j := range jars {
+		h := make(http.Header)
+		v := f.mustOpen(t, jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]})
+		v.Touch()
+		v.Commit(h)
+		touched := jar{}
+		touched.take(t, h)
+		if touched[activeCookie] != "" {
+			j[activeCookie] = touched[activeCookie]
+		}
+	}
+}
 
 // mustRequest is a request that must succeed with a token that has not ended.
 func (f *fixture) mustRequest(t *testing.T, j jar) (*session.Visit, http.Header) {
@@ -124,6 +143,25 @@ func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 	})
 }
 
+// TestResultOutlivesTheOlderToken: another replica goes on serving the older
+// generation for as long as its access token lives, however short the idle
+// timeout is; then it must still find what became of it.
+func TestResultOutlivesTheOlderToken(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		if err := all[0].mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err != nil { // its answer is lost
+			t.Fatal(err)
+		}
+		for range 6 {
+			later(t, all[1], 10*time.Minute, j)
+		}
+		all[0].sweep(t)
+		if v, _ := all[1].mustRequest(t, j); v.Session.Generation < 2 || p.good == "" {
+			t.Errorf("generation %d, the provider saw a reuse: %v", v.Session.Generation, p.good == "")
+		}
+	}, func(c *session.Config) { c.IdleTimeout = 15 * time.Minute })
+}
+
 // TestGraceBeginsWhenTheNewerCookieIsSeen: a replica learns from a browser that
 // another one has refreshed; requests that are still under way with the older
 // cookie have the grace here, too.
@@ -155,4 +193,22 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 			t.Errorf("generation %d, %v", underWay.Session.Generation, err)
 		}
 	})
+}
+
+// TestRefreshOverTheEndOfTheSession: the session ended while it was refreshed;
+// whoever waits for the lease must not show the used-up token.
+func TestRefreshOverTheEndOfTheSession(t *testing.T) {
+	p := &provider{rotate: true, latency: 4 * time.Second}
+	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(time.Hour - 2*time.Second)
+		for _, f := range all {
+			v := f.mustOpen(t, j)
+			go func() { _ = v.Fresh(t.Context(), session.OnDemand) }()
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if p.count() != 1 || p.good == "" {
+			t.Errorf("%d calls, the provider saw a reuse: %v", p.count(), p.good == "")
+		}
+	}, func(c *session.Config) { c.AbsoluteLifetime = time.Hour })
 }

@@ -167,12 +167,17 @@ func (m *Manager) publish(ctx context.Context, s *Session, lease string, generat
 	return true
 }
 
-// keepFor is how long a result is of use. Who still holds an older cookie has
-// been idle for at least as long as the result is old: when that is the idle
-// timeout, the older cookie is dead by itself.
+// keepFor is how long what s became is of use. Who holds an older cookie is
+// served its access token by replicas that know of nothing newer until it ends,
+// and may be active until then; then all look for what came of it, or the older
+// cookie is dead after the idle timeout by itself. Whoever waits for the lease
+// finds it in any case: also when the session has ended meanwhile, nobody shows
+// a used-up token.
 func (m *Manager) keepFor(s *Session) time.Duration {
-	left := s.Ends().Sub(m.cfg.Now())
-	return min(max(m.cfg.IdleTimeout, m.cfg.RefreshGrace)+touchEvery, left)
+	now := m.cfg.Now()
+	served := max(s.AccessExpires.Sub(now), 0)
+	keep := min(max(served+m.cfg.IdleTimeout, m.cfg.RefreshGrace)+touchEvery, s.Ends().Sub(now))
+	return max(keep, 2*(m.cfg.RefreshTimeout+leaseMargin))
 }
 
 // shortGrace is the shortest grace of the provider's rotation that lets
