@@ -189,7 +189,7 @@ func (v *Visit) open() error {
 	}
 	v.cookie = s.Generation
 	var rejected bool
-	if v.Session, rejected = m.newest(s); rejected {
+	if v.Session, rejected = m.see(s); rejected {
 		return ErrRejected
 	}
 	if v.Session != s {

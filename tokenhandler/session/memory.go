@@ -58,36 +58,68 @@ type flight struct {
 	done       chan struct{}
 	err        error // set before done is closed
 	generation uint64
+	// known is the latest generation known here. If it is later than generation,
+	// its tokens are not: the browser had shown it and shows an older one again.
+	known uint64
 	// superseded: its refresh token was used up; another replica's result may help.
 	superseded bool
 }
 
-// entry returns the memory of s, which stays at least until ends. The caller
-// holds mu.
-func (r *refreshes) entry(s *Session, ends time.Time) *entry {
-	e := r.entries[s.ID]
+// makes is the generation that this refresh makes.
+func (f *flight) makes() uint64 { return max(f.generation, f.known) + 1 }
+
+// beyond is the generation beyond which another replica's result is of use.
+func (f *flight) beyond() uint64 {
+	if f.known > f.generation {
+		return f.known - 1
+	}
+	return f.generation
+}
+
+// entry returns the memory of s, which stays for [Manager.keepFor] at least. The
+// caller holds refreshes.mu.
+func (m *Manager) entry(s *Session, now time.Time) *entry {
+	e := m.refreshes.entries[s.ID]
 	if e == nil {
-		e = &entry{shown: true}
-		r.entries[s.ID] = e
+		e = &entry{}
+		m.refreshes.entries[s.ID] = e
 	}
-	e.see(s)
-	if ends.After(e.ends) {
-		e.ends = ends
-	}
+	m.takeUp(e, s, now)
+	e.stay(now.Add(m.keepFor(s)))
 	return e
 }
 
-// see takes up what a browser shows. It may be ahead of this process, when
-// another one has refreshed: then older cookies are served from it.
-func (e *entry) see(s *Session) {
-	if s.Generation < e.generation {
-		return
+func (e *entry) stay(ends time.Time) {
+	if ends.After(e.ends) {
+		e.ends = ends
 	}
-	e.shown = true
+}
+
+// takeUp takes over a session that is ahead of this process, because another one
+// has refreshed it: then older cookies are served from it. Only a cookie can
+// have brought it here. The caller holds refreshes.mu.
+func (m *Manager) takeUp(e *entry, s *Session, now time.Time) {
 	if s.Generation > e.generation {
 		e.generation, e.newest, e.cookies, e.unwritable = s.Generation, s, nil, false
-		e.rotated = s.Rotates
+		e.rotated, e.shown, e.graceEnds = s.Rotates, true, now.Add(m.cfg.RefreshGrace)
+		e.stay(now.Add(m.keepFor(s)))
 	}
+}
+
+// see notes that a browser's cookie holds s, and returns what newest does. It is
+// for cookies only: what a request was given from memory is not in the browser
+// before its answer is.
+func (m *Manager) see(s *Session) (newest *Session, rejected bool) {
+	r := &m.refreshes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.entries[s.ID]
+	if e == nil {
+		return s, false
+	}
+	m.takeUp(e, s, m.cfg.Now())
+	e.shown = e.shown || s.Generation == e.generation
+	return e.latest(s)
 }
 
 // mayForce bounds the refreshes that are not due.
@@ -122,7 +154,11 @@ func (m *Manager) newest(s *Session) (newest *Session, rejected bool) {
 	if e == nil {
 		return s, false
 	}
-	e.see(s)
+	return e.latest(s)
+}
+
+// latest is newest for the session's memory. The caller holds mu.
+func (e *entry) latest(s *Session) (newest *Session, rejected bool) {
 	if s.Generation < e.generation && e.newest != nil {
 		s = e.newest
 	}

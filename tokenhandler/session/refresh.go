@@ -71,9 +71,34 @@ const (
 // [*UnavailableError] for everything that may pass: the session is kept. The
 // context's error.
 func (v *Visit) Fresh(ctx context.Context, why Reason) error {
+	for range maxTurns {
+		err := v.fresh(ctx, why)
+		if err != nil || v.usable(v.manager.cfg.Now()) || !v.Session.renewable() {
+			return err
+		}
+		why = IfDue
+	}
+	return &UnavailableError{RetryAfter: retryPause, Err: errOutrun}
+}
+
+// maxTurns bounds how often a request asks for a token that is still good: what
+// another request or replica came to may be so old that it has ended, too, but
+// then a turn later nothing newer can be known.
+const maxTurns = 3
+
+var errOutrun = errors.New("every renewed access token had already ended")
+
+// usable reports whether the access token has not ended.
+func (v *Visit) usable(now time.Time) bool {
+	return now.Before(v.Session.AccessExpires.Add(-v.Session.skew()))
+}
+
+// fresh is one turn of [Visit.Fresh]. It may end with a newer token that has
+// ended.
+func (v *Visit) fresh(ctx context.Context, why Reason) error {
 	m, s := v.manager, v.Session
 	now := m.cfg.Now()
-	usable := now.Before(s.AccessExpires.Add(-s.skew()))
+	usable := v.usable(now)
 	if why == IfDue && usable && now.Before(s.AccessExpires.Add(-m.refreshBefore(s))) {
 		return nil
 	}
@@ -135,7 +160,7 @@ func (m *Manager) join(s *Session, why Reason, needed bool, now time.Time) (*fli
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sweep(now)
-	e := r.entry(s, now.Add(m.keepFor(s)))
+	e := m.entry(s, now)
 	switch {
 	case s.Generation < e.generation && e.newest != nil:
 		return nil, nil //nolint:nilnil // neither: the newer generation is in memory
@@ -156,7 +181,7 @@ func (m *Manager) join(s *Session, why Reason, needed bool, now time.Time) (*fli
 	if err := e.mayForce(why, now); err != nil {
 		return nil, err
 	}
-	e.flight = &flight{done: make(chan struct{}), generation: s.Generation, superseded: s.Generation < e.generation && e.rotated}
+	e.flight = &flight{done: make(chan struct{}), generation: s.Generation, known: e.generation, superseded: s.Generation < e.generation && e.rotated}
 	f := e.flight
 	r.flights.Go(func() { m.refresh(s, e, f) })
 	return f, nil
@@ -175,7 +200,7 @@ func closing(needed bool) error {
 // must not cancel it, because after a rotation its answer holds the only token
 // that is still good (FACTS COG-ROT-07).
 func (m *Manager) refresh(s *Session, e *entry, f *flight) {
-	o := m.renew(s, f.superseded)
+	o := m.renew(s, f)
 	if o.err == nil && m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
 		m.discard(o)
 		o = outcome{err: ErrRevoked}
@@ -209,7 +234,7 @@ func (m *Manager) refresh(s *Session, e *entry, f *flight) {
 // succeeded takes up the next generation. The caller holds refreshes.mu.
 func (m *Manager) succeeded(e *entry, o outcome, now time.Time) {
 	e.failed = nil
-	if o.next.Generation <= e.generation {
+	if o.next.Generation < e.generation || o.next.Generation == e.generation && e.newest != nil {
 		return // another refresh has come further
 	}
 	e.generation, e.newest = o.next.Generation, o.next
@@ -220,8 +245,9 @@ func (m *Manager) succeeded(e *entry, o outcome, now time.Time) {
 	m.refreshes.dirty = m.refreshes.dirty || o.epoch == 0
 }
 
-// call makes the one call to the provider.
-func (m *Manager) call(s *Session) outcome {
+// call makes the one call to the provider. What it makes is later than all that
+// is known here: the tokens of a later generation may be gone.
+func (m *Manager) call(s *Session, f *flight) outcome {
 	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.RefreshTimeout) //nolint:forbidigo // detached, see refresh
 	defer cancel()
 	if m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
@@ -243,6 +269,7 @@ func (m *Manager) call(s *Session) outcome {
 		return outcome{err: err}
 	}
 	next := s.next(previous, m.trim(renewed), now)
+	next.Generation = f.makes()
 	rotated := !next.tokens.Refresh.Equal(previous.Refresh)
 	m.refreshes.steady.Store(!rotated)
 	m.metrics.Refreshes.WithLabelValues(map[bool]string{false: "ok", true: "rotated"}[rotated]).Inc()

@@ -107,31 +107,31 @@ type outcome struct {
 //  2. Without the store: alone, unless that could look like theft to the provider.
 //  3. One call to the provider, shorter than the lease.
 //  4. The result for the others; if that fails, [Manager.Run] tries again.
-func (m *Manager) renew(s *Session, superseded bool) outcome {
+func (m *Manager) renew(s *Session, f *flight) outcome {
 	if m.cfg.Replicas == nil {
-		return m.call(s)
+		return m.call(s, f)
 	}
 	lease, name := m.cfg.RefreshTimeout+leaseMargin, s.ID.Name()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*lease) //nolint:forbidigo // detached, see refresh
 	defer cancel()
 	epoch := m.cfg.Replicas.Epoch()
-	claim, err := m.cfg.Replicas.Claim(ctx, name, s.Generation, lease)
+	claim, err := m.cfg.Replicas.Claim(ctx, name, f.beyond(), lease)
 	switch {
-	case err != nil && !superseded && m.mayRace(s):
+	case err != nil && !f.superseded && m.mayRace(s):
 		m.metrics.Unshared.Inc()
-		return m.call(s)
+		return m.call(s, f)
 	case err != nil:
 		return outcome{err: errors.Join(errAlone, err)}
 	case claim.Lease == "":
 		o := m.adopt(s, claim.Result)
 		o.epoch, o.shared = epoch, true
 		return o
-	case superseded:
+	case f.superseded:
 		_ = m.cfg.Replicas.Release(ctx, name, claim.Lease) // else it runs out
 		return outcome{err: ErrSuperseded}
 	}
-	o := m.call(s)
-	if m.publish(ctx, s, claim.Lease, o) {
+	o := m.call(s, f)
+	if m.publish(ctx, s, claim.Lease, f.makes(), o) {
 		o.epoch = epoch
 	}
 	return o
@@ -147,12 +147,11 @@ func (m *Manager) adopt(s *Session, result Result) outcome {
 }
 
 // publish tells the other replicas and gives up the lease.
-func (m *Manager) publish(ctx context.Context, s *Session, lease string, o outcome) bool {
+func (m *Manager) publish(ctx context.Context, s *Session, lease string, generation uint64, o outcome) bool {
 	name := s.ID.Name()
-	result := Result{Generation: s.Generation + 1}
+	result := Result{Generation: generation}
 	err := o.err
 	if o.next != nil {
-		result.Generation = o.next.Generation
 		if result.Sealed, err = m.sealShared(o.next); err != nil {
 			m.cfg.Log.ErrorContext(ctx, "refresh not shared", "error", err.Error(), "session", s.ID)
 		}
@@ -168,12 +167,17 @@ func (m *Manager) publish(ctx context.Context, s *Session, lease string, o outco
 	return true
 }
 
-// keepFor is how long a result is of use. Who still holds an older cookie has
-// been idle for at least as long as the result is old: when that is the idle
-// timeout, the older cookie is dead by itself.
+// keepFor is how long what s became is of use. Who holds an older cookie is
+// served its access token by replicas that know of nothing newer until it ends,
+// and may be active until then; then all look for what came of it, or the older
+// cookie is dead after the idle timeout by itself. Whoever waits for the lease
+// finds it in any case: also when the session has ended meanwhile, nobody shows
+// a used-up token.
 func (m *Manager) keepFor(s *Session) time.Duration {
-	left := s.Ends().Sub(m.cfg.Now())
-	return min(max(m.cfg.IdleTimeout, m.cfg.RefreshGrace)+touchEvery, left)
+	now := m.cfg.Now()
+	served := max(s.AccessExpires.Sub(now), 0)
+	keep := min(max(served+m.cfg.IdleTimeout, m.cfg.RefreshGrace)+touchEvery, s.Ends().Sub(now))
+	return max(keep, 2*(m.cfg.RefreshTimeout+leaseMargin))
 }
 
 // shortGrace is the shortest grace of the provider's rotation that lets

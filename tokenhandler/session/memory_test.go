@@ -1,0 +1,214 @@
+package session_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// later lets time go by in which the user is active, without looking at the
+// tokens: the activity cookie alone is written.
+func later(t *testing.T, f *fixture, d time.Duration, jars ...jar) {
+	t.Helper()
+	time.Sleep(d)
+	for _, j := range jars {
+		h := make(http.Header)
+		v := f.mustOpen(t, jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]})
+		v.Touch()
+		v.Commit(h)
+		touched := jar{}
+		touched.take(t, h)
+		if touched[activeCookie] != "" {
+			j[activeCookie] = touched[activeCookie]
+		}
+	}
+}
+
+// mustRequest is a request that must succeed with a token that has not ended.
+func (f *fixture) mustRequest(t *testing.T, j jar) (*session.Visit, http.Header) {
+	t.Helper()
+	v := f.mustOpen(t, j)
+	if err := v.Fresh(t.Context(), session.IfDue); err != nil {
+		t.Fatalf("generation %d: %v", v.Session.Generation, err)
+	}
+	if !time.Now().Before(v.Session.AccessExpires) {
+		t.Fatalf("generation %d: went on with a token that has ended", v.Session.Generation)
+	}
+	h := make(http.Header)
+	v.Commit(h)
+	return v, h
+}
+
+// TestLostAnswerThatWasWaitedFor: the request waited for the refresh and was
+// answered, but the answer got lost on its way. The browser has not shown the
+// new generation, only this process has: it is the only copy.
+func TestLostAnswerThatWasWaitedFor(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		if v, _ := f.mustRequest(t, j); v.Session.Generation != 2 {
+			t.Fatalf("generation %d", v.Session.Generation)
+		}
+		for range 3 { // all lost
+			time.Sleep(10 * time.Minute)
+			f.sweep(t)
+			if v, h := f.mustRequest(t, j); v.Session.Generation != 2 || len(h["Set-Cookie"]) == 0 {
+				t.Fatalf("generation %d, header %v", v.Session.Generation, h)
+			}
+		}
+		if p.count() != 1 {
+			t.Errorf("%d calls", p.count())
+		}
+	})
+}
+
+// TestFailedRefreshKeepsTheOnlyCopy: the next refresh of what the browser has
+// never got fails; an older cookie must still find it.
+func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
+	p := &provider{rotate: true, latency: time.Second}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		f.mustRequest(t, j) // lost
+		time.Sleep(10 * time.Minute)
+		p.mu.Lock()
+		p.fail = errors.New("HTML")
+		p.mu.Unlock()
+		_ = f.mustOpen(t, j).Fresh(t.Context(), session.OnDemand)
+		time.Sleep(time.Minute)
+		f.sweep(t)
+		if v, _ := f.mustRequest(t, j); v.Session.Generation != 2 {
+			t.Errorf("generation %d", v.Session.Generation)
+		}
+	})
+}
+
+// TestOutdatedResultOfAnotherReplica: what another replica made long ago, and
+// the browser never got, has ended, too.
+func TestOutdatedResultOfAnotherReplica(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		keepActive(t, all[0], j)
+		all[0].mustRequest(t, j) // lost
+		time.Sleep(65 * time.Minute)
+		if v, _ := all[1].mustRequest(t, j); v.Session.Generation != 3 || p.count() != 2 {
+			t.Errorf("generation %d, %d calls", v.Session.Generation, p.count())
+		}
+	})
+}
+
+// TestOlderCookieWithoutRotation: parallel answers overtook each other, and the
+// browser was left with the older cookie. Its refresh token is still good.
+func TestOlderCookieWithoutRotation(t *testing.T) {
+	p := &provider{latency: 100 * time.Millisecond}
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
+		v := f.mustOpen(t, j)
+		if err := v.Fresh(t.Context(), session.OnDemand); err != nil {
+			t.Fatal(err)
+		}
+		h := make(http.Header)
+		v.Commit(h)
+		j.take(t, h)
+		f.mustRequest(t, j)
+		time.Sleep(61 * time.Minute)
+		f.sweep(t)
+		v, h = f.mustRequest(t, older)
+		if v.Session.Generation != 3 || len(h["Set-Cookie"]) == 0 {
+			t.Errorf("generation %d, header %v", v.Session.Generation, h)
+		}
+	})
+}
+
+// TestOlderCookieAtAReplicaThatForgot: it knows that there is a newer generation,
+// and gets it from the store again.
+func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		keepActive(t, all[0], j)
+		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
+		_, h := all[0].mustRequest(t, j)
+		j.take(t, h)
+		all[0].mustRequest(t, j) // its browser has it
+		time.Sleep(time.Minute)
+		all[0].sweep(t)
+		if v, _ := all[0].mustRequest(t, older); v.Session.Generation != 2 || p.count() != 1 {
+			t.Errorf("generation %d, %d calls", v.Session.Generation, p.count())
+		}
+	})
+}
+
+// TestResultOutlivesTheOlderToken: another replica goes on serving the older
+// generation for as long as its access token lives, however short the idle
+// timeout is; then it must still find what became of it.
+func TestResultOutlivesTheOlderToken(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		if err := all[0].mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err != nil { // its answer is lost
+			t.Fatal(err)
+		}
+		for range 6 {
+			later(t, all[1], 10*time.Minute, j)
+		}
+		all[0].sweep(t)
+		if v, _ := all[1].mustRequest(t, j); v.Session.Generation < 2 || p.good == "" {
+			t.Errorf("generation %d, the provider saw a reuse: %v", v.Session.Generation, p.good == "")
+		}
+	}, func(c *session.Config) { c.IdleTimeout = 15 * time.Minute })
+}
+
+// TestGraceBeginsWhenTheNewerCookieIsSeen: a replica learns from a browser that
+// another one has refreshed; requests that are still under way with the older
+// cookie have the grace here, too.
+func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
+	p := &provider{rotate: true, grace: time.Minute, latency: 100 * time.Millisecond}
+	replicas(t, 2, nil, p, func(t *testing.T, all []*fixture, j jar) {
+		p.mu.Lock()
+		p.fail = errors.New("HTML")
+		p.mu.Unlock()
+		if err := all[1].mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err == nil { // so that it remembers the session
+			t.Fatal("no error")
+		}
+		p.mu.Lock()
+		p.fail = nil
+		p.mu.Unlock()
+		time.Sleep(59*time.Minute + 50*time.Second)
+		underWay := all[1].mustOpen(t, j)
+		v := all[0].mustOpen(t, j)
+		if err := v.Fresh(t.Context(), session.OnDemand); err != nil {
+			t.Fatal(err)
+		}
+		newer, h := jar{activeCookie: j[activeCookie]}, make(http.Header)
+		v.Commit(h)
+		newer.take(t, h)
+		all[1].mustOpen(t, newer)
+		time.Sleep(11 * time.Second)
+		all[1].sweep(t)
+		if err := underWay.Fresh(t.Context(), session.IfDue); err != nil || underWay.Session.Generation != 2 {
+			t.Errorf("generation %d, %v", underWay.Session.Generation, err)
+		}
+	})
+}
+
+// TestRefreshOverTheEndOfTheSession: the session ended while it was refreshed;
+// whoever waits for the lease must not show the used-up token.
+func TestRefreshOverTheEndOfTheSession(t *testing.T) {
+	p := &provider{rotate: true, latency: 4 * time.Second}
+	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(time.Hour - 2*time.Second)
+		for _, f := range all {
+			v := f.mustOpen(t, j)
+			go func() { _ = v.Fresh(t.Context(), session.OnDemand) }()
+		}
+		time.Sleep(20 * time.Second)
+		synctest.Wait()
+		if p.count() != 1 || p.good == "" {
+			t.Errorf("%d calls, the provider saw a reuse: %v", p.count(), p.good == "")
+		}
+	}, func(c *session.Config) { c.AbsoluteLifetime = time.Hour })
+}
