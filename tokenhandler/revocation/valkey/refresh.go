@@ -139,9 +139,9 @@ type lostLease struct {
 	id [8]byte
 }
 
-// maxLost bounds the leases to be given back after an outage. The others run out
-// by themselves.
-const maxLost = 1000
+// maxLost bounds the leases to be given back after an outage, one by one. The
+// others run out by themselves.
+const maxLost = 200
 
 func (l *leases) hold(id [8]byte, name string, ends time.Time) {
 	l.mu.Lock()
