@@ -19,7 +19,8 @@ const (
 	followGrace = 500 * time.Millisecond
 	// readCount is how many records are read at once: some 100 KB.
 	readCount = 500
-	// sendCount is how many entries one script adds, so that it is short.
+	// sendCount is how many entries one script adds, or leases it gives back: few,
+	// so that it is short.
 	sendCount = 50
 	// streamStart is before every record.
 	streamStart = "0-0"

@@ -11,6 +11,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
@@ -27,12 +29,31 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// certificate makes one for localhost that stands for itself.
-func certificate(t *testing.T) (certFile, keyFile string) {
-	t.Helper()
+// certFile and keyFile are a certificate for localhost that stands for itself.
+var certFile, keyFile string
+
+// TestMain makes that certificate one of the system's, which are read once, at
+// the first handshake of a process.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "valkey-test-")
+	if err == nil {
+		certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+		err = errors.Join(certify(), os.Setenv("SSL_CERT_FILE", certFile))
+	}
+	code := 1
+	if err == nil {
+		code = m.Run()
+	} else {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func certify() error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	template := x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{"localhost"},
@@ -41,27 +62,20 @@ func certificate(t *testing.T) (certFile, keyFile string) {
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	private, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	for name, block := range map[string]*pem.Block{
-		certFile: {Type: "CERTIFICATE", Bytes: cert}, keyFile: {Type: "PRIVATE KEY", Bytes: private},
-	} {
-		if err := os.WriteFile(name, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return certFile, keyFile
+	return errors.Join(
+		os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+	)
 }
 
 func TestTLS(t *testing.T) {
-	certFile, keyFile := certificate(t)
-	t.Setenv("SSL_CERT_FILE", certFile) // read once, at the first handshake of this process
+	t.Parallel()
 	server := serve(t, redislocal.Options{CertFile: certFile, KeyFile: keyFile, Password: "secret"})
 	port := strconv.Itoa(server.Port)
 	for _, scheme := range []string{"rediss", "valkeys"} {
