@@ -2,7 +2,6 @@ package redislocal
 
 import (
 	"context"
-	"io"
 	"net"
 	"sync"
 	"time"
@@ -22,7 +21,8 @@ type Network struct {
 
 	mu    sync.Mutex
 	delay time.Duration
-	dead  bool
+	dead  bool // nothing arrives
+	deaf  bool // no answer arrives
 	conns map[net.Conn]bool
 }
 
@@ -54,6 +54,16 @@ func (n *Network) SetDead(dead bool) {
 	n.dead = dead
 	n.mu.Unlock()
 	if !dead {
+		n.Reset()
+	}
+}
+
+// SetDeaf is SetDead for answers only: the server gets what clients send.
+func (n *Network) SetDeaf(deaf bool) {
+	n.mu.Lock()
+	n.deaf = deaf
+	n.mu.Unlock()
+	if !deaf {
 		n.Reset()
 	}
 }
@@ -100,11 +110,11 @@ func (n *Network) serve(client net.Conn) {
 	defer n.drop(server)
 	n.keep(server)
 	var ways sync.WaitGroup
-	for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
+	for _, way := range []way{{from: client, to: server}, {from: server, to: client, answers: true}} {
 		ways.Go(func() {
-			n.carry(way[1], way[0])
-			_ = way[0].Close()
-			_ = way[1].Close()
+			n.carry(way)
+			_ = way.from.Close()
+			_ = way.to.Close()
 		})
 	}
 	ways.Wait()
@@ -128,21 +138,27 @@ func (n *Network) drop(conn net.Conn) {
 	_ = conn.Close()
 }
 
+// way is one direction of a connection.
+type way struct {
+	from, to net.Conn
+	answers  bool
+}
+
 // carry copies until either side ends.
-func (n *Network) carry(to io.Writer, from io.Reader) {
+func (n *Network) carry(w way) {
 	buffer := make([]byte, chunk)
 	for {
-		got, err := from.Read(buffer)
+		got, err := w.from.Read(buffer)
 		if err != nil || !n.wait() {
 			return
 		}
 		n.mu.Lock()
-		dead := n.dead
+		dead := n.dead || n.deaf && w.answers
 		n.mu.Unlock()
 		if dead {
 			continue
 		}
-		if _, err := to.Write(buffer[:got]); err != nil {
+		if _, err := w.to.Write(buffer[:got]); err != nil {
 			return
 		}
 	}

@@ -2,6 +2,7 @@ package redislocal
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -27,6 +28,8 @@ const (
 // Options say how the server runs.
 type Options struct {
 	Password string    // required of every client; empty for none
+	CertFile string    // with KeyFile, makes the server speak TLS only
+	KeyFile  string    // of CertFile
 	Log      io.Writer // optional; what the server writes
 	Args     []string  // further arguments, e.g. "--maxmemory", "10mb"
 }
@@ -80,8 +83,14 @@ func Tool() (string, error) {
 // Resume starts a stopped server on its old port, with the data that it has on disk.
 func (s *Server) Resume(ctx context.Context) error {
 	args := []string{
-		"--port", strconv.Itoa(s.Port), "--bind", "127.0.0.1", "--dir", s.dir,
+		"--bind", "127.0.0.1", "--dir", s.dir,
 		"--appendonly", "yes", "--appendfsync", "always", "--save", "",
+	}
+	if s.options.CertFile != "" {
+		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(s.Port), "--tls-auth-clients", "no",
+			"--tls-cert-file", s.options.CertFile, "--tls-key-file", s.options.KeyFile)
+	} else {
+		args = append(args, "--port", strconv.Itoa(s.Port))
 	}
 	if s.options.Password != "" {
 		args = append(args, "--requirepass", s.options.Password)
@@ -123,6 +132,9 @@ func (s *Server) ask(ctx context.Context, line string) (string, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.Addr())
 	if err != nil {
 		return "", err
+	}
+	if s.options.CertFile != "" {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // only asks whether anybody is there
 	}
 	defer func() { _ = conn.Close() }()
 	if deadline, ok := ctx.Deadline(); ok {

@@ -13,6 +13,10 @@ import (
 // on the same network answers in a millisecond; who waits is a user's request.
 const commandTimeout = 250 * time.Millisecond
 
+// maxCalls bounds the calls under way. The library has a queue of 1024, and who
+// finds it full waits there without regard to the context.
+const maxCalls = 512
+
 // enough is the time after which a store without an answer is at fault. A call
 // that ended sooner had little time left, which says nothing of the store.
 const enough = commandTimeout - patience
@@ -23,6 +27,16 @@ const enough = commandTimeout - patience
 func (s *Store) call(ctx context.Context, sc script, keys []string, args ...string) ([]string, error) {
 	bounded, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
+	select {
+	case s.calls <- struct{}{}:
+		defer func() { <-s.calls }()
+	case <-bounded.Done():
+		if ctx.Err() != nil {
+			return nil, s.canceled(ctx, sc.operation)
+		}
+		s.count(sc.operation, "timeout")
+		return nil, errTimeout
+	}
 	for try := 1; ; try++ {
 		l, err := s.use(bounded)
 		if ctx.Err() != nil {

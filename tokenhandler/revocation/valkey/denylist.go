@@ -19,7 +19,8 @@ const (
 	followGrace = 500 * time.Millisecond
 	// readCount is how many records are read at once: some 100 KB.
 	readCount = 500
-	// sendCount is how many entries one script adds, so that it is short.
+	// sendCount is how many entries one script adds, or leases it gives back: few,
+	// so that it is short.
 	sendCount = 50
 	// streamStart is before every record.
 	streamStart = "0-0"
@@ -121,8 +122,8 @@ func (s *Store) follow(ctx context.Context, l *link) error {
 			if life, ok := entry.FieldValues["store"]; ok {
 				s.observe(life)
 			}
-			s.takeUp(ctx, entry)
 		}
+		s.takeUp(ctx, entries)
 		s.hear(life)
 	}
 }
@@ -140,12 +141,12 @@ func (s *Store) replay(ctx context.Context, l *link, life string) (last string, 
 		if err != nil {
 			return "", err
 		}
-		for _, entry := range entries {
-			last = entry.ID
-			seen[s.takeUp(ctx, entry)] = true
-		}
 		if len(entries) == 0 {
 			break
+		}
+		last = entries[len(entries)-1].ID
+		for _, r := range s.takeUp(ctx, entries) {
+			seen[r] = true
 		}
 	}
 	missing := make(map[record]time.Time)
@@ -188,20 +189,28 @@ func (s *Store) read(ctx context.Context, l *link, after string, wait bool) ([]v
 	return answer[deniedKey], nil
 }
 
-// takeUp adds one record to the list of this process and returns it.
-func (s *Store) takeUp(ctx context.Context, entry valkey.XRangeEntry) record {
-	if _, ok := entry.FieldValues["store"]; ok {
-		return record{} // a life of the store begins; in a replay, perhaps one that is over
+// takeUp adds what the stream holds to the list of this process and returns it.
+func (s *Store) takeUp(ctx context.Context, entries []valkey.XRangeEntry) []record {
+	var records []record
+	strange := 0
+	for _, entry := range entries {
+		if _, ok := entry.FieldValues["store"]; ok {
+			continue // a life of the store begins; in a replay, perhaps one that is over
+		}
+		e, err := decode(entry.FieldValues)
+		if err != nil {
+			strange++
+			continue
+		}
+		if s.now().Before(e.Until) {
+			_, _ = s.local.Add(e) // checked by decode
+		}
+		r, _ := encode(e) // what was decoded can be encoded
+		records = append(records, r)
 	}
-	e, err := decode(entry.FieldValues)
-	if err != nil {
-		s.log.WarnContext(ctx, "shared store holds a revocation that is not understood", "record", entry.ID)
-		return record{}
+	s.metrics.Entries.Set(float64(s.local.Len()))
+	if strange > 0 {
+		s.log.WarnContext(ctx, "shared store holds revocations that are not understood", "count", strange)
 	}
-	if s.now().Before(e.Until) {
-		_, _ = s.local.Add(e) // checked by decode
-		s.metrics.Entries.Set(float64(s.local.Len()))
-	}
-	r, _ := encode(e) // what was decoded can be encoded
-	return r
+	return records
 }

@@ -20,5 +20,10 @@
 // again and results asked for again (by [Store.Epoch]) as soon as it is back.
 // Until all replicas can have done so, a store that is new gives out no lease.
 //
+// The server should not evict keys (maxmemory-policy noeviction): a lease that
+// is evicted lets two replicas refresh at once. Sentinel is not asked, and of a
+// cluster the one server must have all slots that are used here, or hide the
+// others behind it.
+//
 // It knows nothing of cookies, tokens and HTTP.
 package valkey

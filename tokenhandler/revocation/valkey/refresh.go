@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -141,7 +142,7 @@ type lostLease struct {
 
 // maxLost bounds the leases to be given back after an outage. The others run out
 // by themselves.
-const maxLost = 1000
+const maxLost = 10_000
 
 func (l *leases) hold(id [8]byte, name string, ends time.Time) {
 	l.mu.Lock()
@@ -166,13 +167,14 @@ func (l *leases) abandon(id [8]byte, name string, ends time.Time) {
 	}
 }
 
-// takeLost returns the abandoned leases, and forgets them.
-func (l *leases) takeLost() []lostLease {
+// takeLost returns some abandoned leases that have not ended, and forgets them.
+func (l *leases) takeLost(now time.Time) []lostLease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	lost := l.lost
-	l.lost = nil
-	return lost
+	lost := slices.DeleteFunc(l.lost, func(l lostLease) bool { return !now.Before(l.ends) })
+	count := min(len(lost), sendCount)
+	l.lost = slices.Clone(lost[count:])
+	return lost[:count]
 }
 
 // live returns the leases held that have not ended, and forgets the others.
@@ -217,16 +219,22 @@ func (s *Store) restoreLeases(ctx context.Context) error {
 // releaseLost gives back the leases of claims that failed: else their sessions
 // could not be refreshed until they run out.
 func (s *Store) releaseLost(ctx context.Context) error {
-	for _, lost := range s.leases.takeLost() {
-		if !s.now().Before(lost.ends) {
-			continue
+	for {
+		lost := s.leases.takeLost(s.now())
+		if len(lost) == 0 {
+			return nil
 		}
-		if _, err := s.call(ctx, s.scripts.release, []string{leaseKey(lost.id)}, lost.name); err != nil {
-			s.leases.abandon(lost.id, lost.name, lost.ends)
+		var keys, names []string
+		for _, l := range lost {
+			keys, names = append(keys, leaseKey(l.id)), append(names, l.name)
+		}
+		if _, err := s.call(ctx, s.scripts.release, keys, names...); err != nil {
+			for _, l := range lost {
+				s.leases.abandon(l.id, l.name, l.ends)
+			}
 			return err
 		}
 	}
-	return nil
 }
 
 var _ session.Replicas = (*Store)(nil)

@@ -4,7 +4,6 @@ package valkey_test
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -38,6 +37,7 @@ func publish(t *testing.T, r *replica, lease string, generation uint64, sealed s
 }
 
 func TestOneOfFiveRefreshes(t *testing.T) {
+	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	replicas := settled(t, server.URL(), 5)
 	for round := range uint64(20) {
@@ -68,6 +68,7 @@ func TestOneOfFiveRefreshes(t *testing.T) {
 }
 
 func TestLeaseOfTheDeadEnds(t *testing.T) {
+	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	replicas := settled(t, server.URL(), 2)
 	const short = 700 * time.Millisecond
@@ -85,6 +86,7 @@ func TestLeaseOfTheDeadEnds(t *testing.T) {
 }
 
 func TestReleasedLeaseIsFree(t *testing.T) {
+	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	replicas := settled(t, server.URL(), 2)
 	first := claim(t, replicas[0], 1, lease)
@@ -106,6 +108,7 @@ func TestReleasedLeaseIsFree(t *testing.T) {
 }
 
 func TestNewerGenerationIsKept(t *testing.T) {
+	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	r := settled(t, server.URL(), 1)[0]
 	for _, step := range []struct {
@@ -134,6 +137,7 @@ func TestNewerGenerationIsKept(t *testing.T) {
 }
 
 func TestPublishGivesUpOnlyItsOwnLease(t *testing.T) {
+	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	replicas := settled(t, server.URL(), 2)
 	held := claim(t, replicas[0], 5, lease)
@@ -152,6 +156,7 @@ func TestPublishGivesUpOnlyItsOwnLease(t *testing.T) {
 // TestLeaseOutlivesTheLossOfTheStore: the holder is still at work when the store
 // comes back empty, so nobody else may begin.
 func TestLeaseOutlivesTheLossOfTheStore(t *testing.T) {
+	t.Parallel()
 	for _, forget := range []bool{false, true} {
 		server := serve(t, redislocal.Options{})
 		replicas := settled(t, server.URL(), 2)
@@ -185,6 +190,7 @@ func TestLeaseOutlivesTheLossOfTheStore(t *testing.T) {
 
 // TestNewStoreSettles: results are published again before anybody gets a lease.
 func TestNewStoreSettles(t *testing.T) {
+	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	replicas := settled(t, server.URL(), 2)
 	publish(t, replicas[0], "", 2, "sealed")
@@ -200,19 +206,7 @@ func TestNewStoreSettles(t *testing.T) {
 	if took > time.Second {
 		t.Errorf("the loss was noticed after %s", took)
 	}
+	<-time.After(time.Second) // the other comes back late, and publishes half a second after that
 	publish(t, replicas[0], "", 2, "sealed")
 	claimed.Wait()
-}
-
-func TestSecretsStayOut(t *testing.T) {
-	server := serve(t, redislocal.Options{Password: "a-very-secret-password"})
-	r := start(t, strings.Replace(server.URL(), "very", "wrong", 1))
-	eventually(t, "the refusal", func() bool {
-		return strings.Contains(r.Ready().Error(), "does not take the user and password")
-	})
-	_, err := r.Claim(t.Context(), id, 1, lease)
-	if err == nil || strings.Contains(err.Error(), "secret") || strings.Contains(r.Ready().Error(), "secret") {
-		t.Errorf("err = %v, %v", err, r.Ready())
-	}
-	ready(t, server.URL(), 1)
 }

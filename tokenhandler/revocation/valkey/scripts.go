@@ -86,10 +86,11 @@ if redis.call('GET', KEYS[3]) == ARGV[5] then
 end
 return {id}`
 
-	// ARGV: name of the lease.
+	// ARGV: the name of each lease.
 	releaseBody = `
-if redis.call('GET', KEYS[3]) == ARGV[2] then
-  redis.call('DEL', KEYS[3])
+for i = 3, #KEYS do
+  local mine = redis.call('GET', KEYS[i]) == ARGV[i - 1]
+  if mine then redis.call('DEL', KEYS[i]) end -- else it is another's
 end
 return {id}`
 

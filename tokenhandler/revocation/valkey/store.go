@@ -50,6 +50,7 @@ type Store struct {
 	scripts scripts
 	state   state
 	leases  leases
+	calls   chan struct{} // one element a call under way
 
 	pendingMu sync.Mutex
 	pending   map[record]time.Time // revocation that the store does not have → when it is over
@@ -65,6 +66,7 @@ func New(cfg Config) (*Store, error) {
 	s := &Store{
 		options: options, local: cfg.Local, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics,
 		scripts: newScripts(), pending: make(map[record]time.Time),
+		calls: make(chan struct{}, maxCalls),
 	}
 	if s.metrics == nil {
 		s.metrics = NewMetrics(nil)

@@ -1,0 +1,218 @@
+//go:build e2e
+
+package valkey_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/tokenhandler/revocation"
+)
+
+// subject is an entry that ends a user's sessions of before now.
+func subject(name string) revocation.Entry {
+	now := time.Now()
+	return revocation.Entry{Kind: revocation.Subject, Name: name, Before: now, Until: now.Add(time.Hour)}
+}
+
+func revoke(t *testing.T, r *replica, e revocation.Entry) {
+	t.Helper()
+	if err := r.Revoke(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// denies reports whether the replica denies a session of that user that began a minute ago.
+func (r *replica) denies(sub string) bool {
+	return r.local.Denied([8]byte{9}, sub, "", time.Now().Add(-time.Minute))
+}
+
+func TestRevocationReachesEveryReplica(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	replicas := ready(t, server.URL(), 3)
+	now := time.Now()
+	for _, e := range []revocation.Entry{
+		subject("user"),
+		{Kind: revocation.ProviderSession, Name: "a sid, 100 % \r\n odd", Before: now, Until: now.Add(time.Hour)},
+		{Kind: revocation.Session, Name: "0123456789abcdef", Until: now.Add(time.Hour)},
+	} {
+		revoke(t, replicas[0], e)
+		for _, r := range replicas {
+			took := eventually(t, "the entry is there", func() bool {
+				for _, got := range r.local.Entries() {
+					if got.Kind == e.Kind && got.Name == e.Name &&
+						got.Until.Sub(e.Until).Abs() < time.Millisecond && got.Before.Sub(e.Before).Abs() < time.Millisecond {
+						return true
+					}
+				}
+				return false
+			})
+			if took > 500*time.Millisecond {
+				t.Errorf("%s: it took %s", e.Kind, took)
+			}
+		}
+	}
+}
+
+func TestRevocationsOutliveTheService(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	first := ready(t, server.URL(), 1)[0]
+	const many = 1200 // more than are read at once
+	for i := range many {
+		revoke(t, first, subject(fmt.Sprint("user ", i)))
+	}
+	first.stop()
+	server.Stop()
+	if err := server.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := ready(t, server.URL(), 1)[0]
+	if got := second.local.Len(); got != many {
+		t.Errorf("%d entries when ready, want %d", got, many)
+	}
+}
+
+// TestRevocationOutlivesItsRequest: who logs out may close the tab.
+func TestRevocationOutlivesItsRequest(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	replicas := ready(t, server.URL(), 2)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := replicas[0].Revoke(ctx, subject("user")); err != nil {
+		t.Fatal(err)
+	}
+	took := eventually(t, "the entry is there", func() bool { return replicas[1].denies("user") })
+	if took > time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+// TestStoreHealsFromReplicas: what any of them knows is everybody's again.
+func TestStoreHealsFromReplicas(t *testing.T) {
+	t.Parallel()
+	losses := map[string]func(*testing.T, *redislocal.Server){
+		"flushed": func(t *testing.T, server *redislocal.Server) {
+			t.Helper()
+			command(t, direct(t, server), "FLUSHALL")
+		},
+		"stream evicted": func(t *testing.T, server *redislocal.Server) {
+			t.Helper()
+			command(t, direct(t, server), "DEL", "{tokenhandler}:denied")
+		},
+		"restarted empty": func(t *testing.T, server *redislocal.Server) {
+			t.Helper()
+			server.Stop()
+			if err := server.Forget(); err != nil {
+				t.Fatal(err)
+			}
+			if err := server.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}
+	for name, lose := range losses {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := serve(t, redislocal.Options{})
+			replicas := ready(t, server.URL(), 2)
+			revoke(t, replicas[0], subject("user"))
+			eventually(t, "the entry is there", func() bool { return replicas[1].denies("user") })
+			epochs := []uint64{replicas[0].Epoch(), replicas[1].Epoch()}
+			lose(t, server)
+			for i, r := range replicas {
+				eventually(t, "the loss is noticed", func() bool { return r.Epoch() != epochs[i] })
+				eventually(t, "it is over", func() bool { return r.Ready() == nil })
+			}
+			if third := ready(t, server.URL(), 1)[0]; !third.denies("user") {
+				t.Error("the store has not the entry again")
+			}
+			revoke(t, replicas[1], subject("other"))
+			eventually(t, "entries still travel", func() bool { return replicas[0].denies("other") })
+		})
+	}
+}
+
+// TestRestartWithDataAddsNothing: who comes back adds only what is missing.
+func TestRestartWithDataAddsNothing(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	replicas := ready(t, server.URL(), 3)
+	for i := range 10 {
+		revoke(t, replicas[0], subject(fmt.Sprint("user ", i)))
+	}
+	epoch := replicas[0].Epoch()
+	server.Stop()
+	if err := server.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range replicas {
+		eventually(t, "it is over", func() bool { return r.Epoch() != epoch && r.Ready() == nil })
+	}
+	if got := records(t, server, "kind"); got != 10 {
+		t.Errorf("%d records, want 10", got)
+	}
+}
+
+// records counts the records of the stream that have a field.
+func records(t *testing.T, server *redislocal.Server, field string) int {
+	t.Helper()
+	client := direct(t, server)
+	entries, err := client.Do(t.Context(), client.B().Xrange().Key("{tokenhandler}:denied").Start("-").End("+").Build()).AsXRange()
+	if err != nil {
+		t.Fatal(err)
+	}
+	count := 0
+	for _, entry := range entries {
+		if _, ok := entry.FieldValues[field]; ok {
+			count++
+		}
+	}
+	return count
+}
+
+func TestEntriesThatAreOverGo(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	r := ready(t, server.URL(), 1)[0]
+	now := time.Now()
+	for i := range 100 {
+		name := fmt.Sprintf("%016x", i)
+		revoke(t, r, revocation.Entry{Kind: revocation.Session, Name: name, Until: now.Add(2 * time.Second)})
+	}
+	revoke(t, r, subject("user"))
+	if got := records(t, server, "kind"); got != 101 {
+		t.Fatalf("%d records, want 101", got)
+	}
+	eventually(t, "only one is left", func() bool { return records(t, server, "kind") == 1 })
+}
+
+// TestForeignRecords: who can write to the store must not stop the list.
+func TestForeignRecords(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	replicas := ready(t, server.URL(), 2)
+	client := direct(t, server)
+	until := fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())
+	for _, fields := range [][]string{
+		{"nonsense", "x"},
+		{"until", "tomorrow", "kind", "sub", "name", "x", "before", until},
+		{"until", until, "kind", "root", "name", "x", "before", until},
+		{"until", until, "kind", "session", "name", strings.Repeat("x", 16), "before", ""},
+		{"until", until, "kind", "sub", "name", "x", "before", ""},
+		{"until", until, "kind", "sub", "name", "x", "before", until, "more", "y"},
+	} {
+		command(t, client, append([]string{"XADD", "{tokenhandler}:denied", "*"}, fields...)...)
+	}
+	revoke(t, replicas[0], subject("user"))
+	eventually(t, "the entry is there", func() bool { return replicas[1].denies("user") })
+	if third := ready(t, server.URL(), 1)[0]; third.local.Len() != 1 {
+		t.Errorf("entries = %v", third.local.Entries())
+	}
+}

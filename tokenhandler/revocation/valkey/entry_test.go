@@ -1,0 +1,105 @@
+package valkey_test
+
+import (
+	"maps"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/revocation/valkey"
+)
+
+var (
+	before = time.Date(2026, 1, 2, 3, 4, 5, 678_000_001, time.UTC)
+	until  = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
+)
+
+func entries() []revocation.Entry {
+	return []revocation.Entry{
+		{Kind: revocation.Session, Name: "0123456789abcdef", Until: until},
+		{Kind: revocation.Subject, Name: "a user", Before: before, Until: until},
+		{Kind: revocation.ProviderSession, Name: strings.Repeat("ä", 127), Before: before, Until: until},
+	}
+}
+
+// TestEntriesAreNotShortened: an entry must never end less for having been shared.
+func TestEntriesAreNotShortened(t *testing.T) {
+	for _, e := range entries() {
+		fields, err := valkey.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := valkey.Decode(fields)
+		if err != nil {
+			t.Fatalf("%v: %v", fields, err)
+		}
+		if got.Kind != e.Kind || got.Name != e.Name {
+			t.Errorf("%+v became %+v", e, got)
+		}
+		for _, times := range [][2]time.Time{{e.Before, got.Before}, {e.Until, got.Until}} {
+			if later := times[1].Sub(times[0]); later < 0 || later >= time.Millisecond {
+				t.Errorf("%s became %s", times[0], times[1])
+			}
+		}
+		again, err := valkey.Encode(got)
+		if err != nil || !maps.Equal(again, fields) {
+			t.Errorf("%v became %v, %v", fields, again, err)
+		}
+	}
+}
+
+func TestMalformedEntries(t *testing.T) {
+	for name, e := range map[string]revocation.Entry{
+		"empty":         {},
+		"no end":        {Kind: revocation.Session, Name: "0123456789abcdef"},
+		"ends never":    {Kind: revocation.Session, Name: "0123456789abcdef", Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"no beginning":  {Kind: revocation.Subject, Name: "x", Until: until},
+		"before 1970":   {Kind: revocation.Subject, Name: "x", Before: time.Unix(-1, 0), Until: until},
+		"unknown kind":  {Kind: "root", Name: "x", Before: before, Until: until},
+		"no session":    {Kind: revocation.Session, Name: "x", Until: until},
+		"name too long": {Kind: revocation.Subject, Name: strings.Repeat("x", 256), Before: before, Until: until},
+	} {
+		if fields, err := valkey.Encode(e); err == nil {
+			t.Errorf("%s: encoded as %v", name, fields)
+		}
+	}
+}
+
+// FuzzDecode: whoever writes to the store must not be able to do more than an
+// entry can.
+func FuzzDecode(f *testing.F) {
+	seeds := 0
+	for _, e := range entries() {
+		fields, err := valkey.Encode(e)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(fields["until"], fields["kind"], fields["name"], fields["before"], "")
+		f.Add(fields["until"], fields["kind"], fields["name"], fields["before"], "more")
+		f.Add("+"+fields["until"], fields["kind"], fields["name"], "0"+fields["before"], "")
+		seeds += 3
+	}
+	f.Add("9223372036854775807", "sub", "x", "-9223372036854775808", "")
+	f.Add("1e9", "session", "0123456789ABCDEF", "", "")
+	if seeds < 9 {
+		f.Fatalf("%d seeds", seeds)
+	}
+	f.Fuzz(func(t *testing.T, until, kind, name, before, more string) {
+		fields := map[string]string{"until": until, "kind": kind, "name": name, "before": before}
+		if more != "" {
+			fields[more] = more
+		}
+		e, err := valkey.Decode(fields)
+		if err != nil {
+			return
+		}
+		if err := e.Check(); err != nil {
+			t.Fatalf("%v was taken: %v", fields, err)
+		}
+		again, err := valkey.Encode(e)
+		if err != nil || !maps.Equal(again, fields) {
+			t.Fatalf("%v became %v, %v", fields, again, err)
+		}
+	})
+}

@@ -1,0 +1,336 @@
+//go:build e2e
+
+package valkey_test
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	driver "github.com/valkey-io/valkey-go"
+
+	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// bound is the longest that a call may take on a busy test machine: 250 ms by itself.
+const bound = 400 * time.Millisecond
+
+// isOut waits until the store counts as down, and sees that then no call waits.
+func isOut(t *testing.T, r *replica, why string) {
+	t.Helper()
+	eventually(t, "the outage is noticed", func() bool { return !r.Certain() })
+	eventually(t, "it says "+why, func() bool {
+		err := r.Ready()
+		return err != nil && strings.Contains(err.Error(), why)
+	})
+	begun := time.Now()
+	const calls = 20
+	for range calls {
+		if got, err := r.Claim(t.Context(), id, 1, lease); err == nil {
+			t.Fatalf("claimed %+v in an outage", got)
+		}
+		if err := r.Publish(t.Context(), id, "", session.Result{Generation: 2}, time.Minute); err == nil {
+			t.Fatal("published in an outage")
+		}
+	}
+	if took := time.Since(begun); took > calls*10*time.Millisecond {
+		t.Errorf("%d calls took %s in an outage", 2*calls, took)
+	}
+}
+
+// isBack waits until all are ready, and sees that the store does everything again,
+// and that all know of the user that was revoked in the outage.
+func isBack(t *testing.T, replicas []*replica) {
+	t.Helper()
+	for _, r := range replicas {
+		eventually(t, "the store is back", func() bool { return r.Ready() == nil })
+	}
+	for _, r := range replicas {
+		took := eventually(t, "what was revoked meanwhile is delivered", func() bool { return r.denies("user") })
+		if took > 2*time.Second {
+			t.Errorf("delivered %s after the store was back", took)
+		}
+	}
+	got := claim(t, replicas[0], 1, lease)
+	if got.Lease == "" {
+		t.Fatalf("claimed %+v", got)
+	}
+	publish(t, replicas[0], got.Lease, 2, "sealed")
+	if got := claim(t, replicas[1], 1, lease); string(got.Sealed) != "sealed" {
+		t.Errorf("claimed %+v", got)
+	}
+}
+
+func TestStoreStopsAndComesBack(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	replicas := settled(t, server.URL(), 2)
+	server.Stop()
+	isOut(t, replicas[0], "the connection failed")
+	revoke(t, replicas[0], subject("user"))
+	if !replicas[0].denies("user") {
+		t.Error("a revocation must count at once where it was made")
+	}
+	if err := server.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	isBack(t, replicas)
+}
+
+func TestStoreComesLate(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	server.Stop()
+	replicas := []*replica{start(t, server.URL()), start(t, server.URL())}
+	isOut(t, replicas[0], "the connection failed")
+	revoke(t, replicas[0], subject("user"))
+	if err := server.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	isBack(t, replicas)
+}
+
+// TestStoreHangs: connections stay open and nothing is answered. Requests that
+// come all at once must not each wait, one after the other.
+func TestStoreHangs(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	replicas := settled(t, server.URL(), 2)
+	server.Hang()
+	hung := time.Now()
+	var all sync.WaitGroup
+	var longest atomic.Int64
+	for range 1100 { // more than the client's queue holds
+		all.Go(func() {
+			begun := time.Now()
+			if got, err := replicas[0].Claim(t.Context(), id, 1, lease); err == nil {
+				t.Errorf("claimed %+v", got)
+			}
+			for took := int64(time.Since(begun)); ; {
+				if was := longest.Load(); took <= was || longest.CompareAndSwap(was, took) {
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+	if took := time.Duration(longest.Load()); took > time.Second { // 250 ms, and the work of so many at once
+		t.Errorf("the longest call took %s", took)
+	}
+	eventually(t, "the idle replica notices", func() bool { return !replicas[1].Certain() })
+	if took := time.Since(hung); took > 2500*time.Millisecond {
+		t.Errorf("noticed after %s", took)
+	}
+	isOut(t, replicas[0], "no answer in time")
+	revoke(t, replicas[0], subject("user"))
+	server.Wake()
+	isBack(t, replicas)
+}
+
+// TestOnlyTheFirstCallWaits for a store that hangs: the next ones know.
+func TestOnlyTheFirstCallWaits(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	r := ready(t, server.URL(), 1)[0]
+	server.Hang()
+	var took []time.Duration
+	for range 5 {
+		begun := time.Now()
+		if err := r.Release(t.Context(), id, "lease"); err == nil {
+			t.Error("released")
+		}
+		took = append(took, time.Since(begun))
+	}
+	if took[0] > bound || took[1]+took[2]+took[3]+took[4] > 200*time.Millisecond {
+		t.Errorf("the calls took %s", took)
+	}
+}
+
+// TestLeaseOfAFailedClaimIsGivenBack: the store gave it, and the answer was lost.
+func TestLeaseOfAFailedClaimIsGivenBack(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	network := reach(t, server)
+	far := settled(t, redislocal.URL(network.Addr(), ""), 1)[0]
+	near := ready(t, server.URL(), 1)[0]
+	network.SetDeaf(true)
+	if got, err := far.Claim(t.Context(), id, 1, time.Hour); err == nil {
+		t.Fatalf("claimed %+v", got)
+	}
+	client := direct(t, server)
+	if n, err := client.Do(t.Context(), client.B().Exists().Key("{tokenhandler}:lease:0102030000000000").Build()).AsInt64(); err != nil || n != 1 {
+		t.Fatalf("the lease was not taken: %d, %v", n, err)
+	}
+	network.SetDeaf(false)
+	if claim(t, near, 1, lease).Lease == "" {
+		t.Error("no lease")
+	}
+}
+
+func reach(t *testing.T, server *redislocal.Server) *redislocal.Network {
+	t.Helper()
+	network, err := redislocal.NewNetwork(server.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(network.Close)
+	return network
+}
+
+func TestStoreIsSlow(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	network := reach(t, server)
+	replicas := settled(t, redislocal.URL(network.Addr(), ""), 2)
+	network.SetDelay(20 * time.Millisecond) // slow, and good enough
+	begun := time.Now()
+	revoke(t, replicas[0], subject("early"))
+	if took := time.Since(begun); took < 40*time.Millisecond {
+		t.Errorf("the network is not slow: %s", took)
+	}
+	eventually(t, "entries travel", func() bool { return replicas[1].denies("early") })
+	if !replicas[0].Certain() || !replicas[1].Certain() {
+		t.Error("a store that answers in time counts as out")
+	}
+	network.SetDelay(time.Second)
+	begun = time.Now()
+	if got, err := replicas[0].Claim(t.Context(), id, 1, lease); err == nil {
+		t.Errorf("claimed %+v", got)
+	}
+	if took := time.Since(begun); took > bound {
+		t.Errorf("a call took %s", took)
+	}
+	isOut(t, replicas[0], "no answer in time")
+	revoke(t, replicas[0], subject("user"))
+	network.SetDelay(0)
+	isBack(t, replicas)
+}
+
+func TestNetworkIsDead(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	network := reach(t, server)
+	replicas := settled(t, redislocal.URL(network.Addr(), ""), 2)
+	network.SetDead(true)
+	begun := time.Now()
+	isOut(t, replicas[0], "no answer in time")
+	if took := time.Since(begun); took > 2500*time.Millisecond {
+		t.Errorf("noticed after %s", took)
+	}
+	revoke(t, replicas[0], subject("user"))
+	network.SetDead(false)
+	isBack(t, replicas)
+}
+
+// TestResetConnectionsFailNoCall: a load balancer closes connections, and the
+// next one is there in a moment.
+func TestResetConnectionsFailNoCall(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	network := reach(t, server)
+	r := settled(t, redislocal.URL(network.Addr(), ""), 1)[0]
+	epoch := r.Epoch()
+	network.Reset()
+	for generation := range uint64(20) {
+		publish(t, r, "", generation+2, "sealed")
+		if got := claim(t, r, generation+1, lease); string(got.Sealed) != "sealed" {
+			t.Errorf("claimed %+v", got)
+		}
+	}
+	eventually(t, "the store is ready", func() bool { return r.Ready() == nil })
+	if r.Epoch() != epoch {
+		t.Error("a lost connection is no loss of the store")
+	}
+}
+
+func TestStoreIsFull(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{Args: []string{"--maxmemory-policy", "noeviction"}})
+	replicas := settled(t, server.URL(), 2)
+	client := direct(t, server)
+	command(t, client, "CONFIG", "SET", "maxmemory", "1")
+	isOut(t, replicas[0], "the server is full")
+	revoke(t, replicas[0], subject("user"))
+	command(t, client, "CONFIG", "SET", "maxmemory", "0")
+	isBack(t, replicas)
+}
+
+func TestStoreBecomesAReplica(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	replicas := settled(t, server.URL(), 2)
+	client := direct(t, server)
+	command(t, client, "REPLICAOF", "127.0.0.1", "1") // nobody is there
+	isOut(t, replicas[0], "the server is a read-only replica")
+	revoke(t, replicas[0], subject("user"))
+	command(t, client, "REPLICAOF", "NO", "ONE")
+	isBack(t, replicas)
+}
+
+func TestPasswordIsChanged(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{Password: "one"})
+	replicas := settled(t, server.URL(), 2)
+	client := direct(t, server)
+	command(t, client, "CONFIG", "SET", "requirepass", "two")
+	command(t, client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	isOut(t, replicas[0], "the server does not take the user and password")
+	revoke(t, replicas[0], subject("user"))
+	command(t, client, "CONFIG", "SET", "requirepass", "one")
+	isBack(t, replicas)
+}
+
+// TestCallerMayLeave: that takes the connection from nobody else.
+func TestCallerMayLeave(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	network := reach(t, server)
+	r := settled(t, redislocal.URL(network.Addr(), ""), 1)[0]
+	client := direct(t, server)
+	connections := connected(t, client)
+	network.SetDelay(20 * time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	begun := time.Now()
+	if got, err := r.Claim(ctx, id, 1, lease); err == nil || ctx.Err() == nil {
+		t.Errorf("claimed %+v, %v", got, err)
+	}
+	if took := time.Since(begun); took > 130*time.Millisecond {
+		t.Errorf("a claim for 30 ms took %s", took)
+	}
+	<-time.After(time.Second) // a lost connection would be replaced by now
+	if got := connected(t, client); got != connections {
+		t.Errorf("%s connections since the start, %s before", got, connections)
+	}
+}
+
+// connected is how many connections the server has had.
+func connected(t *testing.T, client driver.Client) string {
+	t.Helper()
+	info, err := client.Do(t.Context(), client.B().Info().Section("stats").Build()).ToString()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(info, "total_connections_received:")
+	count, _, _ := strings.Cut(rest, "\r")
+	if !found || count == "" {
+		t.Fatalf("the server tells nothing: %s", info)
+	}
+	return count
+}
+
+func TestRunLeavesNothing(t *testing.T) {
+	server := serve(t, redislocal.Options{})
+	before := runtime.NumGoroutine()
+	r := ready(t, server.URL(), 1)[0]
+	r.stop()
+	eventually(t, "every goroutine is gone", func() bool { return runtime.NumGoroutine() <= before })
+	r = ready(t, server.URL(), 1)[0]
+	server.Hang()
+	begun := time.Now()
+	r.stop()
+	if took := time.Since(begun); took > time.Second {
+		t.Errorf("stopping took %s while the store hangs", took)
+	}
+	eventually(t, "every goroutine is gone", func() bool { return runtime.NumGoroutine() <= before })
+}

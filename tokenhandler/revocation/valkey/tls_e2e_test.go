@@ -1,0 +1,144 @@
+//go:build e2e
+
+package valkey_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// certFile and keyFile are a certificate for localhost that stands for itself.
+var certFile, keyFile string
+
+// TestMain makes that certificate one of the system's, which are read once, at
+// the first handshake of a process.
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "valkey-test-")
+	if err == nil {
+		certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+		err = errors.Join(certify(), os.Setenv("SSL_CERT_FILE", certFile))
+	}
+	code := 1
+	if err == nil {
+		code = m.Run()
+	} else {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+	}
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func certify() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return err
+	}
+	template := x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+	if err != nil {
+		return err
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		os.WriteFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
+		os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}), 0o600),
+	)
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{CertFile: certFile, KeyFile: keyFile, Password: "secret"})
+	port := strconv.Itoa(server.Port)
+	for _, scheme := range []string{"rediss", "valkeys"} {
+		replicas := ready(t, scheme+"://:secret@"+net.JoinHostPort("localhost", port), 2)
+		revoke(t, replicas[0], subject(scheme))
+		eventually(t, "entries travel", func() bool { return replicas[1].denies(scheme) })
+	}
+	for url, why := range map[string]string{
+		"rediss://:secret@127.0.0.1:" + port: "the TLS handshake failed", // the certificate is another's
+		"redis://:secret@127.0.0.1:" + port:  "the connection failed",
+	} {
+		r := start(t, url)
+		eventually(t, url+": "+why, func() bool { return r.Ready() != nil && strings.Contains(r.Ready().Error(), why) })
+	}
+}
+
+// TestLeastPermissions: what a user of the server must be allowed to do. The
+// README of an operator may quote it.
+func TestLeastPermissions(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	command(t, direct(t, server), "ACL", "SETUSER", "app", "on", ">secret", "~{tokenhandler}:*", "-@all",
+		"+eval", "+xread", "+time", "+info", "+exists", "+hmget", "+hget", "+hset", "+get", "+set", "+del", "+pexpire", "+xadd", "+xrange", "+xdel")
+	replicas := settled(t, "redis://app:secret@"+server.Addr(), 2)
+	revoke(t, replicas[0], subject("user"))
+	isBack(t, replicas)
+	if err := replicas[0].Release(t.Context(), id, "another"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestPasswordIsNotTold, whatever the server and the network say.
+func TestPasswordIsNotTold(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{Password: "hunter2-right"})
+	var log bytes.Buffer
+	store, err := valkey.New(valkey.Config{
+		URL: secret.New(redislocal.URL(server.Addr(), "hunter2-wrong")), Local: memory.New(time.Now), Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); store.Run(ctx) }()
+	eventually(t, "the refusal", func() bool {
+		return strings.Contains(store.Ready().Error(), "does not take the user and password")
+	})
+	_, err = store.Claim(t.Context(), id, 1, lease)
+	if err == nil {
+		t.Fatal("claimed with a wrong password")
+	}
+	server.Stop()
+	eventually(t, "the end", func() bool { return strings.Contains(store.Ready().Error(), "the connection failed") })
+	cancel()
+	<-done
+	for _, text := range []string{err.Error(), store.Ready().Error(), log.String()} {
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("the password is in %q", text)
+		}
+	}
+	if strings.Count(log.String(), "\n") != 2 {
+		t.Errorf("one line a reason, not one a try:\n%s", log.String())
+	}
+}
