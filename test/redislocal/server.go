@@ -82,9 +82,9 @@ func Tool() (string, error) {
 
 // Resume starts a stopped server on its old port, with the data that it has on disk.
 func (s *Server) Resume(ctx context.Context) error {
-	args := []string{
+	args := []string{ // the log is written without waiting for the disk: it must outlive the server, not the machine
 		"--bind", "127.0.0.1", "--dir", s.dir,
-		"--appendonly", "yes", "--appendfsync", "always", "--save", "",
+		"--appendonly", "yes", "--appendfsync", "no", "--save", "",
 	}
 	if s.options.CertFile != "" {
 		args = append(args, "--port", "0", "--tls-port", strconv.Itoa(s.Port), "--tls-auth-clients", "no",

@@ -75,11 +75,10 @@ func ready(t *testing.T, url string, count int) []*replica {
 func settled(t *testing.T, url string, count int) []*replica {
 	t.Helper()
 	replicas := ready(t, url, count)
-	ctx, cancel := context.WithTimeout(t.Context(), long)
-	defer cancel()
-	if _, err := replicas[0].Claim(ctx, [8]byte{0xff}, 1, time.Millisecond); err != nil {
-		t.Fatal(err)
-	}
+	persist(t, func(ctx context.Context) error {
+		_, err := replicas[0].Claim(ctx, [8]byte{0xff}, 1, time.Millisecond)
+		return err
+	})
 	return replicas
 }
 
