@@ -78,9 +78,10 @@ func (r *refreshes) entry(s *Session, ends time.Time) *entry {
 }
 
 // see takes up what a browser shows. It may be ahead of this process, when
-// another one has refreshed: then older cookies are served from it.
+// another one has refreshed: then older cookies are served from it. What a
+// request has from here is not what its browser shows: that answer may be lost.
 func (e *entry) see(s *Session) {
-	if s.Generation < e.generation {
+	if s.Generation < e.generation || s == e.newest {
 		return
 	}
 	e.shown = true
