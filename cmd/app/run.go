@@ -49,7 +49,8 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 //  1. /readyz turns to 503, and the public listener accepts no more.
 //  2. Requests under way may end; those that do not in time are cut off.
 //  3. So may refreshes, which outlive the requests that began them.
-//  4. The admin listener goes last, so that an operator can watch it.
+//  4. What they came to is given to the other replicas, if those do not have it.
+//  5. The admin listener goes last, so that an operator can watch it.
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	publicServer, adminServer := web.NewServer(a.public, a.log), web.NewServer(a.admin, a.log)
 	failed := make(chan error, 2)
@@ -67,6 +68,9 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	defer cancel()
 	a.drain(end, publicServer)
 	a.waitForRefreshes(end)
+	if err := a.sessions.HandOver(end); err != nil {
+		a.log.WarnContext(end, "sessions may be lost: the store is out", "error", err.Error())
+	}
 	_ = adminServer.Close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving: %w", err)
