@@ -71,9 +71,19 @@ const (
 // [*UnavailableError] for everything that may pass: the session is kept. The
 // context's error.
 func (v *Visit) Fresh(ctx context.Context, why Reason) error {
+	before := v.Session.Generation
+	err := v.fresh(ctx, why)
+	if err != nil || v.Session.Generation == before || v.Session.usable(v.manager.cfg.Now()) {
+		return err
+	}
+	// Another replica had renewed it, so long ago that this token has ended, too.
+	return v.fresh(ctx, IfDue)
+}
+
+func (v *Visit) fresh(ctx context.Context, why Reason) error {
 	m, s := v.manager, v.Session
 	now := m.cfg.Now()
-	usable := now.Before(s.AccessExpires.Add(-s.skew()))
+	usable := s.usable(now)
 	if why == IfDue && usable && now.Before(s.AccessExpires.Add(-m.refreshBefore(s))) {
 		return nil
 	}
@@ -122,6 +132,9 @@ func (m *Manager) refreshBefore(s *Session) time.Duration {
 	before += before * time.Duration(s.ID[0]) / (4 * 256)
 	return min(before, s.AccessExpires.Sub(s.AccessIssued)/4)
 }
+
+// usable reports whether the access token will reach an upstream before it ends.
+func (s *Session) usable(now time.Time) bool { return now.Before(s.AccessExpires.Add(-s.skew())) }
 
 func (s *Session) skew() time.Duration {
 	return min(clockSkew, s.AccessExpires.Sub(s.AccessIssued)/8)

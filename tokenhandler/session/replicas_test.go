@@ -119,6 +119,21 @@ func TestOldCookieAtAnotherReplica(t *testing.T) {
 	})
 }
 
+// TestResultThatHasEnded: a browser that never got its new cookie comes back when
+// the token in the store has ended as well. It gets one that has not.
+func TestResultThatHasEnded(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		burst(t, all[:1], j, 1, "access 1")
+		time.Sleep(61 * time.Minute)
+		burst(t, all[1:], j, 4, "access 2")
+		if p.count() != 2 {
+			t.Errorf("%d calls for 2 expiries", p.count())
+		}
+	})
+}
+
 // TestDeadHolderOfTheLease: it was killed while it refreshed; the others go on
 // when its lease ends.
 func TestDeadHolderOfTheLease(t *testing.T) {
