@@ -49,11 +49,20 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 //  1. /readyz turns to 503, and the public listener accepts no more.
 //  2. Requests under way may end; those that do not in time are cut off.
 //  3. So may refreshes, which outlive the requests that began them.
-//  4. The admin listener goes last, so that an operator can watch it.
+//  4. What they came to is given to the other replicas, if those do not have it.
+//  5. The admin listener goes last, so that an operator can watch it.
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
-	publicServer, adminServer := web.NewServer(a.public, a.log), web.NewServer(a.admin, a.log)
+	side := publicSide{
+		server: web.NewServer(a.public, a.log), listener: public,
+		newcomers: &newcomers{conns: make(map[net.Conn]bool)}, done: make(chan struct{}),
+	}
+	side.server.ConnState = side.newcomers.watch
+	adminServer := web.NewServer(a.admin, a.log)
 	failed := make(chan error, 2)
-	go func() { failed <- publicServer.Serve(public) }()
+	go func() {
+		defer close(side.done)
+		failed <- side.server.Serve(public)
+	}()
 	go func() { failed <- adminServer.Serve(admin) }()
 	var err error
 	select {
@@ -65,23 +74,17 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	a.sessions.Drain()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.shutdown.total)
 	defer cancel()
-	a.drain(end, publicServer)
+	a.drain(end, side)
 	a.waitForRefreshes(end)
+	if err := a.sessions.HandOver(end); err != nil {
+		a.log.WarnContext(end, "sessions may be lost: the store is out", "error", err.Error())
+	}
 	_ = adminServer.Close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving: %w", err)
 	}
 	a.log.InfoContext(end, "stopped")
 	return nil
-}
-
-func (a *App) drain(ctx context.Context, server *http.Server) {
-	ctx, cancel := context.WithTimeout(ctx, a.shutdown.drain)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		a.log.WarnContext(ctx, "requests were cut off", "after", a.shutdown.drain.String())
-		_ = server.Close()
-	}
 }
 
 func (a *App) waitForRefreshes(ctx context.Context) {

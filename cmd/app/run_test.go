@@ -54,6 +54,41 @@ func TestStopsAfterTheRequestsUnderWay(t *testing.T) {
 	}
 }
 
+// TestServesWhatItAccepted: a request that comes on a connection from before the
+// end is answered. Load balancers send none twice that may have been executed.
+func TestServesWhatItAccepted(t *testing.T) {
+	s := start(t, cognitotest.Options{})
+	conn, err := net.Dial("tcp", s.at.Public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	s.browser().Fetch(http.MethodGet, "/auth/session", "") // accepted after the other one
+	stopped := make(chan error)
+	go func() { stopped <- s.stop() }()
+	s.eventually("closed", func() bool {
+		other, err := net.Dial("tcp", s.at.Public)
+		if err == nil {
+			_ = other.Close()
+		}
+		return err != nil
+	})
+	if _, err := conn.Write([]byte("GET /auth/session HTTP/1.1\r\nHost: app\r\nX-CSRF: 1\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("the request was dropped: %v", err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusOK || !answer.Close {
+		t.Errorf("status %d, closes %v", answer.StatusCode, answer.Close)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
 // TestShutdownIsBounded: neither a request nor a refresh that hangs keeps the
 // service until it is killed.
 func TestShutdownIsBounded(t *testing.T) {

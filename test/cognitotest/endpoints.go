@@ -99,6 +99,14 @@ func (s *Server) bearer(raw, scope string) (User, bool) {
 	return s.active(f.user.Username)
 }
 
+// Accepts reports whether an API of the pool would take an access token that
+// asks the pool: signed by it, not ended, and its login neither ended nor
+// revoked. The scope openid is asked for.
+func (s *Server) Accepts(access string) bool {
+	_, ok := s.bearer(access, "openid")
+	return ok
+}
+
 // Living counts the logins of a user whose refresh tokens are good.
 func (s *Server) Living(username string) (n int) {
 	s.mu.Lock()

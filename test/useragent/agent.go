@@ -109,6 +109,14 @@ func (u *UA) History() []*Response {
 	return slices.Clone(u.browser.history)
 }
 
+// ForgetHistory drops the answers so far: a browser that is at work for long
+// would hold them all.
+func (u *UA) ForgetHistory() {
+	u.browser.mu.Lock()
+	defer u.browser.mu.Unlock()
+	u.browser.history = nil
+}
+
 // Cookies returns the living cookies, longest path first, then oldest.
 func (u *UA) Cookies() []Cookie { return u.browser.jar.all() }
 

@@ -237,6 +237,19 @@ func (r *refreshes) unpublished(epoch uint64) []*Session {
 	return missing
 }
 
+// onlyHere counts the results that neither the store with this epoch nor, as far
+// as is known, a browser has.
+func (r *refreshes) onlyHere(epoch uint64) (count int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.entries {
+		if e.newest != nil && !e.shown && e.epoch != epoch {
+			count++
+		}
+	}
+	return count
+}
+
 // published notes that the store has s.
 func (r *refreshes) published(s *Session, epoch uint64) {
 	r.mu.Lock()

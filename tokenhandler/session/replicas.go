@@ -229,3 +229,31 @@ func (m *Manager) publishAgain(ctx context.Context) {
 		m.refreshes.published(s, epoch) // what cannot be sealed never will be
 	}
 }
+
+// handOverEvery is how often a process that is to end tries: its requests are
+// over, and it has nothing else to do.
+const handOverEvery = 100 * time.Millisecond
+
+// HandOver publishes what only this process has, for when it is about to end: a
+// rotated refresh token that neither the store took nor a browser has shown is
+// the only one of its session that is still good. It returns when nothing is
+// left, or the error of ctx. It comes after [Manager.Close].
+func (m *Manager) HandOver(ctx context.Context) error {
+	if m.cfg.Replicas == nil {
+		return nil // nobody would know the session
+	}
+	ticks := time.NewTicker(handOverEvery)
+	defer ticks.Stop()
+	for {
+		m.publishAgain(ctx)
+		left := m.refreshes.onlyHere(m.cfg.Replicas.Epoch())
+		if left == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("publishing the results of %d refreshes: %w", left, ctx.Err())
+		case <-ticks.C:
+		}
+	}
+}

@@ -119,6 +119,21 @@ func TestOldCookieAtAnotherReplica(t *testing.T) {
 	})
 }
 
+// TestResultThatHasEnded: a browser that never got its new cookie comes back when
+// the token in the store has ended as well. It gets one that has not.
+func TestResultThatHasEnded(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		burst(t, all[:1], j, 1, "access 1")
+		time.Sleep(61 * time.Minute)
+		burst(t, all[1:], j, 4, "access 2")
+		if p.count() != 2 {
+			t.Errorf("%d calls for 2 expiries", p.count())
+		}
+	})
+}
+
 // TestDeadHolderOfTheLease: it was killed while it refreshed; the others go on
 // when its lease ends.
 func TestDeadHolderOfTheLease(t *testing.T) {
@@ -207,6 +222,57 @@ func TestResultThatTheStoreDidNotTake(t *testing.T) {
 			t.Errorf("%d calls", p.count())
 		}
 	})
+}
+
+// TestResultsOutliveTheirReplica: a replica stops while the store takes nothing,
+// and its browser has not come back for what it has. It waits for the store, and
+// the others go on; but not for ever, and not for what a browser has.
+func TestResultsOutliveTheirReplica(t *testing.T) {
+	for name, c := range map[string]struct {
+		outage time.Duration
+		shown  bool
+		handed bool
+		least  time.Duration
+	}{
+		"the store comes back": {3 * time.Second, false, true, 2 * time.Second},
+		"it stays out":         {time.Hour, false, false, 20 * time.Second},
+		"the browser has it":   {time.Hour, true, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			store := newShared()
+			p := &provider{rotate: true, latency: 100 * time.Millisecond}
+			replicas(t, 1, store, p, func(t *testing.T, all []*fixture, j jar) {
+				ending := newFixture(t, func(c *session.Config) {
+					c.Refresher, c.Now, c.IdleTimeout, c.Replicas = p, time.Now, 3*time.Hour, store
+				})
+				time.Sleep(61 * time.Minute)
+				go func() { time.Sleep(50 * time.Millisecond); store.set(false, true) }()
+				token, h, err := ending.request(t, j)
+				if err != nil || token != "access 1" {
+					t.Fatalf("%q, %v", token, err)
+				}
+				if c.shown {
+					j.take(t, h)
+					ending.mustOpen(t, j)
+				}
+				ending.Close()
+				heal := time.AfterFunc(c.outage, func() { store.set(false, false) })
+				defer heal.Stop()
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				begun := time.Now()
+				if err := ending.HandOver(ctx); (err == nil) != c.handed || time.Since(begun) < c.least {
+					t.Fatalf("after %v: %v", time.Since(begun), err)
+				}
+				if c.handed {
+					burst(t, all, j, 2, "access 1")
+				}
+				if p.count() != 1 {
+					t.Errorf("%d calls", p.count())
+				}
+			})
+		})
+	}
 }
 
 // TestStoreLosesItsMemory: the replicas publish again what they know before
