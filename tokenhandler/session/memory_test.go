@@ -212,3 +212,32 @@ func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 		}
 	}, func(c *session.Config) { c.AbsoluteLifetime = time.Hour })
 }
+
+// TestShownWhileWaitingForTheLease: the replica that refreshed has gone before
+// the store took its result, but a browser shows it to another one, which was
+// waiting for the lease with the used-up token.
+func TestShownWhileWaitingForTheLease(t *testing.T) {
+	store := newShared()
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		gone := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
+		v, h := gone.mustRequest(t, j)
+		newer := jar{}
+		newer.take(t, h)
+		if _, err := store.Claim(t.Context(), v.Session.ID.Name(), 1, 12*time.Second); err != nil {
+			t.Fatal(err)
+		}
+		late := all[0].mustOpen(t, j)
+		result := make(chan error, 1)
+		go func() { result <- late.Fresh(t.Context(), session.IfDue) }()
+		time.Sleep(time.Second)
+		all[0].mustOpen(t, newer)
+		if err := <-result; err != nil || late.Session.Generation != 2 || p.count() != 1 {
+			t.Errorf("generation %d, %v, %d calls", late.Session.Generation, err, p.count())
+		}
+		if v, _ := all[1].mustRequest(t, j); v.Session.Generation != 2 {
+			t.Errorf("the other replica: generation %d", v.Session.Generation)
+		}
+	})
+}

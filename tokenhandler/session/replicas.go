@@ -105,7 +105,8 @@ type outcome struct {
 //  1. The lease, or what another replica has come to meanwhile. For a superseded
 //     generation only that is of use.
 //  2. Without the store: alone, unless that could look like theft to the provider.
-//  3. One call to the provider, shorter than the lease.
+//  3. One call to the provider, shorter than the lease, unless it turned out
+//     meanwhile that the token was used up.
 //  4. The result for the others; if that fails, [Manager.Run] tries again.
 func (m *Manager) renew(s *Session, f *flight) outcome {
 	if m.cfg.Replicas == nil {
@@ -129,6 +130,11 @@ func (m *Manager) renew(s *Session, f *flight) outcome {
 	case f.superseded:
 		_ = m.cfg.Replicas.Release(ctx, name, claim.Lease) // else it runs out
 		return outcome{err: ErrSuperseded}
+	}
+	if newer, _ := m.newest(s); newer.Generation > s.Generation {
+		// While this waited for the lease, a browser showed what s became.
+		m.publish(ctx, s, claim.Lease, newer.Generation, outcome{next: newer})
+		return outcome{next: newer, shared: true}
 	}
 	o := m.call(s, f)
 	if m.publish(ctx, s, claim.Lease, f.makes(), o) {
