@@ -95,7 +95,7 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 	return []option{
 		{
 			key: "spa.dir", value: one(&c.SPA.Dir, "directory", parsePath),
-			doc: "The built app to serve: `index.html` for unknown paths outside our prefixes, with security headers. None: something else serves it.",
+			doc: "The built app to serve: `index.html` for unknown paths outside our prefixes, with security headers; of `app.js.br` and `app.js.gz` beside `app.js` the best that a browser takes. None: something else serves it.",
 		},
 		{
 			key: "spa.content_security_policy", value: one(&c.SPA.ContentSecurityPolicy, "header value", parseText),
