@@ -43,6 +43,10 @@ func serverOptions(c *Config) []option {
 			doc: "The public listener. `:8080` is every interface.", refused: "anything but host:port",
 		},
 		{
+			key: "h2c", def: "false", value: one(&c.H2C, "true or false", parseBool),
+			doc: "HTTP/2 without TLS on the public listener (RFC 9113 §3.3), for a load balancer that speaks it to us. With TLS, HTTP/2 needs no setting.", refused: "`true` beside `tls.cert_file`",
+		},
+		{
 			key: "tls.cert_file", value: one(&c.TLS.CertFile, "file", parsePath),
 			doc: "PEM certificate chain of the public listener, read again when it changes. Without it, plain http: put a TLS proxy in front.", refused: "one without the other",
 		},

@@ -52,6 +52,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 //  4. The admin listener goes last, so that an operator can watch it.
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	publicServer, adminServer := web.NewServer(a.public, a.log), web.NewServer(a.admin, a.log)
+	publicServer.Protocols = protocols(a.cfg.H2C)
 	failed := make(chan error, 2)
 	go func() { failed <- publicServer.Serve(public) }()
 	go func() { failed <- adminServer.Serve(admin) }()
@@ -73,6 +74,17 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	}
 	a.log.InfoContext(end, "stopped")
 	return nil
+}
+
+// protocols are those of the public listener. Without TLS HTTP/2 is spoken only
+// to clients that begin with it: an upgrade from HTTP/1.1 would get past what
+// the proxy checks.
+func protocols(h2c bool) *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(h2c)
+	return &p
 }
 
 func (a *App) drain(ctx context.Context, server *http.Server) {
