@@ -61,6 +61,9 @@ func (l *loader) checkServer(c *Config) {
 			l.fault(pair[0], "is set, but "+pair[1]+" is not", "set both or neither")
 		}
 	}
+	if c.H2C && l.has("tls.cert_file") {
+		l.fault("h2c", "is true beside tls.cert_file", "remove it: over TLS, HTTP/2 is always on")
+	}
 	if l.fine("listen", "admin.listen") && sameAddress(c.Listen, c.Admin.Listen) {
 		l.fault(l.written("admin.listen", "listen"),
 			fmt.Sprintf("makes listen (%s) and admin.listen (%s) take the same port", c.Listen, c.Admin.Listen), "write another port")

@@ -16,7 +16,9 @@ type Config struct {
 	PublicURL *url.URL
 	// Listen is the public listener's host:port.
 	Listen string
-	TLS    TLS
+	// H2C: the public listener speaks HTTP/2 without TLS, too.
+	H2C bool
+	TLS TLS
 	// AllowedOrigins are origins as browsers write them in Origin: lower
 	// case, no default port, no trailing slash.
 	AllowedOrigins []string

@@ -22,6 +22,7 @@ var bucket = []string{"TH_STORAGE__BUCKET=some-bucket", "TH_STORAGE__REGION=us-e
 var samples = map[string]sample{
 	"public_url":                       {file: "https://a.example", env: "https://b.example"},
 	"listen":                           {file: "':1'", env: ":2"},
+	"h2c":                              {file: "false", env: "true"},
 	"tls.cert_file":                    {file: "a", env: "b", with: []string{"TH_TLS__KEY_FILE=k"}},
 	"tls.key_file":                     {file: "a", env: "b", with: []string{"TH_TLS__CERT_FILE=c"}},
 	"allowed_origins":                  {file: "[https://a.example]", env: "https://b.example,https://c.example"},

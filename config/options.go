@@ -43,6 +43,10 @@ func serverOptions(c *Config) []option {
 			doc: "The public listener. `:8080` is every interface.", refused: "anything but host:port",
 		},
 		{
+			key: "h2c", def: "false", value: one(&c.H2C, "true or false", parseBool),
+			doc: "HTTP/2 without TLS on the public listener (RFC 9113 §3.3), for a load balancer that speaks it to us. With TLS, HTTP/2 needs no setting.", refused: "`true` beside `tls.cert_file`",
+		},
+		{
 			key: "tls.cert_file", value: one(&c.TLS.CertFile, "file", parsePath),
 			doc: "PEM certificate chain of the public listener, read again when it changes. Without it, plain http: put a TLS proxy in front.", refused: "one without the other",
 		},
@@ -95,7 +99,7 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 	return []option{
 		{
 			key: "spa.dir", value: one(&c.SPA.Dir, "directory", parsePath),
-			doc: "The built app to serve: `index.html` for unknown paths outside our prefixes, with security headers. None: something else serves it.",
+			doc: "The built app to serve: `index.html` for unknown paths outside our prefixes, with security headers; of `app.js.br` and `app.js.gz` beside `app.js` the best that a browser takes. None: something else serves it.",
 		},
 		{
 			key: "spa.content_security_policy", value: one(&c.SPA.ContentSecurityPolicy, "header value", parseText),

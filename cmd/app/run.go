@@ -57,6 +57,7 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 		newcomers: &newcomers{conns: make(map[net.Conn]bool)}, done: make(chan struct{}),
 	}
 	side.server.ConnState = side.newcomers.watch
+	side.server.Protocols = protocols(a.cfg.H2C)
 	adminServer := web.NewServer(a.admin, a.log)
 	failed := make(chan error, 2)
 	go func() {
@@ -85,6 +86,17 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	}
 	a.log.InfoContext(end, "stopped")
 	return nil
+}
+
+// protocols are those of the public listener. Without TLS HTTP/2 is spoken only
+// to clients that begin with it: an upgrade from HTTP/1.1 would get past what
+// the proxy checks.
+func protocols(h2c bool) *http.Protocols {
+	var p http.Protocols
+	p.SetHTTP1(true)
+	p.SetHTTP2(true)
+	p.SetUnencryptedHTTP2(h2c)
+	return &p
 }
 
 func (a *App) waitForRefreshes(ctx context.Context) {

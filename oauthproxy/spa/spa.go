@@ -101,23 +101,29 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
-	file, info, err := h.open(name)
+	file, info, name, err := h.open(name)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = file.Close() }()
+	header := w.Header()
+	header.Add("Vary", "Accept-Encoding")
+	if smaller, size, coding := h.variant(name, r.Header["Accept-Encoding"]); smaller != nil {
+		defer func() { _ = smaller.Close() }()
+		file, info = smaller, size
+		header.Set("Content-Encoding", coding)
+	}
 	content, ok := file.(io.ReadSeeker)
 	if !ok {
 		return web.NewProblem(web.CodeInternal, "an internal error occurred", errors.New("a file that cannot seek"))
 	}
-	header := w.Header()
 	header.Set("Content-Security-Policy", h.policy())
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	modified := info.ModTime()
-	if isHashed(info.Name()) {
+	if isHashed(path.Base(name)) {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	} else {
 		header.Set("Cache-Control", "no-cache") // kept, but asked for each time
@@ -130,10 +136,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 			modified = time.Time{}
 		}
 	}
-	if mediaType := mediaTypeOf(info.Name()); mediaType != "" {
+	if mediaType := typeOf(name); mediaType != "" {
 		header.Set("Content-Type", mediaType)
 	}
-	http.ServeContent(w, r, info.Name(), modified, content)
+	http.ServeContent(w, r, name, modified, content)
 	return nil
 }
 
@@ -180,20 +186,19 @@ func entityTag(content io.ReadSeeker) (string, error) {
 }
 
 // open returns the file called name, or index.html if there is none and name
-// does not look like a file: a missing script must be a 404, not a page.
-func (h *Handler) open(name string) (fs.File, fs.FileInfo, error) {
-	file, info, err := h.regular(name)
-	if err == nil {
-		return file, info, nil
+// does not look like a file: a missing script must be a 404, not a page. opened
+// is the one of the two that it is.
+func (h *Handler) open(name string) (file fs.File, info fs.FileInfo, opened string, err error) {
+	if file, info, err = h.regular(name); err == nil {
+		return file, info, name, nil
 	}
 	if hidden(name) || strings.HasPrefix(name, ".well-known/") || asset.MatchString(name) {
-		return nil, nil, web.NewProblem(web.CodeNotFound, "there is no such file", err)
+		return nil, nil, "", web.NewProblem(web.CodeNotFound, "there is no such file", err)
 	}
-	file, info, err = h.regular(index)
-	if err != nil {
-		return nil, nil, web.NewProblem(web.CodeNotFound, "the app is gone", err)
+	if file, info, err = h.regular(index); err != nil {
+		return nil, nil, "", web.NewProblem(web.CodeNotFound, "the app is gone", err)
 	}
-	return file, info, nil
+	return file, info, index, nil
 }
 
 var errNoFile = errors.New("not a regular file")

@@ -18,7 +18,7 @@ const (
 )
 
 // NewServer returns a server with every limit set. The caller sets no field
-// but Addr and ConnState. What cannot be read as a request never reaches the handler: net/http
+// but Addr, ConnState and Protocols. What cannot be read as a request never reaches the handler: net/http
 // answers it itself, in plain text and without a record, a head that is over its
 // limit (64 KiB and what net/http adds for slack) with 431.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {

@@ -1,0 +1,154 @@
+//go:build e2e
+
+package bench_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"cognito-token-handler/cmd/app"
+	"cognito-token-handler/config"
+)
+
+// The process that is measured is this test's binary, started again with the
+// configuration in its environment.
+const configEnv = "BENCH_CONFIG"
+
+func TestMain(m *testing.M) {
+	if text := os.Getenv(configEnv); text != "" {
+		if err := serve(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// served are the addresses of the measured process.
+type served struct{ Ours, Bare, Control string }
+
+// usage is what the measured process has used so far.
+type usage struct {
+	CPU     time.Duration
+	Mallocs uint64
+	Bytes   uint64
+	RSS     int64
+}
+
+// serve runs the service and a bare proxy to the same upstream until its input ends.
+func serve(text string) error {
+	cfg, err := config.Load([]byte(text), "bench.yaml", nil, os.ReadFile)
+	if err != nil {
+		return err
+	}
+	sink, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // the request log costs its system call
+	if err != nil {
+		return err
+	}
+	ctx := context.Background()
+	service, err := app.New(ctx, cfg, slog.New(slog.NewJSONHandler(sink, nil)))
+	if err != nil {
+		return err
+	}
+	started := make(chan app.Addresses, 1)
+	failed := make(chan error, 1)
+	go func() { failed <- service.Run(ctx, func(at app.Addresses) { started <- at }) }()
+	var at app.Addresses
+	select {
+	case at = <-started:
+	case err := <-failed:
+		return err
+	}
+	bare, err := listen(bareProxy(cfg.API.Routes[0].Upstream))
+	if err != nil {
+		return err
+	}
+	control, err := listen(http.HandlerFunc(answerUsage))
+	if err != nil {
+		return err
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(served{Ours: at.Public, Bare: bare, Control: control}); err != nil {
+		return err
+	}
+	if profile := os.Getenv("BENCH_PROFILE"); profile != "" {
+		file, err := os.Create(profile)
+		if err != nil {
+			return err
+		}
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	_, err = os.Stdin.Read(make([]byte, 1)) // until the parent closes it or dies
+	_ = err
+	return nil
+}
+
+func listen(h http.Handler) (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	return listener.Addr().String(), nil
+}
+
+// bareProxy is the yardstick: the library's proxy with a transport that keeps
+// its connections and a pool of buffers, without which it is mostly garbage
+// collection, and nothing else.
+func bareProxy(upstream *url.URL) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
+		Transport:  &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
+		BufferPool: &buffers{},
+	}
+}
+
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) Get() []byte {
+	if lent, ok := b.pool.Get().(*[32 << 10]byte); ok {
+		return lent[:]
+	}
+	return make([]byte, 32<<10)
+}
+
+func (b *buffers) Put(lent []byte) { b.pool.Put((*[32 << 10]byte)(lent)) }
+
+func answerUsage(w http.ResponseWriter, _ *http.Request) {
+	var times syscall.Rusage
+	var memory runtime.MemStats
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &times)
+	runtime.ReadMemStats(&memory)
+	_ = json.NewEncoder(w).Encode(usage{
+		CPU:     time.Duration(times.Utime.Nano() + times.Stime.Nano()),
+		Mallocs: memory.Mallocs, Bytes: memory.TotalAlloc, RSS: residentBytes(),
+	})
+}
+
+func residentBytes() int64 {
+	status, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	var size, resident int64
+	_, _ = fmt.Fscan(bytes.NewReader(status), &size, &resident)
+	return resident * int64(os.Getpagesize())
+}
