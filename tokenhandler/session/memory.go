@@ -102,6 +102,7 @@ func (m *Manager) takeUp(e *entry, s *Session, now time.Time) {
 	if s.Generation > e.generation {
 		e.generation, e.newest, e.cookies, e.unwritable = s.Generation, s, nil, false
 		e.rotated, e.shown, e.graceEnds = s.Rotates, true, now.Add(m.cfg.RefreshGrace)
+		e.epoch, m.refreshes.dirty = 0, true // who made it may have gone before the store took it
 		e.stay(now.Add(m.keepFor(s)))
 	}
 }

@@ -241,3 +241,27 @@ func TestShownWhileWaitingForTheLease(t *testing.T) {
 		}
 	})
 }
+
+// TestShownResultIsPublishedAgain: the replica that refreshed went while the
+// store was out; another one, which was shown the result, brings it there.
+func TestShownResultIsPublishedAgain(t *testing.T) {
+	store := newShared()
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	replicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		store.set(true, false)
+		gone := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
+		_, h := gone.mustRequest(t, j)
+		newer := jar{}
+		newer.take(t, h)
+		if err := all[0].mustOpen(t, j).Fresh(t.Context(), session.IfDue); err == nil {
+			t.Fatal("no error without the store")
+		}
+		all[0].mustOpen(t, newer)
+		store.set(false, false)
+		time.Sleep(2 * time.Second)
+		if v, _ := all[1].mustRequest(t, j); v.Session.Generation != 2 || p.count() != 1 {
+			t.Errorf("generation %d, %d calls", v.Session.Generation, p.count())
+		}
+	})
+}

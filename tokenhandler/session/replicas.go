@@ -15,7 +15,8 @@ type Replicas interface {
 	// Claim asks to be the one that refreshes session beyond generation. While
 	// another process holds the lease it waits. It returns the newest result if
 	// that is of a later generation; else the caller holds the lease until
-	// Publish, Release, or the given time from now.
+	// Publish, Release, or the given time from now. A store that may have lost its
+	// memory gives none until the leases that it may have forgotten are over.
 	Claim(ctx context.Context, session [8]byte, generation uint64, lease time.Duration) (Claim, error)
 	// Publish keeps a result for the given time, unless one of the same or a later
 	// generation is there, and gives up the lease with this name, if any.

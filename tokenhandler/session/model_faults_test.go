@@ -1,0 +1,175 @@
+package session_test
+
+import (
+	"fmt"
+	"time"
+
+	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// crash kills a process; a new one is there at once.
+func (w *world) crash(place int) {
+	w.mu.Lock()
+	old := w.places[place]
+	select {
+	case <-old.ready:
+	default:
+		w.mu.Unlock()
+		return // it has not begun
+	}
+	old.crashed = true
+	if w.store != nil {
+		w.trouble(modelLease)
+	}
+	w.mu.Unlock()
+	w.did("crash", old)
+	old.halt()
+	w.begin(w.replace(place))
+}
+
+// restart replaces a process that may finish its work: by one that takes over
+// at once, or by one that begins when it has ended.
+func (w *world) restart(place int, rolling bool) {
+	w.mu.Lock()
+	old := w.places[place]
+	select {
+	case <-old.ready:
+	default:
+		w.mu.Unlock()
+		return // it has not begun
+	}
+	old.draining = true
+	w.mu.Unlock()
+	w.did("restart", old, rolling)
+	next := w.replace(place)
+	if rolling {
+		w.begin(next)
+	}
+	old.m.Drain()
+	w.running.Go(func() {
+		old.requests.Wait()
+		old.m.Close()
+		old.halt()
+		w.mu.Lock()
+		old.ended = true
+		w.note("%v ended", old)
+		w.mu.Unlock()
+		if !rolling {
+			w.begin(next)
+		}
+	})
+}
+
+func (w *world) providerOut(kind string, d time.Duration) {
+	w.did("outage", kind, d)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.outage, w.outEnds = kind, time.Now().Add(d)
+	w.trouble(d + modelTimeout)
+}
+
+func (w *world) storeOut(down bool, d time.Duration) {
+	w.mu.Lock()
+	out := w.store == nil || w.storeUp.IsZero()
+	w.mu.Unlock()
+	if out {
+		return
+	}
+	w.did("store", down, d)
+	w.breakStore(d, down)
+	if w.plan.chance(30) {
+		time.Sleep(w.plan.between(0, w.cfg.latency))
+		w.restart(w.plan.below(len(w.places)), w.plan.chance(50))
+	}
+}
+
+// storeLoses lets the store forget what has just been made, or long ago, and a
+// browser ask for it.
+func (w *world) storeLoses(b *browser) {
+	if w.store == nil {
+		return
+	}
+	r := &w.plan
+	w.did("lose")
+	w.send(w.errand(b, errand{why: session.OnDemand, lost: r.chance(50)}))
+	if r.chance(50) {
+		time.Sleep(r.between(0, w.cfg.latency+time.Second))
+	} else {
+		time.Sleep(r.between(modelGrace, 2*time.Minute))
+		w.burst(b)
+		time.Sleep(r.between(0, 5*time.Second))
+		w.goBack(b)
+	}
+	w.loseStore()
+	for range 3 {
+		w.send(w.errand(b, errand{why: session.OnDemand}))
+	}
+}
+
+func (w *world) adminRevokes(all bool, user, n, place int) {
+	w.did("revoke", all, user, n)
+	inc := w.arrive(place)
+	defer inc.requests.Done()
+	w.mu.Lock()
+	l := w.lives[n]
+	if !all {
+		l.revoked = append(l.revoked, revoked{time.Now(), inc})
+	}
+	w.mu.Unlock()
+	if all {
+		w.revokeUser(inc, fmt.Sprint("user ", user))
+		return
+	}
+	w.revoke(inc, revocation.Entry{Kind: revocation.Session, Name: revocation.SessionName(l.id.Name()).String(), Until: l.begun.Add(w.cfg.absolute)})
+}
+
+// disable ends a user at the provider.
+func (w *world) disable(user int) {
+	w.did("disable", user)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, l := range w.lives {
+		if l.user == user && l.disabled.IsZero() {
+			l.disabled = time.Now()
+		}
+	}
+}
+
+// breakStore takes the store out of service for d; full, nothing is written.
+func (w *world) breakStore(d time.Duration, down bool) {
+	w.mu.Lock()
+	w.storeUp = time.Time{}
+	w.trouble(d)
+	w.mu.Unlock()
+	w.store.set(down, !down)
+	w.mendStore, w.storeMends = time.AfterFunc(d, w.storeWorks), time.Now().Add(d)
+}
+
+func (w *world) storeWorks() {
+	w.store.set(false, false)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.storeUp = time.Now()
+	w.note("the store works")
+}
+
+// loseStore lets the store forget. It gives no lease before those that it has
+// forgotten have run out.
+func (w *world) loseStore() {
+	w.store.lose()
+	w.store.mu.Lock()
+	w.store.settled = time.Now().Add(modelLease)
+	w.store.mu.Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.trouble(modelLease)
+	for _, l := range w.lives {
+		l.stored = 0
+	}
+	for _, fact := range w.access {
+		for _, r := range fact.renewals {
+			r.lost = r.lost || !r.published.IsZero()
+		}
+	}
+}

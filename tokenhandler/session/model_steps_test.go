@@ -1,0 +1,326 @@
+package session_test
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// maxSteps is how many steps a scenario has.
+const maxSteps = 45
+
+// play plays the scenario, mends everything, and looks who is alive.
+func (w *world) play(steps int) {
+	for _, b := range w.browsers {
+		w.login(b, 0)
+	}
+	for w.steps = 0; w.steps < steps && !w.violated(); w.steps++ {
+		w.step()
+		w.pass()
+	}
+	w.finish()
+}
+
+func (w *world) violated() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.violation != ""
+}
+
+// pass lets time go by.
+func (w *world) pass() {
+	r := &w.plan
+	switch n := r.below(100); {
+	case n < 45:
+		time.Sleep(r.between(0, 2*time.Second))
+	case n < 65:
+		time.Sleep(r.between(2*time.Second, 40*time.Second))
+	case n < 80:
+		w.passLong(r.between(time.Minute, 10*time.Minute))
+	case n < 96:
+		w.passLong(r.between(w.cfg.access-90*time.Second, w.cfg.access+90*time.Second))
+	default:
+		w.passLong(r.between(time.Hour, 3*time.Hour))
+	}
+}
+
+// settled is how long after the last step everything has been published.
+const settled = 15 * time.Second
+
+// passLong lets a long time go by. What the processes do on their own twice a
+// second is left out while the store works or not, but not when that changes:
+// it would take most of the time of the test.
+func (w *world) passLong(d time.Duration) {
+	time.Sleep(settled)
+	for d > 0 {
+		part := d
+		w.mu.Lock()
+		if w.store != nil && w.storeUp.IsZero() {
+			part = min(d, time.Until(w.storeMends)+time.Millisecond)
+		}
+		w.mu.Unlock()
+		running := w.living()
+		for _, inc := range running {
+			inc.halt()
+		}
+		w.passActive(part)
+		for _, inc := range running {
+			inc.run()
+		}
+		time.Sleep(settled)
+		d -= part
+	}
+}
+
+// passActive lets time go by, in which a user may do something now and then.
+func (w *world) passActive(d time.Duration) {
+	r := &w.plan
+	if active := w.browsers[r.below(len(w.browsers))]; r.chance(60) {
+		for ; d > w.cfg.idle/2; d -= w.cfg.idle / 2 {
+			time.Sleep(w.cfg.idle / 2)
+			w.send(w.errand(active, errand{lost: r.chance(10)}))
+		}
+	}
+	time.Sleep(d)
+}
+
+// living are the processes that serve.
+func (w *world) living() []*incarnation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var living []*incarnation
+	for _, inc := range w.processes {
+		select {
+		case <-inc.ready:
+			if inc.alive() {
+				living = append(living, inc)
+			}
+		default:
+		}
+	}
+	return living
+}
+
+// step does one thing.
+func (w *world) step() {
+	r := &w.plan
+	b, place := w.browsers[r.below(len(w.browsers))], r.below(len(w.places))
+	if w.over(b) && r.chance(70) {
+		w.login(b, place)
+		return
+	}
+	if r.chance(4) {
+		w.goBack(b)
+	}
+	n := r.below(100)
+	switch {
+	case n < 60:
+		w.burst(b)
+		return
+	case n < 94 && r.chance(60):
+		w.burst(b)
+		time.Sleep(r.between(0, w.cfg.latency+500*time.Millisecond))
+	}
+	switch {
+	case n < 66:
+		w.crash(place)
+	case n < 72:
+		if r.chance(50) { // a refresh that nobody waits for
+			w.send(w.errand(b, errand{why: session.OnDemand, leaves: r.between(time.Millisecond, 100*time.Millisecond)}))
+			time.Sleep(r.between(0, w.cfg.latency))
+		}
+		w.restart(place, r.chance(50))
+	case n < 80:
+		w.providerOut(pick(r, "hangs", "error", "429"), r.between(time.Second, time.Minute))
+	case n < 85:
+		w.storeOut(r.chance(60), r.between(time.Second, pick(r, 10*time.Second, 3*time.Minute, 90*time.Minute)))
+	case n < 88:
+		w.storeLoses(b)
+	case n < 90:
+		w.did("logout")
+		w.send(w.errand(b, errand{logout: true, revokes: r.chance(50)}))
+	case n < 91:
+		w.did("everywhere")
+		w.send(w.errand(b, errand{logout: true, all: true}))
+	case n < 93:
+		w.adminRevokes(r.chance(50), r.below(w.cfg.users), r.below(len(w.lives)), place)
+	case n < 94:
+		w.disable(r.below(w.cfg.users))
+	default:
+		w.login(b, place)
+	}
+}
+
+// over reports whether the browser has no session that is alive.
+func (w *world) over(b *browser) bool {
+	s, ok := w.show(b)
+	if !ok {
+		return true
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.aliveIn(s, 0)
+}
+
+// aliveIn reports whether the session that a browser shows should be alive in a
+// while. The caller holds mu.
+func (w *world) aliveIn(s showing, while time.Duration) bool {
+	now, l := time.Now().Add(while), s.life
+	return now.Before(l.ends) && now.Before(s.active.Add(w.cfg.idle)) && len(l.revoked) == 0 && !l.gone(now)
+}
+
+func (w *world) did(what string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.counts["step: "+what]++
+	w.note("--- %s %v", what, args)
+}
+
+// goBack gives the browser the cookies before the last again: answers overtook
+// each other, or it was restored.
+func (w *world) goBack(b *browser) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	before, ok := w.shown[b.before[sessionCookie]]
+	if now, has := w.shown[b.jar[sessionCookie]]; ok && has && before.life == now.life {
+		w.note("--- browser %d goes back to generation %d", b.n, before.generation)
+		b.jar, b.before = b.before, b.jar
+	}
+}
+
+// burst sends requests of several tabs at about the same time.
+func (w *world) burst(b *browser) {
+	r := &w.plan
+	n := 1 + r.below(6)
+	w.did("burst", b.n, n)
+	for range n {
+		e := errand{
+			why:   pick(r, session.IfDue, session.IfDue, session.IfDue, session.IfDue, session.IfDue, session.OnDemand, session.Refused),
+			polls: r.chance(25), lost: r.chance(15),
+		}
+		if r.chance(10) {
+			e.leaves = r.between(time.Millisecond, 3*time.Second)
+		}
+		w.send(w.errand(b, e))
+	}
+}
+
+// errand fills in when and how fast.
+func (w *world) errand(b *browser, e errand) errand {
+	r := &w.plan
+	e.browser, e.place = b, r.below(len(w.places))
+	e.start, e.travel = r.between(0, 300*time.Millisecond), r.between(0, 50*time.Millisecond)
+	if r.chance(5) {
+		e.travel = r.between(0, 5*time.Second)
+	}
+	if r.chance(3) {
+		e.travel = r.between(0, time.Minute)
+	}
+	e.upstream, e.answer = r.between(0, pick(r, 50*time.Millisecond, 3*time.Second)), r.between(0, pick(r, 50*time.Millisecond, 2*time.Second))
+	if r.chance(5) {
+		e.answer = r.between(0, 3*time.Minute)
+	}
+	return e
+}
+
+// login begins a session; the one that the browser had ends.
+func (w *world) login(b *browser, place int) {
+	inc := w.arrive(place)
+	defer inc.requests.Done()
+	if s, ok := w.show(b); ok {
+		if v, err := inc.m.Open(s.header); err == nil {
+			w.logout(inc, errand{}, s, v)
+		}
+	}
+	w.did("login", b.n)
+	now := time.Now()
+	w.mu.Lock()
+	l := &life{n: len(w.lives), sub: fmt.Sprint("user ", b.user), user: b.user, begun: now.Truncate(time.Millisecond), made: make(map[uint64]time.Time)}
+	l.ends = now.Truncate(time.Second).Add(w.cfg.absolute)
+	if w.cfg.refreshTokenEnds != 0 {
+		l.refreshEnds = now.Add(w.cfg.refreshTokenEnds).Truncate(time.Second)
+		if l.refreshEnds.Before(l.ends) {
+			l.ends = l.refreshEnds
+		}
+	}
+	if l.begun.Before(w.ended[l.sub]) { // within the same millisecond
+		l.revoked = append(l.revoked, revoked{now, inc})
+	}
+	w.lives = append(w.lives, l)
+	t := w.issue(l, 1, !w.cfg.refreshless)
+	if w.cfg.refreshless && t.AccessExpires.Before(l.ends) {
+		l.ends = t.AccessExpires
+	}
+	l.make(1)
+	w.mu.Unlock()
+	h := make(http.Header)
+	s, _, err := inc.m.Begin(h, t)
+	if err != nil {
+		w.fail("login: %v", err)
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l.id = s.ID
+	w.byName[s.ID.Name()] = l
+	b.take(w.t, h)
+	w.shown[b.jar[sessionCookie]] = cookieFact{l, 1, t.Access.Reveal()}
+	w.actives[b.jar[activeCookie]] = activeFact{l, now.Truncate(time.Second)}
+}
+
+// finish mends everything, gives it time, and makes requests of every session
+// that should be alive.
+func (w *world) finish() {
+	if w.mendStore != nil && w.mendStore.Stop() {
+		w.storeWorks()
+	}
+	w.mu.Lock()
+	w.outEnds = time.Now()
+	w.mu.Unlock()
+	time.Sleep(modelAftermath + modelTimeout)
+	for range 3 {
+		for _, b := range w.browsers {
+			if !w.violated() {
+				w.last(b)
+			}
+		}
+		time.Sleep(w.plan.between(10*time.Second, 40*time.Second))
+	}
+	for _, inc := range w.places {
+		<-inc.ready
+		inc.m.Close()
+		inc.halt()
+	}
+	w.running.Wait()
+	if len(w.useless) > 0 {
+		w.fail("%d refresh tokens of sessions that had ended were not given back", len(w.useless))
+	}
+}
+
+// last is a request that must succeed if its session should be alive.
+func (w *world) last(b *browser) {
+	s, ok := w.show(b)
+	if !ok {
+		return
+	}
+	inc := w.arrive(w.plan.below(len(w.places)))
+	defer inc.requests.Done()
+	w.mu.Lock()
+	alive, l := w.aliveIn(s, modelTimeout), s.life
+	old := l.shown > s.generation && (w.store == nil || l.stored < l.shown)
+	w.mu.Unlock()
+	h, err := w.answer(inc, errand{browser: b}, s)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if alive && err == nil {
+		w.counts["alive at the end"]++
+	}
+	if alive && err != nil && !old && l.killed.IsZero() {
+		w.violate("session %d should be alive in browser %d: %v", l.n, b.n, err)
+	}
+	if h != nil {
+		b.take(w.t, h)
+	}
+}

@@ -1,0 +1,87 @@
+package session_test
+
+import (
+	"context"
+	"time"
+
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// link is a process's way to the store.
+type link struct{ inc *incarnation }
+
+var _ session.Replicas = link{}
+
+func (k link) Claim(ctx context.Context, name [8]byte, generation uint64, lease time.Duration) (session.Claim, error) {
+	w := k.inc.w
+	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
+		w.mu.Lock()
+		way := w.noise.between(100*time.Microsecond, 2*time.Millisecond)
+		w.mu.Unlock()
+		if err := k.inc.wait(ctx, way); err != nil {
+			return session.Claim{}, err
+		}
+		claim, done, err := w.store.try(name, generation, lease)
+		if done || err != nil {
+			k.claimed(name, generation, claim, err)
+			return claim, err
+		}
+		if err := k.inc.wait(ctx, pause); err != nil {
+			w.mu.Lock()
+			k.inc.gaveUp = time.Now()
+			w.mu.Unlock()
+			return session.Claim{}, err
+		}
+	}
+}
+
+func (k link) claimed(name [8]byte, generation uint64, claim session.Claim, err error) {
+	w := k.inc.w
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.byName[name]
+	k.inc.asked[l] = true
+	k.inc.knows(l, claim.Generation)
+	w.note("%v claims session %d beyond generation %d: lease %q, generation %d, %v", k.inc, l.n, generation, claim.Lease, claim.Generation, err)
+	if claim.Lease != "" {
+		l.leased, l.leaseEnds, l.leaseStored = k.inc, time.Now().Add(modelLease), l.stored
+	}
+}
+
+func (k link) Publish(ctx context.Context, name [8]byte, lease string, result session.Result, keep time.Duration) error {
+	w := k.inc.w
+	if k.inc.dead() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	err := w.store.Publish(ctx, name, lease, result, keep)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	l := w.byName[name]
+	w.note("%v publishes session %d generation %d: %v", k.inc, l.n, result.Generation, err)
+	if err != nil {
+		return err
+	}
+	l.stored = max(l.stored, result.Generation)
+	for _, fact := range w.access {
+		if fact.life != l || fact.generation >= result.Generation {
+			continue
+		}
+		for _, r := range fact.renewals {
+			if r.lost || r.published.IsZero() {
+				r.published, r.lost = time.Now(), false
+			}
+		}
+	}
+	return nil
+}
+
+func (k link) Release(ctx context.Context, name [8]byte, lease string) error {
+	if k.inc.dead() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return k.inc.w.store.Release(ctx, name, lease)
+}
+
+func (k link) Epoch() uint64 { return k.inc.w.store.Epoch() }

@@ -1,0 +1,348 @@
+package session_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+const (
+	modelGrace   = 30 * time.Second
+	modelTimeout = 10 * time.Second
+	modelLease   = modelTimeout + 2*time.Second
+	// modelAftermath is how long after an outage its traces may be seen: a wait
+	// for twice a lease, and the pause that the provider asked for.
+	modelAftermath = 2*modelLease + 8*time.Second
+)
+
+// scenario is what a seed makes of the configuration.
+type scenario struct {
+	provider         string // strict, graced or steady
+	grace            time.Duration
+	access           time.Duration
+	idle, absolute   time.Duration
+	replicas         int
+	store            bool
+	spread           time.Duration // how long a revocation takes to the other replicas
+	browsers, users  int
+	latency          time.Duration // at most
+	refreshTokenEnds time.Duration // 0: it does not say
+	refreshless      bool          // a login gives no refresh token
+}
+
+func (s scenario) rotates() bool { return s.provider != "steady" }
+
+// mayRace: two calls with one refresh token do no harm if they are made within
+// the ten seconds that the service relies on.
+func (s scenario) mayRace() bool { return !s.rotates() || s.grace >= 10*time.Second }
+
+func newScenario(r *rng) scenario {
+	s := scenario{
+		provider: pick(r, "strict", "strict", "graced", "steady"),
+		access:   pick(r, 5*time.Minute, time.Hour, time.Hour), idle: pick(r, 15*time.Minute, time.Hour, 3*time.Hour),
+		absolute: pick(r, 4*time.Hour, 12*time.Hour), replicas: 1 + r.below(3), spread: pick(r, 0, 300*time.Millisecond),
+		browsers: 1 + r.below(3), users: 1 + r.below(2), latency: pick(r, 100*time.Millisecond, 2*time.Second, 8*time.Second),
+		refreshTokenEnds: pick(r, 0, 0, 0, 3*time.Hour),
+	}
+	s.store = s.replicas > 1 && r.chance(75) || r.chance(20)
+	if s.replicas > 1 && s.provider == "strict" && r.chance(75) {
+		s.store = true // else they are bound to lose sessions
+	}
+	s.refreshless = r.chance(3)
+	if s.provider == "graced" {
+		s.grace = pick(r, 10*time.Second, time.Minute)
+	}
+	return s
+}
+
+// world is one scenario under way. What the test changes and judges is guarded
+// by mu; no call into the package is made under it.
+type world struct {
+	t     *testing.T
+	seed  uint64
+	steps int
+	cfg   scenario
+	plan  rng // the driver's alone
+	start time.Time
+
+	keys    *seal.Keyring
+	cookies session.Cookies
+	metrics *session.Metrics
+	store   *shared // nil without
+	central *memory.List
+	// mendStore ends the store's outage, at storeMends.
+	mendStore  *time.Timer
+	storeMends time.Time
+	running    sync.WaitGroup
+
+	mu        sync.Mutex
+	noise     rng // latencies
+	places    []*incarnation
+	processes []*incarnation // all that there were
+	browsers  []*browser
+	lives     []*life
+	byName    map[[8]byte]*life
+	shown     map[string]cookieFact // cookie value → what was sealed in it
+	actives   map[string]activeFact // the same of the activity cookie
+	ended     map[string]time.Time  // user → when all its sessions were ended
+	access    map[string]*tokenFact // access token → what it is
+	refresh   map[string]*refreshFact
+	useless   map[string]bool // refresh tokens that must be given back
+	troubles  []window
+	outage    string // the provider's, until outageEnds
+	outEnds   time.Time
+	storeUp   time.Time // since when the store works
+	violation string
+	trace     []string
+	counts    map[string]int
+}
+
+// window is when something did not work that answers depend on.
+type window struct{ from, to time.Time }
+
+// browser has one set of cookies for all its tabs.
+type browser struct {
+	n, user int
+	jar     jar
+	before  jar // what it had before the session cookie that it has
+}
+
+// take applies an answer. The caller holds world.mu.
+func (b *browser) take(t *testing.T, h http.Header) {
+	t.Helper()
+	had := maps.Clone(b.jar)
+	b.jar.take(t, h)
+	if b.jar[sessionCookie] != had[sessionCookie] {
+		b.before = had
+	}
+}
+
+// incarnation is one process at a replica's place.
+type incarnation struct {
+	w     *world
+	place int
+	n     int
+	born  time.Time
+	// ready is closed when it serves.
+	ready    chan struct{}
+	m        *session.Manager
+	list     *memory.List
+	stop     context.CancelFunc
+	requests sync.WaitGroup
+
+	// guarded by world.mu
+	crashed, draining, ended bool
+	asked                    map[*life]bool
+	known                    map[*life]uint64
+	gaveUp                   time.Time // waiting for a lease
+}
+
+func newWorld(t *testing.T, seed uint64) *world {
+	t.Helper()
+	keys, err := seal.NewKeyring([][]byte{bytes.Repeat([]byte{7}, seal.KeySize)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		t: t, seed: seed, plan: rng{seed}, noise: rng{seed ^ 0xabcdef}, start: time.Now(), keys: keys,
+		cookies: session.NewCookies("session", false), metrics: session.NewMetrics(nil), central: memory.New(time.Now),
+		byName: make(map[[8]byte]*life), shown: make(map[string]cookieFact), actives: make(map[string]activeFact), ended: make(map[string]time.Time), useless: make(map[string]bool),
+		access: make(map[string]*tokenFact), refresh: make(map[string]*refreshFact), counts: make(map[string]int),
+	}
+	w.cfg = newScenario(&w.plan)
+	if w.cfg.store {
+		w.store, w.storeUp = newShared(), w.start.Add(-time.Hour)
+	}
+	for i := range w.cfg.replicas {
+		w.places = append(w.places, nil)
+		w.begin(w.replace(i))
+	}
+	for i := range w.cfg.browsers {
+		w.browsers = append(w.browsers, &browser{n: i, user: w.plan.below(w.cfg.users), jar: jar{}})
+	}
+	return w
+}
+
+// replace puts a new process in a replica's place, which does not serve yet.
+func (w *world) replace(place int) *incarnation {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	inc := &incarnation{
+		w: w, place: place, ready: make(chan struct{}),
+		asked: make(map[*life]bool), known: make(map[*life]uint64),
+	}
+	if before := w.places[place]; before != nil {
+		inc.n = before.n + 1
+	}
+	w.places[place] = inc
+	w.processes = append(w.processes, inc)
+	return inc
+}
+
+// begin starts the process. It knows what has been revoked.
+func (w *world) begin(inc *incarnation) {
+	inc.list = memory.New(time.Now)
+	for _, e := range w.central.Entries() {
+		_, _ = inc.list.Add(e)
+	}
+	cfg := session.Config{
+		Keys: w.keys, Cookies: w.cookies, Refresher: caller{inc}, Denied: denials{inc},
+		IdleTimeout: w.cfg.idle, AbsoluteLifetime: w.cfg.absolute, RefreshBefore: time.Minute,
+		RefreshGrace: modelGrace, RefreshTimeout: modelTimeout, RotationGrace: w.cfg.grace,
+		Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: w.metrics, Discard: w.discard,
+	}
+	if w.store != nil {
+		cfg.Replicas = link{inc}
+	}
+	var err error
+	if inc.m, err = session.NewManager(cfg); err != nil {
+		w.t.Fatal(err)
+	}
+	inc.born = time.Now()
+	inc.run()
+	close(inc.ready)
+}
+
+// run starts what a living process does without being asked, until halt.
+func (i *incarnation) run() {
+	ctx, stop := context.WithCancel(i.w.t.Context())
+	i.w.mu.Lock()
+	defer i.w.mu.Unlock()
+	i.stop = stop
+	aside := i.w.noise.between(0, time.Millisecond)
+	if i.alive() {
+		i.w.running.Go(func() {
+			time.Sleep(aside) // no two processes do it at once
+			i.m.Run(ctx)
+		})
+	}
+}
+
+func (i *incarnation) halt() {
+	i.w.mu.Lock()
+	defer i.w.mu.Unlock()
+	i.stop()
+}
+
+func (i *incarnation) String() string { return fmt.Sprintf("replica %d.%d", i.place, i.n) }
+
+// knows notes what the process cannot have missed: it has asked for a refresh of
+// the session, so it remembers. The caller holds world.mu.
+func (i *incarnation) knows(l *life, generation uint64) {
+	if i.asked[l] {
+		i.known[l] = max(i.known[l], generation)
+	}
+}
+
+// dead reports whether the process was killed, or has ended.
+func (i *incarnation) dead() bool {
+	i.w.mu.Lock()
+	defer i.w.mu.Unlock()
+	return !i.alive()
+}
+
+// wait passes time in a call of the process to the outside. One that was
+// killed never hears the answer.
+func (i *incarnation) wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if i.dead() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return nil
+}
+
+// denials is a process's deny list: its own at once, the others' a little later.
+type denials struct{ inc *incarnation }
+
+func (d denials) Denied(name [8]byte, sub, sid string, begun time.Time) bool {
+	return d.inc.list.Denied(name, sub, sid, begun)
+}
+
+func (d denials) Deny(name [8]byte, until time.Time) {
+	d.inc.w.revoke(d.inc, revocation.Entry{Kind: revocation.Session, Name: revocation.SessionName(name).String(), Until: until})
+}
+
+// revoke is acknowledged when it returns.
+func (w *world) revoke(by *incarnation, e revocation.Entry) {
+	if _, err := w.central.Add(e); err != nil {
+		w.fail("%v", err)
+	}
+	_, _ = by.list.Add(e)
+	tell := func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for _, inc := range w.processes {
+			select {
+			case <-inc.ready:
+				_, _ = inc.list.Add(e)
+			default: // it will read them all
+			}
+		}
+	}
+	if w.cfg.spread == 0 {
+		tell()
+		return
+	}
+	w.running.Go(func() { time.Sleep(w.cfg.spread); tell() })
+}
+
+func (w *world) discard(refresh secret.String) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.useless, refresh.Reveal())
+	w.counts["discarded"]++
+}
+
+// note adds a line to the trace. The caller holds mu.
+func (w *world) note(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf("%14v ", time.Since(w.start))+fmt.Sprintf(format, args...))
+}
+
+// fail records the first violation.
+func (w *world) fail(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.violate(format, args...)
+}
+
+// violate is fail for who holds mu.
+func (w *world) violate(format string, args ...any) {
+	if w.violation == "" {
+		w.violation = fmt.Sprintf(format, args...)
+		w.note("^ here: %s", w.violation)
+	}
+}
+
+// trouble notes that something does not work from now for d. The caller holds mu.
+func (w *world) trouble(d time.Duration) {
+	now := time.Now()
+	w.troubles = append(w.troubles, window{now, now.Add(d + modelAftermath)})
+}
+
+// troubled reports whether something did not work, or its traces could still be
+// seen, between from and now. The caller holds mu.
+func (w *world) troubled(from time.Time) bool {
+	for _, t := range w.troubles {
+		if from.Before(t.to) {
+			return true
+		}
+	}
+	return false
+}
