@@ -20,6 +20,7 @@ BINARY      := .build/tokenhandler
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 NPM_CI      := npm ci --no-audit --no-fund --loglevel=error
 FUZZTIME    ?= 20s
+CHAOS       ?= 60s
 
 .PHONY: help
 help: ## Show the targets
@@ -48,6 +49,10 @@ e2e: $(SPA) tools ## Integration and browser tests only
 	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 12m $(E2E_PACKAGES)
 
 E2E_PACKAGES := ./test/... ./cmd/app ./oauthproxy/storage ./tokenhandler/revocation/valkey
+
+.PHONY: chaos
+chaos: build redis ## Break everything for CHAOS (60s), count what the users lose
+	CHAOS=$(CHAOS) TOKENHANDLER_BINARY=$(CURDIR)/$(BINARY) go test -tags e2e -count=1 -v -timeout 30m -run NobodyIsLoggedOut ./test/chaos
 
 .PHONY: lint
 lint: $(LINT) ## Run the linters

@@ -1,0 +1,244 @@
+package chaos
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"cognito-token-handler/test/devstack/process"
+)
+
+const (
+	// requestHeader names each request of a browser, so that what became of it on
+	// its way is known.
+	requestHeader = "X-Chaos-Request"
+	// maxAnswer bounds what the balancer reads of an answer.
+	maxAnswer = 1 << 20
+	// sessionCookie is the one that a lost answer hurts most.
+	sessionCookie = "__Host-Http-session="
+)
+
+// What became of a request on its way, as far as it was the harness's doing.
+const (
+	fateKilled = "killed" // its replica was killed while it served the request
+	fateCut    = "cut"    // the browser's connection was cut
+)
+
+var (
+	errCut    = errors.New("the connection was cut")
+	errKilled = errors.New("the replica was killed")
+	errNobody = errors.New("every replica refused the connection")
+)
+
+// balancer is a load balancer: round robin, a new connection for each request,
+// and another replica only if the connection was refused, when nothing was sent.
+type balancer struct {
+	URL string
+
+	replicas  []*replica
+	turn      atomic.Uint64
+	transport *http.Transport
+	server    *http.Server
+	work      sync.WaitGroup
+	refused   atomic.Int64
+	lose      atomic.Int64 // answers with a session that are still to be lost
+
+	mu      sync.Mutex
+	flights map[*flight]bool
+	way     map[string][]string // request → its attempts
+	fates   map[string]string   // request → what the harness did to it
+}
+
+type flight struct {
+	id     string
+	cancel context.CancelCauseFunc
+}
+
+func newBalancer(replicas []*replica) (*balancer, error) {
+	listener, err := process.Listen(0)
+	if err != nil {
+		return nil, err
+	}
+	port, err := process.Port(listener)
+	if err != nil {
+		return nil, err
+	}
+	b := &balancer{
+		URL: "http://localhost:" + strconv.Itoa(port), replicas: replicas,
+		transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext},
+		flights:   make(map[*flight]bool), way: make(map[string][]string), fates: make(map[string]string),
+	}
+	proxy := &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(&url.URL{Scheme: "http", Host: "replica"})
+			r.Out.Host = r.In.Host
+			r.SetXForwarded()
+		},
+		Transport: b, ModifyResponse: b.loseAnswer, ErrorHandler: b.fail,
+	}
+	b.server = &http.Server{Handler: b.track(proxy), ReadHeaderTimeout: time.Minute}
+	b.work.Go(func() { _ = b.server.Serve(listener) })
+	return b, nil
+}
+
+func (b *balancer) close() {
+	_ = b.server.Close()
+	b.work.Wait()
+	b.transport.CloseIdleConnections()
+}
+
+// track keeps the requests under way, so that some can be cut.
+func (b *balancer) track(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithCancelCause(r.Context())
+		f := &flight{id: r.Header.Get(requestHeader), cancel: cancel}
+		b.mu.Lock()
+		b.flights[f] = true
+		b.mu.Unlock()
+		defer func() {
+			b.mu.Lock()
+			delete(b.flights, f)
+			b.mu.Unlock()
+			cancel(nil)
+		}()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
+	var body []byte
+	if r.Body != nil {
+		var err error
+		if body, err = io.ReadAll(io.LimitReader(r.Body, maxAnswer)); err != nil {
+			return nil, err
+		}
+		_ = r.Body.Close()
+	}
+	id, first := r.Header.Get(requestHeader), b.turn.Add(1)
+	for i := range uint64(len(b.replicas)) {
+		life := b.replicas[(first+i)%uint64(len(b.replicas))].current()
+		answer, err := b.send(r, life, body)
+		switch {
+		case notConnected(err):
+			b.refused.Add(1)
+			b.note(id, life.name+" refused")
+			continue
+		case context.Cause(r.Context()) != nil:
+			return nil, context.Cause(r.Context())
+		case err != nil && life.killed.Load():
+			b.seal(id, fateKilled)
+			b.note(id, life.name+" was killed")
+			return nil, errKilled
+		case err != nil:
+			b.note(id, life.name+": "+err.Error())
+			return nil, err
+		}
+		b.note(id, life.name)
+		return answer, nil
+	}
+	return nil, errNobody
+}
+
+// notConnected reports whether no connection came about, so that nothing was sent:
+// it was refused, or reset while it waited to be accepted.
+func notConnected(err error) bool {
+	broken, ok := errors.AsType[*net.OpError](err)
+	return ok && broken.Op == "dial" && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET))
+}
+
+// send makes one attempt. It reads the whole answer: one that breaks off is no
+// answer.
+func (b *balancer) send(r *http.Request, life *life, body []byte) (*http.Response, error) {
+	out := r.Clone(r.Context())
+	out.URL.Host = life.public
+	out.Body = http.NoBody
+	if len(body) > 0 {
+		out.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	answer, err := b.transport.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	content, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	answer.Body = io.NopCloser(bytes.NewReader(content))
+	return answer, nil
+}
+
+// loseAnswer loses an answer that renews the session, if one is to be lost.
+func (b *balancer) loseAnswer(answer *http.Response) error {
+	id := answer.Request.Header.Get(requestHeader)
+	for _, line := range answer.Header.Values("Set-Cookie") {
+		if strings.HasPrefix(line, sessionCookie) && id != "" && b.lose.Add(-1) >= 0 {
+			b.seal(id, fateCut)
+			b.note(id, "answer lost")
+			return errCut
+		}
+	}
+	return nil
+}
+
+// fail ends the browser's connection where it would be broken, and answers 502
+// where a load balancer would.
+func (b *balancer) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if errors.Is(err, errCut) || errors.Is(err, errKilled) || errors.Is(err, context.Canceled) {
+		panic(http.ErrAbortHandler)
+	}
+	b.note(r.Header.Get(requestHeader), "502: "+err.Error())
+	w.WriteHeader(http.StatusBadGateway)
+}
+
+// cut cuts the connections of up to n requests under way, and returns how many.
+func (b *balancer) cut(n int) (done int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for f := range b.flights {
+		if done == n {
+			break
+		}
+		if f.id != "" {
+			b.fates[f.id] = fateCut
+			b.way[f.id] = append(b.way[f.id], "cut")
+			f.cancel(errCut)
+			done++
+		}
+	}
+	return done
+}
+
+func (b *balancer) seal(id, fate string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.fates[id] = fate
+}
+
+func (b *balancer) note(id, what string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.way[id] = append(b.way[id], what)
+}
+
+// fate is what the harness did to a request, and its way; it is asked once.
+func (b *balancer) fate(id string) (fate, way string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	fate, way = b.fates[id], strings.Join(b.way[id], ", ")
+	delete(b.fates, id)
+	delete(b.way, id)
+	return fate, way
+}

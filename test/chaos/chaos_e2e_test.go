@@ -1,0 +1,38 @@
+//go:build e2e
+
+package chaos_test
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/chaos"
+)
+
+const (
+	// shortRun is for every day; it has no time for each fault.
+	shortRun = 12 * time.Second
+	browsers = 100
+)
+
+// TestNobodyIsLoggedOut is the run, for as long as the variable CHAOS says.
+func TestNobodyIsLoggedOut(t *testing.T) {
+	binary, err := chaos.Binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	duration := shortRun
+	if text := os.Getenv("CHAOS"); text != "" {
+		if duration, err = time.ParseDuration(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := chaos.Run(t, chaos.Options{Binary: binary, Duration: duration, Browsers: browsers, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, what := range report.Broken {
+		t.Error(what)
+	}
+}

@@ -1,0 +1,351 @@
+package chaos
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+)
+
+// The faults, as the table names them.
+const (
+	stopReplica     = "replica stopped (SIGTERM)"
+	stopUnshared    = "replica stopped while the store is out"
+	killReplica     = "replica killed (SIGKILL)"
+	hangStore       = "store hangs (SIGSTOP)"
+	restartStore    = "store restarted with its data"
+	wipeStore       = "store restarted without its data"
+	slowProvider    = "provider slow"
+	brokenProvider  = "provider answers 503"
+	limitedProvider = "provider answers 429"
+	cutRequests     = "requests cut off"
+	lostAnswers     = "answers with a new cookie lost"
+)
+
+// allFaults is their order in the table.
+func allFaults() []string {
+	return []string{
+		stopReplica, stopUnshared, killReplica, hangStore, restartStore, wipeStore,
+		slowProvider, brokenProvider, limitedProvider, cutRequests, lostAnswers,
+	}
+}
+
+const (
+	// apart is how long after the end of a replica the store keeps its data: until
+	// each browser has come back for what that replica made.
+	apart = 4 * time.Second
+	// republish is how long after a loss the replicas have given the store
+	// everything again: they look twice a second.
+	republish = time.Second
+	// wellTime is how long the store's recovery may take.
+	wellTime = 20 * time.Second
+	// storeTimeout is more than the longest call to the store: after it, a result
+	// was published or the failure was counted.
+	storeTimeout = 500 * time.Millisecond
+	// heldTime is how long a fault waits for refreshes that it can hit.
+	heldTime = 3 * time.Second
+	// cutAtOnce connections are cut by one fault.
+	cutAtOnce = 3
+)
+
+// script injects the faults: one kind after another, the kinds side by side.
+type script struct {
+	world *world
+	// fragile is held by who ends a replica, until its browsers have what it made,
+	// and by who takes the store's data.
+	fragile sync.Mutex
+	// steady is held by who disturbs the store, until that is well again, and by who
+	// needs it well. It is locked after fragile.
+	steady sync.Mutex
+
+	mu     sync.Mutex
+	counts map[string]int
+	said   []string
+	outs   []window            // when the store was out, or not trusted yet
+	leases map[string][]window // user → when a killed replica's lease ran
+}
+
+type window struct{ from, to time.Time }
+
+func (w window) has(at time.Time) bool { return !at.Before(w.from) && at.Before(w.to) }
+
+// play starts all kinds; each ends soon after ctx and leaves things healed.
+func (s *script) play(ctx context.Context, work *sync.WaitGroup) {
+	s.counts, s.leases = make(map[string]int), make(map[string][]window)
+	work.Go(func() {
+		repeat(ctx, time.Second, 2*time.Second, s.stop, s.stop, s.kill, s.stopUnshared)
+	})
+	work.Go(func() { repeat(ctx, 2*time.Second, 4*time.Second, s.hang, s.restart, s.wipe) })
+	work.Go(func() {
+		repeat(ctx, 2*time.Second, 4*time.Second,
+			s.provider(slowProvider, cognitotest.Delay(700*time.Millisecond)),
+			s.provider(brokenProvider, cognitotest.Text("json-503", http.StatusServiceUnavailable, "application/json", `{"message":"Service Unavailable"}`)),
+			s.provider(limitedProvider, cognitotest.RateExceeded()))
+	})
+	work.Go(func() { repeat(ctx, 500*time.Millisecond, 1500*time.Millisecond, s.cut, s.loseAnswers) })
+}
+
+// repeat plays the faults in turn, each round in another order.
+func repeat(ctx context.Context, least, most time.Duration, faults ...func(context.Context)) {
+	for {
+		for _, fault := range shuffled(faults) {
+			if !pause(ctx, between(least, most)) {
+				return
+			}
+			fault(ctx)
+		}
+	}
+}
+
+// say writes down what is done; a fault that hit something is counted.
+func (s *script) say(count, format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.said = append(s.said, fmt.Sprintf("%8s  ", s.world.since(time.Now()))+fmt.Sprintf(format, args...))
+	if count != "" {
+		s.counts[count]++
+	}
+}
+
+func (s *script) any() *replica { return s.world.replicas[roll(replicas)] }
+
+// stop stops a replica in order and starts it again.
+func (s *script) stop(ctx context.Context) {
+	s.fragile.Lock()
+	defer s.fragile.Unlock()
+	r := s.any()
+	s.say(stopReplica, "%s is stopped", r.current().name)
+	s.exit(r)
+	s.revive(ctx, r)
+	pause(ctx, apart)
+}
+
+func (s *script) exit(r *replica) {
+	if err := r.current().stop(); err != nil {
+		s.world.fault("%v", err)
+	}
+	s.say("", "%s has ended", r.current().name)
+}
+
+func (s *script) revive(ctx context.Context, r *replica) {
+	pause(ctx, between(100*time.Millisecond, time.Second))
+	if err := r.start(context.WithoutCancel(ctx)); err != nil {
+		s.world.fault("starting a replica again: %v", err)
+	}
+	s.say("", "%s is ready", r.current().name)
+}
+
+// stopUnshared stops a replica that holds results which the store does not have:
+// the store hangs from before the provider answers until some time later.
+func (s *script) stopUnshared(ctx context.Context) {
+	s.fragile.Lock()
+	defer s.fragile.Unlock()
+	r := s.any()
+	if !s.unshared(ctx, r.current()) {
+		return
+	}
+	s.revive(ctx, r)
+	pause(ctx, apart)
+}
+
+func (s *script) unshared(ctx context.Context, l *life) bool {
+	s.steady.Lock()
+	defer s.steady.Unlock()
+	held := 0
+	l.front.hold()
+	defer l.front.open()
+	if !s.well(ctx) || !until(ctx, heldTime, func() bool {
+		waiting, working, _ := l.front.state()
+		held = waiting
+		return waiting > 0 && working == 0
+	}) {
+		return false
+	}
+	begun := time.Now()
+	_, _, before := l.front.state()
+	s.world.store.Hang()
+	l.front.open()
+	until(ctx, heldTime, func() bool {
+		_, working, answered := l.front.state()
+		return working == 0 && answered >= before+held
+	})
+	s.say(stopUnshared, "%s is stopped with %d results, the store hangs", l.name, held)
+	var waking sync.WaitGroup
+	waking.Go(func() {
+		pause(ctx, between(time.Second, 3*time.Second))
+		s.world.store.Wake()
+	})
+	if err := l.stop(); err != nil {
+		s.world.fault("%v", err)
+	}
+	s.say("", "%s has ended", l.name)
+	waking.Wait()
+	s.recover(context.WithoutCancel(ctx), begun)
+	return true
+}
+
+// kill ends a replica while it waits for the provider, see the package's
+// comment. It gives up if the store failed meanwhile, or nothing could be hit.
+func (s *script) kill(ctx context.Context) {
+	s.fragile.Lock()
+	defer s.fragile.Unlock()
+	r := s.any()
+	if !s.strike(ctx, r.current()) {
+		return
+	}
+	s.revive(ctx, r)
+	pause(ctx, apart)
+}
+
+func (s *script) strike(ctx context.Context, l *life) bool {
+	s.steady.Lock()
+	defer s.steady.Unlock()
+	before, err := l.counters(ctx)
+	if err != nil || !s.well(ctx) {
+		return false
+	}
+	l.front.hold()
+	defer l.front.open()
+	var after counters
+	idle := func() bool {
+		held, working, answered := l.front.state()
+		if held == 0 || working > 0 {
+			return false
+		}
+		after, err = l.counters(ctx)
+		return err == nil && int(after.rotated) == answered
+	}
+	if !until(ctx, heldTime, idle) || !pause(ctx, storeTimeout) {
+		return false
+	}
+	if after, err = l.counters(ctx); err != nil || after.failed != before.failed {
+		return false
+	}
+	users, from := l.kill(), time.Now()
+	s.say(killReplica, "%s was killed, refreshes under way: %v", l.name, users)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, user := range users {
+		s.leases[user] = append(s.leases[user], window{from, from.Add(leaseTime)})
+	}
+	return true
+}
+
+// hang lets the store hang.
+func (s *script) hang(ctx context.Context) {
+	s.steady.Lock()
+	defer s.steady.Unlock()
+	begun := time.Now()
+	s.say(hangStore, "the store hangs")
+	s.world.store.Hang()
+	pause(ctx, between(time.Second, 4*time.Second))
+	s.world.store.Wake()
+	s.recover(context.WithoutCancel(ctx), begun)
+}
+
+// restart stops the store and starts it with its data.
+func (s *script) restart(ctx context.Context) {
+	s.steady.Lock()
+	defer s.steady.Unlock()
+	s.again(ctx, restartStore, func() error { return nil })
+}
+
+// wipe does the same without the data.
+func (s *script) wipe(ctx context.Context) {
+	s.fragile.Lock()
+	defer s.fragile.Unlock()
+	s.steady.Lock()
+	defer s.steady.Unlock()
+	s.again(ctx, wipeStore, s.world.store.Forget)
+}
+
+func (s *script) again(ctx context.Context, name string, meanwhile func() error) {
+	begun := time.Now()
+	s.say(name, "the store is stopped")
+	s.world.store.Stop()
+	err := meanwhile()
+	pause(ctx, between(200*time.Millisecond, 1500*time.Millisecond))
+	if err == nil {
+		err = s.world.resume(context.WithoutCancel(ctx))
+	}
+	if err != nil {
+		s.world.fault("%v", err)
+	}
+	s.say("", "%s", name)
+	s.recover(context.WithoutCancel(ctx), begun)
+}
+
+// recover waits until every replica is well with the store again.
+func (s *script) recover(ctx context.Context, begun time.Time) {
+	if !until(ctx, wellTime, func() bool { return s.well(ctx) }) {
+		s.world.fault("the replicas are not well with the store %s after it came back", wellTime)
+	}
+	pause(ctx, republish)
+	s.say("", "the store is well")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.outs = append(s.outs, window{begun, time.Now()})
+}
+
+// well reports whether every replica that lives is well with the store.
+func (s *script) well(ctx context.Context) bool {
+	for _, r := range s.world.replicas {
+		l := r.current()
+		select {
+		case <-l.child.Done():
+			continue
+		default:
+		}
+		if !l.storeOK(ctx) {
+			return false
+		}
+	}
+	return true
+}
+
+// provider lets every refresh fail in one way for a second.
+func (s *script) provider(name string, outage cognitotest.Outage) func(context.Context) {
+	return func(ctx context.Context) {
+		s.say(name, "%s", name)
+		s.world.pool.Break(cognitotest.TokenRefresh, outage, 0)
+		pause(ctx, time.Second)
+		s.world.pool.Mend(cognitotest.TokenRefresh)
+	}
+}
+
+// cut cuts connections with requests under way.
+func (s *script) cut(ctx context.Context) {
+	until(ctx, heldTime, func() bool {
+		n := s.world.balancer.cut(cutAtOnce)
+		if n > 0 {
+			s.say(cutRequests, "%d requests are cut off", n)
+		}
+		return n > 0
+	})
+}
+
+// loseAnswers loses the next answers that renew a session.
+func (s *script) loseAnswers(ctx context.Context) {
+	b := s.world.balancer
+	b.lose.Store(cutAtOnce)
+	until(ctx, heldTime, func() bool { return b.lose.Load() <= 0 })
+	if lost := cutAtOnce - max(b.lose.Swap(0), 0); lost > 0 {
+		s.say(lostAnswers, "%d answers are lost", lost)
+	}
+}
+
+// steadyAt reports whether a refresh call came while the store was up and no
+// lease of a killed replica kept its session.
+func (s *script) steadyAt(c call) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, out := range append(s.outs, s.leases[c.user]...) {
+		if out.has(c.at) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,51 @@
+package chaos
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/devstack/process"
+)
+
+// upstream is the API behind the token handler. It takes access tokens of living
+// logins that have not ended.
+type upstream struct {
+	URL string
+
+	pool    *cognitotest.Server
+	refused atomic.Int64
+	server  *http.Server
+	work    sync.WaitGroup
+}
+
+func newUpstream(pool *cognitotest.Server) (*upstream, error) {
+	listener, err := process.Listen(0)
+	if err != nil {
+		return nil, err
+	}
+	u := &upstream{URL: "http://" + listener.Addr().String(), pool: pool}
+	u.server = &http.Server{Handler: u, ReadHeaderTimeout: time.Minute}
+	u.work.Go(func() { _ = u.server.Serve(listener) })
+	return u, nil
+}
+
+func (u *upstream) close() {
+	_ = u.server.Close()
+	u.work.Wait()
+}
+
+// ServeHTTP implements [http.Handler].
+func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	w.Header().Set("Content-Type", "application/json")
+	if !u.pool.Accepts(token) {
+		u.refused.Add(1)
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	_, _ = w.Write([]byte(`{"ok":true}`))
+}

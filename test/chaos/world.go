@@ -1,0 +1,245 @@
+package chaos
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/devstack"
+	"cognito-token-handler/test/redislocal"
+)
+
+const (
+	replicas = 3
+	// accessTTL is the life of access tokens.
+	accessTTL = 5 * time.Second
+	// leaseTime is how long a lease of a killed replica runs: its bound of one
+	// refresh, and 2 seconds.
+	leaseTime = 17 * time.Second
+)
+
+// Options describe a run.
+type Options struct {
+	// Binary is the token handler. Required.
+	Binary string
+	// Duration is how long the faults go on.
+	Duration time.Duration
+	// Browsers is how many users there are.
+	Browsers int
+	// Log gets the table, and what helps to understand a failure.
+	Log io.Writer
+}
+
+// world is everything of a run.
+type world struct {
+	options  Options
+	dir      string
+	begun    time.Time
+	pool     *cognitotest.Server
+	store    *redislocal.Server
+	upstream *upstream
+	balancer *balancer
+	replicas []*replica
+	ledger   *ledger
+	browsers []*browser
+	script   script
+	key      string
+
+	mu        sync.Mutex
+	outcomes  map[outcome]int
+	latencies []time.Duration
+	blamed    []blame // browsers that something happened to, first come first
+	wrong     []string
+}
+
+// blame is a browser that something happened to, and its past up to then.
+type blame struct {
+	user  string
+	at    time.Time
+	story string
+}
+
+// newWorld starts everything but the browsers' work. It ends with the test.
+func newWorld(tb testing.TB, options Options) (*world, error) {
+	tb.Helper()
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	w := &world{
+		options: options, dir: tb.TempDir(), begun: time.Now(), ledger: newLedger(),
+		outcomes: make(map[outcome]int), key: base64.StdEncoding.EncodeToString(key),
+	}
+	w.script.world = w
+	users := make([]cognitotest.User, options.Browsers)
+	for i := range users {
+		users[i] = cognitotest.User{Username: "user" + strconv.Itoa(i+1), Email: "user" + strconv.Itoa(i+1) + "@example.com"}
+	}
+	w.pool = cognitotest.New(tb, cognitotest.Options{
+		Users: users, AccessTTL: accessTTL, Rotation: true, RevokeFamilyOnReuse: true,
+	})
+	tb.Cleanup(w.close)
+	var err error
+	if w.store, err = redislocal.Start(tb.Context(), redislocal.Options{}); err != nil {
+		return nil, err
+	}
+	if w.upstream, err = newUpstream(w.pool); err != nil {
+		return nil, err
+	}
+	for i := range replicas {
+		w.replicas = append(w.replicas, &replica{name: string(rune('a' + i)), world: w})
+	}
+	if w.balancer, err = newBalancer(w.replicas); err != nil {
+		return nil, err
+	}
+	w.pool.AllowCallback(w.balancer.URL + "/auth/callback")
+	for _, r := range w.replicas {
+		if err := r.start(tb.Context()); err != nil {
+			return nil, err
+		}
+	}
+	for _, u := range users {
+		b := newBrowser(tb, w, u.Username)
+		if err := b.login(); err != nil {
+			return nil, err
+		}
+		w.browsers = append(w.browsers, b)
+	}
+	return w, nil
+}
+
+// config is the configuration file of one process.
+func (w *world) config(l *life) devstack.Config {
+	c := devstack.Config{}
+	c.Set("public_url", w.balancer.URL)
+	c.Set("listen", l.public)
+	c.Set("admin.listen", l.admin)
+	c.Set("provider.kind", "cognito")
+	c.Set("provider.issuer", w.pool.Issuer())
+	c.Set("provider.client_id", w.pool.ClientID())
+	c.Set("provider.client_secret", w.pool.Secret())
+	c.Set("provider.endpoints.token", l.front.URL)
+	c.Set("session.keys", w.key)
+	c.Set("session.store", w.store.URL())
+	c.Set("api.routes", []devstack.Config{{"path": "/api/", "upstream": w.upstream.URL}})
+	return c
+}
+
+// close ends every process and listener. A store that hangs is woken first.
+func (w *world) close() {
+	for _, r := range w.replicas {
+		for _, l := range r.lives {
+			l.end()
+		}
+	}
+	if w.balancer != nil {
+		w.balancer.close()
+	}
+	if w.upstream != nil {
+		w.upstream.close()
+	}
+	if w.store != nil {
+		w.store.Close()
+	}
+}
+
+// live lets browsers and faults work for the run's duration, and then the
+// browsers until all are well again.
+func (w *world) live(ctx context.Context) {
+	w.begun = time.Now()
+	ctx, cancel := context.WithTimeout(ctx, w.options.Duration)
+	defer cancel()
+	var users, faults sync.WaitGroup
+	for _, b := range w.browsers {
+		users.Go(func() { b.live(ctx) })
+	}
+	w.script.play(ctx, &faults)
+	faults.Wait()
+	users.Wait()
+	last := context.WithoutCancel(ctx)
+	for _, b := range w.browsers {
+		users.Go(func() {
+			if !b.wellAtLast(last) {
+				w.fault("%s is not served at the end", b.user)
+			}
+		})
+	}
+	users.Wait()
+}
+
+// since is the time of the run, e.g. "12.345s".
+func (w *world) since(at time.Time) string {
+	return fmt.Sprintf("%.3fs", at.Sub(w.begun).Seconds())
+}
+
+func (w *world) count(o outcome, took time.Duration, answered bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.outcomes[o]++
+	if answered {
+		w.latencies = append(w.latencies, took)
+	}
+}
+
+// fault notes what must not happen.
+func (w *world) fault(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
+}
+
+func (w *world) blame(b blame) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !slices.ContainsFunc(w.blamed, func(known blame) bool { return known.user == b.user }) {
+		w.blamed = append(w.blamed, b)
+	}
+}
+
+// races are the processes whose race detector found something.
+func (w *world) races() (found []string) {
+	for _, r := range w.replicas {
+		for _, l := range r.lives {
+			if output := l.child.Output(); containsRace(output) {
+				found = append(found, l.name)
+				_, _ = io.WriteString(w.options.Log, output)
+			}
+		}
+	}
+	return found
+}
+
+// Binary is what the environment names, or an error.
+func Binary() (string, error) {
+	path := os.Getenv("TOKENHANDLER_BINARY")
+	if path == "" {
+		return "", fmt.Errorf("finding the token handler: TOKENHANDLER_BINARY is not set (run `make chaos`)")
+	}
+	return path, nil
+}
+
+// resumeTries: the port of a stopped store may be taken for a moment, by the near
+// end of some connection.
+const resumeTries = 5
+
+// resume starts the stopped store.
+func (w *world) resume(ctx context.Context) (err error) {
+	for range resumeTries {
+		bounded, cancel := context.WithTimeout(ctx, wellTime)
+		err = w.store.Resume(bounded)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		w.store.Stop()
+		pause(ctx, storeTimeout)
+	}
+	return fmt.Errorf("starting the store again: %w", err)
+}
