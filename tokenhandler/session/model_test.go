@@ -22,7 +22,7 @@ import (
 //	go test -run TestModel ./tokenhandler/session -seed 17 -seeds 1 one again
 var (
 	firstSeed = flag.Uint64("seed", 1, "the first seed of the model-based test")
-	seedCount = flag.Uint64("seeds", 300, "how many seeds the model-based test plays")
+	seedCount = flag.Uint64("seeds", defaultSeeds, "how many seeds the model-based test plays")
 )
 
 // maxFailures is how many failing seeds are shown before the test gives up.
@@ -97,7 +97,7 @@ func TestModelReplays(t *testing.T) {
 		slices.Sort(trace)
 		return trace
 	}
-	for seed := range uint64(20) {
+	for seed := range uint64(5) {
 		first, again := lines(seed), lines(seed)
 		for i, line := range first {
 			if i >= len(again) || again[i] != line {
