@@ -103,6 +103,8 @@ type Auth struct {
 	// AfterLogout is a path of the app.
 	AfterLogout         string
 	AllowCrossSiteLogin bool
+	// VerifySecret is empty if /auth/verify is off.
+	VerifySecret secret.String
 }
 
 // Session is how sessions are sealed and how long they live.

@@ -59,6 +59,8 @@ var samples = map[string]sample{
 	"session.cookie_name":              {file: "a", env: "b"},
 	"session.store":                    {file: "valkey://localhost", env: "redis://localhost"},
 	"session.store_file":               {file: "/run/secrets/store_url", env: "/run/secrets/other_store_url"},
+	"auth.verify_secret":               {file: "0123456789abcdef", env: "fedcba9876543210"},
+	"auth.verify_secret_file":          {file: "/run/secrets/verify_secret", env: "/run/secrets/other_token"},
 	"session.probe_interval":           {file: "2m", env: "3m"},
 	"revocation.on_outage":             {file: "allow", env: "deny", with: []string{"TH_SESSION__STORE=redis://localhost"}},
 	"provider.rotation_grace":          {file: "10s", env: "60s"},

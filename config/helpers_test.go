@@ -12,6 +12,8 @@ import (
 const (
 	plantedSecret = "planted-client-secret-value"
 	plantedToken  = "planted-admin-token-value"
+	// plantedGateway is a gateway's secret.
+	plantedGateway = "planted-verify-secret-value"
 )
 
 // key is a valid session key, another one for every n.
@@ -36,6 +38,7 @@ func readFile(name string) ([]byte, error) {
 		"/run/secrets/bad_keys":        key(1) + "\nnot base64!\n" + key(1)[:20] + "\n",
 		"/run/secrets/twice":           key(1) + "\n" + key(1) + "\n",
 		"/run/secrets/admin_token":     plantedToken + "\n",
+		"/run/secrets/verify_secret":   plantedGateway + "\n",
 		"/run/secrets/two_tokens":      plantedToken + "\n" + plantedToken + "2\n",
 		"/run/secrets/empty":           "\n \n",
 		"/run/secrets/huge":            string(make([]byte, 64<<10+1)),

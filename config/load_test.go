@@ -145,10 +145,10 @@ func TestReplacedSecretIsNotRead(t *testing.T) {
 }
 
 func TestPrintingTheConfigShowsNoSecret(t *testing.T) {
-	c := mustLoad(t, smallest, "TH_ADMIN__TOKEN="+plantedToken)
+	c := mustLoad(t, smallest, "TH_ADMIN__TOKEN="+plantedToken, "TH_AUTH__VERIFY_SECRET="+plantedGateway)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s"} {
 		printed := fmt.Sprintf(verb, c)
-		for _, s := range []string{plantedSecret, plantedToken, key(1), key(2)} {
+		for _, s := range []string{plantedSecret, plantedToken, plantedGateway, key(1), key(2)} {
 			if strings.Contains(printed, s) {
 				t.Errorf("%s prints a secret: %s", verb, printed)
 			}

@@ -16,7 +16,7 @@ const (
 func options(c *Config, readFile func(string) ([]byte, error)) []option {
 	table := serverOptions(c)
 	table = append(table, providerOptions(&c.Provider, readFile)...)
-	table = append(table, authOptions(&c.Auth)...)
+	table = append(table, authOptions(&c.Auth, readFile)...)
 	table = append(table, sessionOptions(&c.Session, readFile)...)
 	table = append(table, option{
 		key: "revocation.on_outage", def: "allow", value: one(&c.Revocation.OnOutage, "word", oneOf("allow", "deny")),
@@ -72,7 +72,9 @@ func serverOptions(c *Config) []option {
 	}
 }
 
-func authOptions(a *Auth) []option {
+func authOptions(a *Auth, readFile func(string) ([]byte, error)) []option {
+	var secretPath string
+	verifySecret := single(&a.VerifySecret, "secret", headerSecretRule("a header"))
 	return []option{
 		{
 			key: "auth.path", def: "/auth", value: one(&a.Path, "path", parsePrefix),
@@ -90,12 +92,20 @@ func authOptions(a *Auth) []option {
 			key: "auth.allow_cross_site_login", def: "false", value: one(&a.AllowCrossSiteLogin, "true or false", parseBool),
 			doc: "Lets a link on another site start a login at once (ASVS V7.6.2). Needed for logins started by an identity provider's portal.",
 		},
+		{
+			key: "auth.verify_secret", value: verifySecret,
+			doc: "What a gateway sends as `X-Auth-Request-Secret` to `/auth/verify`, which answers with the user's access token and is off (404) without this secret. Whoever knows it and a user's cookie has the token: keep it between the two.", refused: "fewer than 16 characters",
+		},
+		{
+			key: "auth.verify_secret_file", fileFor: "auth.verify_secret", value: secretFile(&secretPath, verifySecret, headerSecretRule("a header"), readFile),
+			doc: "A file with the secret on one line.", refused: "both this and `auth.verify_secret`",
+		},
 	}
 }
 
 func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option {
 	var tokenFile string
-	token := single(&c.Admin.Token, "secret", adminTokenRule())
+	token := single(&c.Admin.Token, "secret", headerSecretRule("a bearer token"))
 	return []option{
 		{
 			key: "spa.dir", value: one(&c.SPA.Dir, "directory", parsePath),
@@ -114,7 +124,7 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 			doc: "Bearer token of `/admin/*`, which is off without one.", refused: "fewer than 16 characters",
 		},
 		{
-			key: "admin.token_file", fileFor: "admin.token", value: secretFile(&tokenFile, token, adminTokenRule(), readFile),
+			key: "admin.token_file", fileFor: "admin.token", value: secretFile(&tokenFile, token, headerSecretRule("a bearer token"), readFile),
 			doc: "A file with the token on one line.", refused: "both this and `admin.token`",
 		},
 		{

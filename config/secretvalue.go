@@ -204,19 +204,20 @@ func storeRule() secretRule {
 	}}
 }
 
-// minAdminToken is where guessing an administrator's token is hopeless.
-const minAdminToken = 16
+// minHeaderSecret is the length in characters from where guessing is hopeless.
+const minHeaderSecret = 16
 
-func adminTokenRule() secretRule {
+// headerSecretRule takes a secret that travels as a whole in what kind says.
+func headerSecretRule(kind string) secretRule {
 	return secretRule{most: 1, parse: func(s string) (secret.String, *wrong) {
 		switch {
-		case len(s) < minAdminToken:
+		case len(s) < minHeaderSecret:
 			return secret.String{}, &wrong{
-				fmt.Sprintf("is shorter than %d characters", minAdminToken),
+				fmt.Sprintf("is shorter than %d characters", minHeaderSecret),
 				"write a long random value, such as `openssl rand -base64 32` prints",
 			}
 		case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
-			return secret.String{}, &wrong{"holds characters that a bearer token cannot", "write letters, digits and -._~+/= only"}
+			return secret.String{}, &wrong{"holds characters that " + kind + " cannot", "write letters, digits and -._~+/= only"}
 		}
 		return secret.New(s), nil
 	}}

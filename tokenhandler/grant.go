@@ -12,7 +12,11 @@ import (
 )
 
 // Grant is the permission to act for the user of one request.
-type Grant struct{ visit *session.Visit }
+type Grant struct {
+	visit *session.Visit
+	// groups is the access token's claim of them.
+	groups string
+}
 
 // Authorize opens the request's session, renews its tokens if they are due, asks
 // the provider whether the user is still good if the last time is longer ago
@@ -30,7 +34,7 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 		return Grant{}, h.sessionProblem(visit, err)
 	}
 	visit.Touch()
-	return Grant{visit: visit}, nil
+	return Grant{visit: visit, groups: h.cfg.GroupsClaim}, nil
 }
 
 // open opens the request's session and renews its tokens for that reason. The visit is never nil; it has no session if there is

@@ -67,6 +67,10 @@ type Config struct {
 	AfterLogout string
 	// AllowCrossSiteLogin lets other sites start a login.
 	AllowCrossSiteLogin bool
+	// GroupsClaim names the access token's claim of the user's groups. Required.
+	GroupsClaim string
+	// VerifySecret is what gateways show to /verify, which is off without one.
+	VerifySecret secret.String
 	// Revoke ends the sessions that an entry names: here at once, on other replicas
 	// as soon as they can be told. Required.
 	Revoke func(ctx context.Context, entry revocation.Entry) error
@@ -124,6 +128,11 @@ func (h *Handler) routes() {
 
 	if h.cfg.VerifyLogout != nil { // called by the provider's server: nothing a browser sends counts
 		h.mux.Handle(h.cfg.Path+"/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(h.backchannelLogout), http.MethodPost)))
+	}
+	if !h.cfg.VerifySecret.IsZero() { // called by gateways, which show the secret
+		h.mux.Handle(h.cfg.Path+"/verify", h.verify(http.StatusNoContent))
+		h.mux.Handle(h.cfg.Path+"/verify/envoy", h.verify(http.StatusOK))
+		h.mux.Handle(h.cfg.Path+"/verify/envoy/", h.verify(http.StatusOK))
 	}
 	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.CORS(h.cfg.Site.NotFound())))
 }

@@ -105,7 +105,7 @@ func newApp(tb testing.TB, s settings) *app {
 		tb.Fatal(err)
 	}
 	cfg := tokenhandler.Config{
-		Site: site, Sessions: a.sessions, Provider: a.provider, Path: "/auth", PublicURL: public, AfterLogout: "/bye",
+		Site: site, Sessions: a.sessions, Provider: a.provider, Path: "/auth", PublicURL: public, AfterLogout: "/bye", GroupsClaim: "cognito:groups",
 		Revoke: a.revoke, SessionLifetime: sessions.AbsoluteLifetime,
 		Now: a.clock.Now, Log: log, Metrics: tokenhandler.NewMetrics(a.registry),
 	}

@@ -17,6 +17,8 @@ type Metrics struct {
 	Revocations *prometheus.CounterVec
 	// Probes counts questions whether a user is still good, by outcome.
 	Probes *prometheus.CounterVec
+	// Verifications counts gateways' questions, by outcome.
+	Verifications *prometheus.CounterVec
 	// SignOuts counts sign-outs of all of a user's sessions at the provider.
 	SignOuts *prometheus.CounterVec
 }
@@ -44,6 +46,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Probes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_probes_total",
 			Help: "Questions to the provider whether a session's user is still good, by outcome: ok, ended, unknown.",
+		}, []string{"outcome"}),
+		Verifications: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_verifications_total",
+			Help: "Requests to /auth/verify, by outcome: ok, not_found (without the gateways' secret), or the code of the refusal.",
 		}, []string{"outcome"}),
 		SignOuts: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_provider_signouts_total",

@@ -197,6 +197,8 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		ErrorPath:           a.cfg.Auth.ErrorPath,
 		AfterLogout:         a.cfg.Auth.AfterLogout,
 		AllowCrossSiteLogin: a.cfg.Auth.AllowCrossSiteLogin,
+		GroupsClaim:         groupsClaim(a.cfg.Provider.Kind),
+		VerifySecret:        a.cfg.Auth.VerifySecret,
 		Revoke:              a.denied.Revoke,
 		SessionLifetime:     a.cfg.Session.AbsoluteLifetime,
 		VerifyLogout:        a.verifyLogout(),

@@ -54,6 +54,14 @@ func (a *App) verifyLogout() func(context.Context, string) (sub, sid string, err
 	}
 }
 
+// groupsClaim is where access tokens hold the user's groups.
+func groupsClaim(kind string) string {
+	if cognito.Profile(kind) == cognito.Cognito {
+		return "cognito:groups"
+	}
+	return "groups"
+}
+
 // tokens is the login half as the API proxy's token source.
 type tokens struct{ auth *tokenhandler.Handler }
 

@@ -202,6 +202,7 @@ type api struct {
 
 	mu      sync.Mutex
 	tokens  []string
+	headers http.Header // of the last request
 	refused string
 	entered,
 	release chan struct{} // of /api/slow
@@ -213,6 +214,7 @@ func newAPI(tb testing.TB) *api {
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.tokens = append(a.tokens, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		a.headers = r.Header.Clone()
 		a.mu.Unlock()
 		switch r.URL.Path {
 		case "/api/slow":
@@ -240,6 +242,13 @@ func (a *api) refuse(token string) bool {
 	defer a.mu.Unlock()
 	a.refused = cmp.Or(a.refused, token)
 	return token == a.refused
+}
+
+// last is what came with the last request.
+func (a *api) last() http.Header {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.headers
 }
 
 // seen lists the tokens that the API got.

@@ -25,14 +25,25 @@ var errCrossSite = errors.New("cross-site request")
 //  3. else the header X-CSRF: 1 is required.
 func (s *Site) Guard(next http.Handler) http.Handler {
 	return s.CORS(s.Handle(func(w http.ResponseWriter, r *http.Request) error {
-		if err := s.CheckOrigin(r); err != nil {
-			s.rejected()
-			return NewProblem(CodeCrossSiteRequest,
-				"the request came from another origin; call from "+s.origin+", or send X-CSRF: 1 from a client that is no browser", err)
+		if err := s.Admit(r); err != nil {
+			return err
 		}
 		next.ServeHTTP(w, r)
 		return nil
 	}))
+}
+
+// Admit applies Guard's three rules, counts a refusal and returns it as the
+// cross_site_request problem. It is for handlers that answer refusals in their
+// own way.
+func (s *Site) Admit(r *http.Request) error {
+	err := s.CheckOrigin(r)
+	if err == nil {
+		return nil
+	}
+	s.rejected()
+	return NewProblem(CodeCrossSiteRequest,
+		"the request came from another origin; call from "+s.origin+", or send X-CSRF: 1 from a client that is no browser", err)
 }
 
 // CORS lets the origins in AllowedOrigins read the answer, and answers their

@@ -18,6 +18,7 @@ const (
 	CodeNotAuthenticated    Code = "not_authenticated"
 	CodeSessionExpired      Code = "session_expired"
 	CodeCrossSiteRequest    Code = "cross_site_request"
+	CodeInsufficientScope   Code = "insufficient_scope"
 	CodeNotFound            Code = "not_found"
 	CodeMethodNotAllowed    Code = "method_not_allowed"
 	CodeTooLarge            Code = "too_large"
@@ -40,7 +41,7 @@ func statusOf(c Code) int {
 		return http.StatusBadRequest
 	case CodeNotAuthenticated, CodeSessionExpired:
 		return http.StatusUnauthorized
-	case CodeCrossSiteRequest:
+	case CodeCrossSiteRequest, CodeInsufficientScope:
 		return http.StatusForbidden
 	case CodeNotFound:
 		return http.StatusNotFound
@@ -168,6 +169,25 @@ func (s *Site) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	setOwnHeaders(h)
 	s.allowOrigin(h, r)
 	writeJSON(w, r, status, "application/problem+json", body)
+}
+
+// ErrorHeader names the code of an answer without a body.
+const ErrorHeader = "X-Auth-Error"
+
+// WriteBare answers r with err's status and header fields and no body, and notes
+// it for the request log: for gateways, which show their clients a page of their
+// own. The code stands in [ErrorHeader].
+func WriteBare(w http.ResponseWriter, r *http.Request, err error) {
+	p := AsProblem(err)
+	noteError(r, p)
+	h := w.Header()
+	for key, values := range p.Header {
+		h[key] = append(h[key], values...)
+	}
+	h.Set("Cache-Control", "no-store")
+	h.Set(ErrorHeader, string(p.Code))
+	h.Set("Content-Length", "0")
+	w.WriteHeader(p.Status())
 }
 
 // WriteJSON answers with value as application/json and Cache-Control: no-store.

@@ -122,9 +122,13 @@ func MethodNotAllowed(allow string) *Problem {
 
 // NotFound answers every request with the not_found problem.
 func (s *Site) NotFound() http.Handler {
-	return s.Handle(func(http.ResponseWriter, *http.Request) error {
-		return NewProblem(CodeNotFound, "there is nothing at this path", nil)
-	})
+	return s.Handle(func(http.ResponseWriter, *http.Request) error { return NoSuchPath(nil) })
+}
+
+// NoSuchPath is the not_found problem. The cause is for the log: what is hidden
+// from a client must not tell itself from what is not there.
+func NoSuchPath(cause error) *Problem {
+	return NewProblem(CodeNotFound, "there is nothing at this path", cause)
 }
 
 // OwnHeaders sets the security headers of answers that are our own, not an

@@ -1,0 +1,95 @@
+package app_test
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+)
+
+const gateways = "../../config/examples/gateways/"
+
+// TestGatewayExamplesNameWhatThereIs: the YAML of the examples is YAML, and every
+// path, header and cookie that an example names is one that the service has. (The
+// nginx one is run in test/gateway.)
+func TestGatewayExamplesNameWhatThereIs(t *testing.T) {
+	const shown = "planted-verify-secret-value"
+	s := start(t, cognitotest.Options{AccessTTL: time.Second, AccessTokenSize: 3300}, "auth: {verify_secret: "+shown+"}")
+	ua := s.login()
+	options := useragent.FetchOptions{Header: map[string]string{"X-Auth-Request-Secret": shown}}
+	known := []string{"x-auth-request-secret"}
+	note := func(path string, status int) {
+		t.Helper()
+		answer := ua.Fetch(http.MethodGet, path, "", options)
+		if answer.Status != status {
+			t.Errorf("%s: %d", path, answer.Status)
+		}
+		for name := range answer.Header {
+			known = append(known, strings.ToLower(name))
+		}
+	}
+	var cookies []string
+	for _, c := range ua.Cookies() {
+		cookies = append(cookies, c.Name)
+	}
+	if len(cookies) < 3 {
+		t.Fatalf("only %v", cookies)
+	}
+	// Once the token has ended, an answer has new cookies.
+	s.eventually("refreshed", func() bool {
+		answer := ua.Fetch(http.MethodGet, "/auth/verify?cookies=numbered", "", options)
+		for name := range answer.Header {
+			known = append(known, strings.ToLower(name))
+		}
+		return answer.Header.Get("X-Auth-Cookie-2") != ""
+	})
+	known = append(known, "x-auth-cookie-3") // of a dead session that took two cookies
+	note("/auth/verify?scope=none", http.StatusForbidden)
+
+	for name, want := range map[string]string{
+		"nginx.conf":   "/auth/verify?cookies=numbered",
+		"Caddyfile":    "/auth/verify?",
+		"traefik.yaml": "/auth/verify",
+		"envoy.yaml":   "/auth/verify/envoy",
+	} {
+		example := read(t, gateways+name)
+		if strings.HasSuffix(name, ".yaml") {
+			var content map[string]any
+			if err := yaml.Unmarshal([]byte(example), &content); err != nil || len(content) == 0 {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if !strings.Contains(example, want) {
+			t.Errorf("%s does not ask %s", name, want)
+		}
+		if answer := ua.Fetch(http.MethodGet, want, "", options); answer.Status != http.StatusNoContent && answer.Status != http.StatusOK {
+			t.Errorf("%s: %s answers %d", name, want, answer.Status)
+		}
+		headers := regexp.MustCompile(`(?i)x[-_]auth[-_][a-z0-9_-]*[a-z0-9]`).FindAllString(example, -1)
+		for _, header := range headers {
+			if !slices.Contains(known, strings.ToLower(strings.ReplaceAll(header, "_", "-"))) {
+				t.Errorf("%s names %s, which there is not", name, header)
+			}
+		}
+		for _, cookie := range regexp.MustCompile(`__Host-[A-Za-z0-9.-]*[A-Za-z0-9]`).FindAllString(example, -1) {
+			if !slices.Contains(cookies, cookie) {
+				t.Errorf("%s names %s, which there is not", name, cookie)
+			}
+		}
+		for _, must := range []string{"X-Auth-Request-Secret", "X-Auth-Subject", "X-Auth-Groups", "Authorization", "Sec-Fetch-Site", "Origin", "Cookie", "Cache-Control", "127.0.0.1:8080"} {
+			if !strings.Contains(strings.ToLower(strings.ReplaceAll(example, ", port_value: ", ":")), strings.ToLower(must)) {
+				t.Errorf("%s does not name %s", name, must)
+			}
+		}
+		if len(headers) < 4 {
+			t.Errorf("%s names %v only", name, headers)
+		}
+	}
+}

@@ -1,0 +1,198 @@
+//go:build e2e
+
+package gateway_test
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/useragent"
+)
+
+const (
+	appURL       = "https://app.example.com"
+	verifySecret = "planted-verify-secret-0123456789"
+	// startTime bounds the start of the children.
+	startTime = 30 * time.Second
+	// stopGrace is what a child gets to end.
+	stopGrace = 5 * time.Second
+)
+
+// world is a browser's way to an API: nginx, which asks the token handler.
+type world struct {
+	t       *testing.T
+	pool    *cognitotest.Server
+	api     *api
+	handler *process.Process
+	nginx   *process.Process
+	// listens is where the token handler does, tls where nginx does.
+	listens, tls string
+	roots        *x509.CertPool // of nginx's certificate
+}
+
+// newWorld starts it. edit changes the example's configuration further.
+func newWorld(t *testing.T, pool cognitotest.Options, edit ...string) *world {
+	t.Helper()
+	pool.CallbackURLs, pool.LogoutURLs = []string{appURL + "/auth/callback"}, []string{appURL + "/"}
+	w := &world{t: t, pool: cognitotest.New(t, pool), api: newAPI(t)}
+	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	defer cancel()
+	w.startHandler(ctx)
+	w.startNginx(ctx, edit)
+	return w
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	port, err := process.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return process.Addr(port)
+}
+
+func write(t *testing.T, name, content string) string {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func (w *world) startHandler(ctx context.Context) {
+	t := w.t
+	t.Helper()
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails
+	dir, admin := t.TempDir(), freePort(t)
+	w.listens = freePort(t)
+	config := write(t, filepath.Join(dir, "tokenhandler.yaml"), fmt.Sprintf(`
+public_url: %s
+listen: %s
+admin: {listen: %q}
+trusted_proxies: [127.0.0.1, "::1"]
+provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
+session: {keys: [%q], refresh_before: 1s}
+auth: {verify_secret_file: %q}
+log: {level: debug}
+`, appURL, w.listens, admin, w.pool.Issuer(), w.pool.ClientID(), w.pool.Secret(),
+		base64.StdEncoding.EncodeToString(key), write(t, filepath.Join(dir, "verify_secret"), verifySecret+"\n")))
+	repo, err := process.RepoDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.handler, err = process.Start(process.Spec{
+		Name: "token handler", Path: cmp.Or(os.Getenv("TOKENHANDLER_BINARY"), filepath.Join(repo, ".build", "tokenhandler")),
+		Args: []string{"--config", config}, Env: process.Environment(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		w.handler.Stop(stopGrace)
+		w.inspect("token handler", w.handler.Output())
+	})
+	if err := w.handler.AwaitOK(ctx, "http://"+admin+"/readyz"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// inspect looks for secrets in what a child wrote.
+func (w *world) inspect(name, log string) {
+	w.t.Helper()
+	for _, secret := range []string{verifySecret, "eyJ", "DATA RACE"} {
+		if strings.Contains(log, secret) {
+			w.t.Errorf("the %s's log holds %.6s…", name, secret)
+		}
+	}
+	if w.t.Failed() {
+		w.t.Logf("the %s's log:\n%s", name, log)
+	}
+}
+
+// browser is one that finds the app at nginx, and trusts its certificate.
+func (w *world) browser() *useragent.UA {
+	w.t.Helper()
+	ua := useragent.New(w.t, appURL)
+	transport := &http.Transport{
+		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			if address == "app.example.com:443" {
+				address = w.tls
+			}
+			return (&net.Dialer{}).DialContext(ctx, network, address)
+		},
+		TLSClientConfig: &tls.Config{RootCAs: w.roots},
+	}
+	w.t.Cleanup(transport.CloseIdleConnections)
+	ua.SetTransport(transport)
+	return ua
+}
+
+// login is a whole login through nginx.
+func (w *world) login() *useragent.UA {
+	w.t.Helper()
+	ua := w.browser()
+	res := ua.Click("/auth/login?return_to=/projects")
+	if _, in := ua.Cookie(sessionCookie); !in || res.URL != appURL+"/projects" || res.Status != http.StatusOK {
+		w.t.Fatalf("the login ended at %s: %d %v %s", res.URL, res.Status, res.Err, res.Body)
+	}
+	return ua
+}
+
+// api is the upstream; it remembers what it was sent.
+type api struct {
+	*httptest.Server
+
+	mu   sync.Mutex
+	last http.Header
+	hits int
+}
+
+func newAPI(t *testing.T) *api {
+	t.Helper()
+	a := &api{}
+	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.mu.Lock()
+		a.last, a.hits = r.Header.Clone(), a.hits+1
+		a.mu.Unlock()
+		w.Header().Set("Set-Cookie", "__Host-Http-session=forged; Secure; Path=/")
+		w.Header().Set("Cache-Control", "public, max-age=600")
+		switch r.URL.Path {
+		case "/api/refused":
+			w.WriteHeader(http.StatusUnauthorized)
+			_, _ = io.WriteString(w, "the API's own")
+		case "/api/broken":
+			w.WriteHeader(http.StatusInternalServerError)
+			_, _ = io.WriteString(w, "the API's own")
+		default:
+			body, _ := io.ReadAll(r.Body)
+			_, _ = fmt.Fprintf(w, "%s %s %s", r.Method, r.URL, body)
+		}
+	}))
+	t.Cleanup(a.Close)
+	return a
+}
+
+// seen returns the last request's header, and how many there were.
+func (a *api) seen() (http.Header, int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.last, a.hits
+}

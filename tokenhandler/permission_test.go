@@ -1,0 +1,111 @@
+package tokenhandler_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// token is a JWT with that payload.
+func token(payload string) secret.String {
+	return secret.New("eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2lnbmF0dXJl")
+}
+
+// granted logs in with that access token.
+func granted(t *testing.T, claim string, access secret.String) tokenhandler.Grant {
+	t.Helper()
+	a := newApp(t, settings{handler: func(c *tokenhandler.Config) { c.GroupsClaim = claim }})
+	a.provider.exchanged = func(tokens secret.Tokens) secret.Tokens {
+		tokens.Access = access
+		return tokens
+	}
+	grant, err := a.Authorize(a.request(a.login()), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return grant
+}
+
+func TestPermits(t *testing.T) {
+	var hundred []string
+	for i := range 100 {
+		hundred = append(hundred, fmt.Sprintf("group-%02d", i))
+	}
+	many, err := json.Marshal(hundred)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const cognito = "cognito:groups"
+	for name, c := range map[string]struct {
+		claims         string
+		claim          string
+		scopes, groups []string
+		want           bool
+	}{
+		"asks for nothing":          {`{}`, cognito, nil, nil, true},
+		"one scope":                 {`{"scope":"openid"}`, cognito, []string{"openid"}, nil, true},
+		"all scopes":                {`{"scope":"openid notes/read email"}`, cognito, []string{"email", "notes/read"}, nil, true},
+		"one scope missing":         {`{"scope":"openid notes/read"}`, cognito, []string{"notes/read", "notes/write"}, nil, false},
+		"a scope's head":            {`{"scope":"notes/readonly"}`, cognito, []string{"notes/read"}, nil, false},
+		"a scope's case":            {`{"scope":"Notes"}`, cognito, []string{"notes"}, nil, false},
+		"no scope claim":            {`{}`, cognito, []string{"openid"}, nil, false},
+		"empty scope claim":         {`{"scope":""}`, cognito, []string{"openid"}, nil, false},
+		"null":                      {`{"scope":null,"cognito:groups":null}`, cognito, []string{"openid"}, []string{"a"}, false},
+		"scopes as an array":        {`{"scope":["openid","notes"]}`, cognito, []string{"notes", "openid"}, nil, true},
+		"an array's item is one":    {`{"scope":["openid notes"]}`, cognito, []string{"notes"}, nil, false},
+		"an array with more":        {`{"scope":["openid",7]}`, cognito, []string{"openid"}, nil, false},
+		"a number":                  {`{"scope":7}`, cognito, []string{"7"}, nil, false},
+		"an object":                 {`{"scope":{"openid":true}}`, cognito, []string{"openid"}, nil, false},
+		"claims are case-sensitive": {`{"Scope":"openid","Cognito:groups":["a"]}`, cognito, []string{"openid"}, nil, false},
+		"one group":                 {`{"cognito:groups":["a","b"]}`, cognito, nil, []string{"b"}, true},
+		"one of them":               {`{"cognito:groups":["b"]}`, cognito, nil, []string{"a", "b"}, true},
+		"another":                   {`{"cognito:groups":["c"]}`, cognito, nil, []string{"a", "b"}, false},
+		"no groups":                 {`{}`, cognito, nil, []string{"a"}, false},
+		"empty groups":              {`{"cognito:groups":[]}`, cognito, nil, []string{"a"}, false},
+		"another claim":             {`{"groups":["a"]}`, cognito, nil, []string{"a"}, false},
+		"OpenID's claim":            {`{"groups":["a"],"cognito:groups":["b"]}`, "groups", nil, []string{"a"}, true},
+		"not Cognito's":             {`{"cognito:groups":["a"]}`, "groups", nil, []string{"a"}, false},
+		"a group as text":           {`{"groups":"a"}`, "groups", nil, []string{"a"}, true},
+		"text is one group":         {`{"groups":"a b"}`, "groups", nil, []string{"a"}, false},
+		"unicode":                   {`{"cognito:groups":["Verwaltung-K\u00f6ln","管理"]}`, cognito, nil, []string{"Verwaltung-Köln"}, true},
+		"unicode, another form":     {`{"cognito:groups":["Ko\u0308ln"]}`, cognito, nil, []string{"K\u00f6ln"}, false},
+		"the last of a hundred":     {`{"cognito:groups":` + string(many) + `}`, cognito, nil, []string{"group-99"}, true},
+		"none of a hundred":         {`{"cognito:groups":` + string(many) + `}`, cognito, nil, []string{"group-100"}, false},
+		"both":                      {`{"scope":"s","cognito:groups":["g"]}`, cognito, []string{"s"}, []string{"g"}, true},
+		"scope, not group":          {`{"scope":"s","cognito:groups":["g"]}`, cognito, []string{"s"}, []string{"h"}, false},
+		"group, not scope":          {`{"scope":"s","cognito:groups":["g"]}`, cognito, []string{"t"}, []string{"g"}, false},
+		"not an object":             {`["scope"]`, cognito, []string{"scope"}, nil, false},
+		"not JSON":                  {`{"scope":"openid"`, cognito, []string{"openid"}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := granted(t, c.claim, token(c.claims)).Permits(c.scopes, c.groups); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// TestPermitsNothingToOpaqueTokens: what cannot be read has no scopes.
+func TestPermitsNothingToOpaqueTokens(t *testing.T) {
+	payload := base64.RawURLEncoding.EncodeToString([]byte(`{"scope":"openid"}`))
+	for name, access := range map[string]string{
+		"opaque":        "3f2a9c",
+		"two parts":     "e30." + payload,
+		"bad encoding":  "e30." + payload + "!.c2ln",
+		"with padding":  "e30." + base64.URLEncoding.EncodeToString([]byte(`{"scope":"openid" }`)) + ".c2ln",
+		"empty payload": "e30..c2ln",
+		"too long":      "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"scope":"openid","x":"`+strings.Repeat("a", 25<<10)+`"}`)) + ".c2ln",
+	} {
+		t.Run(name, func(t *testing.T) {
+			grant := granted(t, "groups", secret.New(access))
+			if grant.Permits([]string{"openid"}, nil) || !grant.Permits(nil, nil) {
+				t.Errorf("%s", name)
+			}
+		})
+	}
+}
