@@ -58,7 +58,9 @@ type App struct {
 	// reloadEvery is how often files that may change are looked at.
 	reloadEvery time.Duration
 	shutdown    shutdownTimes
-	stopping    atomic.Bool // the service shuts down
+	// gate is where the public listener's connections come in.
+	gate     *gate
+	stopping atomic.Bool // the service shuts down
 }
 
 // shutdownTimes bound a shutdown: all of it, and the requests' part.

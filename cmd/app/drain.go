@@ -2,9 +2,12 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -16,6 +19,59 @@ const (
 	// just been read is on its way to the handler within it.
 	newcomerPoll = 10 * time.Millisecond
 )
+
+const (
+	// queueTime is how long no connection must come before the listener closes: what
+	// waits in the system's queue comes at once.
+	queueTime = 2 * time.Millisecond
+	// queueLooks is how often in a row: on a machine that stood still the time is
+	// over before the first look.
+	queueLooks = 2
+	// lastCall is when it closes although they keep coming.
+	lastCall = time.Second
+)
+
+// gate is a listener that can end in order. Closing one resets the connections
+// that the system has completed and nobody has accepted; on a busy machine they
+// are many, and their requests are already sent.
+type gate struct {
+	net.Listener
+
+	ending atomic.Bool
+}
+
+// Accept implements [net.Listener]. After finish it returns the connections that
+// wait, then [net.ErrClosed].
+func (g *gate) Accept() (net.Conn, error) {
+	for quiet := 0; quiet < queueLooks; {
+		ending, until := g.ending.Load(), time.Now().Add(queueTime)
+		if ending {
+			g.wake(until)
+		}
+		conn, err := g.Listener.Accept()
+		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return conn, err //nolint:wrapcheck // a pass-through
+		}
+		if ending && !time.Now().Before(until) { // not what finish woke
+			quiet++
+		}
+	}
+	_ = g.Close()
+	return nil, net.ErrClosed
+}
+
+// finish lets Accept come to an end.
+func (g *gate) finish() {
+	g.ending.Store(true)
+	g.wake(time.Now())
+}
+
+// wake lets an Accept that waits return at that time.
+func (g *gate) wake(at time.Time) {
+	if listener, ok := g.Listener.(interface{ SetDeadline(at time.Time) error }); ok {
+		_ = listener.SetDeadline(at)
+	}
+}
 
 // newcomers are the connections that have not brought a request yet.
 type newcomers struct {
@@ -77,8 +133,13 @@ func (a *App) drain(ctx context.Context, public publicSide) {
 	ctx, cancel := context.WithTimeout(ctx, a.shutdown.drain)
 	defer cancel()
 	public.server.SetKeepAlivesEnabled(false)
-	_ = public.listener.Close()
-	<-public.done
+	a.gate.finish()
+	select {
+	case <-public.done:
+	case <-time.After(lastCall):
+		_ = public.listener.Close()
+		<-public.done
+	}
 	public.newcomers.await(ctx)
 	if err := public.server.Shutdown(ctx); err != nil {
 		a.log.WarnContext(ctx, "requests were cut off", "after", a.shutdown.drain.String())

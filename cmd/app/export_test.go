@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"regexp"
 	"sort"
@@ -55,3 +56,10 @@ const (
 
 // ShutdownTimes sets how long a shutdown of a may take, and its requests.
 func ShutdownTimes(a *App, total, drain time.Duration) { a.shutdown = shutdownTimes{total, drain} }
+
+// Finished is a listener that was told to end.
+func Finished(l net.Listener) net.Listener {
+	g := &gate{Listener: l}
+	g.finish()
+	return g
+}

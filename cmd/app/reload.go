@@ -76,6 +76,8 @@ func (a *App) listenPublic(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
+	a.gate = &gate{Listener: listener}
+	listener = a.gate
 	if a.cfg.TLS.CertFile == "" {
 		return listener, nil
 	}

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"net"
 	"net/http"
@@ -86,6 +87,41 @@ func TestServesWhatItAccepted(t *testing.T) {
 	}
 	if err := <-stopped; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAcceptsWhatWaits: connections that nobody had accepted yet when the service
+// was told to end are served, too. Closing the listener would reset them.
+func TestAcceptsWhatWaits(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const waiting = 20
+	for range waiting {
+		conn, err := net.Dial("tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+	}
+	ending, accepted := app.Finished(listener), 0
+	for {
+		conn, err := ending.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted++
+		_ = conn.Close()
+	}
+	if accepted != waiting {
+		t.Errorf("%d of %d connections were accepted", accepted, waiting)
+	}
+	if _, err := net.Dial("tcp", listener.Addr().String()); err == nil {
+		t.Error("it still takes connections")
 	}
 }
 

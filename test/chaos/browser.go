@@ -38,13 +38,15 @@ const (
 	// broken by the harness: a replica killed under it, a connection cut.
 	killedUnder
 	cutOff
+	// stalled: the API refused the token, which ended on a machine that stood still.
+	stalled
 	// lost: the browser is logged out.
 	lost
 	failed
 )
 
 func (o outcome) String() string {
-	return [...]string{"served", "unavailable", "killed under", "cut off", "LOST", "FAILED"}[o]
+	return [...]string{"served", "unavailable", "killed under", "cut off", "stalled", "LOST", "FAILED"}[o]
 }
 
 // browser is one user's.
@@ -117,6 +119,9 @@ func (b *browser) request(method, path, body string) outcome {
 	took := time.Since(begun)
 	fate, way := b.world.balancer.fate(id)
 	o := judge(path, answer, fate)
+	if o == failed && answer.Status == http.StatusUnauthorized && b.world.stalls.during(begun, begun.Add(took+stallTick)) {
+		o = stalled
+	}
 	b.note(begun, took, o, fmt.Sprintf("%s %s: %s by way of %s", method, path, describe(answer), way))
 	if o == lost {
 		b.gone.Store(true)

@@ -25,6 +25,13 @@
 //     some seconds, several times a browser's pause, between them.
 //   - a store that stays out for longer than a replica may take to stop.
 //
+// A machine that stands still for longer than the token handler's margin before a
+// token's end can let that end on its way to the API. Where this process saw the
+// machine stand still, such an answer has a row of its own.
+//
+// What counts as one expiry is said at [ledger.count]; the calls that count for
+// the row that must be 1.00 are those of which [script.steadyAt] is true.
+//
 // It must not know how the token handler is built, only what it promises: its
 // configuration, its answers, its metrics and the time its leases take.
 package chaos

@@ -52,6 +52,7 @@ type world struct {
 	ledger   *ledger
 	browsers []*browser
 	script   script
+	stalls   stalls
 	key      string
 
 	mu        sync.Mutex
@@ -156,7 +157,11 @@ func (w *world) live(ctx context.Context) {
 	w.begun = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, w.options.Duration)
 	defer cancel()
-	var users, faults sync.WaitGroup
+	var users, faults, watch sync.WaitGroup
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer watch.Wait()
+	defer stop()
+	watch.Go(func() { w.stalls.watch(watching) })
 	for _, b := range w.browsers {
 		users.Go(func() { b.live(ctx) })
 	}
