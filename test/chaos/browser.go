@@ -35,6 +35,8 @@ const (
 	served outcome = iota
 	// unavailable: 503 with Retry-After.
 	unavailable
+	// limited: 429 with Retry-After, as long as the provider's own limit has effect.
+	limited
 	// broken by the harness: a replica killed under it, a connection cut.
 	killedUnder
 	cutOff
@@ -46,7 +48,7 @@ const (
 )
 
 func (o outcome) String() string {
-	return [...]string{"served", "unavailable", "killed under", "cut off", "stalled", "LOST", "FAILED"}[o]
+	return [...]string{"served", "unavailable", "limited", "killed under", "cut off", "stalled", "LOST", "FAILED"}[o]
 }
 
 // browser is one user's.
@@ -150,6 +152,8 @@ func judge(path string, answer *useragent.Response, fate string) outcome {
 		return served
 	case answer.Status == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") != "":
 		return unavailable
+	case answer.Status == http.StatusTooManyRequests && answer.Header.Get("Retry-After") != "":
+		return limited
 	case answer.Status == http.StatusUnauthorized && (body.Code == "session_expired" || body.Code == "not_authenticated"):
 		return lost
 	}

@@ -109,6 +109,7 @@ func (w *world) userRows() []row {
 		info("requests", total),
 		info("  served", w.outcomes[served]),
 		info("  answered 503 with Retry-After, the session kept", w.outcomes[unavailable]),
+		info("  answered 429 with Retry-After, the session kept", w.outcomes[limited]),
 		info("  broken off: their replica was killed", w.outcomes[killedUnder]),
 		info("  broken off: the browser's connection was cut", w.outcomes[cutOff]),
 		info("  refused by the API: the machine stood still", w.outcomes[stalled]),

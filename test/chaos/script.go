@@ -46,7 +46,9 @@ const (
 	// was published or the failure was counted.
 	storeTimeout = 500 * time.Millisecond
 	// heldTime is how long a fault waits for refreshes that it can hit.
-	heldTime = 3 * time.Second
+	heldTime = 4 * time.Second
+	// tries is how often a fault looks for a replica that it can hit.
+	tries = 4
 	// cutAtOnce connections are cut by one fault.
 	cutAtOnce = 3
 )
@@ -143,21 +145,26 @@ func (s *script) revive(ctx context.Context, r *replica) {
 func (s *script) stopUnshared(ctx context.Context) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
-	r := s.any()
-	if !s.unshared(ctx, r.current()) {
-		return
+	for range tries {
+		r := s.any()
+		if s.unshared(ctx, r.current()) {
+			s.revive(ctx, r)
+			pause(ctx, apart)
+			return
+		}
 	}
-	s.revive(ctx, r)
-	pause(ctx, apart)
 }
 
 func (s *script) unshared(ctx context.Context, l *life) bool {
 	s.steady.Lock()
 	defer s.steady.Unlock()
 	held := 0
+	if !s.awaitWell(ctx) {
+		return false
+	}
 	l.front.hold()
 	defer l.front.open()
-	if !s.well(ctx) || !until(ctx, heldTime, func() bool {
+	if !until(ctx, heldTime, func() bool {
 		waiting, working, _ := l.front.state()
 		held = waiting
 		return waiting > 0 && working == 0
@@ -192,19 +199,24 @@ func (s *script) unshared(ctx context.Context, l *life) bool {
 func (s *script) kill(ctx context.Context) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
-	r := s.any()
-	if !s.strike(ctx, r.current()) {
-		return
+	for range tries {
+		r := s.any()
+		if s.strike(ctx, r.current()) {
+			s.revive(ctx, r)
+			pause(ctx, apart)
+			return
+		}
 	}
-	s.revive(ctx, r)
-	pause(ctx, apart)
 }
 
 func (s *script) strike(ctx context.Context, l *life) bool {
 	s.steady.Lock()
 	defer s.steady.Unlock()
+	if !s.awaitWell(ctx) {
+		return false
+	}
 	before, err := l.counters(ctx)
-	if err != nil || !s.well(ctx) {
+	if err != nil {
 		return false
 	}
 	l.front.hold()
@@ -288,6 +300,11 @@ func (s *script) recover(ctx context.Context, begun time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.outs = append(s.outs, window{begun, time.Now()})
+}
+
+// awaitWell waits until they are, for a moment.
+func (s *script) awaitWell(ctx context.Context) bool {
+	return until(ctx, heldTime, func() bool { return s.well(ctx) })
 }
 
 // well reports whether every replica that lives is well with the store.
