@@ -151,7 +151,8 @@ type Route struct {
 	// Methods is empty for all (but CONNECT and TRACE).
 	Methods []string
 	// Token is "access", "id" or "none".
-	Token      string
+	Token string
+	// Scopes and Groups are empty if the route asks for none.
 	Scopes     []string
 	Groups     []string
 	Anonymous  bool

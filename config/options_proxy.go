@@ -30,12 +30,12 @@ func routeOptions(r *Route) []option {
 			doc: "What the upstream gets as `Authorization: Bearer`: `access`, `id` or `none`.",
 		},
 		{
-			key: "scopes", later: true, value: many(&r.Scopes, "list of scopes", parseScope),
-			doc: "Scopes that the access token must have.",
+			key: "scopes", value: many(&r.Scopes, "list of scopes", parseScope),
+			doc: "Scopes that the access token must have, all of them (its `scope` claim); else 403 `insufficient_scope`. Ask for them in `provider.scopes`.", refused: "an empty list; beside `anonymous: true`",
 		},
 		{
-			key: "groups", later: true, value: many(&r.Groups, "list of groups", parseWord),
-			doc: "Groups of which the user must be in one.",
+			key: "groups", value: many(&r.Groups, "list of groups", parseWord),
+			doc: "Groups of which the user must be in one (the access token's claim `cognito:groups`, or `groups` with `provider.kind: oidc`); else 403 `insufficient_scope`.", refused: "an empty list; beside `anonymous: true`",
 		},
 		{
 			key: "anonymous", def: "false", value: one(&r.Anonymous, "true or false", parseBool),

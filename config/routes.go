@@ -57,6 +57,8 @@ func checkRoute(in *loader, r Route) {
 	if !in.has("upstream") {
 		in.fault("upstream", "is missing", "write where to forward to, such as https://api.internal.example.com")
 	}
+	checkPermission(in, "scopes", r.Scopes, r.Anonymous)
+	checkPermission(in, "groups", r.Groups, r.Anonymous)
 	if r.Upstream == nil {
 		return
 	}
@@ -65,5 +67,16 @@ func checkRoute(in *loader, r Route) {
 		in.fault("upstream", quote(r.Upstream.String())+" is not https", "write https://, or set insecure_http_upstream: true if the network itself encrypts")
 	case secure && r.InsecureHTTPUpstream:
 		in.fault("insecure_http_upstream", "permits what the upstream does not need", "remove it")
+	}
+}
+
+// checkPermission refuses what would let everybody in.
+func checkPermission(in *loader, key string, list []string, anonymous bool) {
+	switch {
+	case !in.has(key) || !in.fine(key):
+	case len(list) == 0:
+		in.fault(key, "is empty, which asks for nothing", "write at least one, or remove it")
+	case anonymous:
+		in.fault(key, "stand beside anonymous: true, and a request without a session has none", "remove one of the two")
 	}
 }

@@ -22,6 +22,9 @@ type TokenSource interface {
 	// the answer needs: a 401 for no session or one that is over, which an
 	// anonymous route passes by.
 	Authorize(r *http.Request, probe time.Duration) (Grant, error)
+	// Permits reports whether the access token of a grant that Authorize gave has
+	// all of scopes and its user is in one of groups; an empty list asks for nothing.
+	Permits(grant Grant, scopes, groups []string) bool
 }
 
 // Grant is the permission to call an API for one user. It belongs to the
@@ -62,6 +65,10 @@ type Route struct {
 	Methods []string
 	// Token is what the upstream gets. Default access.
 	Token TokenKind
+	// Scopes are what the access token must have all of, Groups what the user must
+	// be in one of; else 403. Default none. They mean nothing to a request without
+	// a session, so they do not go with Anonymous.
+	Scopes, Groups []string
 	// Anonymous forwards requests without a session, too.
 	Anonymous bool
 	// Timeout bounds the time in which neither the request's body nor the answer

@@ -217,7 +217,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) *oauthproxy.Han
 		r := &a.cfg.API.Routes[i]
 		routes = append(routes, oauthproxy.Route{
 			Path: r.Path, Upstream: r.Upstream, StripPrefix: r.StripPrefix, Methods: r.Methods,
-			Token: oauthproxy.TokenKind(r.Token), Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
+			Token: oauthproxy.TokenKind(r.Token), Scopes: r.Scopes, Groups: r.Groups, Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
 			ReplayBody: r.ReplayBody, Probe: r.ProbeInterval,
 		})
 	}
