@@ -142,8 +142,13 @@ type API struct {
 type Route struct {
 	// Path begins and ends with a slash.
 	Path string
-	// Upstream has a host and perhaps a path; no user, query or fragment.
+	// Upstream has a host and perhaps a path; no user, query or fragment. Its scheme
+	// is http, https or h2c; or unix, and then it is the path of a socket only.
 	Upstream *url.URL
+	// UpstreamHost is empty but beside a unix upstream.
+	UpstreamHost string
+	// UpstreamCAFile is empty but beside an https upstream.
+	UpstreamCAFile string
 	// InsecureHTTPUpstream permits an http:// upstream that is not on this
 	// machine. Safe only where the network itself encrypts.
 	InsecureHTTPUpstream bool

@@ -62,7 +62,16 @@ func checkRoute(in *loader, r Route) {
 	if r.Upstream == nil {
 		return
 	}
-	switch secure := insecure(r.Upstream) == nil; {
+	if r.UpstreamHost != "" && r.Upstream.Scheme != "unix" {
+		in.fault("upstream_host", "is set, but the upstream is not a unix:// socket", "remove it: the API gets its own name")
+	}
+	if r.UpstreamCAFile != "" && r.Upstream.Scheme != "https" {
+		in.fault("upstream_ca_file", "is set, but the upstream is not https://", "write https://, or remove it")
+	}
+	if r.WebSocket && r.Upstream.Scheme == "h2c" {
+		in.fault("websocket", "is true, but an h2c:// upstream takes none from here", "write http://, or remove it")
+	}
+	switch secure := r.Upstream.Scheme == "unix" || insecure(r.Upstream) == nil; {
 	case !secure && !r.InsecureHTTPUpstream:
 		in.fault("upstream", quote(r.Upstream.String())+" is not https", "write https://, or set insecure_http_upstream: true if the network itself encrypts")
 	case secure && r.InsecureHTTPUpstream:

@@ -2,6 +2,7 @@ package oauthproxy
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -57,8 +58,14 @@ const (
 type Route struct {
 	// Path is the prefix, beginning and ending with a slash. Required.
 	Path string
-	// Upstream is the API's base URL: http or https, host, optional path. Required.
+	// Upstream is the API's base URL: http, https or h2c, host, optional path; or
+	// unix and the path of a socket. Required.
 	Upstream *url.URL
+	// UpstreamHost is the Host that an API behind a socket gets. Default localhost.
+	UpstreamHost string
+	// UpstreamCAs are the only ones that an https upstream's certificate may come
+	// from. Default the system's.
+	UpstreamCAs *x509.CertPool
 	// StripPrefix removes Path before forwarding.
 	StripPrefix bool
 	// Methods are the ones allowed; none means all but CONNECT and TRACE.
@@ -122,13 +129,14 @@ func New(cfg Config) *Handler {
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)
 	}
-	transport := newTransport()
+	shared := newTransport()
 	for _, r := range cfg.Routes {
 		ready := &route{Route: r, allow: strings.Join(r.Methods, ", ")}
 		if ready.Token == "" {
 			ready.Token = TokenAccess
 		}
-		ready.proxy = h.newProxy(transport)
+		base, own := reach(&r, shared)
+		ready.Upstream, ready.proxy = base, h.newProxy(own)
 		h.routes = append(h.routes, ready)
 	}
 	// The longest prefix is found first.
