@@ -144,8 +144,13 @@ type API struct {
 type Route struct {
 	// Path begins and ends with a slash.
 	Path string
-	// Upstream has a host and perhaps a path; no user, query or fragment.
+	// Upstream has a host and perhaps a path; no user, query or fragment. Its scheme
+	// is http, https or h2c; or unix, and then it is the path of a socket only.
 	Upstream *url.URL
+	// UpstreamHost is empty but beside a unix upstream.
+	UpstreamHost string
+	// UpstreamCAFile is empty but beside an https upstream.
+	UpstreamCAFile string
 	// InsecureHTTPUpstream permits an http:// upstream that is not on this
 	// machine. Safe only where the network itself encrypts.
 	InsecureHTTPUpstream bool
@@ -153,7 +158,8 @@ type Route struct {
 	// Methods is empty for all (but CONNECT and TRACE).
 	Methods []string
 	// Token is "access", "id" or "none".
-	Token      string
+	Token string
+	// Scopes and Groups are empty if the route asks for none.
 	Scopes     []string
 	Groups     []string
 	Anonymous  bool

@@ -199,12 +199,16 @@ func TestEveryRouteKeyIsRead(t *testing.T) {
 	values := map[string]string{
 		"path": "/b/", "upstream": "https://b.example", "insecure_http_upstream": "true", "strip_prefix": "true",
 		"methods": "[GET]", "token": "id", "scopes": "[a]", "groups": "[a]", "anonymous": "true", "timeout": "1s",
+		"upstream_host": "api.internal", "upstream_ca_file": "/etc/ca.pem",
 		"max_body": "1KiB", "replay_body": "1", "websocket": "true", "probe_interval": "1m",
 	}
 	load := func(key, val string) (config.Config, error) {
 		keys := map[string]string{"path": "/a/", "upstream": "https://a.example"}
-		if key == "insecure_http_upstream" {
+		switch key {
+		case "insecure_http_upstream":
 			keys["upstream"] = "http://a.example"
+		case "upstream_host":
+			keys["upstream"] = "unix:///run/api.sock"
 		}
 		if key != "" {
 			keys[key] = val

@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 var (
@@ -85,19 +86,52 @@ func parseOptionalAppPath(s string) (string, *wrong) {
 	return parseAppPath(s)
 }
 
+// maxSocketPath is Linux's limit in bytes for the path of a socket (unix(7)).
+const maxSocketPath = 107
+
 // parseUpstream takes the URL that a route forwards to.
 func parseUpstream(s string) (*url.URL, *wrong) {
-	u, bad := parseURL(s)
+	if strings.HasPrefix(s, "unix:") {
+		return parseSocket(s)
+	}
+	web, h2c := strings.CutPrefix(s, "h2c://")
+	if h2c {
+		web = "http://" + web
+	}
+	u, bad := parseURL(web)
 	switch {
 	case bad != nil:
 		return nil, bad
 	case u.RawQuery != "" || u.ForceQuery:
 		return nil, &wrong{"has a query", "remove the ? and what follows it"}
-	case u.Path == "" || u.Path == "/":
+	}
+	if h2c {
+		u.Scheme = "h2c"
+	}
+	if u.Path == "" || u.Path == "/" {
 		return u, nil
 	}
 	path := strings.TrimSuffix(strings.TrimPrefix(u.EscapedPath(), "/"), "/")
 	return u, plainSegments(s, path)
+}
+
+// parseSocket takes the path of a socket of this machine.
+func parseSocket(s string) (*url.URL, *wrong) {
+	path := strings.TrimPrefix(s, "unix://")
+	if !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") || len(path) > maxSocketPath ||
+		strings.ContainsAny(path, "?#%") || strings.ContainsFunc(path, unicode.IsControl) {
+		return nil, &wrong{quote(s) + " does not name a socket", "write unix:// and an absolute path, such as unix:///run/api.sock"}
+	}
+	return &url.URL{Scheme: "unix", Path: path}, nil
+}
+
+// parseHost takes what a Host header can be.
+func parseHost(s string) (string, *wrong) {
+	u, bad := parseURL("http://" + s)
+	if bad != nil || u.Path != "" || u.RawQuery != "" || u.ForceQuery {
+		return "", &wrong{quote(s) + " is not a host", "write a name, and a port if the API expects one"}
+	}
+	return u.Host, nil
 }
 
 // parseMethod takes a method's name. TRACE echoes our headers back (V13.4.4),

@@ -11,11 +11,19 @@ func routeOptions(r *Route) []option {
 		},
 		{
 			key: "upstream", value: one(&r.Upstream, "URL", parseUpstream),
-			doc: "Where they go. A path here is put before the request's. Required.", refused: "a user, query or fragment; plain http to another machine (V12.2.1)",
+			doc: "Where they go: `https://`, `http://`, `h2c://` (HTTP/2 without TLS), or `unix:///run/api.sock`. A path here (but a socket's) is put before the request's. Required.", refused: "a user, query or fragment; plain http or h2c to another machine (V12.2.1)",
+		},
+		{
+			key: "upstream_host", value: one(&r.UpstreamHost, "host", parseHost),
+			doc: "The `Host` that an API behind a `unix://` socket gets. Default: `localhost`.", refused: "beside another upstream, which gets its own",
+		},
+		{
+			key: "upstream_ca_file", value: one(&r.UpstreamCAFile, "file", parsePath),
+			doc: "PEM certificates of the authorities that the `https://` upstream's certificate must come from, instead of the system's. Read at start.", refused: "beside another upstream",
 		},
 		{
 			key: "insecure_http_upstream", def: "false", value: one(&r.InsecureHTTPUpstream, "true or false", parseBool),
-			doc: "Permits an `http://` upstream on another machine: tokens cross the network in the clear, unless the network itself encrypts.", refused: "`true` beside an `https://` upstream",
+			doc: "Permits an `http://` or `h2c://` upstream on another machine: tokens cross the network in the clear, unless the network itself encrypts.", refused: "`true` beside an upstream that does not need it",
 		},
 		{
 			key: "strip_prefix", def: "false", value: one(&r.StripPrefix, "true or false", parseBool),
@@ -30,12 +38,12 @@ func routeOptions(r *Route) []option {
 			doc: "What the upstream gets as `Authorization: Bearer`: `access`, `id` or `none`.",
 		},
 		{
-			key: "scopes", later: true, value: many(&r.Scopes, "list of scopes", parseScope),
-			doc: "Scopes that the access token must have.",
+			key: "scopes", value: many(&r.Scopes, "list of scopes", parseScope),
+			doc: "Scopes that the access token must have, all of them (its `scope` claim); else 403 `insufficient_scope`. Ask for them in `provider.scopes`.", refused: "an empty list; beside `anonymous: true`",
 		},
 		{
-			key: "groups", later: true, value: many(&r.Groups, "list of groups", parseWord),
-			doc: "Groups of which the user must be in one.",
+			key: "groups", value: many(&r.Groups, "list of groups", parseWord),
+			doc: "Groups of which the user must be in one (the access token's claim `cognito:groups`, or `groups` with `provider.kind: oidc`); else 403 `insufficient_scope`.", refused: "an empty list; beside `anonymous: true`",
 		},
 		{
 			key: "anonymous", def: "false", value: one(&r.Anonymous, "true or false", parseBool),

@@ -57,13 +57,35 @@ func checkRoute(in *loader, r Route) {
 	if !in.has("upstream") {
 		in.fault("upstream", "is missing", "write where to forward to, such as https://api.internal.example.com")
 	}
+	checkPermission(in, "scopes", r.Scopes, r.Anonymous)
+	checkPermission(in, "groups", r.Groups, r.Anonymous)
 	if r.Upstream == nil {
 		return
 	}
-	switch secure := insecure(r.Upstream) == nil; {
+	if r.UpstreamHost != "" && r.Upstream.Scheme != "unix" {
+		in.fault("upstream_host", "is set, but the upstream is not a unix:// socket", "remove it: the API gets its own name")
+	}
+	if r.UpstreamCAFile != "" && r.Upstream.Scheme != "https" {
+		in.fault("upstream_ca_file", "is set, but the upstream is not https://", "write https://, or remove it")
+	}
+	if r.WebSocket && r.Upstream.Scheme == "h2c" {
+		in.fault("websocket", "is true, but an h2c:// upstream takes none from here", "write http://, or remove it")
+	}
+	switch secure := r.Upstream.Scheme == "unix" || insecure(r.Upstream) == nil; {
 	case !secure && !r.InsecureHTTPUpstream:
 		in.fault("upstream", quote(r.Upstream.String())+" is not https", "write https://, or set insecure_http_upstream: true if the network itself encrypts")
 	case secure && r.InsecureHTTPUpstream:
 		in.fault("insecure_http_upstream", "permits what the upstream does not need", "remove it")
+	}
+}
+
+// checkPermission refuses what would let everybody in.
+func checkPermission(in *loader, key string, list []string, anonymous bool) {
+	switch {
+	case !in.has(key) || !in.fine(key):
+	case len(list) == 0:
+		in.fault(key, "is empty, which asks for nothing", "write at least one, or remove it")
+	case anonymous:
+		in.fault(key, "stand beside anonymous: true, and a request without a session has none", "remove one of the two")
 	}
 }

@@ -45,13 +45,13 @@ var (
 	errNoAnswer     = errors.New("the upstream answered with a status that is no answer")
 )
 
-// authorize gets the grant. A route with token none still needs a session,
+// authorize gets the grant, if the route is open to its user. A route with token none still needs a session,
 // unless it is anonymous.
 func (c *call) authorize() error {
 	grant, err := c.handler.cfg.Tokens.Authorize(c.client, c.route.Probe)
 	if err == nil {
 		c.grant = grant
-		return nil
+		return c.permit()
 	}
 	p := web.AsProblem(err)
 	if c.route.Anonymous && p.Status() == http.StatusUnauthorized {

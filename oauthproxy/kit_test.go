@@ -45,6 +45,12 @@ type tokens struct {
 	probe  atomic.Int64
 	// renew makes the next token, if it can.
 	renew func() (string, error)
+	// permits says what a token permits; nil is nothing.
+	permits func(token string, scopes, groups []string) bool
+}
+
+func (s *tokens) Permits(grant oauthproxy.Grant, scopes, groups []string) bool {
+	return s.permits != nil && s.permits(grant.AccessToken().Reveal(), scopes, groups)
 }
 
 func (s *tokens) Authorize(_ *http.Request, probe time.Duration) (oauthproxy.Grant, error) {

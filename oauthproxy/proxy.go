@@ -2,6 +2,7 @@ package oauthproxy
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
 	"net/http/httputil"
@@ -22,6 +23,9 @@ type TokenSource interface {
 	// the answer needs: a 401 for no session or one that is over, which an
 	// anonymous route passes by.
 	Authorize(r *http.Request, probe time.Duration) (Grant, error)
+	// Permits reports whether the access token of a grant that Authorize gave has
+	// all of scopes and its user is in one of groups; an empty list asks for nothing.
+	Permits(grant Grant, scopes, groups []string) bool
 }
 
 // Grant is the permission to call an API for one user. It belongs to the
@@ -54,14 +58,24 @@ const (
 type Route struct {
 	// Path is the prefix, beginning and ending with a slash. Required.
 	Path string
-	// Upstream is the API's base URL: http or https, host, optional path. Required.
+	// Upstream is the API's base URL: http, https or h2c, host, optional path; or
+	// unix and the path of a socket. Required.
 	Upstream *url.URL
+	// UpstreamHost is the Host that an API behind a socket gets. Default localhost.
+	UpstreamHost string
+	// UpstreamCAs are the only ones that an https upstream's certificate may come
+	// from. Default the system's.
+	UpstreamCAs *x509.CertPool
 	// StripPrefix removes Path before forwarding.
 	StripPrefix bool
 	// Methods are the ones allowed; none means all but CONNECT and TRACE.
 	Methods []string
 	// Token is what the upstream gets. Default access.
 	Token TokenKind
+	// Scopes are what the access token must have all of, Groups what the user must
+	// be in one of; else 403. Default none. They mean nothing to a request without
+	// a session, so they do not go with Anonymous.
+	Scopes, Groups []string
 	// Anonymous forwards requests without a session, too.
 	Anonymous bool
 	// Timeout bounds the time in which neither the request's body nor the answer
@@ -115,13 +129,14 @@ func New(cfg Config) *Handler {
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)
 	}
-	transport := newTransport()
+	shared := newTransport()
 	for _, r := range cfg.Routes {
 		ready := &route{Route: r, allow: strings.Join(r.Methods, ", ")}
 		if ready.Token == "" {
 			ready.Token = TokenAccess
 		}
-		ready.proxy = h.newProxy(transport)
+		base, own := reach(&r, shared)
+		ready.Upstream, ready.proxy = base, h.newProxy(own)
 		h.routes = append(h.routes, ready)
 	}
 	// The longest prefix is found first.

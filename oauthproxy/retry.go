@@ -46,14 +46,14 @@ func (c *call) send(next http.RoundTripper, r *http.Request) (*http.Response, er
 	return answer, nil
 }
 
-// renew gets another token, if there is one. The upstream's time-out does not
+// renew gets another token, if there is one with which the route is still open. The upstream's time-out does not
 // run meanwhile.
 func (c *call) renew(ctx context.Context) bool {
 	if c.timer.Stop() {
 		defer c.timer.Reset(c.route.Timeout)
 	}
 	refused := c.token()
-	return c.grant.Renew(ctx) == nil && !c.token().Equal(refused)
+	return c.grant.Renew(ctx) == nil && !c.token().Equal(refused) && c.permitted()
 }
 
 // token is what the upstream gets; empty if nothing.

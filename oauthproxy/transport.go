@@ -14,11 +14,14 @@ import (
 // transport takes from the upstream one header and a body, and nothing else.
 type transport struct{ http.RoundTripper }
 
+// dialTimeout bounds the making of a connection.
+const dialTimeout = 5 * time.Second
+
 // newTransport is tuned for many requests to few hosts: a clone of the default
 // keeps two idle connections a host and opens new ones for everything else.
-func newTransport() transport {
-	return transport{&http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+func newTransport(changes ...func(*http.Transport)) transport {
+	t := &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    5 * time.Second,
 		ExpectContinueTimeout:  time.Second,
@@ -26,7 +29,11 @@ func newTransport() transport {
 		IdleConnTimeout:        90 * time.Second,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // what the client asked for is passed on
-	}}
+	}
+	for _, change := range changes {
+		change(t)
+	}
+	return transport{t}
 }
 
 // RoundTrip implements [http.RoundTripper]. Interim answers (100, 103) and

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/secret"
 )
@@ -79,6 +80,15 @@ func TestPermits(t *testing.T) {
 		"both":                      {`{"scope":"s","cognito:groups":["g"]}`, cognito, []string{"s"}, []string{"g"}, true},
 		"scope, not group":          {`{"scope":"s","cognito:groups":["g"]}`, cognito, []string{"s"}, []string{"h"}, false},
 		"group, not scope":          {`{"scope":"s","cognito:groups":["g"]}`, cognito, []string{"t"}, []string{"g"}, false},
+		"of two the last":           {`{"scope":"a","scope":"b"}`, cognito, []string{"b"}, nil, true},
+		"of two not the first":      {`{"scope":"a","scope":"b"}`, cognito, []string{"a"}, nil, false},
+		"deeper":                    {`{"x":{"scope":"a"},"y":["scope",{"scope":"a"}]}`, cognito, []string{"a"}, nil, false},
+		"as a value":                {`{"x":"scope","y":"\"scope\":\"a\",","z":"a"}`, cognito, []string{"a"}, nil, false},
+		"behind braces in strings":  {`{"x":"}{][\\","scope":"a"}`, cognito, []string{"a"}, nil, true},
+		"behind an object":          {`{"x":{"y":[1,{"z":"}"}]},"scope":"a"}`, cognito, []string{"a"}, nil, true},
+		"with spaces":               {` { "scope" : "a" , "cognito:groups" : [ "g" , "h" ] } `, cognito, []string{"a"}, []string{"h"}, true},
+		"with spaces inside":        {`{ "scope" : "a" , "cognito:groups" : [ "g" , "h" ] } `, cognito, []string{"a"}, []string{"h"}, true},
+		"escapes in a value":        {`{"scope":"\u0061 b"}`, cognito, []string{"a"}, nil, true},
 		"not an object":             {`["scope"]`, cognito, []string{"scope"}, nil, false},
 		"not JSON":                  {`{"scope":"openid"`, cognito, []string{"openid"}, nil, false},
 	} {
@@ -107,5 +117,20 @@ func TestPermitsNothingToOpaqueTokens(t *testing.T) {
 				t.Errorf("%s", name)
 			}
 		})
+	}
+}
+
+// BenchmarkPermits is what a route that asks for groups adds to each request,
+// with a token of Cognito's usual size.
+func BenchmarkPermits(b *testing.B) {
+	a := newApp(b, settings{pool: cognitotest.Options{AccessTokenSize: 1175}})
+	grant, err := a.Authorize(a.request(a.login()), 0)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if !grant.Permits([]string{"openid"}, []string{"writers"}) {
+			b.Fatal("not permitted")
+		}
 	}
 }

@@ -88,7 +88,11 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 		return nil, err
 	}
 	auth := a.newAuth(site)
-	parts := parts{auth: auth, api: a.newAPI(site, auth)}
+	api, err := a.newAPI(site, auth)
+	if err != nil {
+		return nil, err
+	}
+	parts := parts{auth: auth, api: api}
 	if cfg.Storage.Bucket != "" {
 		if parts.storage, err = a.newStorage(ctx, site, auth); err != nil {
 			return nil, err
@@ -213,20 +217,24 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 	})
 }
 
-func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) *oauthproxy.Handler {
+func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Handler, error) {
 	var routes []oauthproxy.Route
 	for i := range a.cfg.API.Routes {
 		r := &a.cfg.API.Routes[i]
+		authorities, err := upstreamCAs(r)
+		if err != nil {
+			return nil, err
+		}
 		routes = append(routes, oauthproxy.Route{
 			Path: r.Path, Upstream: r.Upstream, StripPrefix: r.StripPrefix, Methods: r.Methods,
-			Token: oauthproxy.TokenKind(r.Token), Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
-			ReplayBody: r.ReplayBody, Probe: r.ProbeInterval,
+			Token: oauthproxy.TokenKind(r.Token), Scopes: r.Scopes, Groups: r.Groups, Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
+			ReplayBody: r.ReplayBody, Probe: r.ProbeInterval, UpstreamHost: r.UpstreamHost, UpstreamCAs: authorities,
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{
 		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.sessions.Cookies().Ours,
 		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry),
-	})
+	}), nil
 }
 
 func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {

@@ -43,6 +43,8 @@ type service struct {
 	kind  string // of the provider; default cognito
 	// Further keys, each beginning with a comma.
 	provider, session, admins string
+	// routes are further ones to the API, without its upstream.
+	routes []string
 }
 
 // start runs the service with a provider's double and an API; more are further
@@ -75,6 +77,10 @@ func (s *service) run(issuer string, more ...string) {
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789ABCDEF"))
 	s.keys = filepath.Join(s.tb.TempDir(), "keys")
 	s.write(s.keys, key+"\n")
+	var further strings.Builder
+	for _, route := range s.routes {
+		further.WriteString("    - {" + route + ", upstream: \"" + s.api.URL + "\"}\n")
+	}
 	s.config = fmt.Sprintf(`
 public_url: %s
 listen: localhost:0
@@ -89,8 +95,8 @@ api:
     - {path: /hang/, upstream: %q, timeout: 500ms}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://localhost:1"}
-`, publicURL, s.admins, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.provider,
-		s.keys, s.session, s.api.URL, s.api.URL, s.api.URL) + strings.Join(more, "\n")
+%s`, publicURL, s.admins, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.provider,
+		s.keys, s.session, s.api.URL, s.api.URL, s.api.URL, further.String()) + strings.Join(more, "\n")
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)

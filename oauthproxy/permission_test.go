@@ -1,0 +1,71 @@
+package oauthproxy_test
+
+import (
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"cognito-token-handler/oauthproxy"
+)
+
+// TestRouteAsksForScopesAndGroups: only of the source, only where the route asks,
+// and the upstream never sees a request that is refused.
+func TestRouteAsksForScopesAndGroups(t *testing.T) {
+	for name, c := range map[string]struct {
+		scopes, groups []string
+		permits        bool
+		status, asked  int
+	}{
+		"asks for nothing": {nil, nil, false, http.StatusOK, 0},
+		"has the scopes":   {[]string{"a", "b"}, nil, true, http.StatusOK, 1},
+		"lacks a scope":    {[]string{"a", "b"}, nil, false, http.StatusForbidden, 1},
+		"in a group":       {nil, []string{"g"}, true, http.StatusOK, 1},
+		"in no group":      {nil, []string{"g"}, false, http.StatusForbidden, 1},
+		"both":             {[]string{"a"}, []string{"g"}, true, http.StatusOK, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			up := newUpstream(t, nil)
+			route := api(t, up.URL)
+			route.Scopes, route.Groups = c.scopes, c.groups
+			p := newProxy(t, route)
+			asked := 0
+			p.tokens.permits = func(token string, scopes, groups []string) bool {
+				asked++
+				if token != accessToken || !slices.Equal(scopes, c.scopes) || !slices.Equal(groups, c.groups) {
+					t.Errorf("asked for %v %v of %s", scopes, groups, token)
+				}
+				return c.permits
+			}
+			got := p.do(t, p.request(t, http.MethodGet, "/api/x", nil))
+			if got.StatusCode != c.status || asked != c.asked {
+				t.Errorf("%d, asked %d times", got.StatusCode, asked)
+			}
+			wantCookie(t, got) // refused or not
+			if c.status != http.StatusOK {
+				wantProblem(t, got, c.status, "insufficient_scope")
+				if len(up.requests()) != 0 {
+					t.Error("the upstream saw the request")
+				}
+			}
+		})
+	}
+}
+
+// TestRenewedTokenIsAskedAgain: a user who lost a group meanwhile does not get in
+// by the token that replaces a refused one.
+func TestRenewedTokenIsAskedAgain(t *testing.T) {
+	up := picky(t, true)
+	route := api(t, up.URL)
+	route.Groups = []string{"g"}
+	p := newProxy(t, route)
+	var renewals atomic.Int32
+	p.tokens.renew = renewing(&renewals)
+	p.tokens.permits = func(token string, _, _ []string) bool { return token != "renewed" }
+	got := p.do(t, p.request(t, http.MethodGet, "/api/x", nil))
+	if got.StatusCode != http.StatusUnauthorized || !slices.Equal(up.tokens(), []string{"Bearer " + accessToken}) || renewals.Load() != 1 {
+		t.Errorf("%d, the upstream saw %q", got.StatusCode, up.tokens())
+	}
+}
+
+var _ oauthproxy.TokenSource = (*tokens)(nil)

@@ -1,0 +1,99 @@
+package oauthproxy_test
+
+import (
+	"crypto/x509"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cognito-token-handler/oauthproxy"
+)
+
+// asked tells how an upstream was asked.
+func asked(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	_, _ = io.WriteString(w, strings.Join([]string{r.Proto, r.Host, r.URL.String(), r.Header.Get("Authorization"), string(body)}, " "))
+}
+
+func TestUpstreamOverHTTP2WithoutTLS(t *testing.T) {
+	up := httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	up.Config.Protocols = new(http.Protocols)
+	up.Config.Protocols.SetUnencryptedHTTP2(true) // and nothing else
+	up.Start()
+	t.Cleanup(up.Close)
+	host := mustURL(t, up.URL).Host
+	p := newProxy(t, api(t, "h2c://"+host+"/v1"))
+	got := p.do(t, p.request(t, http.MethodPost, "/api/x?y=1", strings.NewReader("body")))
+	if want := "HTTP/2.0 " + host + " /v1/api/x?y=1 Bearer " + accessToken + " body"; got.body != want {
+		t.Errorf("%d %q, want %q", got.StatusCode, got.body, want)
+	}
+	// The same server is not spoken to in HTTP/2 unless it is said so.
+	plain := newProxy(t, api(t, "http://"+host))
+	if got := plain.do(t, plain.request(t, http.MethodGet, "/api/x", nil)); got.StatusCode != http.StatusBadGateway {
+		t.Errorf("%d %q", got.StatusCode, got.body)
+	}
+}
+
+func TestUpstreamBehindASocket(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "api.sock")
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up := httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	_ = up.Listener.Close()
+	up.Listener = listener
+	up.Start()
+	t.Cleanup(up.Close)
+	for host, want := range map[string]string{"": "localhost", "api.internal:8000": "api.internal:8000"} {
+		for strip, path := range map[bool]string{false: "/api/a%20b", true: "/a%20b"} {
+			p := newProxy(t, oauthproxy.Route{
+				Path: "/api/", Upstream: &url.URL{Scheme: "unix", Path: socket}, UpstreamHost: host, StripPrefix: strip, Timeout: within, MaxBody: 10,
+			})
+			got := p.do(t, p.request(t, http.MethodPut, "/api/a%20b?y=1", strings.NewReader("body")))
+			if want := "HTTP/1.1 " + want + " " + path + "?y=1 Bearer " + accessToken + " body"; got.body != want {
+				t.Errorf("%d %q, want %q", got.StatusCode, got.body, want)
+			}
+			wantCookie(t, got)
+		}
+	}
+	up.Close()
+	p := newProxy(t, oauthproxy.Route{Path: "/api/", Upstream: &url.URL{Scheme: "unix", Path: socket}, Timeout: within, MaxBody: 10})
+	got := p.do(t, p.request(t, http.MethodGet, "/api/x", nil))
+	wantProblem(t, got, http.StatusBadGateway, "upstream_error")
+	if strings.Contains(got.body, socket) {
+		t.Error("the answer tells where the socket is")
+	}
+}
+
+// TestUpstreamOfItsOwnAuthority: the route's authority counts for that route, and
+// no other does; verification is never off.
+func TestUpstreamOfItsOwnAuthority(t *testing.T) {
+	up := httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	up.EnableHTTP2 = true
+	up.StartTLS()
+	t.Cleanup(up.Close)
+	own := x509.NewCertPool()
+	own.AddCert(up.Certificate())
+	route := func(path, upstream string, cas *x509.CertPool) oauthproxy.Route {
+		return oauthproxy.Route{Path: path, Upstream: mustURL(t, upstream), UpstreamCAs: cas, Timeout: within, MaxBody: 10}
+	}
+	_, port, _ := net.SplitHostPort(mustURL(t, up.URL).Host)
+	p := newProxy(t,
+		route("/own/", up.URL, own),
+		route("/system/", up.URL, nil),
+		route("/none/", up.URL, x509.NewCertPool()),
+		route("/other-name/", "https://localhost:"+port, own), // the certificate is for 127.0.0.1 and example.com
+	)
+	for path, status := range map[string]int{"/own/": 200, "/system/": 502, "/none/": 502, "/other-name/": 502} {
+		got := p.do(t, p.request(t, http.MethodGet, path, nil))
+		if got.StatusCode != status || status == http.StatusOK && !strings.HasPrefix(got.body, "HTTP/2.0 ") {
+			t.Errorf("%s: %d %q", path, got.StatusCode, got.body)
+		}
+	}
+}

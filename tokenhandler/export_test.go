@@ -1,0 +1,4 @@
+package tokenhandler
+
+// Member is the value of a JSON object's member.
+var Member = member
