@@ -170,6 +170,7 @@ func (a *App) newSessions() (*session.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing sessions: %w", err)
 	}
+	a.denied.OnGrowth(manager.Recheck)
 	return manager, nil
 }
 
