@@ -52,6 +52,7 @@ type App struct {
 	provider *cognito.Provider
 	sessions *session.Manager
 	denied   denyList
+	api      *oauthproxy.Handler
 	public   http.Handler
 	admin    http.Handler
 	reloads  *prometheus.GaugeVec
@@ -86,7 +87,8 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 		return nil, err
 	}
 	auth := a.newAuth(site)
-	parts := parts{auth: auth, api: a.newAPI(site, auth)}
+	a.api = a.newAPI(site, auth)
+	parts := parts{auth: auth, api: a.api}
 	if cfg.Storage.Bucket != "" {
 		if parts.storage, err = a.newStorage(ctx, site, auth); err != nil {
 			return nil, err
@@ -217,7 +219,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) *oauthproxy.Han
 		routes = append(routes, oauthproxy.Route{
 			Path: r.Path, Upstream: r.Upstream, StripPrefix: r.StripPrefix, Methods: r.Methods,
 			Token: oauthproxy.TokenKind(r.Token), Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
-			ReplayBody: r.ReplayBody, Probe: r.ProbeInterval,
+			ReplayBody: r.ReplayBody, Probe: r.ProbeInterval, WebSocket: r.WebSocket,
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{

@@ -48,6 +48,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 //
 //  1. /readyz turns to 503, and the public listener accepts no more.
 //  2. Requests under way may end; those that do not in time are cut off.
+//     WebSockets are told to go at once.
 //  3. So may refreshes, which outlive the requests that began them.
 //  4. The admin listener goes last, so that an operator can watch it.
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
@@ -78,6 +79,9 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 func (a *App) drain(ctx context.Context, server *http.Server) {
 	ctx, cancel := context.WithTimeout(ctx, a.shutdown.drain)
 	defer cancel()
+	var sockets sync.WaitGroup // net/http does not know of them
+	sockets.Go(func() { a.api.Drain(ctx) })
+	defer sockets.Wait()
 	if err := server.Shutdown(ctx); err != nil {
 		a.log.WarnContext(ctx, "requests were cut off", "after", a.shutdown.drain.String())
 		_ = server.Close()
