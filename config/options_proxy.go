@@ -66,8 +66,8 @@ func routeOptions(r *Route) []option {
 			doc: "As `session.probe_interval`, for this route; the shorter of the two counts.",
 		},
 		{
-			key: "websocket", def: "false", later: true, value: one(&r.WebSocket, "true or false", parseBool),
-			doc: "Lets WebSockets pass.",
+			key: "websocket", def: "false", value: one(&r.WebSocket, "true or false", parseBool),
+			doc: "Lets WebSockets pass (over HTTP/1.1, `Origin` required: the public one or of `allowed_origins`); no other upgrade ever does. Messages are no activity: `session.idle_timeout` counts requests.",
 		},
 	}
 }

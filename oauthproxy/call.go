@@ -31,6 +31,11 @@ type call struct {
 	// sent again.
 	body *movingBody
 	kept []byte
+	// key is that of a WebSocket's handshake, else empty; tunnel is the upstream's
+	// connection once it has agreed to one, accepted the header that says so.
+	key      string
+	tunnel   io.ReadWriteCloser
+	accepted http.Header
 }
 
 type callKey struct{}
@@ -110,11 +115,15 @@ func (b *movingBody) Read(p []byte) (int, error) {
 func (*movingBody) Close() error { return nil }
 
 // answered is ReverseProxy's ModifyResponse: the upstream's header is there. A
-// 101 would make a tunnel, though none was asked for.
+// 101 to a WebSocket's handshake is taken out of its hands, see [Handler.failed];
+// any other would make a tunnel, though none was asked for.
 func (h *Handler) answered(answer *http.Response) error {
 	c := callOf(answer.Request)
 	c.answering.Store(true)
 	c.timer.Stop()
+	if answer.StatusCode == http.StatusSwitchingProtocols && c.key != "" {
+		return c.switched(answer)
+	}
 	if answer.StatusCode < http.StatusOK {
 		return errNoAnswer
 	}
@@ -139,10 +148,15 @@ func (c *call) commit(header http.Header) {
 	}
 }
 
-// failed is ReverseProxy's ErrorHandler: there is no answer of the upstream's.
-// Its error text can hold addresses of the inside, so it goes to the log only.
+// failed is ReverseProxy's ErrorHandler: there is no answer of the upstream's, or
+// its connection has become a WebSocket's. An error's text can hold addresses of
+// the inside, so it goes to the log only.
 func (h *Handler) failed(w http.ResponseWriter, r *http.Request, err error) {
 	c := callOf(r)
+	if errors.Is(err, errSwitched) {
+		h.serveSocket(w, c)
+		return
+	}
 	if c.client.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is there to be told
 	}

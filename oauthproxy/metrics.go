@@ -17,6 +17,10 @@ type Metrics struct {
 	// Retries counts requests whose token the upstream refused and that could be
 	// sent again, by route and outcome.
 	Retries *prometheus.CounterVec
+	// Sockets is how many WebSockets are open, by route.
+	Sockets *prometheus.GaugeVec
+	// SocketBytes counts what went through them, by route and direction.
+	SocketBytes *prometheus.CounterVec
 }
 
 // NewMetrics registers the counters with reg; nil leaves them unregistered.
@@ -40,5 +44,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_proxy_retries_total",
 			Help: "API requests whose token the upstream refused with 401, by route and what came of a second try: ok, refused, failed, not_renewed (there was no other token to try).",
 		}, []string{"route", "outcome"}),
+		Sockets: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tokenhandler_proxy_sockets",
+			Help: "WebSockets that are open, by route.",
+		}, []string{"route"}),
+		SocketBytes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_proxy_socket_bytes_total",
+			Help: "Bytes that went through WebSockets, framing included, by route and direction: to_upstream, to_client.",
+		}, []string{"route", "direction"}),
 	}
 }

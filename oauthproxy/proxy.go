@@ -89,6 +89,8 @@ type Route struct {
 	// Probe is how often the provider is asked whether the user is still good; 0
 	// for never.
 	Probe time.Duration
+	// WebSocket lets requests become WebSockets, if an own or allowed origin asks.
+	WebSocket bool
 }
 
 // Config is what a [Handler] needs.
@@ -113,6 +115,7 @@ type Handler struct {
 	routes  []*route
 	metrics *Metrics
 	handler http.Handler
+	sockets sockets
 }
 
 // route is a Route made ready.
@@ -162,7 +165,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.
 // forward takes one request through:
 //
 //  1. Its route: longest prefix of the path, which must be plain.
-//  2. What the route allows: method, no upgrade, size of the body.
+//  2. What the route allows: method, size of the body, no upgrade but to a
+//     WebSocket, and that only for an origin of ours.
 //  3. The session: its token, renewed if due. Nothing before this needs one, so
 //     nothing is refreshed for a request that is refused anyway.
 //  4. The upstream; once more with another token if it refuses the first.
@@ -182,6 +186,12 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c := &call{handler: h, route: route, client: r}
+	if len(r.Header["Upgrade"]) > 0 {
+		if err := h.checkHandshake(r); err != nil {
+			return err
+		}
+		c.key = r.Header["Sec-Websocket-Key"][0]
+	}
 	if err := c.authorize(); err != nil {
 		return err
 	}
@@ -238,7 +248,7 @@ func (r *route) check(request *http.Request) error {
 		return web.MethodNotAllowed(allow)
 	case len(r.Methods) > 0 && !slices.Contains(r.Methods, request.Method):
 		return web.MethodNotAllowed(r.allow)
-	case len(request.Header["Upgrade"]) > 0:
+	case len(request.Header["Upgrade"]) > 0 && !r.WebSocket:
 		// Passed on, an upgrade to h2c would open a tunnel past every check here
 		// (golang/go#80416).
 		return web.NewProblem(web.CodeInvalidRequest, "this route does not allow a protocol upgrade", nil)

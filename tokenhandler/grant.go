@@ -100,6 +100,10 @@ func (g Grant) Renew(ctx context.Context) error {
 // session. Call it once, right before the header goes out.
 func (g Grant) Commit(h http.Header) { g.visit.Commit(h) }
 
+// Watch returns a context that ends with ctx or when the session is over, see
+// [session.Visit.Watch]. Any goroutine may call it.
+func (g Grant) Watch(ctx context.Context) context.Context { return g.visit.Watch(ctx) }
+
 // sessionProblem tells a client why it has no session, and removes cookies
 // that will never be one again.
 func (h *Handler) sessionProblem(visit *session.Visit, err error) *web.Problem {

@@ -52,6 +52,7 @@ type App struct {
 	provider *cognito.Provider
 	sessions *session.Manager
 	denied   denyList
+	api      *oauthproxy.Handler
 	public   http.Handler
 	admin    http.Handler
 	reloads  *prometheus.GaugeVec
@@ -88,11 +89,10 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 		return nil, err
 	}
 	auth := a.newAuth(site)
-	api, err := a.newAPI(site, auth)
-	if err != nil {
+	if a.api, err = a.newAPI(site, auth); err != nil {
 		return nil, err
 	}
-	parts := parts{auth: auth, api: api}
+	parts := parts{auth: auth, api: a.api}
 	if cfg.Storage.Bucket != "" {
 		if parts.storage, err = a.newStorage(ctx, site, auth); err != nil {
 			return nil, err
@@ -176,6 +176,7 @@ func (a *App) newSessions() (*session.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("preparing sessions: %w", err)
 	}
+	a.denied.OnGrowth(manager.Recheck)
 	return manager, nil
 }
 
@@ -228,7 +229,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 		routes = append(routes, oauthproxy.Route{
 			Path: r.Path, Upstream: r.Upstream, StripPrefix: r.StripPrefix, Methods: r.Methods,
 			Token: oauthproxy.TokenKind(r.Token), Scopes: r.Scopes, Groups: r.Groups, Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
-			ReplayBody: r.ReplayBody, Probe: r.ProbeInterval, UpstreamHost: r.UpstreamHost, UpstreamCAs: authorities,
+			ReplayBody: r.ReplayBody, Probe: r.ProbeInterval, UpstreamHost: r.UpstreamHost, UpstreamCAs: authorities, WebSocket: r.WebSocket,
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{

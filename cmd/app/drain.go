@@ -141,6 +141,9 @@ func (a *App) drain(ctx context.Context, public publicSide) {
 		<-public.done
 	}
 	public.newcomers.await(ctx)
+	var sockets sync.WaitGroup // net/http does not know of them
+	sockets.Go(func() { a.api.Drain(ctx) })
+	defer sockets.Wait()
 	if err := public.server.Shutdown(ctx); err != nil {
 		a.log.WarnContext(ctx, "requests were cut off", "after", a.shutdown.drain.String())
 		_ = public.server.Close()

@@ -94,9 +94,10 @@ api:
     - {path: /api/, upstream: %q, methods: [GET, POST], max_body: 1000}
     - {path: /hang/, upstream: %q, timeout: 500ms}
     - {path: /open/, upstream: %q, anonymous: true}
+    - {path: /live/, upstream: %q, websocket: true}
     - {path: /down/, upstream: "http://localhost:1"}
 %s`, publicURL, s.admins, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.provider,
-		s.keys, s.session, s.api.URL, s.api.URL, s.api.URL, further.String()) + strings.Join(more, "\n")
+		s.keys, s.session, s.api.URL, s.api.URL, s.api.URL, s.api.URL, further.String()) + strings.Join(more, "\n")
 	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)
@@ -231,6 +232,12 @@ func newAPI(tb testing.TB) *api {
 				w.WriteHeader(http.StatusUnauthorized)
 				return
 			}
+		case "/live/socket":
+			echo(w, r)
+			return
+		case "/live/events":
+			tick(w, r)
+			return
 		case "/hang/":
 			<-r.Context().Done()
 			return

@@ -74,7 +74,7 @@ func (s *Stack) config(options Options) (Config, error) {
 			"insecure_skip_nonce": true, // cognito-local does not echo it
 		},
 		"session": Config{"keys_file": s.keysFile()},
-		"api":     Config{"routes": []Config{{"path": "/api/", "upstream": s.APIURL}}},
+		"api":     Config{"routes": []Config{{"path": "/api/", "upstream": s.APIURL, "websocket": true}}},
 		"storage": Config{"bucket": s.S3.Bucket, "region": s.S3.Region, "endpoint": s.S3.Endpoint, "path_style": true},
 		"admin":   Config{"listen": strings.TrimPrefix(s.AdminURL, "http://")},
 	}

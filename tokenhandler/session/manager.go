@@ -86,6 +86,7 @@ type Manager struct {
 	codec     *codec
 	metrics   *Metrics
 	refreshes refreshes
+	watchers  watchers
 }
 
 // NewManager builds a Manager.

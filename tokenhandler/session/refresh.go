@@ -218,6 +218,7 @@ func (m *Manager) refresh(s *Session, e *entry, f *flight) {
 	case o.rejected:
 		e.rejected = max(e.rejected, s.Generation)
 		f.err = ErrRejected
+		m.Recheck()
 		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
 	case errors.Is(o.err, ErrRevoked), errors.Is(o.err, ErrSuperseded):
 		f.err = o.err

@@ -14,7 +14,8 @@ const sweepEvery = time.Minute
 
 // List is a deny list. It is safe for concurrent use.
 type List struct {
-	now func() time.Time
+	now   func() time.Time
+	grown func()
 
 	mu        sync.RWMutex
 	sessions  map[revocation.SessionName]time.Time // session → when the entry may go
@@ -29,10 +30,15 @@ type group struct{ before, until time.Time }
 // New returns an empty list; now is the clock.
 func New(now func() time.Time) *List {
 	return &List{
-		now: now, sessions: make(map[revocation.SessionName]time.Time),
+		now: now, grown: func() {}, sessions: make(map[revocation.SessionName]time.Time),
 		subjects: make(map[string]group), providers: make(map[string]group),
 	}
 }
+
+// OnGrowth has tell called after each addition that ends something, by whoever
+// makes it: it must return soon, and may ask the list. It is to be set before
+// the list is used.
+func (l *List) OnGrowth(tell func()) { l.grown = tell }
 
 // Add takes up an entry. It never shortens what is there. Reported is whether
 // it ends anything that was not ended already; the error is
@@ -41,19 +47,26 @@ func (l *List) Add(e revocation.Entry) (added bool, err error) {
 	if err := e.Check(); err != nil {
 		return false, err //nolint:wrapcheck // says it all
 	}
+	if added = l.add(e); added {
+		l.grown()
+	}
+	return added, nil
+}
+
+func (l *List) add(e revocation.Entry) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep()
 	switch e.Kind {
 	case revocation.Session:
-		name, _ := revocation.ParseSession(e.Name) // checked above
-		return l.deny(name, e.Until), nil
+		name, _ := revocation.ParseSession(e.Name) // checked by Add
+		return l.deny(name, e.Until)
 	case revocation.Subject:
-		return addGroup(l.subjects, e), nil
+		return addGroup(l.subjects, e)
 	case revocation.ProviderSession:
-		return addGroup(l.providers, e), nil
+		return addGroup(l.providers, e)
 	}
-	return false, nil
+	return false
 }
 
 func addGroup(groups map[string]group, e revocation.Entry) bool {
@@ -72,10 +85,16 @@ func later(a, b time.Time) time.Time {
 
 // Deny ends one session. The entry may be forgotten at until.
 func (l *List) Deny(session [8]byte, until time.Time) {
+	if l.denyNow(session, until) {
+		l.grown()
+	}
+}
+
+func (l *List) denyNow(session [8]byte, until time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep()
-	l.deny(session, until)
+	return l.deny(session, until)
 }
 
 func (l *List) deny(session revocation.SessionName, until time.Time) bool {

@@ -310,3 +310,21 @@ func add(t *testing.T, l *memory.List, e revocation.Entry) bool {
 	}
 	return added
 }
+
+// Only what ends something is told, and the list can be asked meanwhile.
+func TestGrowthIsTold(t *testing.T) {
+	l, _ := newList()
+	told := 0
+	l.OnGrowth(func() { told += l.Len() })
+	entry := revocation.Entry{Kind: revocation.Subject, Name: "user", Before: at(1), Until: at(40)}
+	for range 3 {
+		l.Deny(id(1), at(10))
+	}
+	for range 3 {
+		add(t, l, entry)
+	}
+	_, _ = l.Add(revocation.Entry{Kind: "nonsense"})
+	if told != 1+2 {
+		t.Errorf("told with %d entries in all", told)
+	}
+}

@@ -1,0 +1,175 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// soon is how long after the deny list has grown a watch may end.
+const soon = 50 * time.Millisecond
+
+// watched runs a test with a session that is watched, in synthetic time.
+func watched(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar, w watch)) {
+	t.Helper()
+	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		f.denied.OnGrowth(f.Recheck)
+		test(t, f, j, watch{f.mustOpen(t, j).Watch(t.Context())})
+	})
+}
+
+// watch is what Watch returned.
+type watch struct{ over context.Context }
+
+// want asserts that it has ended with why; nil means that it has not.
+func (w watch) want(t *testing.T, why error) {
+	t.Helper()
+	synctest.Wait()
+	if got := context.Cause(w.over); !errors.Is(got, why) || (why == nil) != (got == nil) {
+		t.Errorf("the watch ended with %v, want %v", got, why)
+	}
+}
+
+func TestWatchEndsWhenTheSessionIsRevoked(t *testing.T) {
+	for name, revoke := range map[string]func(t *testing.T, f *fixture, j jar){
+		"logout":   func(t *testing.T, f *fixture, j jar) { f.mustOpen(t, j).End() },
+		"operator": func(t *testing.T, f *fixture, j jar) { f.endAll(t, f.mustOpen(t, j).Session.Subject) },
+		"another replica": func(t *testing.T, f *fixture, j jar) {
+			entry := revocation.Entry{Kind: revocation.Session, Name: f.mustOpen(t, j).Session.ID.String(), Until: time.Now().Add(time.Hour)}
+			if _, err := f.denied.Add(entry); err != nil {
+				t.Error(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			watched(t, &provider{}, func(t *testing.T, f *fixture, j jar, w watch) {
+				other := f.login(t, tokens(2, time.Now()))
+				bystander := watch{f.mustOpen(t, other).Watch(t.Context())}
+				if name == "operator" {
+					bystander = watch{t.Context()} // tokens of the tests are all one user's
+				}
+				time.Sleep(time.Second)
+				w.want(t, nil)
+				revoke(t, f, j)
+				time.Sleep(soon)
+				w.want(t, session.ErrRevoked)
+				bystander.want(t, nil)
+			})
+		})
+	}
+}
+
+// TestWatchOfARevokedSessionEndsAtOnce: what is revoked between the opening of a
+// session and the beginning of its watch is not missed.
+func TestWatchOfARevokedSessionEndsAtOnce(t *testing.T) {
+	watched(t, &provider{}, func(t *testing.T, f *fixture, j jar, _ watch) {
+		v := f.mustOpen(t, j)
+		f.mustOpen(t, j).End()
+		if got := context.Cause(v.Watch(t.Context())); !errors.Is(got, session.ErrRevoked) {
+			t.Errorf("%v", got)
+		}
+	})
+}
+
+func TestWatchEndsAtTheAbsoluteEnd(t *testing.T) {
+	watched(t, &provider{}, func(t *testing.T, _ *fixture, _ jar, w watch) {
+		time.Sleep(12*time.Hour - time.Second) // idle since long
+		w.want(t, nil)
+		time.Sleep(time.Second)
+		w.want(t, session.ErrExpired)
+	})
+}
+
+// TestWatchFollowsTheRefreshToken: the session ends with it, and lives on with
+// another one.
+func TestWatchFollowsTheRefreshToken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *session.Config) { c.Now = time.Now })
+		f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
+			renewed := tokens(2, time.Now())
+			renewed.RefreshExpires = time.Now().Add(2 * time.Hour)
+			return renewed, nil
+		}
+		first := tokens(1, time.Now())
+		first.RefreshExpires = time.Now().Add(90 * time.Minute)
+		j := f.login(t, first)
+		v := f.mustOpen(t, j)
+		w := watch{v.Watch(t.Context())}
+		time.Sleep(59 * time.Minute)
+		if err := f.mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(119 * time.Minute)
+		w.want(t, nil)
+		time.Sleep(time.Minute)
+		w.want(t, session.ErrExpired)
+	})
+}
+
+func TestWatchEndsWhenTheRefreshTokenIsRejected(t *testing.T) {
+	watched(t, &provider{fail: rejectedError{}}, func(t *testing.T, f *fixture, j jar, w watch) {
+		if err := f.mustOpen(t, j).Fresh(t.Context(), session.OnDemand); !errors.Is(err, session.ErrRejected) {
+			t.Fatal(err)
+		}
+		time.Sleep(soon)
+		w.want(t, session.ErrRejected)
+	})
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	watched(t, &provider{}, func(t *testing.T, f *fixture, j jar, _ watch) {
+		why := errors.New("the request is over")
+		ctx, end := context.WithCancelCause(t.Context())
+		w := watch{f.mustOpen(t, j).Watch(ctx)}
+		end(why)
+		w.want(t, why)
+		f.mustOpen(t, j).End()
+		time.Sleep(soon)
+		w.want(t, why)
+	})
+}
+
+// TestWatchOutlivesAClockThatIsSet: the end is looked for by the clock, not by
+// what a timer once was set to.
+func TestWatchOutlivesAClockThatIsSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead atomic.Int64
+		f := newFixture(t, func(c *session.Config) {
+			c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+		})
+		w := watch{f.mustOpen(t, f.login(t, tokens(1, time.Now()))).Watch(t.Context())}
+		ahead.Store(int64(12 * time.Hour))
+		time.Sleep(time.Minute)
+		w.want(t, session.ErrExpired)
+	})
+}
+
+// TestManyWatchesAndRevocations is for the race detector.
+func TestManyWatchesAndRevocations(t *testing.T) {
+	watched(t, &provider{}, func(t *testing.T, f *fixture, _ jar, _ watch) {
+		var watches []watch
+		for i := range uint64(200) {
+			j := f.login(t, tokens(i+2, time.Now()))
+			ctx, end := context.WithCancel(t.Context())
+			w := watch{f.mustOpen(t, j).Watch(ctx)}
+			if i%2 == 0 {
+				watches = append(watches, w)
+				go f.mustOpen(t, j).End()
+			} else {
+				go end()
+			}
+			defer end()
+		}
+		time.Sleep(soon)
+		for _, w := range watches {
+			w.want(t, session.ErrRevoked)
+		}
+	})
+}
