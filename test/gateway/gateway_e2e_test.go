@@ -47,7 +47,7 @@ func TestNginxSwapsTheCookieForTheToken(t *testing.T) {
 	w := newWorld(t, usual())
 	ua := w.login()
 	res := ua.Fetch(http.MethodPost, "/api/notes?group=admins", "body", useragent.FetchOptions{Header: map[string]string{
-		"X-Auth-Subject": "root", "X-Auth-Groups": "admins", "X_Auth_Groups": "admins", "Authorization": "Bearer forged", "X-Auth-Request-Secret": "guess",
+		"X-Auth-Subject": "root", "X-Auth-Groups": "admins", "X_Auth_Groups": "admins", "X-Auth_Groups": "admins", "X_Auth-Subject": "root", "Authorization": "Bearer forged", "X-Auth-Request-Secret": "guess",
 		"X-Forwarded-Uri": "/auth/login", "X-Original-Url": "/auth/login",
 	}})
 	if res.Status != http.StatusOK || string(res.Body) != "POST /api/notes?group=admins body" {
@@ -62,7 +62,7 @@ func TestNginxSwapsTheCookieForTheToken(t *testing.T) {
 	if err := ua.Fetch(http.MethodGet, "/auth/session", "").JSON(&session); err != nil || session.User.Sub == "" || got.Get("X-Auth-Subject") != session.User.Sub {
 		t.Errorf("the API was told of %q, not %q: %v", got.Get("X-Auth-Subject"), session.User.Sub, err)
 	}
-	if got.Get("X-Auth-Groups") != "readers,writers" || got["X_auth_groups"] != nil || got.Get("X-Auth-Request-Secret") == verifySecret {
+	if got.Get("X-Auth-Groups") != "readers,writers" || got["X_auth_groups"] != nil || got["X-Auth_groups"] != nil || got["X_auth-Subject"] != nil || got.Get("X-Auth-Request-Secret") == verifySecret {
 		t.Errorf("the API got %v", got)
 	}
 	if got["Cookie"] != nil {
