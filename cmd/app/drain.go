@@ -21,14 +21,17 @@ const (
 )
 
 const (
-	// queueTime is how long no connection must come before the listener closes: what
-	// waits in the system's queue comes at once.
-	queueTime = 2 * time.Millisecond
+	// queueTime is how long no connection must come before the listener closes: then
+	// nothing waits in the system's queue, and load balancers have taken note of
+	// /readyz. Between the last look and the closing one can still come, and is
+	// reset; nothing but their not coming any more helps against that.
+	queueTime = 50 * time.Millisecond
 	// queueLooks is how often in a row: on a machine that stood still the time is
 	// over before the first look.
 	queueLooks = 2
-	// lastCall is when it closes although they keep coming.
-	lastCall = time.Second
+	// lastCall is when it closes although they keep coming: most load balancers look
+	// at /readyz every second or two.
+	lastCall = 2 * time.Second
 )
 
 // gate is a listener that can end in order. Closing one resets the connections

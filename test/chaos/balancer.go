@@ -41,8 +41,9 @@ var (
 	errNobody = errors.New("every replica refused the connection")
 )
 
-// balancer is a load balancer: round robin, a new connection for each request,
-// and another replica only if the connection was refused, when nothing was sent.
+// balancer is a load balancer: round robin among those that are ready, a new
+// connection for each request, and another replica only if the connection was
+// refused, when nothing was sent.
 type balancer struct {
 	URL string
 
@@ -126,9 +127,8 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		_ = r.Body.Close()
 	}
-	id, first := r.Header.Get(requestHeader), b.turn.Add(1)
-	for i := range uint64(len(b.replicas)) {
-		life := b.replicas[(first+i)%uint64(len(b.replicas))].current()
+	id := r.Header.Get(requestHeader)
+	for _, life := range b.choose() {
 		answer, err := b.send(r, life, body)
 		switch {
 		case notConnected(err):
@@ -149,6 +149,20 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 		return answer, nil
 	}
 	return nil, errNobody
+}
+
+// choose returns the replicas in turn, those last that are no longer ready.
+func (b *balancer) choose() []*life {
+	first, n := b.turn.Add(1), uint64(len(b.replicas))
+	var ready, leaving []*life
+	for i := range n {
+		if l := b.replicas[(first+i)%n].current(); l.leaving() {
+			leaving = append(leaving, l)
+		} else {
+			ready = append(ready, l)
+		}
+	}
+	return append(ready, leaving...)
 }
 
 // notConnected reports whether no connection came about, so that nothing was sent:

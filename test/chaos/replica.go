@@ -52,6 +52,7 @@ type life struct {
 	front         *front
 	child         *process.Process
 	killed        atomic.Bool
+	stopped       atomic.Int64 // when it was asked to end, in Unix milliseconds
 	client        *http.Client
 }
 
@@ -114,8 +115,19 @@ func (r *replica) tryStart(ctx context.Context) (*life, error) {
 	return l, nil
 }
 
+// noticeTime is how long a load balancer takes to see that a replica is no longer
+// ready.
+const noticeTime = 200 * time.Millisecond
+
+// leaving reports whether a load balancer sends nothing there any more.
+func (l *life) leaving() bool {
+	since := l.stopped.Load()
+	return since != 0 && time.Since(time.UnixMilli(since)) > noticeTime
+}
+
 // stop asks the process to end and waits for it.
 func (l *life) stop() error {
+	l.stopped.Store(time.Now().UnixMilli())
 	l.child.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(stopTime)
 	defer timer.Stop()

@@ -118,6 +118,9 @@ func (s *script) any() *replica { return s.world.replicas[roll(replicas)] }
 func (s *script) stop(ctx context.Context) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	r := s.any()
 	s.say(stopReplica, "%s is stopped", r.current().name)
 	s.exit(r)
@@ -145,6 +148,9 @@ func (s *script) revive(ctx context.Context, r *replica) {
 func (s *script) stopUnshared(ctx context.Context) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	for range tries {
 		r := s.any()
 		if s.unshared(ctx, r.current()) {
@@ -199,6 +205,9 @@ func (s *script) unshared(ctx context.Context, l *life) bool {
 func (s *script) kill(ctx context.Context) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	for range tries {
 		r := s.any()
 		if s.strike(ctx, r.current()) {
@@ -250,6 +259,9 @@ func (s *script) strike(ctx context.Context, l *life) bool {
 func (s *script) hang(ctx context.Context) {
 	s.steady.Lock()
 	defer s.steady.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	begun := time.Now()
 	s.say(hangStore, "the store hangs")
 	s.world.store.Hang()
@@ -262,6 +274,9 @@ func (s *script) hang(ctx context.Context) {
 func (s *script) restart(ctx context.Context) {
 	s.steady.Lock()
 	defer s.steady.Unlock()
+	if ctx.Err() != nil {
+		return
+	}
 	s.again(ctx, restartStore, func() error { return nil })
 }
 
@@ -271,6 +286,9 @@ func (s *script) wipe(ctx context.Context) {
 	defer s.fragile.Unlock()
 	s.steady.Lock()
 	defer s.steady.Unlock()
+	if ctx.Err() != nil {
+		return // the pause after a replica's end was cut short
+	}
 	s.again(ctx, wipeStore, s.world.store.Forget)
 }
 
