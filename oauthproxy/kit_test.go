@@ -45,6 +45,21 @@ type tokens struct {
 	probe  atomic.Int64
 	// renew makes the next token, if it can.
 	renew func() (string, error)
+
+	mu      sync.Mutex
+	over    error                     // why the session is over, if it is
+	watches []context.CancelCauseFunc // of those that watch it
+	watched atomic.Int32
+}
+
+// end ends the session.
+func (s *tokens) end(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = why
+	for _, end := range s.watches {
+		end(why)
+	}
 }
 
 func (s *tokens) Authorize(_ *http.Request, probe time.Duration) (oauthproxy.Grant, error) {
@@ -63,6 +78,19 @@ type grant struct {
 }
 
 func (g *grant) AccessToken() secret.String { return secret.New(cmp.Or(g.renewed, accessToken)) }
+
+func (g *grant) Watch(ctx context.Context) context.Context {
+	s := g.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx, end := context.WithCancelCause(ctx)
+	if s.over != nil {
+		end(s.over)
+	}
+	s.watches = append(s.watches, end)
+	s.watched.Add(1)
+	return ctx
+}
 
 func (g *grant) Renew(context.Context) (err error) {
 	if g.source.renew == nil {
