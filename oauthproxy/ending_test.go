@@ -56,6 +56,26 @@ func TestSocketEndsWithItsSession(t *testing.T) {
 	}
 }
 
+// Over TLS a browser asks for HTTP/1.1 when it opens a WebSocket.
+func TestSocketOverTLS(t *testing.T) {
+	up := newUpstream(t, echo(nil))
+	p := newHTTP2Proxy(t, socketRoute(t, up.URL))
+	transport, ok := p.Client().Transport.(*http.Transport)
+	if !ok {
+		t.Fatal("not the client that was expected")
+	}
+	transport = transport.Clone()
+	transport.Protocols = &http.Protocols{}
+	transport.Protocols.SetHTTP1(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	conn := p.dial(t, "/api/socket", websocket.DialOptions{HTTPClient: &http.Client{Transport: transport}})
+	exchange(t, conn, websocket.MessageBinary, make([]byte, 1<<20))
+	p.tokens.end(errLoggedOut)
+	if got := readClose(t, conn); got != "4401 session ended" {
+		t.Errorf("closed with %q", got)
+	}
+}
+
 // Whoever has no session, has none that ends.
 func TestSocketOfNobody(t *testing.T) {
 	up := newUpstream(t, echo(nil))
