@@ -67,7 +67,7 @@ func routeOptions(r *Route) []option {
 		},
 		{
 			key: "websocket", def: "false", value: one(&r.WebSocket, "true or false", parseBool),
-			doc: "Lets WebSockets pass (over HTTP/1.1, `Origin` required: the public one or of `allowed_origins`); no other upgrade ever does. Messages are no activity: `session.idle_timeout` counts requests.",
+			doc: "Lets WebSockets pass (over HTTP/1.1, `Origin` required: the public one or of `allowed_origins`); no other upgrade ever does. A socket is closed with 4401 when its session is logged out, revoked or at its absolute end, not when it is idle; its messages are no activity: `session.idle_timeout` counts requests.",
 		},
 	}
 }

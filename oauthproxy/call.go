@@ -38,6 +38,11 @@ type call struct {
 	accepted http.Header
 }
 
+// watchAfter is how long a request may take until its session is watched: most
+// are over by then, and need not pay for it. What happened to the session before
+// is found out then.
+const watchAfter = time.Second
+
 type callKey struct{}
 
 func callOf(r *http.Request) *call {
@@ -47,6 +52,7 @@ func callOf(r *http.Request) *call {
 
 var (
 	errUpstreamSlow = errors.New("the upstream did not answer in time")
+	errSessionOver  = errors.New("the session ended during the request")
 	errNoAnswer     = errors.New("the upstream answered with a status that is no answer")
 )
 
@@ -74,6 +80,9 @@ func (c *call) serve(w http.ResponseWriter) {
 	defer cancel(nil)
 	c.timer = time.AfterFunc(c.route.Timeout, func() { cancel(errUpstreamSlow) })
 	defer c.timer.Stop()
+	if c.grant != nil && c.key == "" {
+		defer time.AfterFunc(watchAfter, func() { c.watch(ctx, cancel) }).Stop()
+	}
 	r := c.client.WithContext(ctx)
 	if r.Body != nil && r.Body != http.NoBody {
 		c.body = &movingBody{ReadCloser: http.MaxBytesReader(w, r.Body, c.route.MaxBody), call: c}
@@ -84,6 +93,18 @@ func (c *call) serve(w http.ResponseWriter) {
 		}
 	}
 	c.route.proxy.ServeHTTP(w, r)
+}
+
+// watch ends the request when its session is over. If the answer has begun, the
+// client sees it break off: it must not take half of it for the whole.
+func (c *call) watch(ctx context.Context, end context.CancelCauseFunc) {
+	over := c.grant.Watch(ctx)
+	context.AfterFunc(over, func() {
+		if ctx.Err() == nil {
+			c.handler.metrics.Ended.WithLabelValues(c.route.Path, "request").Inc()
+			end(errSessionOver)
+		}
+	})
 }
 
 // movingBody restarts the call's time-out with every read, and remembers a
@@ -167,6 +188,9 @@ func (h *Handler) failed(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func (h *Handler) problem(c *call, r *http.Request, err error) *web.Problem {
+	if errors.Is(context.Cause(r.Context()), errSessionOver) {
+		return web.NewProblem(web.CodeSessionExpired, "the session ended during the request; log in again", errSessionOver)
+	}
 	if broken := c.broken.Load(); broken != nil {
 		if tooLarge, ok := errors.AsType[*http.MaxBytesError](*broken); ok {
 			return web.AsProblem(tooLarge)

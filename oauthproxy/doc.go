@@ -4,7 +4,8 @@
 // It stands against requests to hosts and paths that nobody configured (a fixed
 // table, longest prefix, one reading of a path), headers that a client smuggles
 // to the upstream, upstream headers that would change the app's site, bodies
-// without a bound, and tokens or our cookies where they do not belong.
+// without a bound, tokens or our cookies where they do not belong, WebSockets
+// that another site opens, and sockets and streams that outlive their session.
 //
 // It must not know how a session is kept or refreshed: a [TokenSource] does.
 package oauthproxy

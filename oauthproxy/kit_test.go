@@ -3,10 +3,7 @@ package oauthproxy_test
 import (
 	"bufio"
 	"bytes"
-	"cmp"
-	"context"
 	"encoding/json"
-	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -16,14 +13,12 @@ import (
 	"net/url"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cognito-token-handler/oauthproxy"
-	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -35,65 +30,6 @@ const (
 	sessionCookie = "__Host-Http-session=renewed; Path=/; Secure; HttpOnly"
 	within        = 10 * time.Second
 )
-
-// tokens is a TokenSource: err, or a grant that sets cookie.
-type tokens struct {
-	err    error
-	cookie string
-	noID   bool
-	calls  atomic.Int32
-	probe  atomic.Int64
-	// renew makes the next token, if it can.
-	renew func() (string, error)
-	// permits says what a token permits; nil is nothing.
-	permits func(token string, scopes, groups []string) bool
-}
-
-func (s *tokens) Permits(grant oauthproxy.Grant, scopes, groups []string) bool {
-	return s.permits != nil && s.permits(grant.AccessToken().Reveal(), scopes, groups)
-}
-
-func (s *tokens) Authorize(_ *http.Request, probe time.Duration) (oauthproxy.Grant, error) {
-	s.probe.Store(int64(probe))
-	s.calls.Add(1)
-	if s.err != nil {
-		return nil, s.err
-	}
-	return &grant{source: s}, nil
-}
-
-type grant struct {
-	source    *tokens
-	renewed   string
-	committed bool
-}
-
-func (g *grant) AccessToken() secret.String { return secret.New(cmp.Or(g.renewed, accessToken)) }
-
-func (g *grant) Renew(context.Context) (err error) {
-	if g.source.renew == nil {
-		return errors.New("not now")
-	}
-	g.renewed, err = g.source.renew()
-	return err
-}
-
-func (g *grant) IDToken() secret.String {
-	if g.source.noID {
-		return secret.String{}
-	}
-	return secret.New(idToken)
-}
-
-func (g *grant) Commit(h http.Header) {
-	if g.committed {
-		panic("committed twice")
-	}
-	g.committed = true
-	if g.source.cookie != "" {
-		h.Add("Set-Cookie", g.source.cookie)
-	}
-}
 
 // seen is one request as an upstream saw it.
 type seen struct {

@@ -21,6 +21,8 @@ type Metrics struct {
 	Sockets *prometheus.GaugeVec
 	// SocketBytes counts what went through them, by route and direction.
 	SocketBytes *prometheus.CounterVec
+	// Ended counts what was ended because its session was, by route and kind.
+	Ended *prometheus.CounterVec
 }
 
 // NewMetrics registers the counters with reg; nil leaves them unregistered.
@@ -52,5 +54,9 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_proxy_socket_bytes_total",
 			Help: "Bytes that went through WebSockets, framing included, by route and direction: to_upstream, to_client.",
 		}, []string{"route", "direction"}),
+		Ended: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_proxy_ended_total",
+			Help: "Requests that were ended because their session was, by route and kind: socket (a WebSocket), request (a stream, an upload, or what else lasted).",
+		}, []string{"route", "kind"}),
 	}
 }

@@ -28,8 +28,8 @@ type TokenSource interface {
 	Permits(grant Grant, scopes, groups []string) bool
 }
 
-// Grant is the permission to call an API for one user. It belongs to the
-// goroutine of its request.
+// Grant is the permission to call an API for one user. But for Watch, it belongs
+// to the goroutine of its request.
 type Grant interface {
 	// AccessToken is the bearer token for APIs (RFC 6750).
 	AccessToken() secret.String
@@ -42,6 +42,11 @@ type Grant interface {
 	// Commit adds the session's cookies to the answer's header. It is called
 	// once, right before the header goes out.
 	Commit(h http.Header)
+	// Watch returns a context that ends with ctx, or with the reason as its cause
+	// when the session is over: logged out, revoked, at its end; at once if it is
+	// by now. Any goroutine may call it. It is for requests that last: it costs
+	// memory until ctx ends, which it must.
+	Watch(ctx context.Context) context.Context
 }
 
 // TokenKind is what an upstream gets.

@@ -2,6 +2,7 @@ package oauthproxy
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -29,6 +30,9 @@ const (
 	socketBuffer = 8 << 10
 	// codeGoingAway is a server's that shuts down (RFC 6455 §7.4.1).
 	codeGoingAway = 1001
+	// codeSessionOver is ours, of the range for private use: as HTTP's 401, it says
+	// that a new login is needed and a new try is not enough.
+	codeSessionOver = 4401
 )
 
 var errSocketOver = errors.New("the socket is closed")
@@ -70,9 +74,26 @@ func (h *Handler) serveSocket(w http.ResponseWriter, c *call) {
 	open := h.metrics.Sockets.WithLabelValues(c.route.Path)
 	open.Inc()
 	defer open.Dec()
+	if c.grant != nil {
+		ctx, cancel := context.WithCancel(c.client.Context())
+		defer cancel()
+		h.watchSocket(ctx, c, s)
+	}
 	// A client in a hurry may have sent frames with its handshake.
 	early, _ := buffered.Peek(buffered.Reader.Buffered())
 	s.run(io.MultiReader(bytes.NewReader(bytes.Clone(early)), client))
+}
+
+// watchSocket closes the socket when its session is over. Its messages do not
+// keep the session alive, and being idle does not close it.
+func (h *Handler) watchSocket(ctx context.Context, c *call, s *socket) {
+	over := c.grant.Watch(ctx)
+	context.AfterFunc(over, func() {
+		if ctx.Err() == nil {
+			h.metrics.Ended.WithLabelValues(c.route.Path, "socket").Inc()
+			s.end(codeSessionOver, "session ended")
+		}
+	})
 }
 
 // run copies both ways and returns when both connections are closed.

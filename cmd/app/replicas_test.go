@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/redislocal"
 	"cognito-token-handler/test/useragent"
@@ -107,7 +109,8 @@ func TestReplicasRefreshOnce(t *testing.T) {
 	}
 }
 
-// TestRevocationReachesEveryReplica: within a second, however it was made.
+// TestRevocationReachesEveryReplica: within a second, however it was made, and
+// the sockets on each of them.
 func TestRevocationReachesEveryReplica(t *testing.T) {
 	all := startReplicas(t, 3, cognitotest.Options{}, redis(t), service{admins: ", token: " + adminToken})
 	for name, revoke := range map[string]func(*useragent.UA){
@@ -124,8 +127,15 @@ func TestRevocationReachesEveryReplica(t *testing.T) {
 			for _, s := range all {
 				wantStatus(t, s.copyOf(ua), "/api/me", http.StatusOK)
 			}
+			var sockets []*websocket.Conn
+			for _, s := range all {
+				sockets = append(sockets, s.dial(s.copyOf(ua)))
+			}
 			revoke(ua)
 			begun := time.Now()
+			for i, s := range all {
+				s.wantClosed(sockets[i], 4401, "session ended")
+			}
 			for _, s := range all {
 				s.eventually("revoked", func() bool {
 					return s.copyOf(ua).Fetch(http.MethodGet, "/api/me", "").Status == http.StatusUnauthorized

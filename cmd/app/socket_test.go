@@ -91,3 +91,106 @@ func TestShutdownEndsSockets(t *testing.T) {
 		t.Errorf("%v after %s", err, time.Since(begun))
 	}
 }
+
+// stream opens the stream of events as a page in ua does; ended is told how it
+// ended, read that something came.
+func (s *service) stream(ua *useragent.UA) (read <-chan struct{}, ended <-chan error) {
+	s.tb.Helper()
+	r, err := http.NewRequestWithContext(s.tb.Context(), http.MethodGet, publicURL+"/live/events", http.NoBody)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	for _, cookie := range ua.Cookies() {
+		r.AddCookie(&http.Cookie{Name: cookie.Name, Value: cookie.Value})
+	}
+	response, err := s.transport().RoundTrip(r) //nolint:bodyclose // below
+	if err != nil || response.StatusCode != http.StatusOK {
+		s.tb.Fatalf("%v, %v", response, err)
+	}
+	reads, ends := make(chan struct{}, 1), make(chan error, 1)
+	go func() {
+		defer func() { _ = response.Body.Close() }()
+		for buf := make([]byte, 100); ; {
+			if _, err := response.Body.Read(buf); err != nil {
+				ends <- err
+				return
+			}
+			select {
+			case reads <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	return reads, ends
+}
+
+// TestSocketsAndStreamsEndWithTheirSession: whoever ends it, and nobody else's.
+func TestSocketsAndStreamsEndWithTheirSession(t *testing.T) {
+	s := startWith(t, cognitotest.Options{}, service{admins: ", token: " + adminToken})
+	s.pool.AddUser(cognitotest.User{Username: "second"})
+	s.pool.LoginAs("second")
+	stranger := s.login()
+	s.pool.LoginAs("demo")
+	for name, end := range map[string]func(ua *useragent.UA){
+		"logout": func(ua *useragent.UA) { ua.Fetch(http.MethodPost, "/auth/logout", "") },
+		"logout everywhere, in another browser": func(*useragent.UA) {
+			s.login().Fetch(http.MethodPost, "/auth/logout?everywhere=true", "")
+		},
+		"operator": func(*useragent.UA) {
+			if status, body := s.order(adminToken, `{"sub":"`+s.pool.User("demo").Sub+`"}`); status != http.StatusAccepted {
+				t.Errorf("%d %s", status, body)
+			}
+		},
+		"refresh token refused": func(ua *useragent.UA) {
+			s.pool.DisableUser("demo")
+			ua.Fetch(http.MethodPost, "/auth/refresh", "")
+			s.pool.EnableUser("demo")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ua := s.login()
+			conn, others := s.dial(ua), s.dial(stranger)
+			s.wantEcho(conn)
+			s.wantEcho(others)
+			read, ended := s.stream(ua)
+			othersRead, othersEnded := s.stream(stranger)
+			<-read
+			<-othersRead
+			begun := time.Now()
+			end(ua)
+			s.wantClosed(conn, 4401, "session ended")
+			select {
+			case err := <-ended:
+				if errors.Is(err, io.EOF) {
+					t.Error("the stream ended as if it were whole")
+				}
+			case <-time.After(10 * time.Second):
+				t.Error("the stream goes on")
+			}
+			if took := time.Since(begun); took > 2*time.Second { // a stream's first second included
+				t.Errorf("it took %s", took)
+			}
+			<-othersRead
+			s.wantEcho(others)
+			select {
+			case err := <-othersEnded:
+				t.Errorf("another user's stream ended: %v", err)
+			default:
+			}
+		})
+	}
+}
+
+// TestSocketEndsAtTheAbsoluteEnd, however alive it is.
+func TestSocketEndsAtTheAbsoluteEnd(t *testing.T) {
+	s := startWith(t, cognitotest.Options{}, service{session: ", absolute_lifetime: 3s, idle_timeout: 2s"})
+	ua := s.login()
+	begun := time.Now()
+	conn := s.dial(ua)
+	s.wantEcho(conn)
+	s.wantClosed(conn, 4401, "session ended")
+	if took := time.Since(begun); took < 2*time.Second || took > 4*time.Second {
+		t.Errorf("closed after %s", took)
+	}
+}

@@ -37,7 +37,12 @@ func TestTabs(t *testing.T) {
 		tab.wantNothingVisible("logged in")
 	}
 
+	third.openSocket()
+
 	first.logout()
+	if closed := run[string](third, "socketEnd"); closed != "4401 session ended" {
+		t.Errorf("the socket was closed with %s", closed)
+	}
 	second.wantEnded("api-me")
 	third.wantEnded("renew")
 	second.shoot("09-session-ended")
@@ -49,6 +54,20 @@ func TestTabs(t *testing.T) {
 	w.wantCleanAnswers()
 	w.wantQuiet("401 GET /api/me", "401 POST /auth/refresh")
 	second.wantPlantedFound()
+}
+
+// openSocket opens a WebSocket through the token handler and wants a message back; socketEnd becomes the code and reason of its end.
+func (t *tab) openSocket() {
+	t.t.Helper()
+	echoed := run[string](t, `new Promise((resolve) => {
+		const socket = new WebSocket("/api/socket")
+		window.socketEnd = new Promise((done) => { socket.onclose = (e) => (done(e.code + " " + e.reason), resolve("closed")) })
+		socket.onopen = () => socket.send("hello")
+		socket.onmessage = (e) => resolve(e.data)
+	})`)
+	if echoed != "hello" {
+		t.t.Errorf("the socket says %q", echoed)
+	}
 }
 
 // wantEnded uses a tab whose session was ended in another one: it says so, and the user's data is gone from it.

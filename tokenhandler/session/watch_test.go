@@ -61,6 +61,11 @@ func TestWatchEndsWhenTheSessionIsRevoked(t *testing.T) {
 				time.Sleep(soon)
 				w.want(t, session.ErrRevoked)
 				bystander.want(t, nil)
+				if name != "operator" {
+					f.mustOpen(t, other).End() // a later look, too
+					time.Sleep(soon)
+					bystander.want(t, session.ErrRevoked)
+				}
 			})
 		})
 	}

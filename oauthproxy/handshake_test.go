@@ -1,0 +1,252 @@
+package oauthproxy_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/coder/websocket"
+)
+
+// handshake is one that is good, but for the changes: "Name" removes a line,
+// "Name: value" adds one.
+func handshake(changes ...string) []string {
+	lines := []string{
+		"GET /api/socket HTTP/1.1", "Host: app.example.com", "Connection: keep-alive, Upgrade", "Upgrade: websocket",
+		"Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: " + socketKey, "Origin: " + publicOrigin,
+	}
+	for _, change := range changes {
+		if strings.Contains(change, ": ") {
+			lines = append(lines, change)
+			continue
+		}
+		var kept []string
+		for _, line := range lines {
+			if !strings.HasPrefix(line, change) {
+				kept = append(kept, line)
+			}
+		}
+		lines = kept
+	}
+	return lines
+}
+
+// Other origins, or none: a page of another site would get a socket with the
+// user's token, and read what comes.
+func TestSocketOrigin(t *testing.T) {
+	up := newUpstream(t, echo(nil))
+	p := newProxy(t, socketRoute(t, up.URL))
+	for _, tt := range []struct {
+		lines  []string
+		passes bool
+	}{
+		{nil, true}, // a browser without Fetch Metadata on handshakes
+		{[]string{"Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: websocket", "Sec-Fetch-Dest: empty"}, true},
+		{[]string{"Origin", "Origin: " + allowedOrigin}, true},
+		{[]string{"Origin", "Origin: " + allowedOrigin, "Sec-Fetch-Site: same-site"}, true},
+		{[]string{"Origin"}, false},
+		{[]string{"Origin", "X-CSRF: 1"}, false},
+		{[]string{"Origin", "Sec-Fetch-Site: same-origin"}, false},
+		{[]string{"Origin", "Sec-Fetch-Site: none"}, false},
+		{[]string{"Origin", "Origin: https://evil.example"}, false},
+		{[]string{"Origin", "Origin: https://evil.example", "X-CSRF: 1"}, false},
+		{[]string{"Origin", "Origin: https://evil.example", "Sec-Fetch-Site: same-origin"}, false},
+		{[]string{"Origin", "Origin: null"}, false},
+		{[]string{"Origin", "Origin: " + publicOrigin + ".evil.example"}, false},
+		{[]string{"Origin: https://evil.example"}, false},
+		{[]string{"Origin: " + publicOrigin}, false}, // twice
+		{[]string{"Sec-Fetch-Site: cross-site"}, false},
+		{[]string{"Sec-Fetch-Site: same-site"}, false},
+	} {
+		t.Run(strings.Join(tt.lines, ", "), func(t *testing.T) {
+			p.tokens.calls.Store(0)
+			got := p.rawHead(t, handshake(tt.lines...)...)
+			if tt.passes {
+				if got.StatusCode != http.StatusSwitchingProtocols || got.Header.Get("Sec-WebSocket-Accept") != socketAccept {
+					t.Errorf("answered %d %v", got.StatusCode, got.Header)
+				}
+				up.last(t)
+				return
+			}
+			wantProblem(t, got, http.StatusForbidden, "cross_site_request")
+			if len(up.requests()) != 0 || p.tokens.calls.Load() != 0 {
+				t.Error("it was forwarded or authorised")
+			}
+		})
+	}
+}
+
+// rawHead sends lines as they are and reads the answer, of a 101 the header; the
+// connection stays open until the test ends.
+func (p *proxy) rawHead(t *testing.T, lines ...string) answer {
+	t.Helper()
+	response, _ := p.rawSocket(t, lines...) //nolint:bodyclose // rawSocket does
+	if response.StatusCode == http.StatusSwitchingProtocols {
+		return answer{Response: response}
+	}
+	return readAnswer(t, response)
+}
+
+func (p *proxy) rawSocket(t *testing.T, lines ...string) (*http.Response, *bufio.ReadWriter) {
+	t.Helper()
+	conn := p.conn(t)
+	rw := bufio.NewReadWriter(bufio.NewReader(conn), bufio.NewWriter(conn))
+	_, _ = rw.WriteString(strings.Join(lines, "\r\n") + "\r\n\r\n")
+	if err := rw.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(rw.Reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = response.Body.Close() })
+	return response, rw
+}
+
+func TestMalformedHandshake(t *testing.T) {
+	up := newUpstream(t, echo(nil))
+	p := newProxy(t, socketRoute(t, up.URL))
+	for _, changes := range [][]string{
+		{"Upgrade", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"},
+		{"Upgrade", "Upgrade: TLS/1.0"},
+		{"Upgrade", "Upgrade: websocket, h2c"},
+		{"Upgrade", "Upgrade: h2c, websocket"},
+		{"Upgrade: h2c"},
+		{"Upgrade: websocket"}, // twice
+		{"Upgrade", "Upgrade: websocket/13"},
+		{"Upgrade", "Upgrade: xwebsocket"},
+		{"Upgrade", "Upgrade: webſocket"}, // Unicode folds it, ASCII does not
+		{"Upgrade", "Upgrade: \xa0websocket"},
+		{"Connection"},
+		{"Connection", "Connection: keep-alive"},
+		{"Connection", "Connection: upgrades"},
+		{"POST /api/socket HTTP/1.1"},
+		{"HEAD /api/socket HTTP/1.1"},
+		{"GET /api/socket HTTP/1.0"},
+		{"Sec-WebSocket-Version"},
+		{"Sec-WebSocket-Version", "Sec-WebSocket-Version: 8"},
+		{"Sec-WebSocket-Version", "Sec-WebSocket-Version: 13, 8"},
+		{"Sec-WebSocket-Version: 13"}, // twice
+		{"Sec-WebSocket-Key"},
+		{"Sec-WebSocket-Key: " + socketKey}, // twice
+		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA"},
+		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAA="},
+		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAB=="}, // bits that mean nothing
+		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"},
+		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: ------------------------"},
+		{"Content-Length: 5"},
+		{"Transfer-Encoding: chunked"},
+	} {
+		t.Run(strings.Join(changes, ", "), func(t *testing.T) {
+			p.tokens.calls.Store(0)
+			lines := handshake(changes...)
+			if strings.Contains(changes[0], " HTTP/") {
+				lines[0] = changes[0]
+			}
+			got := p.rawBody(t, "5\r\nhello\r\n0\r\n\r\n", append(lines, "Sec-Fetch-Site: same-origin")...)
+			if got.StatusCode != http.StatusBadRequest || got.Header.Get("Sec-WebSocket-Version") != "13" {
+				t.Errorf("answered %d %v", got.StatusCode, got.Header)
+			}
+			if !strings.HasPrefix(lines[0], "HEAD") {
+				wantProblem(t, got, http.StatusBadRequest, "invalid_request")
+			}
+			if len(up.requests()) != 0 || p.tokens.calls.Load() != 0 {
+				t.Error("it was forwarded or authorised")
+			}
+		})
+	}
+}
+
+// WebSockets over HTTP/2 (RFC 8441) are not offered.
+func TestNoSocketOverHTTP2(t *testing.T) {
+	up := newUpstream(t, nil)
+	p := newHTTP2Proxy(t, socketRoute(t, up.URL))
+	r := p.request(t, http.MethodGet, "/api/socket", http.NoBody, "Upgrade", "websocket", "Connection", "Upgrade",
+		"Sec-Websocket-Version", "13", "Sec-Websocket-Key", socketKey, "Origin", publicOrigin)
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
+	if rec := serveDirectly(p, r); rec.Code != http.StatusBadRequest || len(up.requests()) != 0 {
+		t.Errorf("answered %d", rec.Code)
+	}
+}
+
+// The upstream gets the token and none of our cookies; the client gets of a 101
+// what belongs to the handshake, and our cookie.
+func TestSocketHeaders(t *testing.T) {
+	seen := make(chan http.Header, 1)
+	upstream := tcpServer(t, func(conn net.Conn) {
+		r, err := http.ReadRequest(bufio.NewReader(conn))
+		if err != nil {
+			return
+		}
+		seen <- r.Header
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: WebSocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+socketAccept+
+			"\r\nSet-Cookie: __Host-Http-session=evil\r\nServer: inside/1.0\r\nStrict-Transport-Security: max-age=0\r\nX-Inside: 1\r\nCache-Control: public\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	p := newProxy(t, socketRoute(t, upstream))
+	got := p.rawHead(t, handshake("Cookie: a=1; __Host-Http-session=sealed; b=2", "Authorization: Bearer forged", "X_Forwarded_For: 1.2.3.4")...)
+	sent, underscored := wait(t, seen, "the handshake"), "X_Forwarded_For"
+	if sent.Get("Authorization") != "Bearer "+accessToken || sent.Get("Cookie") != "a=1; b=2" || sent[underscored] != nil ||
+		sent.Get("Origin") != publicOrigin || sent.Get("Sec-WebSocket-Key") != socketKey {
+		t.Errorf("the upstream saw %v", sent)
+	}
+	wantCookie(t, got)
+	for _, name := range []string{"Server", "X-Inside"} {
+		if got.Header[name] != nil {
+			t.Errorf("%s: %v", name, got.Header[name])
+		}
+	}
+	if got.Header.Get("Strict-Transport-Security") == "max-age=0" || got.Header.Get("X-Request-ID") == "" {
+		t.Errorf("told %v", got.Header)
+	}
+}
+
+// Everything else than a 101 passes as any answer does.
+func TestHandshakeThatTheUpstreamRefuses(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Set-Cookie", "evil=1")
+		if strings.HasSuffix(r.URL.Path, "/refused") && r.Header.Get("Authorization") == "Bearer another" {
+			echo(nil)(w, r)
+			return
+		}
+		status := map[string]int{"/api/426": 426, "/api/404": 404, "/api/200": 200, "/api/302": 302}[r.URL.Path]
+		w.WriteHeader(max(status, 0, map[bool]int{true: 401}[status == 0]))
+		_, _ = io.WriteString(w, "the upstream's words")
+	})
+	p := newProxy(t, socketRoute(t, up.URL))
+	for _, status := range []int{426, 404, 200, 302, 401} {
+		lines := handshake()
+		lines[0] = fmt.Sprintf("GET /api/%d HTTP/1.1", status)
+		got := p.rawHead(t, lines...)
+		if got.StatusCode != status || got.body != "the upstream's words" {
+			t.Errorf("answered %d %q, want %d", got.StatusCode, got.body, status)
+		}
+		wantCookie(t, got)
+	}
+	p.tokens.renew = func() (string, error) { return "another", nil }
+	conn := p.dial(t, "/api/refused", websocket.DialOptions{})
+	exchange(t, conn, websocket.MessageText, []byte("hello"))
+}
+
+func TestWrong101(t *testing.T) {
+	const head = "HTTP/1.1 101 Switching Protocols\r\n"
+	for name, text := range map[string]string{
+		"no accept":       head + "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+		"another accept":  head + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
+		"accept twice":    head + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + socketAccept + "\r\nSec-WebSocket-Accept: x\r\n\r\n",
+		"no upgrade":      head + "Connection: Upgrade\r\nSec-WebSocket-Accept: " + socketAccept + "\r\n\r\n",
+		"another upgrade": head + "Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + socketAccept + "\r\n\r\n",
+		"no connection":   head + "Upgrade: websocket\r\nSec-WebSocket-Accept: " + socketAccept + "\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newProxy(t, socketRoute(t, rawUpstream(t, text)))
+			wantProblem(t, p.rawHead(t, handshake()...), http.StatusBadGateway, "upstream_error")
+		})
+	}
+	p := newProxy(t, socketRoute(t, rawUpstream(t, head+"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+socketAccept+"\r\n\r\n")))
+	wantProblem(t, p.raw(t, "GET /api/x HTTP/1.1"), http.StatusBadGateway, "upstream_error") // that asked for nothing
+}

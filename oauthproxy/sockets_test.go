@@ -1,0 +1,154 @@
+package oauthproxy_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"cognito-token-handler/oauthproxy"
+)
+
+// A client that does not read holds its upstream back, and little is kept.
+func TestSocketBackPressure(t *testing.T) {
+	const most = 64 << 20 // what a kernel may hold at most, with room
+	stuck := make(chan int, 1)
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+		if err != nil {
+			return
+		}
+		message, sent := make([]byte, 1<<20), 0
+		for sent < 2*most {
+			ctx, cancel := context.WithTimeout(r.Context(), time.Second)
+			err := conn.Write(ctx, websocket.MessageBinary, message)
+			cancel()
+			if err != nil {
+				break
+			}
+			sent += len(message)
+		}
+		stuck <- sent
+	})
+	p := newProxy(t, socketRoute(t, up.URL))
+	p.dial(t, "/api/socket", websocket.DialOptions{})
+	if sent := wait(t, stuck, "the upstream to be held back"); sent > most {
+		t.Errorf("%d bytes were taken for a client that reads nothing", sent)
+	}
+}
+
+// 200 sockets at once, each with its own messages; then nothing is left of them.
+func TestManySockets(t *testing.T) {
+	const many = 200
+	up := newUpstream(t, echo(nil))
+	p := newProxy(t, socketRoute(t, up.URL))
+	before := runtime.NumGoroutine()
+	conns := make([]dialed, many)
+	var open sync.WaitGroup
+	for i := range conns {
+		open.Go(func() { conns[i] = p.dial(t, "/api/socket", websocket.DialOptions{}) })
+	}
+	open.Wait()
+	if got := openSockets(t, p); got != many {
+		t.Errorf("%v sockets are open", got)
+	}
+	for i, conn := range conns {
+		open.Go(func() {
+			for n := range 10 {
+				exchange(t, conn, websocket.MessageText, fmt.Appendf(nil, "socket %d message %d", i, n))
+			}
+			if i%2 == 0 {
+				_ = conn.Close(websocket.StatusNormalClosure, "")
+			}
+			_ = conn.CloseNow()
+		})
+	}
+	open.Wait()
+	eventually(t, "nothing is left", func() bool {
+		return openSockets(t, p) == 0 && runtime.NumGoroutine() <= before+5
+	})
+}
+
+// A shutdown tells the clients, so that they come back to another replica.
+func TestDrainEndsSockets(t *testing.T) {
+	up := newUpstream(t, echo(nil))
+	p := newProxy(t, socketRoute(t, up.URL))
+	var conns []dialed
+	for range 5 {
+		conn := p.dial(t, "/api/socket", websocket.DialOptions{})
+		exchange(t, conn, websocket.MessageText, []byte("hello"))
+		conns = append(conns, conn)
+	}
+	drained := make(chan struct{})
+	go func() {
+		p.handler.Drain(t.Context())
+		close(drained)
+	}()
+	late := func() {
+		conn := p.dial(t, "/api/socket", websocket.DialOptions{})
+		conns = append(conns, conn)
+	}
+	for i := 0; i < len(conns); i++ {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		if _, _, err := conns[i].Read(ctx); closeOf(err) != "1001 going away" {
+			t.Errorf("socket %d: %s", i, closeOf(err))
+		}
+		cancel()
+		if i == 4 {
+			wait(t, drained, "the end of all sockets")
+			late()
+		}
+	}
+}
+
+// A client that does not answer the close frame is cut off, sooner if the drain
+// has no time left.
+func TestDrainCutsOff(t *testing.T) {
+	up := newUpstream(t, echo(nil))
+	p := newProxy(t, socketRoute(t, up.URL))
+	_, rw := p.rawSocket(t, handshake()...) //nolint:bodyclose // rawSocket does
+	eventually(t, "it is open", func() bool { return openSockets(t, p) == 1 })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	begun := time.Now()
+	p.handler.Drain(ctx)
+	if took := time.Since(begun); took > oauthproxy.CloseGrace/2 {
+		t.Errorf("it took %s", took)
+	}
+	_, _ = io.Copy(io.Discard, rw)
+}
+
+// openSockets is the gauge of the only route.
+func openSockets(t *testing.T, p *proxy) float64 {
+	t.Helper()
+	families, err := p.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() == "tokenhandler_proxy_sockets" {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
+	}
+	return 0
+}
+
+// eventually polls for what another goroutine does.
+func eventually(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick, end := time.NewTicker(5*time.Millisecond), time.After(within)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-end:
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}

@@ -1,0 +1,102 @@
+package oauthproxy_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/tokenhandler/secret"
+)
+
+// tokens is a TokenSource: err, or a grant that sets cookie.
+type tokens struct {
+	err    error
+	cookie string
+	noID   bool
+	calls  atomic.Int32
+	probe  atomic.Int64
+	// renew makes the next token, if it can.
+	renew func() (string, error)
+	// permits says what a token permits; nil is nothing.
+	permits func(token string, scopes, groups []string) bool
+
+	mu      sync.Mutex
+	over    error                     // why the session is over, if it is
+	watches []context.CancelCauseFunc // of those that watch it
+	watched atomic.Int32
+}
+
+// end ends the session.
+func (s *tokens) end(why error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = why
+	for _, end := range s.watches {
+		end(why)
+	}
+}
+
+// Permits implements [oauthproxy.TokenSource].
+func (s *tokens) Permits(grant oauthproxy.Grant, scopes, groups []string) bool {
+	return s.permits != nil && s.permits(grant.AccessToken().Reveal(), scopes, groups)
+}
+
+func (s *tokens) Authorize(_ *http.Request, probe time.Duration) (oauthproxy.Grant, error) {
+	s.probe.Store(int64(probe))
+	s.calls.Add(1)
+	if s.err != nil {
+		return nil, s.err
+	}
+	return &grant{source: s}, nil
+}
+
+type grant struct {
+	source    *tokens
+	renewed   string
+	committed bool
+}
+
+func (g *grant) AccessToken() secret.String { return secret.New(cmp.Or(g.renewed, accessToken)) }
+
+func (g *grant) Watch(ctx context.Context) context.Context {
+	s := g.source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ctx, end := context.WithCancelCause(ctx)
+	if s.over != nil {
+		end(s.over)
+	}
+	s.watches = append(s.watches, end)
+	s.watched.Add(1)
+	return ctx
+}
+
+func (g *grant) Renew(context.Context) (err error) {
+	if g.source.renew == nil {
+		return errors.New("not now")
+	}
+	g.renewed, err = g.source.renew()
+	return err
+}
+
+func (g *grant) IDToken() secret.String {
+	if g.source.noID {
+		return secret.String{}
+	}
+	return secret.New(idToken)
+}
+
+func (g *grant) Commit(h http.Header) {
+	if g.committed {
+		panic("committed twice")
+	}
+	g.committed = true
+	if g.source.cookie != "" {
+		h.Add("Set-Cookie", g.source.cookie)
+	}
+}
