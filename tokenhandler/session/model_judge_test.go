@@ -65,9 +65,11 @@ func (l *life) gone(now time.Time) bool {
 	return !l.disabled.IsZero() || !l.killed.IsZero() || !l.refreshEnds.IsZero() && !now.Before(l.refreshEnds)
 }
 
+// mustBeRevoked reports whether the process must know that the session was ended.
+// At the very moment of the end it may be either way: it is not acknowledged yet.
 func (l *life) mustBeRevoked(at *incarnation, now time.Time) bool {
 	for _, r := range l.revoked {
-		if r.by == at || now.After(r.at.Add(at.w.cfg.spread)) || at.born.After(r.at) {
+		if r.by == at && now.After(r.at) || now.After(r.at.Add(at.w.cfg.spread)) || at.born.After(r.at) {
 			return true
 		}
 	}
