@@ -111,7 +111,7 @@ type outcome struct {
 //  4. The result for the others; if that fails, [Manager.Run] tries again.
 func (m *Manager) renew(s *Session, f *flight) outcome {
 	if m.cfg.Replicas == nil {
-		return m.call(s, f)
+		return m.callAlone(s, f)
 	}
 	lease, name := m.cfg.RefreshTimeout+leaseMargin, s.ID.Name()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*lease) //nolint:forbidigo // detached, see refresh
@@ -121,7 +121,7 @@ func (m *Manager) renew(s *Session, f *flight) outcome {
 	switch {
 	case err != nil && !f.superseded && m.mayRace(s):
 		m.metrics.Unshared.Inc()
-		return m.call(s, f)
+		return m.callAlone(s, f)
 	case err != nil:
 		return outcome{err: errors.Join(errAlone, err)}
 	case claim.Lease == "":
@@ -142,6 +142,15 @@ func (m *Manager) renew(s *Session, f *flight) outcome {
 		o.epoch = epoch
 	}
 	return o
+}
+
+// callAlone makes the call, unless a browser has shown meanwhile what s became:
+// a process that has just begun may see an older cookie first.
+func (m *Manager) callAlone(s *Session, f *flight) outcome {
+	if newer, _ := m.newest(s); newer.Generation > s.Generation {
+		return outcome{next: newer, shared: true}
+	}
+	return m.call(s, f)
 }
 
 // adopt takes over what another replica has come to.
