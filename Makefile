@@ -20,6 +20,7 @@ BINARY      := .build/tokenhandler
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 NPM_CI      := npm ci --no-audit --no-fund --loglevel=error
 FUZZTIME    ?= 20s
+BENCH       ?= -rounds 12 -duration 3s
 CHAOS       ?= 60s
 
 .PHONY: help
@@ -73,7 +74,8 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: ## Run the benchmarks, and the proxy against a bare one (BENCH="-rounds 12 -duration 3s")
+	go test -tags e2e -count=1 -v -run AgainstABareOne ./test/bench -args $(BENCH)
 	go test -run '^$$' -bench . -benchmem ./tokenhandler/... ./cmd/app
 
 .PHONY: cover

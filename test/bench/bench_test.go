@@ -54,17 +54,19 @@ api: {routes: [{path: /api/, upstream: %q}]}
 	request := head + "Cookie: " + cookies + "\r\n\r\n"
 	t.Logf("the request's head has %d bytes, %d of them cookies", len(request), len(cookies))
 
-	measure(t, at.Control, at.Bare, request) // both are warm before it counts
-	measure(t, at.Control, at.Ours, request)
-	var bare, ours []sample
+	for _, address := range []string{at.Bare, at.Pooled, at.Ours} { // all are warm before it counts
+		measure(t, at.Control, address, request)
+	}
+	var bare, pooled, ours []sample
 	for range *rounds {
 		bare = append(bare, measure(t, at.Control, at.Bare, request))
+		pooled = append(pooled, measure(t, at.Control, at.Pooled, request))
 		ours = append(ours, measure(t, at.Control, at.Ours, request))
 	}
 	if t.Failed() {
 		return
 	}
-	fmt.Printf("%d rounds of %s each in turn, %d connections\n%s", *rounds, *duration, *connections, table(bare, ours))
+	fmt.Printf("%d rounds of %s each in turn, %d connections\n%s", *rounds, *duration, *connections, table(bare, pooled, ours))
 }
 
 func measure(t *testing.T, control, address, request string) sample {

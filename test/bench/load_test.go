@@ -93,13 +93,13 @@ func median(samples []sample, figure func(sample) float64) float64 {
 	return values[len(values)/2]
 }
 
-// table compares the rounds of both proxies.
-func table(bare, ours []sample) string {
+// table compares the rounds of all three.
+func table(bare, pooled, ours []sample) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "%-28s %12s %12s %8s\n", "medians of the rounds", "bare proxy", "this service", "ratio")
+	fmt.Fprintf(&out, "%-26s %11s %11s %12s %15s %15s\n", "medians of the rounds", "bare proxy", "with a pool", "this service", "ratio to bare", "ratio to pooled")
 	row := func(name, format string, figure func(sample) float64) {
-		b, o := median(bare, figure), median(ours, figure)
-		fmt.Fprintf(&out, "%-28s %12s %12s %8.2f\n", name, fmt.Sprintf(format, b), fmt.Sprintf(format, o), o/b)
+		b, p, o := median(bare, figure), median(pooled, figure), median(ours, figure)
+		fmt.Fprintf(&out, "%-26s %11s %11s %12s %15.2f %15.2f\n", name, fmt.Sprintf(format, b), fmt.Sprintf(format, p), fmt.Sprintf(format, o), o/b, o/p)
 	}
 	row("CPU per request (µs)", "%.1f", sample.cpu)
 	row("requests per second", "%.0f", func(s sample) float64 { return float64(s.requests) / s.took.Seconds() })
