@@ -76,6 +76,8 @@ func (c *call) authorize() error {
 // the body starts anew: a large upload may take its time.
 func (c *call) serve(w http.ResponseWriter) {
 	c.start = c.handler.cfg.Site.Now()
+	c.route.inFlight.Inc()
+	defer c.route.inFlight.Dec()
 	ctx, cancel := context.WithCancelCause(context.WithValue(c.client.Context(), callKey{}, c))
 	defer cancel(nil)
 	c.timer = time.AfterFunc(c.route.Timeout, func() { cancel(errUpstreamSlow) })
@@ -207,5 +209,5 @@ func (h *Handler) problem(c *call, r *http.Request, err error) *web.Problem {
 
 func (h *Handler) count(c *call, status int) {
 	h.metrics.Requests.WithLabelValues(c.route.Path, strconv.Itoa(status)).Inc()
-	h.metrics.Seconds.WithLabelValues(c.route.Path).Observe(h.cfg.Site.Now().Sub(c.start).Seconds())
+	c.route.seconds.Observe(h.cfg.Site.Now().Sub(c.start).Seconds())
 }

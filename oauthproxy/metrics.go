@@ -1,6 +1,8 @@
 package oauthproxy
 
 import (
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
@@ -12,6 +14,8 @@ type Metrics struct {
 	Requests *prometheus.CounterVec
 	// Seconds is the time until the answer's header, by route.
 	Seconds *prometheus.HistogramVec
+	// InFlight is how many requests are under way, by route.
+	InFlight *prometheus.GaugeVec
 	// UpstreamErrors counts requests without an answer, by route and kind.
 	UpstreamErrors *prometheus.CounterVec
 	// Retries counts requests whose token the upstream refused and that could be
@@ -37,6 +41,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name:    "tokenhandler_proxy_request_duration_seconds",
 			Help:    "Time from forwarding an API request to the header of its answer, by route.",
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
+			// For scrapers that know native histograms, finer and cheaper.
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+		}, []string{"route"}),
+		InFlight: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tokenhandler_proxy_in_flight",
+			Help: "API requests under way at the upstream, WebSockets included, by route.",
 		}, []string{"route"}),
 		UpstreamErrors: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_upstream_errors_total",

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -129,6 +131,9 @@ type route struct {
 
 	allow string // of a 405
 	proxy *httputil.ReverseProxy
+	// The route's own of the metrics.
+	inFlight prometheus.Gauge
+	seconds  prometheus.Observer
 }
 
 // New builds a Handler. The origin check is inside: no request gets past it.
@@ -145,6 +150,7 @@ func New(cfg Config) *Handler {
 		}
 		base, own := reach(&r, shared)
 		ready.Upstream, ready.proxy = base, h.newProxy(own)
+		ready.inFlight, ready.seconds = h.metrics.InFlight.WithLabelValues(r.Path), h.metrics.Seconds.WithLabelValues(r.Path)
 		h.routes = append(h.routes, ready)
 	}
 	// The longest prefix is found first.

@@ -259,3 +259,49 @@ func TestEarlyAnswer(t *testing.T) {
 }
 
 var errDown = web.NewProblem(web.CodeProviderUnavailable, "down", errors.New("inside")).RetryAfter(7 * time.Second)
+
+// TestInFlight: what is under way is counted while it is, however it ends.
+func TestInFlight(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- struct{}{}
+		select {
+		case <-release:
+		case <-r.Context().Done():
+		}
+	})
+	p := newProxy(t, api(t, up.URL))
+	const name, label = "tokenhandler_proxy_in_flight", "route=/api/"
+	first, second := p.conn(t), p.conn(t)
+	for _, conn := range []net.Conn{first, second} {
+		_, _ = io.WriteString(conn, "GET /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n\r\n")
+		wait(t, arrived, "the request")
+	}
+	if got := gauge(t, p, name, label); got != 2 {
+		t.Errorf("%v requests under way, want 2", got)
+	}
+	_ = first.Close()
+	close(release)
+	for deadline := time.Now().Add(within); gauge(t, p, name, label) != 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%v requests under way, want none", gauge(t, p, name, label))
+		}
+	}
+}
+
+func gauge(t *testing.T, p *proxy, name, label string) float64 {
+	t.Helper()
+	families, err := p.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			if family.GetName() == name && metric.GetLabel()[0].GetName()+"="+metric.GetLabel()[0].GetValue() == label {
+				return metric.GetGauge().GetValue()
+			}
+		}
+	}
+	t.Fatalf("no %s with %s", name, label)
+	return 0
+}
