@@ -162,6 +162,31 @@ func TestRevocationSurvivesARestart(t *testing.T) {
 	wantStatus(t, after.copyOf(thief), "/api/me", http.StatusUnauthorized)
 }
 
+// TestRevocationInAnOutageSurvivesTheEnd of the only replica that knows it: it
+// waits for the store before it goes.
+func TestRevocationInAnOutageSurvivesTheEnd(t *testing.T) {
+	store := redis(t)
+	all := startReplicas(t, 2, cognitotest.Options{}, store, service{})
+	ua := all[0].login()
+	thief := all[1].copyOf(ua)
+	store.Hang()
+	all[0].eventually("out of the store", func() bool { _, body := all[0].admin("/readyz"); return !strings.Contains(body, `"store":"ok"`) })
+	ua.Fetch(http.MethodPost, "/auth/logout", "")
+	wantStatus(t, thief, "/api/me", http.StatusOK) // it cannot know yet
+	stopped := make(chan error, 1)
+	go func() { stopped <- all[0].stop() }()
+	select {
+	case err := <-stopped:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(time.Second):
+	}
+	store.Wake()
+	if err := <-stopped; err != nil {
+		t.Fatal(err)
+	}
+	all[1].eventually("revoked", func() bool { return thief.Fetch(http.MethodGet, "/api/me", "").Status == http.StatusUnauthorized })
+}
+
 // TestStoreThatHangs: nobody waits long and nobody is logged out, unless the
 // operator prefers that nobody is served.
 func TestStoreThatHangs(t *testing.T) {

@@ -72,6 +72,28 @@ func (d denyList) run(ctx context.Context) {
 	}
 }
 
+// handOverEvery is how often a process that is to end looks whether the store has
+// taken what only it knows.
+const handOverEvery = 50 * time.Millisecond
+
+// handOver waits until the store has every revocation made here: the other
+// replicas would never learn of them. The error is ctx's.
+func (d denyList) handOver(ctx context.Context) error {
+	if d.shared == nil {
+		return nil
+	}
+	ticks := time.NewTicker(handOverEvery)
+	defer ticks.Stop()
+	for d.shared.Pending() > 0 {
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return fmt.Errorf("telling %d revocations: %w", d.shared.Pending(), ctx.Err())
+		}
+	}
+	return nil
+}
+
 // replicas is nil without a store.
 func (d denyList) replicas() session.Replicas {
 	if d.shared == nil {

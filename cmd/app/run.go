@@ -50,7 +50,8 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 //  2. Requests under way may end; those that do not in time are cut off.
 //     WebSockets are told to go at once.
 //  3. So may refreshes, which outlive the requests that began them.
-//  4. What they came to is given to the other replicas, if those do not have it.
+//  4. What they came to, and revocations, are given to the other replicas, if
+//     those do not have them.
 //  5. The admin listener goes last, so that an operator can watch it.
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	side := publicSide{
@@ -80,6 +81,9 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	a.waitForRefreshes(end)
 	if err := a.sessions.HandOver(end); err != nil {
 		a.log.WarnContext(end, "sessions may be lost: the store is out", "error", err.Error())
+	}
+	if err := a.denied.handOver(end); err != nil {
+		a.log.WarnContext(end, "revocations are lost: the store is out", "error", err.Error())
 	}
 	_ = adminServer.Close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {

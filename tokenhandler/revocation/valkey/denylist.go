@@ -43,6 +43,13 @@ func (s *Store) Revoke(ctx context.Context, e revocation.Entry) error {
 	return nil
 }
 
+// Pending is how many revocations the store does not have yet.
+func (s *Store) Pending() int {
+	s.pendingMu.Lock()
+	defer s.pendingMu.Unlock()
+	return len(s.pending)
+}
+
 // keep makes records pending until they are sent; the time is when each is over.
 func (s *Store) keep(records map[record]time.Time) {
 	s.pendingMu.Lock()
