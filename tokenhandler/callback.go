@@ -1,6 +1,7 @@
 package tokenhandler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -99,9 +100,10 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, jar *session.Ja
 // the name is known, so its refresh token cannot be revoked; nobody can use it
 // here any more.
 func (h *Handler) endEarlier(r *http.Request, l login) {
-	if visit, err := h.cfg.Sessions.Open(r.Header); err == nil {
+	visit, _ := h.cfg.Sessions.Open(r.Header)
+	if s := cmp.Or(visit.Session, visit.Over()); s != nil {
 		visit.End()
-		h.revokeSession(r.Context(), visit.Session)
+		h.revokeSession(r.Context(), s)
 	}
 	if l.Earlier == nil {
 		return

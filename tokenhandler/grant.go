@@ -30,6 +30,9 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 	if err == nil {
 		err = h.probe(r.Context(), visit, probe)
 	}
+	if err == nil && visit.Ended() { // while the provider was asked
+		err = lateError{session.ErrRevoked}
+	}
 	if err != nil {
 		return Grant{}, h.sessionProblem(visit, err)
 	}
@@ -52,9 +55,25 @@ func (h *Handler) open(r *http.Request, why session.Reason) (*session.Visit, err
 	// The provider was asked meanwhile, and a logout may have been faster: then
 	// this request must not go on with tokens made after it.
 	if ended, reason := h.cfg.Sessions.Open(r.Header); reason != nil {
+		if errors.Is(reason, session.ErrRevoked) {
+			reason = lateError{reason}
+		}
 		return ended, reason //nolint:wrapcheck // one of session's reasons
 	}
 	return visit, err //nolint:wrapcheck // one of session's reasons
+}
+
+// lateError says that a session was ended while its request was under way: by a
+// logout, whose answer removes the cookies, or by a login in another tab. Then
+// the browser holds another session's by now, and they must not be removed.
+type lateError struct{ error }
+
+// Unwrap returns the reason.
+func (e lateError) Unwrap() error { return e.error }
+
+func isLate(err error) bool {
+	_, late := errors.AsType[lateError](err)
+	return late
 }
 
 // expire removes the session from the browser, and the logins under way if
@@ -114,6 +133,8 @@ func (h *Handler) sessionProblem(visit *session.Visit, err error) *web.Problem {
 	case errors.Is(err, session.ErrSuperseded):
 		// The browser has a newer cookie: removing it would end a good session.
 		detail, over = "this cookie was replaced by a newer one; send the request again", false
+	case isLate(err):
+		over = false
 	case errors.Is(err, session.ErrIdle):
 		detail = "the session was idle for too long; log in again"
 	case errors.Is(err, session.ErrUnreadable):

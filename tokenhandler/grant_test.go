@@ -181,13 +181,7 @@ func TestCommitAfterLogout(t *testing.T) {
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
 	h := make(http.Header)
 	grant.Commit(h)
-	cookies := setCookies(t, h)
-	if len(cookies) == 0 {
-		t.Error("the cookies are not removed")
-	}
-	for name, c := range cookies {
-		if c.MaxAge >= 0 {
-			t.Errorf("%s is written after the logout", name)
-		}
+	if len(h) != 0 { // the logout's own answer has removed them
+		t.Errorf("written after the logout: %v", h)
 	}
 }

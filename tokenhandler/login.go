@@ -47,13 +47,15 @@ type earlier struct {
 	Ends    int64  `json:"u"`
 }
 
-// earlierSession is the session that a request shows, if it is alive.
+// earlierSession is the session that a request shows, also if it is idle: its
+// sockets and streams may go on.
 func (h *Handler) earlierSession(r *http.Request) *earlier {
-	visit, err := h.cfg.Sessions.Open(r.Header)
-	if err != nil {
+	visit, _ := h.cfg.Sessions.Open(r.Header)
+	s := visit.Over()
+	if s == nil {
 		return nil
 	}
-	return &earlier{Session: visit.Session.ID.String(), Ends: visit.Session.Expires.Unix()}
+	return &earlier{Session: s.ID.String(), Ends: s.Expires.Unix()}
 }
 
 // newLogin makes a login with fresh random values. The state's first character

@@ -48,7 +48,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 		over = err != nil
 	}
 	if over {
-		if !errors.Is(err, session.ErrNone) && !superseded { // the browser has a newer cookie than that
+		if !errors.Is(err, session.ErrNone) && !superseded && !isLate(err) { // the browser may have a newer cookie than that
 			h.expire(w.Header(), visit, errors.Is(err, session.ErrCookiesTooLarge))
 		}
 		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
@@ -112,18 +112,16 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 		return web.NewProblem(web.CodeInvalidRequest, err.Error(), err)
 	}
 	visit, err := h.cfg.Sessions.Open(r.Header)
-	if err == nil {
-		sub := visit.Session.Subject
+	if s := cmp.Or(visit.Session, visit.Over()); s != nil {
+		// One that is idle here has sockets and streams, and copies of its cookie.
 		visit.End()
-		if query["everywhere"] == "true" {
-			h.endAll(r.Context(), sub)
-			h.signOut(r.Context(), visit.Session.Access)
+		everywhere := query["everywhere"] == "true" && !errors.Is(err, session.ErrRevoked) && !errors.Is(err, session.ErrExpired)
+		if everywhere {
+			h.endAll(r.Context(), s.Subject)
+			h.signOut(r.Context(), s.Access)
 		}
-		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", sub, "session", visit.Session.ID,
-			"everywhere", query["everywhere"] == "true", "request_id", web.RequestID(r))
-	}
-	if newest := cmp.Or(visit.Session, visit.Over()); newest != nil {
-		h.revokeSession(r.Context(), newest)
+		h.revokeSession(r.Context(), s)
+		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", s.Subject, "session", s.ID, "everywhere", everywhere, "request_id", web.RequestID(r))
 	}
 	h.expire(w.Header(), visit, true)
 	h.metrics.Logouts.Inc()

@@ -69,7 +69,7 @@ func TestMemoryOfOpenConnections(t *testing.T) {
 		if _, err := conn.Write([]byte(request(path))); err != nil {
 			return err
 		}
-		answer, err := http.ReadResponse(bufio.NewReaderSize(conn, 512), nil)
+		answer, err := http.ReadResponse(bufio.NewReaderSize(conn, 512), nil) //nolint:bodyclose // the connection stays open
 		if err != nil {
 			return err
 		}

@@ -125,7 +125,8 @@ func TestActivityCookieCannotBeBorrowed(t *testing.T) {
 }
 
 // TestEndedSessionIsDeadAtOnce: a copy of the cookie does not outlive logout
-// (ASVS V7.4.1), and nothing writes it again.
+// (ASVS V7.4.1), and nothing writes it again. Nothing removes it either: by then
+// the browser may hold another session's.
 func TestEndedSessionIsDeadAtOnce(t *testing.T) {
 	f := newFixture(t)
 	j := f.login(t, tokens(1, f.now))
@@ -139,8 +140,8 @@ func TestEndedSessionIsDeadAtOnce(t *testing.T) {
 	}
 	h := make(http.Header)
 	underWay.Commit(h)
-	if j.take(t, h); len(j) != 0 {
-		t.Errorf("a request under way left the cookies %v", keys(j))
+	if len(h) != 0 {
+		t.Errorf("a request under way wrote %v", h)
 	}
 }
 

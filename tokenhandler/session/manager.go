@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -334,8 +335,9 @@ func (v *Visit) Expire(h http.Header) {
 // here, not even by a refresh under way.
 func (v *Visit) End() {
 	m := v.manager
-	m.cfg.Denied.Deny(v.Session.ID.Name(), v.Session.Expires)
-	m.forget(v.Session.ID)
+	s := cmp.Or(v.Session, v.over)
+	m.cfg.Denied.Deny(s.ID.Name(), s.Expires)
+	m.forget(s.ID)
 }
 
 // Ended reports whether the session was ended since it was opened.

@@ -33,8 +33,9 @@ type entry struct {
 	newest     *Session
 	cookies    []string
 	unwritable bool
-	// generation is newest's, also when newest is gone.
+	// generation is newest's, and lasts when it ends, also when newest is gone.
 	generation uint64
+	lasts      time.Time
 	rotated    bool
 	shown      bool
 	graceEnds  time.Time
@@ -101,6 +102,7 @@ func (e *entry) stay(ends time.Time) {
 func (m *Manager) takeUp(e *entry, s *Session, now time.Time) {
 	if s.Generation > e.generation {
 		e.generation, e.newest, e.cookies, e.unwritable = s.Generation, s, nil, false
+		e.lasts = s.Ends()
 		e.rotated, e.shown, e.graceEnds = s.Rotates, true, now.Add(m.cfg.RefreshGrace)
 		e.epoch, m.refreshes.dirty = 0, true // who made it may have gone before the store took it
 		e.stay(now.Add(m.keepFor(s)))
@@ -143,6 +145,18 @@ func (e *entry) mayForce(why Reason, now time.Time) error {
 		e.retried = now
 	}
 	return nil
+}
+
+// endOf is when the session of s ends by itself, as far as is known here: a
+// refresh may have prolonged it.
+func (m *Manager) endOf(s *Session) time.Time {
+	r := &m.refreshes
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.entries[s.ID]; e != nil && e.generation > s.Generation {
+		return e.lasts
+	}
+	return s.Ends()
 }
 
 // newest returns the latest generation of s that is known here, and whether

@@ -254,7 +254,7 @@ func (w *world) commit(inc *incarnation, s showing, v *session.Visit, touched ti
 	if due := touched.Truncate(time.Second).Sub(s.active) >= min(time.Minute, w.cfg.idle/4); due && !wroteActive && len(l.revoked) == 0 {
 		w.violate("%v did not note that the user of session %d was active", inc, l.n)
 	}
-	if v.Session.Generation > s.generation && len(h["Set-Cookie"]) == 0 {
+	if v.Session.Generation > s.generation && len(h["Set-Cookie"]) == 0 && len(l.revoked) == 0 {
 		w.violate("%v did not tell the browser generation %d of session %d", inc, v.Session.Generation, l.n)
 	}
 	return h

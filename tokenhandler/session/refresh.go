@@ -202,9 +202,14 @@ func closing(needed bool) error {
 func (m *Manager) refresh(s *Session, e *entry, f *flight) {
 	o := m.renew(s, f)
 	if o.err == nil && m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
-		m.discard(o)
+		defer m.discard(o) // when nobody waits any more
 		o = outcome{err: ErrRevoked}
 	}
+	m.land(s, e, f, o)
+}
+
+// land takes up what a refresh came to, and tells who waits for it.
+func (m *Manager) land(s *Session, e *entry, f *flight, o outcome) {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -238,7 +243,7 @@ func (m *Manager) succeeded(e *entry, o outcome, now time.Time) {
 	if o.next.Generation < e.generation || o.next.Generation == e.generation && e.newest != nil {
 		return // another refresh has come further
 	}
-	e.generation, e.newest = o.next.Generation, o.next
+	e.generation, e.newest, e.lasts = o.next.Generation, o.next, o.next.Ends()
 	e.cookies, e.unwritable = nil, false
 	e.rotated, e.shown = o.next.Rotates, !o.next.Rotates
 	e.graceEnds, e.ends = now.Add(m.cfg.RefreshGrace), now.Add(m.keepFor(o.next))

@@ -69,9 +69,9 @@ func (m *Manager) Recheck() {
 // look ends w if its session is over, or else sees to it that it is looked at
 // again in time.
 func (m *Manager) look(w *watcher) {
-	newest, rejected := m.newest(w.session)
+	_, rejected := m.newest(w.session)
 	s, now := w.session, m.cfg.Now()
-	ends := newest.Ends()
+	ends := m.endOf(s)
 	if s.Expires.Before(ends) {
 		ends = s.Expires
 	}

@@ -98,8 +98,7 @@ func (v *Visit) Commit(h http.Header) {
 		return
 	}
 	if v.Ended() {
-		v.Expire(h)
-		return
+		return // its cookie is dead, and may have been replaced by another session's
 	}
 	s, _ = m.newest(s)
 	v.Session = s

@@ -1,0 +1,91 @@
+package tokenhandler_test
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// TestLateAnswerLeavesTheNewSession: a request of the old session waits for its
+// refresh while another tab logs in again. Its answer comes last, and must not
+// remove the cookies of the session that has begun.
+func TestLateAnswerLeavesTheNewSession(t *testing.T) {
+	for path, status := range map[string]int{"/api/me": http.StatusUnauthorized, "/auth/session": http.StatusOK} {
+		t.Run(path, func(t *testing.T) {
+			a := newApp(t, short())
+			ua := a.login()
+			a.clock.Add(11 * time.Minute)
+			gate := a.pool.Hold(cognitotest.TokenRefresh)
+			answer := make(chan *useragent.Response, 1)
+			go func() { answer <- ua.Tab().Fetch(http.MethodGet, path, "") }()
+			gate.Await(t, 1)
+			a.loginIn(ua.Tab(), "/")
+			a.wantSession(ua, true)
+			gate.Open()
+			if res := <-answer; res.Status != status || len(res.Header["Set-Cookie"]) != 0 {
+				t.Errorf("the late answer is %d with %v", res.Status, res.Header["Set-Cookie"])
+			}
+			a.wantSession(ua, true)
+		})
+	}
+}
+
+// TestLogoutOfASessionThatDoesNotOpen: the cookie is idle here, or the store is
+// out and sessions are not served. The logout counts all the same: copies with
+// later activity are dead, and sockets end.
+func TestLogoutOfASessionThatDoesNotOpen(t *testing.T) {
+	for name, query := range map[string]string{"": "", "everywhere": "?everywhere=true"} {
+		t.Run("idle "+name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			a.denied.OnGrowth(a.sessions.Recheck)
+			ua := a.login()
+			socket, copied := a.watch(ua), a.copyOf(ua)
+			a.clock.Add(58 * time.Minute)
+			copied.Fetch(http.MethodPost, "/auth/refresh", "")
+			a.clock.Add(5 * time.Minute)
+			a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout"+query, ""))
+			a.wantDead(copied)
+			wantOver(t, socket.Done())
+		})
+		t.Run("not served "+name, func(t *testing.T) {
+			var certain atomic.Bool
+			certain.Store(true)
+			a := newApp(t, settings{session: func(c *session.Config) { c.Certain = certain.Load }})
+			a.denied.OnGrowth(a.sessions.Recheck)
+			ua, other := a.login(), a.login()
+			socket, copied := a.watch(ua), a.copyOf(ua)
+			a.clock.Add(time.Second)
+			certain.Store(false)
+			a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout"+query, ""))
+			certain.Store(true)
+			a.wantDead(copied)
+			a.wantSession(other, query == "")
+			wantOver(t, socket.Done())
+		})
+	}
+}
+
+// watch is a socket of the browser's session.
+func (a *app) watch(ua *useragent.UA) context.Context {
+	a.tb.Helper()
+	visit, err := a.sessions.Open(a.request(ua).Header)
+	if err != nil {
+		a.tb.Fatal(err)
+	}
+	return visit.Watch(a.tb.Context())
+}
+
+func wantOver(t *testing.T, over <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-over:
+	case <-time.After(10 * time.Second):
+		t.Error("the socket goes on")
+	}
+}
