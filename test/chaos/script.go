@@ -145,15 +145,18 @@ func (s *script) revive(ctx context.Context, r *replica) {
 
 // stopUnshared stops a replica that holds results which the store does not have:
 // the store hangs from before the provider answers until some time later.
-func (s *script) stopUnshared(ctx context.Context) {
+func (s *script) stopUnshared(ctx context.Context) { s.hit(ctx, s.unshared) }
+
+// hit looks for a replica that a fault can end, and starts it again.
+func (s *script) hit(ctx context.Context, fault func(context.Context, *life) bool) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
-	if ctx.Err() != nil {
-		return
-	}
 	for range tries {
+		if ctx.Err() != nil {
+			return
+		}
 		r := s.any()
-		if s.unshared(ctx, r.current()) {
+		if fault(ctx, r.current()) {
 			s.revive(ctx, r)
 			pause(ctx, apart)
 			return
@@ -202,21 +205,7 @@ func (s *script) unshared(ctx context.Context, l *life) bool {
 
 // kill ends a replica while it waits for the provider, see the package's
 // comment. It gives up if the store failed meanwhile, or nothing could be hit.
-func (s *script) kill(ctx context.Context) {
-	s.fragile.Lock()
-	defer s.fragile.Unlock()
-	if ctx.Err() != nil {
-		return
-	}
-	for range tries {
-		r := s.any()
-		if s.strike(ctx, r.current()) {
-			s.revive(ctx, r)
-			pause(ctx, apart)
-			return
-		}
-	}
-}
+func (s *script) kill(ctx context.Context) { s.hit(ctx, s.strike) }
 
 func (s *script) strike(ctx context.Context, l *life) bool {
 	s.steady.Lock()
