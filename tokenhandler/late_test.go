@@ -9,6 +9,8 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -87,5 +89,44 @@ func wantOver(t *testing.T, over <-chan struct{}) {
 	case <-over:
 	case <-time.After(10 * time.Second):
 		t.Error("the socket goes on")
+	}
+}
+
+// TestLogoutDuringAProbeWins: the request waits for the provider's word, and
+// must not go on with the token after the logout.
+func TestLogoutDuringAProbeWins(t *testing.T) {
+	asked, answer := make(chan struct{}), make(chan struct{})
+	a := newApp(t, settings{handler: func(c *tokenhandler.Config) {
+		c.ProbeInterval = time.Minute
+		c.Alive = func(context.Context, secret.String, string) error { close(asked); <-answer; return nil }
+	}})
+	ua := a.login()
+	a.clock.Add(time.Minute)
+	late := make(chan *useragent.Response, 1)
+	go func() { late <- ua.Tab().Fetch(http.MethodGet, "/api/me", "") }()
+	<-asked
+	ua.Fetch(http.MethodPost, "/auth/logout", "")
+	close(answer)
+	res := <-late
+	wantProblem(t, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	if len(res.Header["Set-Cookie"]) != 0 {
+		t.Errorf("it wrote %v", res.Header["Set-Cookie"])
+	}
+}
+
+// TestLoginEndsAnIdleSession: its sockets may go on, and the next login may be
+// another person's.
+func TestLoginEndsAnIdleSession(t *testing.T) {
+	for name, sameSite := range map[string]bool{"hosted UI on the app's site": true, "hosted UI on another site": false} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{sameSite: sameSite})
+			a.denied.OnGrowth(a.sessions.Recheck)
+			ua := a.login()
+			socket := a.watch(ua)
+			a.clock.Add(2 * time.Hour)
+			a.loginIn(ua, "/")
+			a.wantSession(ua, true)
+			wantOver(t, socket.Done())
+		})
 	}
 }

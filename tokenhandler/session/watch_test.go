@@ -3,6 +3,7 @@ package session_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -176,5 +177,42 @@ func TestManyWatchesAndRevocations(t *testing.T) {
 		for _, w := range watches {
 			w.want(t, session.ErrRevoked)
 		}
+	})
+}
+
+// sliding is a provider whose refresh tokens last longer with each refresh.
+type sliding struct{}
+
+const slides = 30 * time.Minute
+
+func (sliding) Refresh(context.Context, secret.Tokens) (secret.Tokens, error) {
+	now := time.Now()
+	return secret.Tokens{Access: secret.New("renewed"), AccessExpires: now.Add(slides), RefreshExpires: now.Add(slides)}, nil
+}
+
+// TestWatchFollowsAProlongedSession: the refreshed generation leaves memory when
+// its browser has shown it, but not how long it lasts.
+func TestWatchFollowsAProlongedSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *session.Config) { c.Refresher, c.Now = sliding{}, time.Now })
+		first := tokens(1, time.Now())
+		first.AccessExpires, first.RefreshExpires = time.Now().Add(slides-time.Minute), time.Now().Add(slides)
+		j := f.login(t, first)
+		w := watch{f.mustOpen(t, j).Watch(t.Context())}
+		time.Sleep(20 * time.Minute)
+		v := f.mustOpen(t, j)
+		if err := v.Fresh(t.Context(), session.OnDemand); err != nil {
+			t.Fatal(err)
+		}
+		h := make(http.Header)
+		v.Commit(h)
+		j.take(t, h)
+		f.mustOpen(t, j) // the browser has it
+		time.Sleep(time.Minute)
+		f.sweep(t)
+		time.Sleep(slides - 2*time.Minute) // past the first end
+		w.want(t, nil)
+		time.Sleep(time.Minute)
+		w.want(t, session.ErrExpired)
 	})
 }
