@@ -36,6 +36,7 @@ type Config struct {
 	SPA        SPA
 	Admin      Admin
 	Log        Log
+	Tracing    Tracing
 }
 
 // TLS names the public listener's certificate. Both are set or neither is.
@@ -210,4 +211,18 @@ type Admin struct {
 type Log struct {
 	Level  string // "debug", "info", "warn" or "error"
 	Format string // "text" or "json"
+}
+
+// Tracing is what the standard variables of OpenTelemetry ask for; there are no
+// keys for it. What its SDK reads from them by itself is checked, and not here.
+type Tracing struct {
+	// Exporters are [ExporterOTLP] and [ExporterConsole]; none if there is no
+	// tracing.
+	Exporters []string
+	// Protocol is OTLP's: [ProtocolGRPC], or one over HTTP; empty for the default.
+	Protocol string
+	// Plain: the collector is spoken to without TLS.
+	Plain bool
+	// Propagators are the names of the formats in which requests tell of traces.
+	Propagators []string
 }

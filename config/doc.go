@@ -9,6 +9,9 @@
 // only through the function that it is given. A value that it returns is
 // complete and has been checked; the rest of the program does not check again.
 //
+// Tracing alone has no keys: OpenTelemetry's own variables ask for it, and are
+// checked here because its SDK passes by in silence what it cannot read.
+//
 // It stands against the careless start: a misspelt key that silently switches
 // a protection off, a plain-http URL that carries tokens, a secret repeated in
 // an error message. Unknown keys are refused, every dangerous switch begins

@@ -40,7 +40,7 @@ func FuzzLoad(f *testing.F) {
 		}
 		_, err = config.Load([]byte(strings.Replace(around, "%", secretValue, 1)), "f.yaml", nil, readFile)
 		check(t, err, secretValue)
-		_, err = config.Load(nil, "f.yaml", []string{"TH_SESSION__KEYS=" + secretValue, "TH_ADMIN__TOKEN=" + secretValue}, readFile)
+		_, err = config.Load(nil, "f.yaml", []string{"TH_SESSION__KEYS=" + secretValue, "TH_ADMIN__TOKEN=" + secretValue, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_HEADERS=" + secretValue}, readFile)
 		check(t, err)
 	})
 }

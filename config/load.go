@@ -28,7 +28,7 @@ type setting struct {
 }
 
 // Load makes a Config of a YAML file (which may be empty) and the environment,
-// whose TH_ variables win. fileName only stands in faults. readFile reads what
+// whose TH_ variables win, and whose OTEL_ variables ask for traces. fileName only stands in faults. readFile reads what
 // the …_file keys name; pass os.ReadFile.
 //
 // The steps: parse the file; match the file's keys, then the environment's,
@@ -51,6 +51,7 @@ func Load(file []byte, fileName string, environ []string, readFile func(string) 
 	l.merge(table, fromFile, fromEnv)
 	l.read(table)
 	l.check(&c)
+	c.Tracing = l.tracing(environ)
 	if len(l.faults) > 0 {
 		return Config{}, l.faults.sorted()
 	}
