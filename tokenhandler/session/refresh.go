@@ -106,7 +106,7 @@ func (v *Visit) fresh(ctx context.Context, why Reason) error {
 		return nil // it ends with its access token
 	}
 	needed := why != IfDue || !usable
-	f, err := m.join(s, why, needed, now) //nolint:contextcheck // the call is detached from the request, see refresh
+	f, err := m.join(ctx, s, why, needed, now)
 	if err != nil || f == nil {
 		return v.settle(err, needed)
 	}
@@ -155,7 +155,7 @@ func (s *Session) skew() time.Duration {
 // join returns the refresh under way for s, starting one if there is none. It
 // returns nothing if a newer generation is already there, or if the process is
 // about to end and the request does not need a refresh.
-func (m *Manager) join(s *Session, why Reason, needed bool, now time.Time) (*flight, error) {
+func (m *Manager) join(ctx context.Context, s *Session, why Reason, needed bool, now time.Time) (*flight, error) {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -183,7 +183,7 @@ func (m *Manager) join(s *Session, why Reason, needed bool, now time.Time) (*fli
 	}
 	e.flight = &flight{done: make(chan struct{}), generation: s.Generation, known: e.generation, superseded: s.Generation < e.generation && e.rotated}
 	f := e.flight
-	r.flights.Go(func() { m.refresh(s, e, f) })
+	r.flights.Go(func() { m.refresh(context.WithoutCancel(ctx), s, e, f) })
 	return f, nil
 }
 
@@ -198,9 +198,10 @@ func closing(needed bool) error {
 
 // refresh makes the call, detached from every request: a client that leaves
 // must not cancel it, because after a rotation its answer holds the only token
-// that is still good (FACTS COG-ROT-07).
-func (m *Manager) refresh(s *Session, e *entry, f *flight) {
-	o := m.renew(s, f)
+// that is still good (FACTS COG-ROT-07). ctx is that of the request that asked
+// first, and never ends.
+func (m *Manager) refresh(ctx context.Context, s *Session, e *entry, f *flight) {
+	o := m.renew(ctx, s, f)
 	if o.err == nil && m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
 		defer m.discard(o) // when nobody waits any more
 		o = outcome{err: ErrRevoked}
@@ -253,8 +254,8 @@ func (m *Manager) succeeded(e *entry, o outcome, now time.Time) {
 
 // call makes the one call to the provider. What it makes is later than all that
 // is known here: the tokens of a later generation may be gone.
-func (m *Manager) call(s *Session, f *flight) outcome {
-	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.RefreshTimeout) //nolint:forbidigo // detached, see refresh
+func (m *Manager) call(ctx context.Context, s *Session, f *flight) outcome {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.RefreshTimeout)
 	defer cancel()
 	if m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
 		return outcome{err: ErrRevoked} // while it waited for the lease

@@ -109,19 +109,19 @@ type outcome struct {
 //  3. One call to the provider, shorter than the lease, unless it turned out
 //     meanwhile that the token was used up.
 //  4. The result for the others; if that fails, [Manager.Run] tries again.
-func (m *Manager) renew(s *Session, f *flight) outcome {
+func (m *Manager) renew(detached context.Context, s *Session, f *flight) outcome {
 	if m.cfg.Replicas == nil {
-		return m.callAlone(s, f)
+		return m.callAlone(detached, s, f)
 	}
 	lease, name := m.cfg.RefreshTimeout+leaseMargin, s.ID.Name()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*lease) //nolint:forbidigo // detached, see refresh
+	ctx, cancel := context.WithTimeout(detached, 2*lease)
 	defer cancel()
 	epoch := m.cfg.Replicas.Epoch()
 	claim, err := m.cfg.Replicas.Claim(ctx, name, f.beyond(), lease)
 	switch {
 	case err != nil && !f.superseded && m.mayRace(s):
 		m.metrics.Unshared.Inc()
-		return m.callAlone(s, f)
+		return m.callAlone(detached, s, f)
 	case err != nil:
 		return outcome{err: errors.Join(errAlone, err)}
 	case claim.Lease == "":
@@ -137,7 +137,7 @@ func (m *Manager) renew(s *Session, f *flight) outcome {
 		m.publish(ctx, s, claim.Lease, newer.Generation, outcome{next: newer})
 		return outcome{next: newer, shared: true}
 	}
-	o := m.call(s, f)
+	o := m.call(detached, s, f)
 	if m.publish(ctx, s, claim.Lease, f.makes(), o) {
 		o.epoch = epoch
 	}
@@ -146,11 +146,11 @@ func (m *Manager) renew(s *Session, f *flight) outcome {
 
 // callAlone makes the call, unless a browser has shown meanwhile what s became:
 // a process that has just begun may see an older cookie first.
-func (m *Manager) callAlone(s *Session, f *flight) outcome {
+func (m *Manager) callAlone(ctx context.Context, s *Session, f *flight) outcome {
 	if newer, _ := m.newest(s); newer.Generation > s.Generation {
 		return outcome{next: newer, shared: true}
 	}
-	return m.call(s, f)
+	return m.call(ctx, s, f)
 }
 
 // adopt takes over what another replica has come to.
