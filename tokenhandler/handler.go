@@ -127,18 +127,27 @@ func (h *Handler) routes() {
 	h.call("/logout", h.logout, http.MethodPost)
 
 	if h.cfg.VerifyLogout != nil { // called by the provider's server: nothing a browser sends counts
-		h.mux.Handle(h.cfg.Path+"/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(h.backchannelLogout), http.MethodPost)))
+		h.handle("/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(h.backchannelLogout), http.MethodPost)))
 	}
 	if !h.cfg.VerifySecret.IsZero() { // called by gateways, which show the secret
-		h.mux.Handle(h.cfg.Path+"/verify", h.verify(http.StatusNoContent))
-		h.mux.Handle(h.cfg.Path+"/verify/envoy", h.verify(http.StatusOK))
-		h.mux.Handle(h.cfg.Path+"/verify/envoy/", h.verify(http.StatusOK))
+		h.handle("/verify", h.verify(http.StatusNoContent))
+		h.handle("/verify/envoy", h.verify(http.StatusOK))
+		h.handle("/verify/envoy/", h.verify(http.StatusOK))
 	}
 	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.CORS(h.cfg.Site.NotFound())))
 }
 
+// handle serves path, by which its requests' spans are named.
+func (h *Handler) handle(path string, next http.Handler) {
+	path = h.cfg.Path + path
+	h.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
+		web.NoteRoute(r, path)
+		next.ServeHTTP(w, r)
+	})
+}
+
 func (h *Handler) page(path string, handle web.HandlerFunc) {
-	h.mux.Handle(h.cfg.Path+path, web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(handle), http.MethodGet)))
+	h.handle(path, web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(handle), http.MethodGet)))
 }
 
 func (h *Handler) call(path string, handle web.HandlerFunc, methods ...string) {
@@ -146,7 +155,7 @@ func (h *Handler) call(path string, handle web.HandlerFunc, methods ...string) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 		return handle(w, r)
 	}
-	h.mux.Handle(h.cfg.Path+path, web.OwnHeaders(h.cfg.Site.Guard(h.cfg.Site.Methods(h.cfg.Site.Handle(limited), methods...))))
+	h.handle(path, web.OwnHeaders(h.cfg.Site.Guard(h.cfg.Site.Methods(h.cfg.Site.Handle(limited), methods...))))
 }
 
 // maxBody bounds the bodies of calls, none of which needs one.

@@ -96,6 +96,7 @@ func source(origin string) string {
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	web.NoteRoute(r, "spa")
 	h.site.Methods(h.site.Handle(h.serve), http.MethodGet, http.MethodHead).ServeHTTP(w, r)
 }
 

@@ -96,8 +96,9 @@ func (h *Handler) surface() http.Handler {
 	uploads := site.Methods(h.authorized(opUpload, h.createUpload), http.MethodPost)
 	missing := site.NotFound()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
+		switch path := r.URL.Path; path {
 		case h.cfg.Path + "/uploads":
+			web.NoteRoute(r, path)
 			uploads.ServeHTTP(w, r)
 		default:
 			missing.ServeHTTP(w, r)

@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
+
+	"cognito-token-handler/tokenhandler/tracing"
 )
 
 type requestKey struct{}
@@ -17,6 +20,7 @@ type requestKey struct{}
 type request struct {
 	id      string
 	problem *Problem
+	span    *tracing.Span // nil without tracing
 }
 
 // RequestID returns the id that [Site.Instrument] gave to r, or "".
@@ -33,15 +37,25 @@ func noteError(r *http.Request, p *Problem) {
 	}
 }
 
+// NoteRoute names r's span by what it was matched with: the path or prefix as it
+// is configured, not as the client wrote it.
+func NoteRoute(r *http.Request, route string) {
+	if info, ok := r.Context().Value(requestKey{}).(*request); ok {
+		info.span.SetRoute(route)
+	}
+}
+
 // Instrument is the outermost middleware: it gives the request an id, recovers
-// panics and writes one log record. The query is never logged: it can hold an
-// authorization code. Neither are headers.
+// panics, writes one log record and makes a span, if there is a tracer. The query
+// is never logged: it can hold an authorization code. Neither are headers.
 func (s *Site) Instrument(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := s.now()
 		info := &request{id: rand.Text()}
 		rec := &recorder{ResponseWriter: w}
-		r = r.WithContext(context.WithValue(r.Context(), requestKey{}, info))
+		ctx := context.WithValue(r.Context(), requestKey{}, info)
+		ctx, info.span = s.tracer.Serve(ctx, r, info.id)
+		r = r.WithContext(ctx)
 		rec.Header().Set("X-Request-ID", info.id)
 		if s.hsts {
 			rec.Header().Set("Strict-Transport-Security", hstsValue)
@@ -56,6 +70,7 @@ func (s *Site) Instrument(next http.Handler) http.Handler {
 				}
 			}
 			s.logRequest(r, rec, info, s.now().Sub(start))
+			info.endSpan(r, rec, cause != nil)
 			if cause != nil {
 				// The connection's framing is unknown now; the server closes it
 				// without a trace of its own.
@@ -72,6 +87,27 @@ func isAbort(cause any) bool {
 	return ok && errors.Is(err, http.ErrAbortHandler)
 }
 
+// endSpan tells the request's span, if there is one, how the request ended. An
+// answer that is broken off is nobody's fault if the client has left.
+func (i *request) endSpan(r *http.Request, rec *recorder, aborted bool) {
+	if i.span == nil {
+		return
+	}
+	status, fault := rec.statusOrOK(), ""
+	if aborted {
+		status = rec.status
+	}
+	switch {
+	case aborted && r.Context().Err() == nil:
+		fault = "aborted"
+	case status >= http.StatusInternalServerError && i.problem != nil:
+		fault = string(i.problem.Code)
+	case status >= http.StatusInternalServerError:
+		fault = strconv.Itoa(status)
+	}
+	i.span.Answered(status, fault)
+}
+
 func (s *Site) logRequest(r *http.Request, rec *recorder, info *request, took time.Duration) {
 	level := slog.LevelInfo
 	if s.quiet && rec.statusOrOK() < http.StatusBadRequest {
@@ -85,6 +121,9 @@ func (s *Site) logRequest(r *http.Request, rec *recorder, info *request, took ti
 		slog.Int64("bytes", rec.bytes),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 		slog.String("client_ip", s.ClientIP(r).String()),
+	}
+	if id := info.span.TraceID(); id != "" {
+		attrs = append(attrs, slog.String("trace_id", id))
 	}
 	if info.problem != nil {
 		attrs = append(attrs, slog.String("error_code", string(info.problem.Code)), slog.String("error", clip(info.problem.Error(), 512)))

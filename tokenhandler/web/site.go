@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cognito-token-handler/tokenhandler/tracing"
 )
 
 // Config is what a [Site] needs to know of the deployment.
@@ -31,6 +33,8 @@ type Config struct {
 	Now func() time.Time
 	// Rejected counts cross-site refusals; may be nil.
 	Rejected func()
+	// Tracer makes a span of every request; nil makes none.
+	Tracer *tracing.Tracer
 }
 
 // Site answers the questions about the app's own origin that every handler
@@ -45,6 +49,7 @@ type Site struct {
 	quiet    bool
 	now      func() time.Time
 	rejected func()
+	tracer   *tracing.Tracer
 }
 
 // NewSite builds a Site.
@@ -59,6 +64,7 @@ func NewSite(cfg Config) *Site {
 		quiet:    cfg.Quiet,
 		now:      cfg.Now,
 		rejected: cfg.Rejected,
+		tracer:   cfg.Tracer,
 	}
 	if s.rejected == nil {
 		s.rejected = func() {}
