@@ -3,8 +3,10 @@ package oauthproxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -31,6 +33,8 @@ type call struct {
 	// sent again.
 	body *movingBody
 	kept []byte
+	// resent is how often the request was sent again.
+	resent int
 	// key is that of a WebSocket's handshake, else empty; tunnel is the upstream's
 	// connection once it has agreed to one, accepted the header that says so.
 	key      string
@@ -51,7 +55,7 @@ func callOf(r *http.Request) *call {
 }
 
 var (
-	errUpstreamSlow = errors.New("the upstream did not answer in time")
+	errUpstreamSlow = fmt.Errorf("waiting for the upstream: %w", os.ErrDeadlineExceeded)
 	errSessionOver  = errors.New("the session ended during the request")
 	errNoAnswer     = errors.New("the upstream answered with a status that is no answer")
 )

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/tokenhandler/tracing"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -167,7 +168,13 @@ func api(tb testing.TB, upstream string) oauthproxy.Route {
 
 func newProxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
 	tb.Helper()
-	p := newUnstartedProxy(tb, routes...)
+	return newTracedProxy(tb, nil, routes...)
+}
+
+// newTracedProxy is one that makes spans.
+func newTracedProxy(tb testing.TB, tracer *tracing.Tracer, routes ...oauthproxy.Route) *proxy {
+	tb.Helper()
+	p := newUnstartedProxy(tb, tracer, routes...)
 	p.Start()
 	tb.Cleanup(p.Close)
 	return p
@@ -176,24 +183,24 @@ func newProxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
 // newHTTP2Proxy is one behind TLS: both directions of a request flow at once.
 func newHTTP2Proxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
 	tb.Helper()
-	p := newUnstartedProxy(tb, routes...)
+	p := newUnstartedProxy(tb, nil, routes...)
 	p.EnableHTTP2 = true
 	p.StartTLS()
 	tb.Cleanup(p.Close)
 	return p
 }
 
-func newUnstartedProxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
+func newUnstartedProxy(tb testing.TB, tracer *tracing.Tracer, routes ...oauthproxy.Route) *proxy {
 	tb.Helper()
 	p := &proxy{tokens: &tokens{cookie: sessionCookie}, registry: prometheus.NewRegistry(), log: &syncBuffer{}}
 	log := slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	site := web.NewSite(web.Config{
 		PublicURL: mustURL(tb, publicOrigin), AllowedOrigins: []string{allowedOrigin},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-		LoginURL:       "/auth/login", Log: log, Now: time.Now,
+		LoginURL:       "/auth/login", Log: log, Now: time.Now, Tracer: tracer,
 	})
 	p.handler = oauthproxy.New(oauthproxy.Config{
-		Routes: routes, Site: site, Tokens: p.tokens, Log: log, Metrics: oauthproxy.NewMetrics(p.registry),
+		Routes: routes, Site: site, Tokens: p.tokens, Log: log, Metrics: oauthproxy.NewMetrics(p.registry), Tracer: tracer,
 		OurCookie: func(name string) bool { return strings.HasPrefix(name, "__Host-Http-") },
 	})
 	p.Server = httptest.NewUnstartedServer(nil)

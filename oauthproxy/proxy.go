@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/tracing"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -114,6 +115,8 @@ type Config struct {
 	Log *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
+	// Tracer makes a span of every request to an upstream; nil makes none.
+	Tracer *tracing.Tracer
 }
 
 // Handler serves all API routes.
@@ -142,13 +145,13 @@ func New(cfg Config) *Handler {
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)
 	}
-	shared := newTransport()
+	shared := h.newTransport()
 	for _, r := range cfg.Routes {
 		ready := &route{Route: r, allow: strings.Join(r.Methods, ", ")}
 		if ready.Token == "" {
 			ready.Token = TokenAccess
 		}
-		base, own := reach(&r, shared)
+		base, own := h.reach(&r, shared)
 		ready.Upstream, ready.proxy = base, h.newProxy(own)
 		ready.inFlight, ready.seconds = h.metrics.InFlight.WithLabelValues(r.Path), h.metrics.Seconds.WithLabelValues(r.Path)
 		h.routes = append(h.routes, ready)
@@ -171,7 +174,14 @@ func (h *Handler) Owns(path string) bool {
 }
 
 // ServeHTTP implements [http.Handler].
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.cfg.Tracer != nil { // before anything is refused: that has a span, too
+		if route := h.match(r.URL.Path); route != nil {
+			web.NoteRoute(r, route.Path)
+		}
+	}
+	h.handler.ServeHTTP(w, r)
+}
 
 // forward takes one request through:
 //

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"cognito-token-handler/tokenhandler/tracing"
 )
 
 // answers is an upstream whose every answer has these header lines.
@@ -145,8 +147,17 @@ func TestHead(t *testing.T) {
 }
 
 // Interim answers reach the client as they are, and ReverseProxy clears our own
-// headers with each: so none is passed on.
+// headers with each: so none is passed on, whether there are spans or not.
 func TestInterimAnswers(t *testing.T) {
+	t.Run("untraced", func(t *testing.T) { interimAnswers(t, nil) })
+	t.Run("traced", func(t *testing.T) {
+		tracer, _ := newTracer()
+		interimAnswers(t, tracer)
+	})
+}
+
+func interimAnswers(t *testing.T, tracer *tracing.Tracer) {
+	t.Helper()
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Set-Cookie", "evil=1")
 		w.Header().Set("Link", "</x>; rel=preload")
@@ -154,7 +165,7 @@ func TestInterimAnswers(t *testing.T) {
 		w.WriteHeader(http.StatusProcessing)
 		_, _ = io.Copy(w, r.Body) // with Expect, a 100 comes first
 	})
-	p := newProxy(t, api(t, up.URL))
+	p := newTracedProxy(t, tracer, api(t, up.URL))
 	for _, expect := range []string{"X-Not: expected", "Expect: 100-continue"} {
 		conn := p.conn(t)
 		_, _ = io.WriteString(conn, "POST /api/x HTTP/1.1\r\nHost: app.example.com\r\nSec-Fetch-Site: same-site\r\nOrigin: "+allowedOrigin+

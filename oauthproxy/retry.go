@@ -32,6 +32,7 @@ func (c *call) send(next http.RoundTripper, r *http.Request) (*http.Response, er
 		again.Body = c.body // r's was closed with the first try
 	}
 	_ = answer.Body.Close()
+	c.resent++
 	answer, err = next.RoundTrip(again)
 	switch {
 	case err != nil:

@@ -38,7 +38,7 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	}
 	h.forwarded(pr.In, out.Header)
 	out.Header.Set("X-Request-ID", web.RequestID(pr.In))
-	if !isTraceparent(out.Header["Traceparent"]) {
+	if h.cfg.Tracer == nil && !isTraceparent(out.Header["Traceparent"]) { // else the tracer says it, for every try anew
 		out.Header.Del("Tracestate")
 		out.Header.Set("Traceparent", newTraceparent())
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"cognito-token-handler/tokenhandler/tracing"
 )
 
 // transport takes from the upstream one header and a body, and nothing else.
@@ -19,7 +21,7 @@ const dialTimeout = 5 * time.Second
 
 // newTransport is tuned for many requests to few hosts: a clone of the default
 // keeps two idle connections a host and opens new ones for everything else.
-func newTransport(changes ...func(*http.Transport)) transport {
+func (h *Handler) newTransport(changes ...func(*http.Transport)) transport {
 	t := &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2:      true,
@@ -33,7 +35,14 @@ func newTransport(changes ...func(*http.Transport)) transport {
 	for _, change := range changes {
 		change(t)
 	}
-	return transport{t}
+	return transport{h.cfg.Tracer.Transport(t, describe)}
+}
+
+// describe is what the span of one try tells of its call. The upstream is the
+// operator's own, and is told of the span.
+func describe(r *http.Request) tracing.Call {
+	c := callOf(r)
+	return tracing.Call{Name: c.route.Path, Resent: c.resent, Propagate: true}
 }
 
 // RoundTrip implements [http.RoundTripper]. Interim answers (100, 103) and

@@ -21,12 +21,12 @@ const localHost = "localhost"
 // reach returns how a route's upstream is spoken to: its base URL as net/http
 // takes it, and the transport. Routes that need nothing of their own share one,
 // and with it the connections.
-func reach(r *Route, shared transport) (*url.URL, transport) {
+func (h *Handler) reach(r *Route, shared transport) (*url.URL, transport) {
 	base := *r.Upstream
 	switch {
 	case base.Scheme == schemeUnix:
 		socket := base.Path
-		return &url.URL{Scheme: "http", Host: cmp.Or(r.UpstreamHost, localHost)}, newTransport(func(t *http.Transport) {
+		return &url.URL{Scheme: "http", Host: cmp.Or(r.UpstreamHost, localHost)}, h.newTransport(func(t *http.Transport) {
 			dialer := &net.Dialer{Timeout: dialTimeout}
 			t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socket)
@@ -34,12 +34,12 @@ func reach(r *Route, shared transport) (*url.URL, transport) {
 		})
 	case base.Scheme == schemeH2C:
 		base.Scheme = "http"
-		return &base, newTransport(func(t *http.Transport) {
+		return &base, h.newTransport(func(t *http.Transport) {
 			t.Protocols = new(http.Protocols)
 			t.Protocols.SetUnencryptedHTTP2(true)
 		})
 	case r.UpstreamCAs != nil:
-		return &base, newTransport(func(t *http.Transport) {
+		return &base, h.newTransport(func(t *http.Transport) {
 			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.UpstreamCAs}
 		})
 	}

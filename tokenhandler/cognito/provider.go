@@ -12,6 +12,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/tracing"
 )
 
 // Profile selects whose ways are followed.
@@ -68,6 +69,8 @@ type Config struct {
 	Log *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
+	// Tracer makes a span of every call; nil makes none.
+	Tracer *tracing.Tracer
 }
 
 // Provider is one OpenID provider. It is safe for concurrent use. Until

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"cognito-token-handler/tokenhandler/tracing"
 )
 
 // maxBody bounds every answer of the provider. Cognito's largest have 20 KB.
@@ -52,10 +54,17 @@ func (p *Provider) context(ctx context.Context, c call) context.Context {
 // newClient builds a client of our own: nothing else shares or changes it.
 func newClient(cfg Config) *http.Client {
 	return &http.Client{
-		Transport: &transport{next: newTransport(), pressure: newPressure(cfg), timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now},
+		Transport: &transport{next: cfg.Tracer.Transport(newTransport(), describe), pressure: newPressure(cfg), timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now},
 		// A redirect could carry the client's secret elsewhere (ASVS V15.3.2).
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// describe is what a span tells of a call. The provider is another party, and is
+// told of no trace.
+func describe(r *http.Request) tracing.Call {
+	c, _ := r.Context().Value(callKey{}).(call)
+	return tracing.Call{Name: c.endpoint}
 }
 
 func newTransport() http.RoundTripper {

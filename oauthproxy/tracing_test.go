@@ -1,0 +1,176 @@
+package oauthproxy_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"cognito-token-handler/tokenhandler/tracing"
+)
+
+// newTracer returns a tracer and what it has exported.
+func newTracer() (*tracing.Tracer, *spans) {
+	exported := &spans{InMemoryExporter: tracetest.NewInMemoryExporter()}
+	return tracing.New(tracing.Config{
+		Provider:   sdktrace.NewTracerProvider(sdktrace.WithSyncer(exported)),
+		Propagator: propagation.TraceContext{},
+		PublicURL:  &url.URL{Scheme: "https", Host: "app.example.com"},
+	}), exported
+}
+
+type spans struct{ *tracetest.InMemoryExporter }
+
+// wait returns the spans when there are n: those of the server end after its
+// answer. The last one is the server's.
+func (s *spans) wait(t *testing.T, n int) []tracetest.SpanStub {
+	t.Helper()
+	for deadline := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
+		got := s.GetSpans()
+		if len(got) >= n {
+			return got
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d spans, want %d", len(got), n)
+		}
+	}
+}
+
+func attribute(span tracetest.SpanStub, key string) string {
+	for _, a := range span.Attributes {
+		if string(a.Key) == key {
+			return a.Value.String()
+		}
+	}
+	return ""
+}
+
+// Every try is a span of its own, and the upstream's parent.
+func TestSpanOfEveryTry(t *testing.T) {
+	up := picky(t, true)
+	tracer, exported := newTracer()
+	p := newTracedProxy(t, tracer, api(t, up.URL))
+	var renewals atomic.Int32
+	p.tokens.renew = renewing(&renewals)
+	const client = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	p.get(t, "/api/users/7?q=planted", "Traceparent", client, "Baggage", "a=planted", "Tracestate", "vendor=1")
+	got := exported.wait(t, 3)
+	first, second, server := got[0], got[1], got[2]
+	for i, try := range []tracetest.SpanStub{first, second} {
+		if try.Name != "GET /api/" || try.SpanKind != trace.SpanKindClient || try.Parent.SpanID() != server.SpanContext.SpanID() {
+			t.Errorf("try %d: %s, parent %s", i, try.Name, try.Parent.SpanID())
+		}
+		told := up.requests()[i].Header
+		want := "00-0af7651916cd43dd8448eb211c80319c-" + try.SpanContext.SpanID().String() + "-01"
+		if !slices.Equal(told["Traceparent"], []string{want}) || told.Get("Tracestate") != "vendor=1" || told["Baggage"] != nil {
+			t.Errorf("try %d: the upstream was told %q, %q, %q; want %s", i, told["Traceparent"], told["Tracestate"], told["Baggage"], want)
+		}
+	}
+	if attribute(first, "http.response.status_code") != "401" || attribute(first, "http.request.resend_count") != "" ||
+		attribute(second, "http.response.status_code") != "200" || attribute(second, "http.request.resend_count") != "1" {
+		t.Errorf("%v\n%v", first.Attributes, second.Attributes)
+	}
+	if attribute(first, "url.full") != up.URL+"/api/users/7" {
+		t.Errorf("url.full %q", attribute(first, "url.full"))
+	}
+	if server.Name != "GET /api/" || server.SpanKind != trace.SpanKindServer || server.Parent.SpanID().String() != "b7ad6b7169203331" || server.Status.Code != codes.Unset {
+		t.Errorf("%s, parent %s, %v", server.Name, server.Parent.SpanID(), server.Status)
+	}
+	if !strings.Contains(p.log.String(), `"trace_id":"0af7651916cd43dd8448eb211c80319c"`) {
+		t.Errorf("the log does not name the trace: %s", p.log.String())
+	}
+}
+
+// What goes wrong is told by its kind.
+func TestSpansOfFailures(t *testing.T) {
+	hanging := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	slow := api(t, hanging.URL)
+	slow.Path, slow.Timeout = "/slow/", 20*time.Millisecond
+	echoing := api(t, rawUpstream(t, "HTTP/1.1 200 OK\r\nplanted\r\n\r\n"))
+	echoing.Path = "/echo/"
+	breaking := api(t, rawUpstream(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf"))
+	breaking.Path = "/break/"
+	tracer, exported := newTracer()
+	p := newTracedProxy(t, tracer, slow, echoing, breaking)
+	for route, want := range map[string]struct{ client, server, status string }{
+		"/slow/":  {"timeout", "upstream_timeout", "504"},
+		"/echo/":  {"net/textproto.ProtocolError", "upstream_error", "502"},
+		"/break/": {"*errors.errorString", "aborted", "200"}, // io.ErrUnexpectedEOF
+	} {
+		exported.Reset()
+		response, err := p.Client().Transport.RoundTrip(p.request(t, http.MethodGet, route+"x", http.NoBody))
+		if err == nil { // one that is broken off may not even begin
+			_ = response.Body.Close()
+		}
+		got := exported.wait(t, 2)
+		client, server := got[0], got[1]
+		if attribute(client, "error.type") != want.client || client.Status != (sdktrace.Status{Code: codes.Error}) {
+			t.Errorf("%s: the try is %q, %v", route, attribute(client, "error.type"), client.Status)
+		}
+		if attribute(server, "error.type") != want.server || attribute(server, "http.response.status_code") != want.status || server.Status != (sdktrace.Status{Code: codes.Error}) {
+			t.Errorf("%s: the request is %q, %s, %v", route, attribute(server, "error.type"), attribute(server, "http.response.status_code"), server.Status)
+		}
+	}
+}
+
+// The spans of a WebSocket end when it does, and its frames pass.
+func TestSpansOfASocket(t *testing.T) {
+	up := newUpstream(t, echo(nil))
+	tracer, exported := newTracer()
+	p := newTracedProxy(t, tracer, socketRoute(t, up.URL))
+	conn := p.dial(t, "/api/socket", websocket.DialOptions{})
+	exchange(t, conn, websocket.MessageText, []byte("planted"))
+	if n := len(exported.GetSpans()); n != 0 {
+		t.Errorf("%d spans have ended", n)
+	}
+	_ = conn.Close(websocket.StatusNormalClosure, "")
+	for _, span := range exported.wait(t, 2) {
+		if attribute(span, "http.response.status_code") != "101" || span.Status.Code != codes.Unset {
+			t.Errorf("%s %s: %v, %v", span.SpanKind, span.Name, span.Attributes, span.Status)
+		}
+	}
+}
+
+// A stream's answer is flushed as it comes, its spans end with it, and a client
+// that leaves is nobody's fault.
+func TestSpansOfAStream(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: planted\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	tracer, exported := newTracer()
+	p := newTracedProxy(t, tracer, api(t, up.URL))
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	response, err := p.Client().Transport.RoundTrip(p.request(t, http.MethodGet, "/api/events", http.NoBody).WithContext(ctx))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if _, err := io.ReadFull(response.Body, make([]byte, len("data: planted\n\n"))); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(exported.GetSpans()); n != 0 {
+		t.Errorf("%d spans have ended", n)
+	}
+	leave()
+	for _, span := range exported.wait(t, 2) {
+		if attribute(span, "http.response.status_code") != "200" || span.Status.Code != codes.Unset {
+			t.Errorf("%s %s: %v, %v", span.SpanKind, span.Name, span.Attributes, span.Status)
+		}
+	}
+}
