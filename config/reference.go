@@ -80,6 +80,7 @@ capitals with ` + "`__`" + ` for each dot. The environment wins. The smallest pr
 - Unknown keys and unknown ` + "`TH_`" + ` variables are refused, as are repeated keys and YAML anchors, aliases and tags.
 - All faults are reported at once, one a line: where, key, what is wrong; what to write instead. No fault quotes a secret.
 - Every secret can be read from a file instead (` + "`…_file`" + `), but not both. From the environment, either of the two wins over both in the file.
+- Traces have no keys: the ` + "`OTEL_`" + ` variables of OpenTelemetry ask for them ([monitoring](monitoring/README.md)).
 - Durations are numbers with a unit (` + "`90s`, `15m`, `12h`" + `), sizes bytes or ` + "`64KiB`, `100MiB`, `5GiB`" + `.
 - A list in the environment is ` + "`a, b`" + ` or ` + "`[a, b]`" + `; routes are one YAML value:
   ` + "`TH_API__ROUTES=[{path: /api/, upstream: \"https://api.internal.example.com\"}]`" + `.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"cognito-token-handler/config"
 	"cognito-token-handler/oauthproxy"
@@ -21,6 +22,7 @@ import (
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/tracing"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -40,6 +42,9 @@ const (
 	// refresh that the last of them began: cut off in the middle of a rotation,
 	// it would lose the only token that is still good.
 	drainTimeout = shutdownTimeout - providerTimeout
+	// flushTimeout is for the last spans, if the total leaves it: a collector that
+	// is down must not hold up every shutdown.
+	flushTimeout = 5 * time.Second
 )
 
 // App is the service, built and not yet running.
@@ -48,6 +53,9 @@ type App struct {
 	log      *slog.Logger
 	now      func() time.Time
 	registry *prometheus.Registry
+	// tracer makes spans, which go to spans; both are nil without tracing.
+	tracer   *tracing.Tracer
+	spans    *sdktrace.TracerProvider
 	keys     *seal.Keyring
 	provider *cognito.Provider
 	sessions *session.Manager
@@ -64,18 +72,22 @@ type App struct {
 	stopping atomic.Bool // the service shuts down
 }
 
-// shutdownTimes bound a shutdown: all of it, and the requests' part.
-type shutdownTimes struct{ total, drain time.Duration }
+// shutdownTimes bound a shutdown: all of it, the requests' part, and that of the
+// last spans.
+type shutdownTimes struct{ total, drain, flush time.Duration }
 
 // New builds the service. It uses no network: a provider that is down does not
 // keep the service from starting. Errors name the configuration key.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
 	a := &App{
 		cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery,
-		shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout},
+		shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloads = newReloadGauge(a.registry)
+	if err := a.newTracing(ctx); err != nil {
+		return nil, err
+	}
 	var err error
 	if a.keys, err = seal.NewKeyring(config.KeyBytes(cfg.Session.Keys)); err != nil {
 		return nil, fmt.Errorf("session.keys: %w", err)
@@ -127,6 +139,7 @@ func (a *App) newSite() *web.Site {
 		Log:            a.log,
 		Now:            a.now,
 		Rejected:       rejected.Inc,
+		Tracer:         a.tracer,
 	})
 }
 
@@ -149,6 +162,7 @@ func (a *App) newProvider() *cognito.Provider {
 		Now:               a.now,
 		Log:               a.log,
 		Metrics:           cognito.NewMetrics(a.registry),
+		Tracer:            a.tracer,
 	})
 }
 
@@ -234,13 +248,13 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 	}
 	return oauthproxy.New(oauthproxy.Config{
 		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.sessions.Cookies().Ours,
-		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry),
+		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry), Tracer: a.tracer,
 	}), nil
 }
 
 func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {
 	s := a.cfg.Storage
-	credentials, err := awsCredentials(ctx, s.Region, credentialsTimeout)
+	credentials, err := awsCredentials(ctx, s.Region, credentialsTimeout, a.tracer)
 	if err != nil {
 		return nil, fmt.Errorf("storage.credentials: %w", err)
 	}

@@ -32,17 +32,8 @@ func TestHangingSTSIsAskedAgain(t *testing.T) {
 	}))
 	t.Cleanup(sts.Close)
 	t.Cleanup(func() { close(release) })
-	file := filepath.Join(t.TempDir(), "token")
-	if err := os.WriteFile(file, []byte("token-of-the-pod"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range map[string]string{
-		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
-		"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": file, "AWS_ENDPOINT_URL_STS": sts.URL,
-	} {
-		t.Setenv(name, value)
-	}
-	credentials, err := app.AWSCredentials(t.Context(), "us-east-1", 100*time.Millisecond)
+	assumeRole(t, sts.URL)
+	credentials, err := app.AWSCredentials(t.Context(), "us-east-1", 100*time.Millisecond, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,5 +42,20 @@ func TestHangingSTSIsAskedAgain(t *testing.T) {
 	got, err := credentials.Retrieve(ctx)
 	if err != nil || got.AccessKeyID != "ASIATEST" || calls.Load() != 2 {
 		t.Errorf("after %d calls: %q, %v", calls.Load(), got.AccessKeyID, err)
+	}
+}
+
+// assumeRole lets the AWS SDK find its credentials at an STS.
+func assumeRole(t *testing.T, sts string) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("token-of-the-pod"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range map[string]string{
+		"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+		"AWS_ROLE_ARN": "arn:aws:iam::123456789012:role/r", "AWS_WEB_IDENTITY_TOKEN_FILE": file, "AWS_ENDPOINT_URL_STS": sts,
+	} {
+		t.Setenv(name, value)
 	}
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"regexp"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel"
 )
 
 var descParts = regexp.MustCompile(`^Desc\{fqName: "([^"]+)", help: "(.*?)", (?:unit: "[^"]*", )?constLabels: \{[^}]*\}, variableLabels: \{([^}]*)\}\}`)
@@ -55,7 +57,20 @@ const (
 )
 
 // ShutdownTimes sets how long a shutdown of a may take, and its requests.
-func ShutdownTimes(a *App, total, drain time.Duration) { a.shutdown = shutdownTimes{total, drain} }
+func ShutdownTimes(a *App, total, drain time.Duration) {
+	a.shutdown = shutdownTimes{total, drain, total}
+}
+
+// FlushTimeout sets how long the last spans of a may take.
+func FlushTimeout(a *App, d time.Duration) { a.shutdown.flush = d }
+
+// ExportFault is what is told of an error of OpenTelemetry's SDK.
+var ExportFault = exportFault
+
+// ExportFaults is where OpenTelemetry's SDK tells its errors.
+func ExportFaults(log *slog.Logger, now func() time.Time) otel.ErrorHandler {
+	return &exportFaults{log: log, now: now}
+}
 
 // Finished is a listener that was told to end.
 func Finished(l net.Listener) net.Listener {

@@ -10,12 +10,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/smithy-go/middleware"
 
 	"cognito-token-handler/oauthproxy"
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/tracing"
 )
 
 // The two halves do not know each other, and neither knows the provider's
@@ -97,9 +99,10 @@ func (f folders) Authorize(r *http.Request) (storage.Grant, error) {
 // One lookup serves all who wait for it, and the SDK gives it no end of its own:
 // without a time-out for each call, in which an answer must have come, one that
 // hangs would keep every later upload waiting.
-func awsCredentials(ctx context.Context, region string, timeout time.Duration) (aws.CredentialsProvider, error) {
+func awsCredentials(ctx context.Context, region string, timeout time.Duration, tracer *tracing.Tracer) (aws.CredentialsProvider, error) {
 	client := awshttp.NewBuildableClient().WithTimeout(timeout)
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client))
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client),
+		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{traceAWS(tracer)}))
 	if err != nil {
 		return nil, fmt.Errorf("loading AWS configuration: %w", err)
 	}

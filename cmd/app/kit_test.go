@@ -45,6 +45,8 @@ type service struct {
 	provider, session, admins string
 	// routes are further ones to the API, without its upstream.
 	routes []string
+	// environ is what the environment says.
+	environ []string
 }
 
 // start runs the service with a provider's double and an API; more are further
@@ -98,7 +100,11 @@ api:
     - {path: /down/, upstream: "http://localhost:1"}
 %s`, publicURL, s.admins, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.provider,
 		s.keys, s.session, s.api.URL, s.api.URL, s.api.URL, s.api.URL, further.String()) + strings.Join(more, "\n")
-	cfg, err := config.Load([]byte(s.config), "test.yaml", nil, os.ReadFile)
+	for _, entry := range s.environ { // some of it is read by libraries
+		name, val, _ := strings.Cut(entry, "=")
+		s.tb.Setenv(name, val)
+	}
+	cfg, err := config.Load([]byte(s.config), "test.yaml", s.environ, os.ReadFile)
 	if err != nil {
 		s.tb.Fatal(err)
 	}

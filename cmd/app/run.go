@@ -52,7 +52,8 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 //  3. So may refreshes, which outlive the requests that began them.
 //  4. What they came to, and revocations, are given to the other replicas, if
 //     those do not have them.
-//  5. The admin listener goes last, so that an operator can watch it.
+//  5. The spans of all this are exported.
+//  6. The admin listener goes last, so that an operator can watch it.
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	side := publicSide{
 		server: web.NewServer(a.public, a.log), listener: public,
@@ -85,6 +86,7 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	if err := a.denied.handOver(end); err != nil {
 		a.log.WarnContext(end, "revocations are lost: the store is out", "error", err.Error())
 	}
+	a.flushSpans(end)
 	_ = adminServer.Close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving: %w", err)

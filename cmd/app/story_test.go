@@ -9,15 +9,14 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/useragent"
 )
 
-// TestNoSecretLeavesTheService drives every flow and then looks for tokens,
-// codes, states and secrets in all that a script could have read and in all
-// that the service logged, at level debug.
-func TestNoSecretLeavesTheService(t *testing.T) {
-	s := start(t, cognitotest.Options{Rotation: true})
-	var planted []string
-	ua := s.login()
+// drive goes through every flow, and returns the browser and the tokens, codes,
+// states and secrets that came up.
+func (s *service) drive() (ua *useragent.UA, planted []string) {
+	s.tb.Helper()
+	ua = s.login()
 	for _, name := range []string{"code", "code_verifier", "client_secret"} {
 		planted = append(planted, s.pool.LastForm(cognitotest.TokenCode).Get(name))
 	}
@@ -32,8 +31,9 @@ func TestNoSecretLeavesTheService(t *testing.T) {
 	ua.Fetch(http.MethodGet, "/auth/session", "")
 	ua.Fetch(http.MethodPost, "/auth/refresh", "")
 	planted = append(planted, s.pool.LastForm(cognitotest.TokenRefresh).Get("refresh_token"))
-	ua.Fetch(http.MethodGet, "/api/me", "")
-	ua.Fetch(http.MethodGet, "/down/", "")
+	ua.Fetch(http.MethodGet, "/api/me?q=planted-query-1", "")
+	ua.Fetch(http.MethodGet, "/down/?q=planted-query-1", "")
+	ua.Fetch(http.MethodGet, "/api/refused", "")
 	ua.Fetch(http.MethodPost, "/storage/uploads", `{"key":"a","content_type":"text/plain","size":1}`, jsonBody)
 	s.pool.Break(cognitotest.TokenRefresh, cognitotest.OAuthError("invalid_request"), 1)
 	ua.Fetch(http.MethodPost, "/auth/refresh", "")
@@ -41,33 +41,50 @@ func TestNoSecretLeavesTheService(t *testing.T) {
 	ua.Navigate("/auth/callback?error=access_denied&error_description=" + cognitotest.Canary)
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
 	planted = append(planted, s.api.seen()...)
-	planted = append(planted, "planted-code-1", "planted-state-1", cognitotest.Canary, cognitotest.DefaultSecret, "planted-aws-secret-key", "MDEyMzQ1Njc4OWFi")
+	planted = append(planted, "planted-query-1", "planted-code-1", "planted-state-1", cognitotest.Canary, cognitotest.DefaultSecret, "planted-aws-secret-key", "MDEyMzQ1Njc4OWFi")
+	return ua, secretParts(s.tb, planted)
+}
 
-	found := 0
+// secretParts are what to look for: secrets, and the parts of tokens.
+func secretParts(tb testing.TB, planted []string) []string {
+	tb.Helper()
+	found, parts := 0, []string(nil)
 	for _, value := range planted {
 		if len(value) < 8 {
 			continue
 		}
 		found++
-		for _, part := range append(strings.Split(value, "."), value) {
-			if len(part) < 20 && part != value {
-				continue
-			}
-			if strings.Contains(s.log.String(), part) {
-				t.Errorf("the log holds %.12s…", part)
-			}
-			if part == cognitotest.Canary || strings.HasPrefix(part, "planted") {
-				continue // in addresses that this test typed itself
-			}
-			for _, seen := range ua.ScriptVisible() {
-				if strings.Contains(seen.Text, part) && !strings.HasPrefix(seen.Where, "address") {
-					t.Errorf("a script reads %.12s… in %s", part, seen.Where)
-				}
+		parts = append(parts, value)
+		for part := range strings.SplitSeq(value, ".") {
+			if len(part) >= 20 {
+				parts = append(parts, part)
 			}
 		}
 	}
 	if found < 15 {
-		t.Errorf("only %d secrets were planted", found)
+		tb.Errorf("only %d secrets were planted", found)
+	}
+	return parts
+}
+
+// TestNoSecretLeavesTheService drives every flow and then looks for tokens,
+// codes, states and secrets in all that a script could have read and in all
+// that the service logged, at level debug.
+func TestNoSecretLeavesTheService(t *testing.T) {
+	s := start(t, cognitotest.Options{Rotation: true})
+	ua, planted := s.drive()
+	for _, part := range planted {
+		if strings.Contains(s.log.String(), part) {
+			t.Errorf("the log holds %.12s…", part)
+		}
+		if part == cognitotest.Canary || strings.HasPrefix(part, "planted") {
+			continue // in addresses that this test typed itself
+		}
+		for _, seen := range ua.ScriptVisible() {
+			if strings.Contains(seen.Text, part) && !strings.HasPrefix(seen.Where, "address") {
+				t.Errorf("a script reads %.12s… in %s", part, seen.Where)
+			}
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -176,5 +177,26 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 				t.Errorf("ended after %s: %v", time.Since(begun), err)
 			}
 		})
+	}
+}
+
+// TestSpansOnTheConsole: one JSON object a line, the last ones at the end.
+func TestSpansOnTheConsole(t *testing.T) {
+	t.Setenv("OTEL_TRACES_EXPORTER", "console")
+	s := serve(t, configuration(newPool(t), "http://localhost:1"))
+	if status, _ := s.get("http://" + s.public + "/api/me?q=planted"); status != http.StatusForbidden { // no page of ours
+		t.Errorf("answered %d", status)
+	}
+	s.signal(syscall.SIGTERM)
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+	found := false
+	for line := range strings.Lines(s.out.String()) {
+		var span struct{ Name string }
+		found = found || json.Unmarshal([]byte(line), &span) == nil && span.Name == "GET /api/"
+	}
+	if !found || strings.Contains(s.out.String(), "planted") {
+		t.Errorf("no span in, or a secret:\n%s", s.out.String())
 	}
 }
