@@ -50,6 +50,9 @@ func callOf(r *http.Request) *call {
 	return c
 }
 
+// proxyName is ours in Proxy-Status (RFC 9209).
+const proxyName = "token-handler"
+
 var (
 	errUpstreamSlow = errors.New("the upstream did not answer in time")
 	errSessionOver  = errors.New("the session ended during the request")
@@ -109,34 +112,6 @@ func (c *call) watch(ctx context.Context, end context.CancelCauseFunc) {
 	})
 }
 
-// movingBody restarts the call's time-out with every read, and remembers a
-// failure of the client's.
-type movingBody struct {
-	io.ReadCloser
-
-	call *call
-	read atomic.Bool // somebody has begun to
-}
-
-func (b *movingBody) Read(p []byte) (int, error) {
-	b.read.Store(true)
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.call.broken.Store(&err)
-	}
-	if b.call.timer.Stop() {
-		b.call.timer.Reset(b.call.route.Timeout)
-		if b.call.answering.Load() { // since the time-out was stopped above
-			b.call.timer.Stop()
-		}
-	}
-	return n, err //nolint:wrapcheck // io.EOF must stay what it is
-}
-
-// Close leaves the client's body open: what an upstream did not read may be
-// sent again, and net/http closes it in the end.
-func (*movingBody) Close() error { return nil }
-
 // answered is ReverseProxy's ModifyResponse: the upstream's header is there. A
 // 101 to a WebSocket's handshake is taken out of its hands, see [Handler.failed];
 // any other would make a tunnel, though none was asked for.
@@ -150,6 +125,11 @@ func (h *Handler) answered(answer *http.Response) error {
 	if answer.StatusCode < http.StatusOK {
 		return errNoAnswer
 	}
+	if answer.StatusCode == http.StatusUnauthorized {
+		// So that an app can tell it from ours, of which a new login is the cure (RFC 9209 §2.1.1).
+		answer.Header.Add("Proxy-Status", proxyName+"; received-status=401")
+	}
+	answer.Body = &answerBody{ReadCloser: answer.Body, call: c, ctx: answer.Request.Context()}
 	cleanAnswer(answer.Header, c.grant != nil)
 	c.commit(answer.Header)
 	h.count(c, answer.StatusCode)
@@ -183,13 +163,13 @@ func (h *Handler) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if c.client.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is there to be told
 	}
-	p := h.problem(c, r, err)
+	p := c.problem(r, err)
 	h.count(c, p.Status())
 	c.commit(w.Header())
 	h.cfg.Site.WriteProblem(w, c.client, p)
 }
 
-func (h *Handler) problem(c *call, r *http.Request, err error) *web.Problem {
+func (c *call) problem(r *http.Request, err error) *web.Problem {
 	if errors.Is(context.Cause(r.Context()), errSessionOver) {
 		return web.NewProblem(web.CodeSessionExpired, "the session ended during the request; log in again", errSessionOver)
 	}
@@ -200,11 +180,15 @@ func (h *Handler) problem(c *call, r *http.Request, err error) *web.Problem {
 		return web.NewProblem(web.CodeInvalidRequest, "the request body broke off", *broken)
 	}
 	if errors.Is(context.Cause(r.Context()), errUpstreamSlow) {
-		h.metrics.UpstreamErrors.WithLabelValues(c.route.Path, "timeout").Inc()
+		c.upstreamFailed("timeout")
 		return web.NewProblem(web.CodeUpstreamTimeout, "the API did not answer in time", errUpstreamSlow)
 	}
-	h.metrics.UpstreamErrors.WithLabelValues(c.route.Path, "unreachable").Inc()
+	c.upstreamFailed(failure(err))
 	return web.NewProblem(web.CodeUpstreamError, "the API could not be reached", plain(err))
+}
+
+func (c *call) upstreamFailed(kind string) {
+	c.handler.metrics.UpstreamErrors.WithLabelValues(c.route.Path, kind).Inc()
 }
 
 func (h *Handler) count(c *call, status int) {

@@ -132,8 +132,9 @@ type route struct {
 	allow string // of a 405
 	proxy *httputil.ReverseProxy
 	// The route's own of the metrics.
-	inFlight prometheus.Gauge
-	seconds  prometheus.Observer
+	inFlight             prometheus.Gauge
+	seconds              prometheus.Observer
+	toUpstream, toClient prometheus.Counter // bytes of bodies
 }
 
 // New builds a Handler. The origin check is inside: no request gets past it.
@@ -151,6 +152,8 @@ func New(cfg Config) *Handler {
 		base, own := reach(&r, shared)
 		ready.Upstream, ready.proxy = base, h.newProxy(own)
 		ready.inFlight, ready.seconds = h.metrics.InFlight.WithLabelValues(r.Path), h.metrics.Seconds.WithLabelValues(r.Path)
+		ready.toUpstream = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_upstream")
+		ready.toClient = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_client")
 		h.routes = append(h.routes, ready)
 	}
 	// The longest prefix is found first.

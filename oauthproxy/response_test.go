@@ -63,7 +63,7 @@ func TestCORSIsOurs(t *testing.T) {
 	got := p.do(t, r)
 	for name, want := range map[string]string{
 		"Access-Control-Allow-Origin": allowedOrigin, "Access-Control-Allow-Credentials": "true",
-		"Access-Control-Expose-Headers": "Retry-After, X-Request-Id, ETag", "Vary": "Origin, Sec-Fetch-Site|Accept|Cookie",
+		"Access-Control-Expose-Headers": "Retry-After, X-Request-Id, ETag, Proxy-Status", "Vary": "Origin, Sec-Fetch-Site|Accept|Cookie",
 	} {
 		if values := strings.Join(got.Header[name], "|"); values != want {
 			t.Errorf("%s: %q, want %q", name, values, want)

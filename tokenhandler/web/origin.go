@@ -72,7 +72,7 @@ func (s *Site) allowOrigin(h http.Header, r *http.Request) bool {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
-	h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id, ETag")
+	h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id, ETag, Proxy-Status")
 	return true
 }
 

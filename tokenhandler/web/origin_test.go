@@ -135,7 +135,7 @@ func TestGuardCORS(t *testing.T) {
 	granted := http.Header{
 		"Access-Control-Allow-Origin":      {allowedOrigin},
 		"Access-Control-Allow-Credentials": {"true"},
-		"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag"},
+		"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag, Proxy-Status"},
 	}
 	failing := s.Handle(func(http.ResponseWriter, *http.Request) error { return web.NewProblem(web.CodeSessionExpired, "", nil) })
 	for name, c := range map[string]struct {
@@ -180,7 +180,7 @@ func TestGuardPreflight(t *testing.T) {
 		h := http.Header{
 			"Access-Control-Allow-Origin":      {allowedOrigin},
 			"Access-Control-Allow-Credentials": {"true"},
-			"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag"},
+			"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag, Proxy-Status"},
 			"Access-Control-Allow-Methods":     {"GET, HEAD, POST, PUT, PATCH, DELETE"},
 			"Access-Control-Max-Age":           {"600"},
 		}
