@@ -1,7 +1,6 @@
 package oauthproxy
 
 import (
-	"context"
 	"errors"
 	"io"
 	"sync/atomic"
@@ -41,13 +40,12 @@ type answerBody struct {
 	io.ReadCloser
 
 	call *call
-	ctx  context.Context //nolint:containedctx // the request's
 }
 
 func (b *answerBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.call.route.toClient.Add(float64(n))
-	if err != nil && !errors.Is(err, io.EOF) && b.ctx.Err() == nil {
+	if err != nil && !errors.Is(err, io.EOF) && b.call.Err() == nil {
 		b.call.upstreamFailed("interrupted")
 	}
 	return n, err //nolint:wrapcheck // io.EOF must stay what it is

@@ -12,8 +12,10 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// call is one request on its way.
+// call is one request on its way, and its context.
 type call struct {
+	context.Context //nolint:containedctx // it is one
+
 	handler *Handler
 	route   *route
 	client  *http.Request
@@ -31,6 +33,8 @@ type call struct {
 	// sent again.
 	body *movingBody
 	kept []byte
+	// answer is the upstream's body.
+	answer answerBody
 	// key is that of a WebSocket's handshake, else empty; tunnel is the upstream's
 	// connection once it has agreed to one, accepted the header that says so.
 	key      string
@@ -44,6 +48,14 @@ type call struct {
 const watchAfter = time.Second
 
 type callKey struct{}
+
+// Value implements [context.Context].
+func (c *call) Value(key any) any {
+	if _, ours := key.(callKey); ours {
+		return c
+	}
+	return c.Context.Value(key)
+}
 
 func callOf(r *http.Request) *call {
 	c, _ := r.Context().Value(callKey{}).(*call)
@@ -81,14 +93,15 @@ func (c *call) serve(w http.ResponseWriter) {
 	c.start = c.handler.cfg.Site.Now()
 	c.route.inFlight.Inc()
 	defer c.route.inFlight.Dec()
-	ctx, cancel := context.WithCancelCause(context.WithValue(c.client.Context(), callKey{}, c))
+	ctx, cancel := context.WithCancelCause(c.client.Context())
 	defer cancel(nil)
+	c.Context = ctx
 	c.timer = time.AfterFunc(c.route.Timeout, func() { cancel(errUpstreamSlow) })
 	defer c.timer.Stop()
 	if c.grant != nil && c.key == "" {
 		defer time.AfterFunc(watchAfter, func() { c.watch(ctx, cancel) }).Stop()
 	}
-	r := c.client.WithContext(ctx)
+	r := c.client.WithContext(c)
 	if r.Body != nil && r.Body != http.NoBody {
 		c.body = &movingBody{ReadCloser: http.MaxBytesReader(w, r.Body, c.route.MaxBody), call: c}
 		r.Body = c.body
@@ -129,7 +142,8 @@ func (h *Handler) answered(answer *http.Response) error {
 		// So that an app can tell it from ours, of which a new login is the cure (RFC 9209 §2.1.1).
 		answer.Header.Add("Proxy-Status", proxyName+"; received-status=401")
 	}
-	answer.Body = &answerBody{ReadCloser: answer.Body, call: c, ctx: answer.Request.Context()}
+	c.answer = answerBody{ReadCloser: answer.Body, call: c}
+	answer.Body = &c.answer
 	cleanAnswer(answer.Header, c.grant != nil)
 	c.commit(answer.Header)
 	h.count(c, answer.StatusCode)

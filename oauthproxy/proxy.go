@@ -122,6 +122,8 @@ type Handler struct {
 	routes  []*route
 	metrics *Metrics
 	handler http.Handler
+	// scheme and host are the public origin's.
+	scheme, host string
 	sockets sockets
 }
 
@@ -143,6 +145,7 @@ func New(cfg Config) *Handler {
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)
 	}
+	h.scheme, h.host, _ = strings.Cut(cfg.Site.PublicOrigin(), "://")
 	shared := newTransport()
 	for _, r := range cfg.Routes {
 		ready := &route{Route: r, allow: strings.Join(r.Methods, ", ")}

@@ -31,16 +31,26 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	c, out := callOf(pr.In), pr.Out
 	c.target(out)
 	out.Trailer = nil // its values never come along
-	out.Header.Del("TE")
+	delete(out.Header, "Te")
 	h.cleanRequest(out.Header)
-	if token := c.token(); !token.IsZero() {
-		out.Header.Set("Authorization", "Bearer "+token.Reveal())
+	values := make([]string, 0, 6) // of all headers, in one piece of memory
+	set := func(canonical, value string) {
+		values = append(values, value)
+		out.Header[canonical] = values[len(values)-1 : len(values) : len(values)]
 	}
-	h.forwarded(pr.In, out.Header)
-	out.Header.Set("X-Request-ID", web.RequestID(pr.In))
+	if token := c.token(); !token.IsZero() {
+		set("Authorization", "Bearer "+token.Reveal())
+	}
+	// Who asked, and for what.
+	if client := h.cfg.Site.ClientIP(pr.In); client.IsValid() {
+		set("X-Forwarded-For", client.String())
+	}
+	set("X-Forwarded-Proto", h.scheme)
+	set("X-Forwarded-Host", h.host)
+	set("X-Request-Id", web.RequestID(pr.In))
 	if !isTraceparent(out.Header["Traceparent"]) {
-		out.Header.Del("Tracestate")
-		out.Header.Set("Traceparent", newTraceparent())
+		delete(out.Header, "Tracestate")
+		set("Traceparent", newTraceparent())
 	}
 }
 
@@ -136,18 +146,6 @@ func (h *Handler) otherCookies(lines []string) string {
 	return kept.String()
 }
 
-// forwarded tells the upstream who asked and for what.
-func (h *Handler) forwarded(in *http.Request, header http.Header) {
-	site := h.cfg.Site
-	client := site.ClientIP(in)
-	if client.IsValid() {
-		header.Set("X-Forwarded-For", client.String())
-	}
-	scheme, host, _ := strings.Cut(site.PublicOrigin(), "://")
-	header.Set("X-Forwarded-Proto", scheme)
-	header.Set("X-Forwarded-Host", host)
-}
-
 var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 // isTraceparent checks a client's trace context (W3C Trace Context §3.2).
@@ -159,7 +157,10 @@ func isTraceparent(values []string) bool {
 func newTraceparent() string {
 	var id [24]byte
 	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
-	return "00-" + hex.EncodeToString(id[:16]) + "-" + hex.EncodeToString(id[16:]) + "-00"
+	text := make([]byte, 0, len("00-")+len("-")+2*len(id)+len("-00"))
+	text = hex.AppendEncode(append(text, "00-"...), id[:16])
+	text = hex.AppendEncode(append(text, '-'), id[16:])
+	return string(append(text, "-00"...))
 }
 
 // cleanAnswer removes what an upstream must not say to the app's site (R-51):

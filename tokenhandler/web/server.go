@@ -78,11 +78,6 @@ type stallWriter struct {
 	now func() time.Time
 }
 
-func (w *stallWriter) WriteHeader(status int) {
-	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
-	w.ResponseWriter.WriteHeader(status)
-}
-
 func (w *stallWriter) Write(p []byte) (int, error) {
 	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
 	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
