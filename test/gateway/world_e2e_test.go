@@ -35,27 +35,26 @@ const (
 	stopGrace = 5 * time.Second
 )
 
-// world is a browser's way to an API: nginx, which asks the token handler.
+// world is a browser's way to an API: a gateway, which asks the token handler.
 type world struct {
 	t       *testing.T
 	pool    *cognitotest.Server
 	api     *api
 	handler *process.Process
-	nginx   *process.Process
-	// listens is where the token handler does, tls where nginx does.
+	// listens is where the token handler does, tls where the gateway does.
 	listens, tls string
-	roots        *x509.CertPool // of nginx's certificate
+	roots        *x509.CertPool // of the gateway's certificate
 }
 
 // newWorld starts it. edit changes the example's configuration further.
-func newWorld(t *testing.T, pool cognitotest.Options, edit ...string) *world {
+func newWorld(t *testing.T, g gateway, pool cognitotest.Options, edit ...place) *world {
 	t.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{appURL + "/auth/callback"}, []string{appURL + "/"}
 	w := &world{t: t, pool: cognitotest.New(t, pool), api: newAPI(t)}
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
 	w.startHandler(ctx)
-	w.startNginx(ctx, edit)
+	w.startGateway(ctx, g, edit)
 	return w
 }
 
@@ -127,7 +126,7 @@ func (w *world) inspect(name, log string) {
 	}
 }
 
-// browser is one that finds the app at nginx, and trusts its certificate.
+// browser is one that finds the app at the gateway, and trusts its certificate.
 func (w *world) browser() *useragent.UA {
 	w.t.Helper()
 	ua := useragent.New(w.t, appURL)
@@ -145,7 +144,7 @@ func (w *world) browser() *useragent.UA {
 	return ua
 }
 
-// login is a whole login through nginx.
+// login is a whole login through the gateway.
 func (w *world) login() *useragent.UA {
 	w.t.Helper()
 	ua := w.browser()
