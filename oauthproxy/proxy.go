@@ -118,11 +118,11 @@ type Config struct {
 
 // Handler serves all API routes.
 type Handler struct {
-	cfg     Config
-	routes  []*route
-	metrics *Metrics
-	handler http.Handler
-	sockets sockets
+	cfg      Config
+	routes   []*route
+	metrics  *Metrics
+	handler  http.Handler
+	lastings lastings
 }
 
 // route is a Route made ready.
