@@ -25,6 +25,9 @@ type call struct {
 	cleared http.Header
 	timer   *time.Timer
 	start   time.Time
+	// writer is the client's, cancel ends the upstream's request.
+	writer http.ResponseWriter
+	cancel context.CancelCauseFunc
 	// answering: the answer has begun, and with it the time-out ended.
 	answering atomic.Bool
 	// broken is why the client's body ended early, if it did.
@@ -95,7 +98,7 @@ func (c *call) serve(w http.ResponseWriter) {
 	defer c.route.inFlight.Dec()
 	ctx, cancel := context.WithCancelCause(c.client.Context())
 	defer cancel(nil)
-	c.Context = ctx
+	c.Context, c.writer, c.cancel = ctx, w, cancel
 	c.timer = time.AfterFunc(c.route.Timeout, func() { cancel(errUpstreamSlow) })
 	defer c.timer.Stop()
 	if c.grant != nil && c.key == "" {
@@ -147,6 +150,9 @@ func (h *Handler) answered(answer *http.Response) error {
 	cleanAnswer(answer.Header, c.grant != nil)
 	c.commit(answer.Header)
 	h.count(c, answer.StatusCode)
+	if isEventStream(answer) {
+		h.follow(c, answer)
+	}
 	return nil
 }
 

@@ -124,7 +124,7 @@ type Handler struct {
 	handler http.Handler
 	// scheme and host are the public origin's.
 	scheme, host string
-	sockets      sockets
+	lastings     lastings
 }
 
 // route is a Route made ready.
