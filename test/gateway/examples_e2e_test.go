@@ -39,7 +39,7 @@ func each(t *testing.T, test func(t *testing.T, g gateway)) {
 
 func nginx() gateway {
 	return gateway{
-		name: "nginx", example: "nginx.conf",
+		name: "nginx", example: "gateways/nginx.conf",
 		places: func(t *testing.T, at places) []place {
 			t.Helper()
 			var own strings.Builder // where nginx writes by default
@@ -84,7 +84,7 @@ func nginx() gateway {
 // and it would listen on port 80, too.
 func caddy() gateway {
 	return gateway{
-		name: "caddy", example: "Caddyfile",
+		name: "caddy", example: "gateways/Caddyfile",
 		places: func(t *testing.T, at places) []place {
 			t.Helper()
 			return []place{

@@ -46,7 +46,7 @@ func (w *world) startGateway(ctx context.Context, g gateway, edit []place) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	example, err := os.ReadFile(filepath.Join(repo, "config/examples/gateways", g.example))
+	example, err := os.ReadFile(filepath.Join(repo, "config/examples", g.example))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func (w *world) startGateway(ctx context.Context, g gateway, edit []place) {
 		}
 		config = strings.ReplaceAll(config, p.old, p.now)
 	}
-	spec := g.run(at.dir, write(t, filepath.Join(at.dir, g.example), config))
+	spec := g.run(at.dir, write(t, filepath.Join(at.dir, filepath.Base(g.example)), config))
 	spec.Name, spec.Path, spec.Dir = g.name, find(t, g.name), at.dir
 	child, err := process.Start(spec)
 	if err != nil {
