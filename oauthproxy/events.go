@@ -29,10 +29,11 @@ type eventStream struct {
 // opens again when it ends. What another method began nobody repeats, and what
 // has a length ends by itself.
 func isEventStream(answer *http.Response) bool {
-	if answer.StatusCode != http.StatusOK || answer.ContentLength >= 0 || answer.Request.Method != http.MethodGet {
-		return false
-	}
-	mediaType, _, _ := strings.Cut(answer.Header.Get("Content-Type"), ";")
+	return answer.StatusCode == http.StatusOK && answer.ContentLength < 0 && answer.Request.Method == http.MethodGet && holdsEvents(answer.Header)
+}
+
+func holdsEvents(header http.Header) bool {
+	mediaType, _, _ := strings.Cut(header.Get("Content-Type"), ";")
 	return strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream")
 }
 

@@ -178,6 +178,9 @@ func cleanAnswer(header http.Header, personal bool) {
 	}
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Add("Vary", "Cookie") // the next user of this browser must not see it
+	if holdsEvents(header) {
+		header.Set("X-Accel-Buffering", "no") // an nginx in front would keep events back until they fill a buffer
+	}
 	// Of several lines each counts.
 	stored := strings.Join(header["Cache-Control"], ", ")
 	if stored == "" {
