@@ -44,7 +44,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 			})
 			p := newProxy(t, api(t, up.URL))
 			response := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does; this is the header, before any event
-			want := map[string]string{"text/event-stream": "no"}[contentType] // for an nginx in front
+			want := map[string]string{"text/event-stream": "no"}[contentType]               // for an nginx in front
 			if got := response.Header.Get("X-Accel-Buffering"); got != want {
 				t.Errorf("X-Accel-Buffering %q, want %q", got, want)
 			}

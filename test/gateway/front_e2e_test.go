@@ -47,7 +47,7 @@ func (w *world) stream(ua *useragent.UA, method, path string, body io.Reader) *h
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Header = w.header(ua)
+	r.Header = header(ua)
 	answer, err := w.transport().RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func (w *world) stream(ua *useragent.UA, method, path string, body io.Reader) *h
 }
 
 // header is what the browser sends with a request of the app.
-func (w *world) header(ua *useragent.UA) http.Header {
+func header(ua *useragent.UA) http.Header {
 	h := http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {appURL}}
 	for _, cookie := range ua.Cookies() {
 		h.Add("Cookie", cookie.Name+"="+cookie.Value)
@@ -100,7 +100,7 @@ func TestStreamsBehindNginx(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, front(), usual(), edit...)
 			ua := w.login()
-			events := bufio.NewReader(w.stream(ua, http.MethodGet, "/api/events", http.NoBody).Body)
+			events := bufio.NewReader(w.stream(ua, http.MethodGet, "/api/events", http.NoBody).Body) //nolint:bodyclose // stream does
 			for _, event := range []string{"one", "two", "three"} {
 				select {
 				case w.api.events <- event:
@@ -121,7 +121,7 @@ func TestStreamsBehindNginx(t *testing.T) {
 				}
 				_ = feed.Close()
 			}()
-			w.stream(ua, http.MethodPut, "/api/parts", body)
+			w.stream(ua, http.MethodPut, "/api/parts", body) //nolint:bodyclose // stream does
 		})
 	}
 }
@@ -129,8 +129,8 @@ func TestStreamsBehindNginx(t *testing.T) {
 func TestSocketBehindNginx(t *testing.T) {
 	w := newWorld(t, front(), usual())
 	ua := w.login()
-	socket, answer, err := websocket.Dial(t.Context(), strings.Replace(appURL, "https", "wss", 1)+"/api/socket", &websocket.DialOptions{
-		HTTPClient: &http.Client{Transport: w.transport()}, HTTPHeader: w.header(ua),
+	socket, answer, err := websocket.Dial(t.Context(), strings.Replace(appURL, "https", "wss", 1)+"/api/socket", &websocket.DialOptions{ //nolint:bodyclose // no answer has one here
+		HTTPClient: &http.Client{Transport: w.transport()}, HTTPHeader: header(ua),
 	})
 	if err != nil {
 		t.Fatalf("%v %v", answer, err)
