@@ -176,37 +176,42 @@ func TestDrainLeavesOtherAnswers(t *testing.T) {
 // the drain has left.
 func TestDrainOfStuckEventStreams(t *testing.T) {
 	t.Parallel()
-	for name, protocol := range protocols {
-		for name, left := range map[string]time.Duration{name: within, name + ", no time left": 0} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				var events atomic.Int64
-				gone := make(chan struct{})
-				up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-					w.Header().Set("Content-Type", "text/event-stream")
-					for r.Context().Err() == nil {
-						_, _ = io.WriteString(w, "data: "+strings.Repeat("x", 32<<10)+"\n\n")
-						events.Add(1)
-					}
-					close(gone)
-				})
-				p := protocol.proxy(t, up)
-				p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does
-				tick := time.NewTicker(200 * time.Millisecond)
-				defer tick.Stop()
-				for last, now := int64(-1), int64(0); now != last || now == 0; <-tick.C { // until nothing moves
-					last, now = now, events.Load()
+	for name, c := range map[string]struct {
+		protocol string
+		left     time.Duration
+	}{
+		"the grace":            {"HTTP/1", within},
+		"no time left":         {"HTTP/1", 0},
+		"no time left, HTTP/2": {"HTTP/2", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var events atomic.Int64
+			gone := make(chan struct{})
+			up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/event-stream")
+				for r.Context().Err() == nil {
+					_, _ = io.WriteString(w, "data: "+strings.Repeat("x", 32<<10)+"\n\n")
+					events.Add(1)
 				}
-				ctx, cancel := context.WithTimeout(t.Context(), left)
-				defer cancel()
-				begun := time.Now()
-				wait(t, drain(ctx, p), "the end of the drain")
-				if took := time.Since(begun); left == 0 && took > oauthproxy.CloseGrace/2 {
-					t.Errorf("it took %s", took)
-				}
-				wait(t, gone, "the end at the upstream")
+				close(gone)
 			})
-		}
+			p := protocols[c.protocol].proxy(t, up)
+			p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does
+			tick := time.NewTicker(200 * time.Millisecond)
+			defer tick.Stop()
+			for last, now := int64(-1), int64(0); now != last || now == 0; <-tick.C { // until nothing moves
+				last, now = now, events.Load()
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), c.left)
+			defer cancel()
+			begun := time.Now()
+			wait(t, drain(ctx, p), "the end of the drain")
+			if took := time.Since(begun); c.left == 0 && took > oauthproxy.CloseGrace/2 {
+				t.Errorf("it took %s", took)
+			}
+			wait(t, gone, "the end at the upstream")
+		})
 	}
 }
 
