@@ -138,7 +138,7 @@ func (h *Handler) answered(answer *http.Response) error {
 	if answer.StatusCode == http.StatusSwitchingProtocols && c.key != "" {
 		return c.switched(answer)
 	}
-	if answer.StatusCode < http.StatusOK {
+	if answer.StatusCode < http.StatusOK || answer.StatusCode > 999 {
 		return errNoAnswer
 	}
 	if answer.StatusCode == http.StatusUnauthorized {
