@@ -104,6 +104,9 @@ func (c *call) serve(w http.ResponseWriter) {
 	if c.grant != nil && c.key == "" {
 		defer time.AfterFunc(watchAfter, func() { c.watch(ctx, cancel) }).Stop()
 	}
+	// An answer without a type stays one: net/http would guess, and what it takes
+	// for HTML becomes a page of the app's origin.
+	w.Header()["Content-Type"] = nil
 	r := c.client.WithContext(c)
 	if r.Body != nil && r.Body != http.NoBody {
 		c.body = &movingBody{ReadCloser: http.MaxBytesReader(w, r.Body, c.route.MaxBody), call: c}

@@ -54,6 +54,29 @@ func TestResponseHeadersRemoved(t *testing.T) {
 	}
 }
 
+// What an upstream gives no type is not guessed to be a page: a browser would run
+// its scripts as the app's own, whatever nosniff says.
+func TestContentTypeIsNotGuessed(t *testing.T) {
+	const page = "<!doctype html><script>alert(1)</script>"
+	length := "Content-Length: " + strconv.Itoa(len(page)) + "\r\n"
+	for name, lines := range map[string]string{"with length": length, "until the end": "", "empty type": length + "Content-Type:\r\n"} {
+		route := api(t, rawUpstream(t, "HTTP/1.1 200 OK\r\n"+lines+"Connection: close\r\n\r\n"+page))
+		for protocol, p := range map[string]*proxy{"HTTP/1.1": newProxy(t, route), "HTTP/2.0": newHTTP2Proxy(t, route)} {
+			got := p.get(t, "/api/x")
+			if got.Proto != protocol || got.body != page || got.Header.Get("Content-Type") != "" {
+				t.Errorf("%s: answered over %s %q as %q", name, got.Proto, got.body, got.Header["Content-Type"])
+			}
+		}
+	}
+	// One that has a type keeps it, and errors are ours.
+	p := newProxy(t, api(t, answers(t, http.StatusOK, "Content-Type: image/x-odd").URL))
+	if got := p.get(t, "/api/x").Header["Content-Type"]; len(got) != 1 || got[0] != "image/x-odd" {
+		t.Errorf("Content-Type %q", got)
+	}
+	p = newProxy(t, api(t, rawUpstream(t, "")))
+	wantProblem(t, p.get(t, "/api/x"), http.StatusBadGateway, "upstream_error")
+}
+
 // An allowed origin gets our CORS headers, and not the upstream's.
 func TestCORSIsOurs(t *testing.T) {
 	up := answers(t, http.StatusOK, "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Secret", "Vary: Accept")
