@@ -254,10 +254,15 @@ func isLooselyUnder(path, prefix string) bool {
 	return len(path) >= bare && strings.EqualFold(path[:bare], prefix[:bare]) && (len(path) == bare || path[bare] == '/')
 }
 
+// methodChars are what methods consist of (RFC 9110 §9.1). HTTP/2 lets others
+// through, which would be the next words of an HTTP/1 request line.
+const methodChars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
 // check refuses what the route does not allow.
 func (r *route) check(request *http.Request) error {
 	switch {
-	case strings.EqualFold(request.Method, http.MethodTrace), strings.EqualFold(request.Method, http.MethodConnect):
+	case strings.EqualFold(request.Method, http.MethodTrace), strings.EqualFold(request.Method, http.MethodConnect),
+		request.ProtoMajor != 1 && strings.Trim(request.Method, methodChars) != "":
 		allow := r.allow
 		if allow == "" {
 			allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
