@@ -31,7 +31,7 @@ func TestRequestHeadersRemoved(t *testing.T) {
 		"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X_HTTP_Method_Override",
 		"X-Request-ID", "X_Request_ID", "x-request_id", "X-Auth-Subject", "X_Auth_Subject", "X-Auth-Groups", "X-Auth-Request-User",
 		"X-User", "X-User-Id", "X_User_Id", "X-Remote-User", "Remote-User", "Remote_User", "X-Amzn-Oidc-Identity", "x_amzn_oidc_data",
-		"Content_Length", "Transfer_Encoding", "TE", "Keep-Alive", "Trailer", "Tracestate",
+		"Proxy", "proxy", "PROXY", "Content_Length", "Transfer_Encoding", "TE", "Keep-Alive", "Trailer", "Tracestate",
 	} {
 		t.Run(name, func(t *testing.T) {
 			value := "spoofed"

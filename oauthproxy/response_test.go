@@ -29,6 +29,7 @@ func TestResponseHeadersRemoved(t *testing.T) {
 		`Clear-Site-Data: "evil", "*"`, "Strict-Transport-Security: max-age=0; evil", "Server: evil/1.0", "X-Request-Id: evil", "x-request-id: evil",
 		"Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: evil", "Access-Control-Expose-Headers: evil",
 		"access-control-max-age: evil", "Access-Control-Allow-Private-Network: evil", `Alt-Svc: h3="evil.example:443"`, "Public-Key-Pins: evil",
+		"Service-Worker-Allowed: /evil", `NEL: {"report_to":"evil","max_age":600}`, `Report-To: {"group":"evil","max_age":600,"endpoints":[]}`,
 		"Connection: X-Evil, Content-Type", "Keep-Alive: evil", "Proxy-Authenticate: evil", "Upgrade: evil",
 		"CDN-Cache-Control: max-age=60, evil", "Cloudflare-CDN-Cache-Control: evil", "Surrogate-Control: evil",
 	} {
@@ -107,13 +108,17 @@ func TestCacheControl(t *testing.T) {
 		{[]string{"max-age=60, s-maxage=600"}, "private, max-age=60"},
 		{[]string{"no-cache"}, "private, no-cache"},
 		{[]string{"private, max-age=5"}, "private, max-age=5"},
-		{[]string{"public, no-store"}, "public, no-store"},
+		{[]string{"private"}, "private"},
+		{[]string{"public, no-store"}, "no-store"},
+		{[]string{"must-understand, no-store, max-age=60"}, "no-store"},
 		{[]string{"public"}, "private"},
 		// Each line counts, not the first.
-		{[]string{"max-age=60", "no-store"}, "max-age=60, no-store"},
+		{[]string{"max-age=60", "no-store"}, "no-store"},
 		{[]string{"max-age=60", "public"}, "private, max-age=60"},
 		{[]string{`no-cache="Set-Cookie", public`}, `private, no-cache="set-cookie"`},
 		{[]string{`private="X-Foo", public`}, `private, private="x-foo"`},
+		// Within quotes it is a header's name, and no word to all.
+		{[]string{`no-cache="a, private, b", s-maxage=60`}, `private, no-cache="a, b"`},
 	} {
 		t.Run(strings.Join(tt.stored, "|"), func(t *testing.T) {
 			lines := []string{"CDN-Cache-Control: public"}

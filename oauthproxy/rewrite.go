@@ -87,6 +87,7 @@ var ours = map[string]bool{
 	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
 	"X-Auth-Subject": true, "X-Auth-Groups": true, "Remote-User": true,
 	"Content-Length": true, "Transfer-Encoding": true, // as Content_Length
+	"Proxy": true, // to CGI-like servers it is HTTP_PROXY (CVE-2016-5385)
 }
 
 // oursToo are families of such headers: other proxies' names for who asks.
@@ -164,15 +165,17 @@ func newTraceparent() string {
 }
 
 // cleanAnswer removes what an upstream must not say to the app's site:
-// cookies, storage, transport security and CORS are the site's own. What was
-// fetched with a user's token must not be kept by a shared cache.
+// cookies, storage, transport security, CORS, the reach of service workers and
+// where browsers report the site's errors are the site's own. What was fetched
+// with a user's token must not be kept by a shared cache.
 func cleanAnswer(header http.Header, personal bool) {
 	for name := range header {
 		switch {
 		case strings.HasPrefix(name, "Access-Control-"):
 			delete(header, name)
 		case name == "Set-Cookie", name == "Set-Cookie2", name == "Clear-Site-Data", name == "Strict-Transport-Security",
-			name == "Server", name == "X-Request-Id", name == "Alt-Svc", name == "Public-Key-Pins":
+			name == "Server", name == "X-Request-Id", name == "Alt-Svc", name == "Public-Key-Pins",
+			name == "Service-Worker-Allowed", name == "Nel", name == "Report-To":
 			delete(header, name)
 		}
 	}
@@ -202,15 +205,16 @@ func deleteCDNControl(header http.Header) {
 	}
 }
 
-// private makes a Cache-Control value one for the browser's own cache only.
+// private makes a Cache-Control value one for the browser's own cache only. With
+// no-store nothing else is said: must-understand would lift it (RFC 9111 §5.2.2.3).
 func private(value string) string {
 	kept := []string{"private"}
 	for directive := range strings.SplitSeq(value, ",") {
 		directive = strings.ToLower(strings.TrimSpace(directive))
 		switch {
-		case directive == "no-store", directive == "private":
-			return value
-		case directive == "public", directive == "", strings.HasPrefix(directive, "s-maxage"):
+		case directive == "no-store":
+			return directive
+		case directive == "public", directive == "private", directive == "", strings.HasPrefix(directive, "s-maxage"):
 		default:
 			kept = append(kept, directive)
 		}
