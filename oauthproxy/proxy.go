@@ -248,10 +248,20 @@ func withoutParameters(path string) string {
 }
 
 // isLooselyUnder reports whether path is under prefix for a reader to whom case
-// and the slash at the end do not matter.
+// and the slash at the end do not matter. The first segments are compared, as many
+// as prefix has: letters that differ in case can differ in length (U+017F is an s).
 func isLooselyUnder(path, prefix string) bool {
-	bare := len(prefix) - 1
-	return len(path) >= bare && strings.EqualFold(path[:bare], prefix[:bare]) && (len(path) == bare || path[bare] == '/')
+	slashes := strings.Count(prefix, "/")
+	for i := range len(path) {
+		if path[i] != '/' {
+			continue
+		}
+		if slashes--; slashes == 0 {
+			path = path[:i]
+			break
+		}
+	}
+	return strings.EqualFold(path, prefix[:len(prefix)-1])
 }
 
 // methodChars are what methods consist of (RFC 9110 §9.1). HTTP/2 lets others

@@ -47,6 +47,9 @@ func TestRouting(t *testing.T) {
 		// Rules of the longer route must not be passed by.
 		{"/api/Based/x", nil, ""},
 		{"/api/BASED", nil, ""},
+		{"/api/ba%C5%BFed/x", nil, ""}, // folded, U+017F is an s
+		{"/api/baſed", nil, ""},
+		{"/api/based%C5%BF/x", a, "/api/based%C5%BF/x"},
 		{"/api/based;v=1/x", nil, ""},
 		{"/api/based/nested;/x", nil, ""},
 		{"/api;x/based/y", nil, ""},
