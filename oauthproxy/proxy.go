@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -284,8 +285,22 @@ func (r *route) check(request *http.Request) error {
 		// Passed on, an upgrade to h2c would open a tunnel past every check here
 		// (golang/go#80416).
 		return web.NewProblem(web.CodeInvalidRequest, "this route does not allow a protocol upgrade", nil)
+	case !isLengthTrue(request):
+		return web.NewProblem(web.CodeInvalidRequest, "Content-Length is not the length of the body", nil)
 	case request.ContentLength > r.MaxBody:
 		return web.AsProblem(&http.MaxBytesError{Limit: r.MaxBody})
 	}
 	return nil
+}
+
+// isLengthTrue reports whether Content-Length says what net/http found. Of a
+// request over HTTP/2 it forgets a length that is none, one of two, and one to
+// which no body comes: such a request must not be forwarded (RFC 9113 §8.1.1).
+func isLengthTrue(r *http.Request) bool {
+	said := r.Header["Content-Length"]
+	if len(said) == 0 {
+		return true
+	}
+	length, err := strconv.ParseUint(said[0], 10, 63)
+	return len(said) == 1 && err == nil && int64(length) == r.ContentLength
 }
