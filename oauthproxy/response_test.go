@@ -162,6 +162,31 @@ func TestEveryStatus(t *testing.T) {
 	}
 }
 
+// Where an upstream redirects to is between it and the client: nobody is called on
+// the client's behalf, and no token goes anywhere else.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	stranger := tcpServer(t, func(net.Conn) { t.Error("a redirect was followed") })
+	var up *upstream
+	up = newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", strings.ReplaceAll(r.Header.Get("X-Location"), "UPSTREAM", up.URL))
+		status, _ := strconv.Atoi(r.Header.Get("X-Status"))
+		w.WriteHeader(status)
+	})
+	p := newProxy(t, api(t, up.URL))
+	for _, status := range []string{"301", "302", "303", "307", "308"} {
+		for _, location := range []string{"/api/y", "y", "?y", "#y", "//" + strings.TrimPrefix(stranger, "http://") + "/", stranger + "/x", "UPSTREAM/api/y"} {
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				got := p.do(t, p.request(t, method, "/api/x", strings.NewReader("body"), "X-Status", status, "X-Location", location))
+				want := strings.ReplaceAll(location, "UPSTREAM", up.URL)
+				if strconv.Itoa(got.StatusCode) != status || got.Header.Get("Location") != want {
+					t.Errorf("%s to %s: answered %d to %s", status, location, got.StatusCode, got.Header.Get("Location"))
+				}
+				up.last(t)
+			}
+		}
+	}
+}
+
 func TestHead(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "12345") })
 	p := newProxy(t, api(t, up.URL))

@@ -242,3 +242,31 @@ func TestUpgradesAreNotOffered(t *testing.T) {
 		})
 	}
 }
+
+// TestNothingOpensARoute but a session: not the words of another proxy about
+// another request, not a query or fragment that looks like an open path, and not
+// who somebody says to be (a peer's CVE-2026-40575, GHSA-7rh7-c77v-6434,
+// GHSA-pxq7-h93f-9jrg, GHSA-5hvv-m4w4-gf6v).
+func TestNothingOpensARoute(t *testing.T) {
+	s, up := startWire(t)
+	const unknown = "401 not_authenticated, 404 not_found"
+	var tests []wireTest
+	for _, line := range []string{
+		"GET /api/me?/raw/x", "GET /api/me?path=/raw/x&url=/raw/x", "GET /api/me;/raw/x", "GET /api/me%3f/raw/x", "GET /api/me%23/raw/x",
+	} {
+		tests = append(tests, wireTest{line, line + " HTTP/1.1\r\n" + ownHead + "\r\n", unknown, ""})
+	}
+	for _, field := range []string{
+		"X-Forwarded-Uri: /raw/x", "X-Forwarded-Path: /raw/x", "X-Forwarded-Prefix: /raw", "X-Original-Uri: /raw/x", "X-Original-Url: /raw/x",
+		"X-Rewrite-Url: /raw/x", "X-Auth-Request-Redirect: /raw/x", "X-Forwarded-Method: OPTIONS", "X-Http-Method-Override: OPTIONS",
+		"X-Forwarded-User: demo", "X-Auth-Subject: demo", "Remote-User: demo", "X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1", "Forwarded: for=127.0.0.1",
+		"User-Agent: GoogleHC/1.0", "User-Agent: kube-probe/1.33", "User-Agent: ELB-HealthChecker/2.0",
+		"Authorization: Bearer x", "Authorization: Basic ZGVtbzpkZW1v", "Cookie: session=x", "Cookie: __Host-Http-session_0=x",
+	} {
+		tests = append(tests, wireTest{field, "GET /api/me HTTP/1.1\r\n" + ownHead + field + "\r\n\r\n", unknown, ""})
+	}
+	s.runWire(t, up, tests)
+	if seen := s.api.seen(); len(seen) != 0 {
+		t.Errorf("the API was asked %d times", len(seen))
+	}
+}
