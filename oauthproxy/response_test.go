@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,7 +28,7 @@ func TestResponseHeadersRemoved(t *testing.T) {
 	for _, line := range []string{
 		"Set-Cookie: evil=1; Path=/", "set-cookie: __Host-Http-session=evil; Path=/; Secure; HttpOnly", "Set-Cookie2: evil=1",
 		`Clear-Site-Data: "evil", "*"`, "Strict-Transport-Security: max-age=0; evil", "Server: evil/1.0", "X-Request-Id: evil", "x-request-id: evil",
-		"Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: evil", "Access-Control-Expose-Headers: evil",
+		"Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: evil",
 		"access-control-max-age: evil", "Access-Control-Allow-Private-Network: evil", `Alt-Svc: h3="evil.example:443"`, "Public-Key-Pins: evil",
 		"Service-Worker-Allowed: /evil", `NEL: {"report_to":"evil","max_age":600}`, `Report-To: {"group":"evil","max_age":600,"endpoints":[]}`,
 		"Connection: X-Evil, Content-Type", "Keep-Alive: evil", "Proxy-Authenticate: evil", "Upgrade: evil",
@@ -80,14 +81,14 @@ func TestContentTypeIsNotGuessed(t *testing.T) {
 
 // An allowed origin gets our CORS headers, and not the upstream's.
 func TestCORSIsOurs(t *testing.T) {
-	up := answers(t, http.StatusOK, "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Secret", "Vary: Accept")
+	up := answers(t, http.StatusOK, "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Total-Count", "Vary: Accept")
 	p := newProxy(t, api(t, up.URL))
 	r := p.request(t, http.MethodGet, "/api/x", http.NoBody, "Origin", allowedOrigin)
 	r.Header.Set("Sec-Fetch-Site", "same-site")
 	got := p.do(t, r)
 	for name, want := range map[string]string{
 		"Access-Control-Allow-Origin": allowedOrigin, "Access-Control-Allow-Credentials": "true",
-		"Access-Control-Expose-Headers": "Retry-After, X-Request-Id, ETag, Proxy-Status", "Vary": "Origin, Sec-Fetch-Site|Accept|Cookie",
+		"Access-Control-Expose-Headers": "Retry-After, X-Request-Id, ETag, Proxy-Status|X-Total-Count", "Vary": "Origin, Sec-Fetch-Site|Accept|Cookie",
 	} {
 		if values := strings.Join(got.Header[name], "|"); values != want {
 			t.Errorf("%s: %q, want %q", name, values, want)
@@ -166,24 +167,100 @@ func TestEveryStatus(t *testing.T) {
 // the client's behalf, and no token goes anywhere else.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	stranger := tcpServer(t, func(net.Conn) { t.Error("a redirect was followed") })
-	var up *upstream
-	up = newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Location", strings.ReplaceAll(r.Header.Get("X-Location"), "UPSTREAM", up.URL))
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", r.Header.Get("X-Location"))
 		status, _ := strconv.Atoi(r.Header.Get("X-Status"))
 		w.WriteHeader(status)
 	})
 	p := newProxy(t, api(t, up.URL))
 	for _, status := range []string{"301", "302", "303", "307", "308"} {
-		for _, location := range []string{"/api/y", "y", "?y", "#y", "//" + strings.TrimPrefix(stranger, "http://") + "/", stranger + "/x", "UPSTREAM/api/y"} {
+		for _, location := range []string{"/api/y", "y", "?y", "#y", "//" + strings.TrimPrefix(stranger, "http://") + "/", stranger + "/x"} {
 			for _, method := range []string{http.MethodGet, http.MethodPost} {
 				got := p.do(t, p.request(t, method, "/api/x", strings.NewReader("body"), "X-Status", status, "X-Location", location))
-				want := strings.ReplaceAll(location, "UPSTREAM", up.URL)
-				if strconv.Itoa(got.StatusCode) != status || got.Header.Get("Location") != want {
+				if strconv.Itoa(got.StatusCode) != status || got.Header.Get("Location") != location {
 					t.Errorf("%s to %s: answered %d to %s", status, location, got.StatusCode, got.Header.Get("Location"))
 				}
 				up.last(t)
 			}
 		}
+	}
+}
+
+// TestRedirectsToTheUpstreamItself become ones to the route: where an API is inside
+// is not told, and browsers may not reach it.
+func TestRedirectsToTheUpstreamItself(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", strings.ReplaceAll(r.Header.Get("X-Location"), "HOST", r.Host))
+		w.WriteHeader(http.StatusMovedPermanently)
+	})
+	kept := api(t, up.URL)
+	stripped := api(t, up.URL)
+	stripped.Path, stripped.StripPrefix = "/strip/", true
+	based := api(t, up.URL+"/v1/")
+	based.Path, based.StripPrefix = "/based/", true
+	p := newProxy(t, kept, stripped, based)
+	for _, tt := range []struct{ target, location, want string }{
+		{"/api/x", "http://HOST/api/y/?q=1&b#part", "/api/y/?q=1&b#part"},
+		{"/api/x", "https://HOST/api/a%2Fb%20c?", "/api/a%2Fb%20c?"},
+		{"/api/x", "//HOST/api/y", "/api/y"},
+		{"/strip/x", "http://HOST/x/", "/strip/x/"},
+		{"/strip/x", "http://HOST//evil.example/", "/strip//evil.example/"},
+		{"/based/x", "http://HOST/v1/x/", "/based/x/"},
+		// What has no place under the route stays as it is.
+		{"/api/x", "http://HOST/other", "http://HOST/other"},
+		{"/api/x", "http://HOST//evil.example/", "http://HOST//evil.example/"},
+		{"/based/x", "http://HOST/v10/x", "http://HOST/v10/x"},
+		{"/api/x", "http://HOST.evil.example/api/y", "http://HOST.evil.example/api/y"},
+		{"/api/x", "http://user@HOST/api/y", "http://user@HOST/api/y"},
+		{"/api/x", "ftp://HOST/api/y", "ftp://HOST/api/y"},
+		{"/api/x", "http://HOST:bad/api/y", "http://HOST:bad/api/y"},
+		{"/strip/x", "/x/", "/x/"}, // X-Forwarded-Prefix has told it
+	} {
+		got := p.get(t, tt.target, "X-Location", tt.location).Header.Get("Location")
+		if want := strings.ReplaceAll(tt.want, "HOST", mustURL(t, up.URL).Host); got != want {
+			t.Errorf("%s: %s became %q, want %q", tt.target, tt.location, got, want)
+		}
+	}
+	for target, want := range map[string][]string{"/api/x": nil, "/strip/x": {"/strip"}} {
+		p.get(t, target, "X-Forwarded-Prefix", "/evil")
+		seen := up.requests()
+		if got := seen[len(seen)-1].Header["X-Forwarded-Prefix"]; !slices.Equal(got, want) {
+			t.Errorf("%s: X-Forwarded-Prefix %q, want %q", target, got, want)
+		}
+	}
+}
+
+// TestNobodyIsAskedForAPassword: a browser would show its dialog, and what is typed
+// there goes to no upstream.
+func TestNobodyIsAskedForAPassword(t *testing.T) {
+	const bearer = `Bearer realm="api", error="invalid_token", error_description="no basic rights"`
+	up := answers(t, http.StatusUnauthorized, `WWW-Authenticate: Basic realm="inside"`, "WWW-Authenticate: "+bearer, "WWW-Authenticate: negotiate",
+		`WWW-Authenticate: Bearer, Digest realm="x"`)
+	if got := newProxy(t, api(t, up.URL)).get(t, "/api/x").Header["Www-Authenticate"]; len(got) != 1 || got[0] != bearer {
+		t.Errorf("WWW-Authenticate %q", got)
+	}
+	up = answers(t, http.StatusUnauthorized, "WWW-Authenticate: NTLM")
+	if got, there := newProxy(t, api(t, up.URL)).get(t, "/api/x").Header["Www-Authenticate"]; there {
+		t.Errorf("WWW-Authenticate %q", got)
+	}
+}
+
+// TestPagesOfUpstreamsAreSandboxed: opened by itself, a page of an API must not run
+// scripts as the app. One that has a policy of its own is left alone.
+func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
+	for line, want := range map[string]string{
+		"Content-Type: text/html": "sandbox", "Content-Type: Text/HTML; charset=utf-8": "sandbox", "Content-Type: application/xhtml+xml": "sandbox",
+		"Content-Type: image/svg+xml": "sandbox", "Content-Type: text/xml": "sandbox",
+		"Content-Type: application/json": "", "Content-Type: application/pdf": "", "X-None: ": "",
+	} {
+		got := newProxy(t, api(t, answers(t, http.StatusOK, line).URL)).get(t, "/api/x")
+		if policy := got.Header.Get("Content-Security-Policy"); policy != want {
+			t.Errorf("%s: Content-Security-Policy %q, want %q", line, policy, want)
+		}
+	}
+	up := answers(t, http.StatusOK, "Content-Type: text/html", "Content-Security-Policy: script-src 'self'")
+	if got := newProxy(t, api(t, up.URL)).get(t, "/api/x").Header["Content-Security-Policy"]; len(got) != 1 || got[0] != "script-src 'self'" {
+		t.Errorf("Content-Security-Policy %q", got)
 	}
 }
 

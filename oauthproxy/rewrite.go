@@ -33,7 +33,7 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	out.Trailer = nil // its values never come along
 	delete(out.Header, "Te")
 	h.cleanRequest(out.Header)
-	values := make([]string, 0, 6) // of all headers, in one piece of memory
+	values := make([]string, 0, 7) // of all headers, in one piece of memory
 	set := func(canonical, value string) {
 		values = append(values, value)
 		out.Header[canonical] = values[len(values)-1 : len(values) : len(values)]
@@ -47,6 +47,9 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	}
 	set("X-Forwarded-Proto", h.scheme)
 	set("X-Forwarded-Host", h.host)
+	if c.route.StripPrefix {
+		set("X-Forwarded-Prefix", strings.TrimSuffix(c.route.Path, "/"))
+	}
 	set("X-Request-Id", web.RequestID(pr.In))
 	if !isTraceparent(out.Header["Traceparent"]) {
 		delete(out.Header, "Tracestate")
@@ -162,62 +165,4 @@ func newTraceparent() string {
 	text = hex.AppendEncode(append(text, "00-"...), id[:16])
 	text = hex.AppendEncode(append(text, '-'), id[16:])
 	return string(append(text, "-00"...))
-}
-
-// cleanAnswer removes what an upstream must not say to the app's site:
-// cookies, storage, transport security, CORS, the reach of service workers and
-// where browsers report the site's errors are the site's own. What was fetched
-// with a user's token must not be kept by a shared cache.
-func cleanAnswer(header http.Header, personal bool) {
-	for name := range header {
-		switch {
-		case strings.HasPrefix(name, "Access-Control-"):
-			delete(header, name)
-		case name == "Set-Cookie", name == "Set-Cookie2", name == "Clear-Site-Data", name == "Strict-Transport-Security",
-			name == "Server", name == "X-Request-Id", name == "Alt-Svc", name == "Public-Key-Pins",
-			name == "Service-Worker-Allowed", name == "Nel", name == "Report-To":
-			delete(header, name)
-		}
-	}
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Add("Vary", "Cookie") // the next user of this browser must not see it
-	if holdsEvents(header) {
-		header.Set("X-Accel-Buffering", "no") // an nginx in front would keep events back until they fill a buffer
-	}
-	// Of several lines each counts.
-	stored := strings.Join(header["Cache-Control"], ", ")
-	if stored == "" {
-		header.Set("Cache-Control", "no-store")
-	} else if personal {
-		header.Set("Cache-Control", private(stored))
-	}
-	if personal || stored == "" {
-		deleteCDNControl(header)
-	}
-}
-
-// deleteCDNControl removes what CDNs obey before Cache-Control (RFC 9213).
-func deleteCDNControl(header http.Header) {
-	for name := range header {
-		if name == "Surrogate-Control" || strings.HasSuffix(name, "Cdn-Cache-Control") {
-			delete(header, name)
-		}
-	}
-}
-
-// private makes a Cache-Control value one for the browser's own cache only. With
-// no-store nothing else is said: must-understand would lift it (RFC 9111 §5.2.2.3).
-func private(value string) string {
-	kept := []string{"private"}
-	for directive := range strings.SplitSeq(value, ",") {
-		directive = strings.ToLower(strings.TrimSpace(directive))
-		switch {
-		case directive == "no-store":
-			return directive
-		case directive == "public", directive == "private", directive == "", strings.HasPrefix(directive, "s-maxage"):
-		default:
-			kept = append(kept, directive)
-		}
-	}
-	return strings.Join(kept, ", ")
 }
