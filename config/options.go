@@ -61,7 +61,7 @@ func serverOptions(c *Config) []option {
 		},
 		{
 			key: "trusted_proxies", value: many(&c.TrustedProxies, "list of addresses or networks", parseProxy),
-			doc:     "The proxies in front of us, whose `X-Forwarded-*` count.",
+			doc:     "The proxies in front of us, whose `X-Forwarded-For` counts.",
 			refused: "`0.0.0.0/0` and `::/0`: anybody could forge an address",
 		},
 		{

@@ -27,7 +27,7 @@ func routeOptions(r *Route) []option {
 		},
 		{
 			key: "strip_prefix", def: "false", value: one(&r.StripPrefix, "true or false", parseBool),
-			doc: "Takes `path` off (but its last slash) before forwarding.",
+			doc: "Takes `path` off (but its last slash) before forwarding, and names it in `X-Forwarded-Prefix`.",
 		},
 		{
 			key: "methods", value: many(&r.Methods, "list of methods", parseMethod),

@@ -14,8 +14,10 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// call is one request on its way.
+// call is one request on its way, and its context.
 type call struct {
+	context.Context //nolint:containedctx // it is one
+
 	handler *Handler
 	route   *route
 	client  *http.Request
@@ -25,6 +27,9 @@ type call struct {
 	cleared http.Header
 	timer   *time.Timer
 	start   time.Time
+	// writer is the client's, cancel ends the upstream's request.
+	writer http.ResponseWriter
+	cancel context.CancelCauseFunc
 	// answering: the answer has begun, and with it the time-out ended.
 	answering atomic.Bool
 	// broken is why the client's body ended early, if it did.
@@ -35,6 +40,8 @@ type call struct {
 	kept []byte
 	// resent is how often the request was sent again.
 	resent int
+	// answer is the upstream's body.
+	answer answerBody
 	// key is that of a WebSocket's handshake, else empty; tunnel is the upstream's
 	// connection once it has agreed to one, accepted the header that says so.
 	key      string
@@ -49,10 +56,21 @@ const watchAfter = time.Second
 
 type callKey struct{}
 
+// Value implements [context.Context].
+func (c *call) Value(key any) any {
+	if _, ours := key.(callKey); ours {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
 func callOf(r *http.Request) *call {
 	c, _ := r.Context().Value(callKey{}).(*call)
 	return c
 }
+
+// proxyName is ours in Proxy-Status (RFC 9209).
+const proxyName = "token-handler"
 
 var (
 	errUpstreamSlow = fmt.Errorf("waiting for the upstream: %w", os.ErrDeadlineExceeded)
@@ -82,14 +100,18 @@ func (c *call) serve(w http.ResponseWriter) {
 	c.start = c.handler.cfg.Site.Now()
 	c.route.inFlight.Inc()
 	defer c.route.inFlight.Dec()
-	ctx, cancel := context.WithCancelCause(context.WithValue(c.client.Context(), callKey{}, c))
+	ctx, cancel := context.WithCancelCause(c.client.Context())
 	defer cancel(nil)
+	c.Context, c.writer, c.cancel = ctx, w, cancel
 	c.timer = time.AfterFunc(c.route.Timeout, func() { cancel(errUpstreamSlow) })
 	defer c.timer.Stop()
 	if c.grant != nil && c.key == "" {
 		defer time.AfterFunc(watchAfter, func() { c.watch(ctx, cancel) }).Stop()
 	}
-	r := c.client.WithContext(ctx)
+	// An answer without a type stays one: net/http would guess, and what it takes
+	// for HTML becomes a page of the app's origin.
+	w.Header()["Content-Type"] = nil
+	r := c.client.WithContext(c)
 	if r.Body != nil && r.Body != http.NoBody {
 		c.body = &movingBody{ReadCloser: http.MaxBytesReader(w, r.Body, c.route.MaxBody), call: c}
 		r.Body = c.body
@@ -113,34 +135,6 @@ func (c *call) watch(ctx context.Context, end context.CancelCauseFunc) {
 	})
 }
 
-// movingBody restarts the call's time-out with every read, and remembers a
-// failure of the client's.
-type movingBody struct {
-	io.ReadCloser
-
-	call *call
-	read atomic.Bool // somebody has begun to
-}
-
-func (b *movingBody) Read(p []byte) (int, error) {
-	b.read.Store(true)
-	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.call.broken.Store(&err)
-	}
-	if b.call.timer.Stop() {
-		b.call.timer.Reset(b.call.route.Timeout)
-		if b.call.answering.Load() { // since the time-out was stopped above
-			b.call.timer.Stop()
-		}
-	}
-	return n, err //nolint:wrapcheck // io.EOF must stay what it is
-}
-
-// Close leaves the client's body open: what an upstream did not read may be
-// sent again, and net/http closes it in the end.
-func (*movingBody) Close() error { return nil }
-
 // answered is ReverseProxy's ModifyResponse: the upstream's header is there. A
 // 101 to a WebSocket's handshake is taken out of its hands, see [Handler.failed];
 // any other would make a tunnel, though none was asked for.
@@ -151,12 +145,21 @@ func (h *Handler) answered(answer *http.Response) error {
 	if answer.StatusCode == http.StatusSwitchingProtocols && c.key != "" {
 		return c.switched(answer)
 	}
-	if answer.StatusCode < http.StatusOK {
+	if answer.StatusCode < http.StatusOK || answer.StatusCode > 999 {
 		return errNoAnswer
 	}
-	cleanAnswer(answer.Header, c.grant != nil)
+	if answer.StatusCode == http.StatusUnauthorized {
+		// So that an app can tell it from ours, of which a new login is the cure (RFC 9209 §2.1.1).
+		answer.Header.Add("Proxy-Status", proxyName+"; received-status=401")
+	}
+	c.answer = answerBody{ReadCloser: answer.Body, call: c}
+	answer.Body = &c.answer
+	c.route.cleanAnswer(answer.Header, c.grant != nil)
 	c.commit(answer.Header)
 	h.count(c, answer.StatusCode)
+	if isEventStream(answer) {
+		h.follow(c, answer)
+	}
 	return nil
 }
 
@@ -187,13 +190,13 @@ func (h *Handler) failed(w http.ResponseWriter, r *http.Request, err error) {
 	if c.client.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // nobody is there to be told
 	}
-	p := h.problem(c, r, err)
+	p := c.problem(r, err)
 	h.count(c, p.Status())
 	c.commit(w.Header())
 	h.cfg.Site.WriteProblem(w, c.client, p)
 }
 
-func (h *Handler) problem(c *call, r *http.Request, err error) *web.Problem {
+func (c *call) problem(r *http.Request, err error) *web.Problem {
 	if errors.Is(context.Cause(r.Context()), errSessionOver) {
 		return web.NewProblem(web.CodeSessionExpired, "the session ended during the request; log in again", errSessionOver)
 	}
@@ -204,11 +207,15 @@ func (h *Handler) problem(c *call, r *http.Request, err error) *web.Problem {
 		return web.NewProblem(web.CodeInvalidRequest, "the request body broke off", *broken)
 	}
 	if errors.Is(context.Cause(r.Context()), errUpstreamSlow) {
-		h.metrics.UpstreamErrors.WithLabelValues(c.route.Path, "timeout").Inc()
+		c.upstreamFailed("timeout")
 		return web.NewProblem(web.CodeUpstreamTimeout, "the API did not answer in time", errUpstreamSlow)
 	}
-	h.metrics.UpstreamErrors.WithLabelValues(c.route.Path, "unreachable").Inc()
+	c.upstreamFailed(failure(err))
 	return web.NewProblem(web.CodeUpstreamError, "the API could not be reached", plain(err))
+}
+
+func (c *call) upstreamFailed(kind string) {
+	c.handler.metrics.UpstreamErrors.WithLabelValues(c.route.Path, kind).Inc()
 }
 
 func (h *Handler) count(c *call, status int) {

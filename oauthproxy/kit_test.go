@@ -64,6 +64,9 @@ func newUpstream(tb testing.TB, answer http.HandlerFunc) *upstream {
 		}
 	}))
 	u.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	u.Config.Protocols = new(http.Protocols)
+	u.Config.Protocols.SetHTTP1(true)
+	u.Config.Protocols.SetUnencryptedHTTP2(true)
 	u.Start()
 	tb.Cleanup(u.Close)
 	return u

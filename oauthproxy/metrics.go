@@ -16,7 +16,9 @@ type Metrics struct {
 	Seconds *prometheus.HistogramVec
 	// InFlight is how many requests are under way, by route.
 	InFlight *prometheus.GaugeVec
-	// UpstreamErrors counts requests without an answer, by route and kind.
+	// BodyBytes counts what went through in bodies, as it goes, by route and direction.
+	BodyBytes *prometheus.CounterVec
+	// UpstreamErrors counts requests without a whole answer, by route and kind.
 	UpstreamErrors *prometheus.CounterVec
 	// Retries counts requests whose token the upstream refused and that could be
 	// sent again, by route and outcome.
@@ -48,9 +50,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_proxy_in_flight",
 			Help: "API requests under way at the upstream, WebSockets included, by route.",
 		}, []string{"route"}),
+		BodyBytes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_proxy_body_bytes_total",
+			Help: "Bytes of the bodies of API requests and of the upstream's answers, by route and direction: to_upstream, to_client.",
+		}, []string{"route", "direction"}),
 		UpstreamErrors: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_upstream_errors_total",
-			Help: "API requests that got no answer, by route and kind: timeout, unreachable.",
+			Help: "API requests without a whole answer of the upstream, by route and kind: connect (no connection, or no TLS), timeout (the route's), broken (the connection ended or the answer made no sense), interrupted (in the midst of the answer's body).",
 		}, []string{"route", "kind"}),
 		Retries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_retries_total",

@@ -8,6 +8,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,7 +126,9 @@ type Handler struct {
 	routes  []*route
 	metrics *Metrics
 	handler http.Handler
-	sockets sockets
+	// scheme and host are the public origin's.
+	scheme, host string
+	lastings     lastings
 }
 
 // route is a Route made ready.
@@ -135,8 +138,9 @@ type route struct {
 	allow string // of a 405
 	proxy *httputil.ReverseProxy
 	// The route's own of the metrics.
-	inFlight prometheus.Gauge
-	seconds  prometheus.Observer
+	inFlight             prometheus.Gauge
+	seconds              prometheus.Observer
+	toUpstream, toClient prometheus.Counter // bytes of bodies
 }
 
 // New builds a Handler. The origin check is inside: no request gets past it.
@@ -145,6 +149,7 @@ func New(cfg Config) *Handler {
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)
 	}
+	h.scheme, h.host, _ = strings.Cut(cfg.Site.PublicOrigin(), "://")
 	shared := h.newTransport()
 	for _, r := range cfg.Routes {
 		ready := &route{Route: r, allow: strings.Join(r.Methods, ", ")}
@@ -154,6 +159,8 @@ func New(cfg Config) *Handler {
 		base, own := h.reach(&r, shared)
 		ready.Upstream, ready.proxy = base, h.newProxy(own)
 		ready.inFlight, ready.seconds = h.metrics.InFlight.WithLabelValues(r.Path), h.metrics.Seconds.WithLabelValues(r.Path)
+		ready.toUpstream = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_upstream")
+		ready.toClient = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_client")
 		h.routes = append(h.routes, ready)
 	}
 	// The longest prefix is found first.
@@ -252,16 +259,31 @@ func withoutParameters(path string) string {
 }
 
 // isLooselyUnder reports whether path is under prefix for a reader to whom case
-// and the slash at the end do not matter.
+// and the slash at the end do not matter. The first segments are compared, as many
+// as prefix has: letters that differ in case can differ in length (U+017F is an s).
 func isLooselyUnder(path, prefix string) bool {
-	bare := len(prefix) - 1
-	return len(path) >= bare && strings.EqualFold(path[:bare], prefix[:bare]) && (len(path) == bare || path[bare] == '/')
+	slashes := strings.Count(prefix, "/")
+	for i := range len(path) {
+		if path[i] != '/' {
+			continue
+		}
+		if slashes--; slashes == 0 {
+			path = path[:i]
+			break
+		}
+	}
+	return strings.EqualFold(path, prefix[:len(prefix)-1])
 }
+
+// methodChars are what methods consist of (RFC 9110 §9.1). HTTP/2 lets others
+// through, which would be the next words of an HTTP/1 request line.
+const methodChars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // check refuses what the route does not allow.
 func (r *route) check(request *http.Request) error {
 	switch {
-	case strings.EqualFold(request.Method, http.MethodTrace), strings.EqualFold(request.Method, http.MethodConnect):
+	case strings.EqualFold(request.Method, http.MethodTrace), strings.EqualFold(request.Method, http.MethodConnect),
+		request.ProtoMajor != 1 && strings.Trim(request.Method, methodChars) != "":
 		allow := r.allow
 		if allow == "" {
 			allow = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
@@ -273,8 +295,22 @@ func (r *route) check(request *http.Request) error {
 		// Passed on, an upgrade to h2c would open a tunnel past every check here
 		// (golang/go#80416).
 		return web.NewProblem(web.CodeInvalidRequest, "this route does not allow a protocol upgrade", nil)
+	case !isLengthTrue(request):
+		return web.NewProblem(web.CodeInvalidRequest, "Content-Length is not the length of the body", nil)
 	case request.ContentLength > r.MaxBody:
 		return web.AsProblem(&http.MaxBytesError{Limit: r.MaxBody})
 	}
 	return nil
+}
+
+// isLengthTrue reports whether Content-Length says what net/http found. Of a
+// request over HTTP/2 it forgets a length that is none, one of two, and one to
+// which no body comes: such a request must not be forwarded (RFC 9113 §8.1.1).
+func isLengthTrue(r *http.Request) bool {
+	said := r.Header["Content-Length"]
+	if len(said) == 0 {
+		return true
+	}
+	length, err := strconv.ParseUint(said[0], 10, 63)
+	return len(said) == 1 && err == nil && int64(length) == r.ContentLength
 }

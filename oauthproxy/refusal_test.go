@@ -173,7 +173,7 @@ func TestMetrics(t *testing.T) {
 			"route=/api/ status=200": 20, "route=/api/ status=418": 1, "route=/down/ status=502": 1,
 		},
 		"tokenhandler_proxy_request_duration_seconds": {"route=/api/": 21, "route=/down/": 1},
-		"tokenhandler_proxy_upstream_errors_total":    {"kind=unreachable route=/down/": 1},
+		"tokenhandler_proxy_upstream_errors_total":    {"kind=broken route=/down/": 1},
 	} {
 		got := counted(t, p, name)
 		if fmt.Sprint(got) != fmt.Sprint(want) {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,8 +30,9 @@ func TestResponseHeadersRemoved(t *testing.T) {
 	for _, line := range []string{
 		"Set-Cookie: evil=1; Path=/", "set-cookie: __Host-Http-session=evil; Path=/; Secure; HttpOnly", "Set-Cookie2: evil=1",
 		`Clear-Site-Data: "evil", "*"`, "Strict-Transport-Security: max-age=0; evil", "Server: evil/1.0", "X-Request-Id: evil", "x-request-id: evil",
-		"Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: evil", "Access-Control-Expose-Headers: evil",
+		"Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: evil",
 		"access-control-max-age: evil", "Access-Control-Allow-Private-Network: evil", `Alt-Svc: h3="evil.example:443"`, "Public-Key-Pins: evil",
+		"Service-Worker-Allowed: /evil", `NEL: {"report_to":"evil","max_age":600}`, `Report-To: {"group":"evil","max_age":600,"endpoints":[]}`,
 		"Connection: X-Evil, Content-Type", "Keep-Alive: evil", "Proxy-Authenticate: evil", "Upgrade: evil",
 		"CDN-Cache-Control: max-age=60, evil", "Cloudflare-CDN-Cache-Control: evil", "Surrogate-Control: evil",
 	} {
@@ -56,16 +58,39 @@ func TestResponseHeadersRemoved(t *testing.T) {
 	}
 }
 
+// What an upstream gives no type is not guessed to be a page: a browser would run
+// its scripts as the app's own, whatever nosniff says.
+func TestContentTypeIsNotGuessed(t *testing.T) {
+	const page = "<!doctype html><script>alert(1)</script>"
+	length := "Content-Length: " + strconv.Itoa(len(page)) + "\r\n"
+	for name, lines := range map[string]string{"with length": length, "until the end": "", "empty type": length + "Content-Type:\r\n"} {
+		route := api(t, rawUpstream(t, "HTTP/1.1 200 OK\r\n"+lines+"Connection: close\r\n\r\n"+page))
+		for protocol, p := range map[string]*proxy{"HTTP/1.1": newProxy(t, route), "HTTP/2.0": newHTTP2Proxy(t, route)} {
+			got := p.get(t, "/api/x")
+			if got.Proto != protocol || got.body != page || got.Header.Get("Content-Type") != "" {
+				t.Errorf("%s: answered over %s %q as %q", name, got.Proto, got.body, got.Header["Content-Type"])
+			}
+		}
+	}
+	// One that has a type keeps it, and errors are ours.
+	p := newProxy(t, api(t, answers(t, http.StatusOK, "Content-Type: image/x-odd").URL))
+	if got := p.get(t, "/api/x").Header["Content-Type"]; len(got) != 1 || got[0] != "image/x-odd" {
+		t.Errorf("Content-Type %q", got)
+	}
+	p = newProxy(t, api(t, rawUpstream(t, "")))
+	wantProblem(t, p.get(t, "/api/x"), http.StatusBadGateway, "upstream_error")
+}
+
 // An allowed origin gets our CORS headers, and not the upstream's.
 func TestCORSIsOurs(t *testing.T) {
-	up := answers(t, http.StatusOK, "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Secret", "Vary: Accept")
+	up := answers(t, http.StatusOK, "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Total-Count", "Vary: Accept")
 	p := newProxy(t, api(t, up.URL))
 	r := p.request(t, http.MethodGet, "/api/x", http.NoBody, "Origin", allowedOrigin)
 	r.Header.Set("Sec-Fetch-Site", "same-site")
 	got := p.do(t, r)
 	for name, want := range map[string]string{
 		"Access-Control-Allow-Origin": allowedOrigin, "Access-Control-Allow-Credentials": "true",
-		"Access-Control-Expose-Headers": "Retry-After, X-Request-Id, ETag", "Vary": "Origin, Sec-Fetch-Site|Accept|Cookie",
+		"Access-Control-Expose-Headers": "Retry-After, X-Request-Id, ETag, Proxy-Status|X-Total-Count", "Vary": "Origin, Sec-Fetch-Site|Accept|Cookie",
 	} {
 		if values := strings.Join(got.Header[name], "|"); values != want {
 			t.Errorf("%s: %q, want %q", name, values, want)
@@ -86,13 +111,17 @@ func TestCacheControl(t *testing.T) {
 		{[]string{"max-age=60, s-maxage=600"}, "private, max-age=60"},
 		{[]string{"no-cache"}, "private, no-cache"},
 		{[]string{"private, max-age=5"}, "private, max-age=5"},
-		{[]string{"public, no-store"}, "public, no-store"},
+		{[]string{"private"}, "private"},
+		{[]string{"public, no-store"}, "no-store"},
+		{[]string{"must-understand, no-store, max-age=60"}, "no-store"},
 		{[]string{"public"}, "private"},
 		// Each line counts, not the first.
-		{[]string{"max-age=60", "no-store"}, "max-age=60, no-store"},
+		{[]string{"max-age=60", "no-store"}, "no-store"},
 		{[]string{"max-age=60", "public"}, "private, max-age=60"},
 		{[]string{`no-cache="Set-Cookie", public`}, `private, no-cache="set-cookie"`},
 		{[]string{`private="X-Foo", public`}, `private, private="x-foo"`},
+		// Within quotes it is a header's name, and no word to all.
+		{[]string{`no-cache="a, private, b", s-maxage=60`}, `private, no-cache="a, b"`},
 	} {
 		t.Run(strings.Join(tt.stored, "|"), func(t *testing.T) {
 			lines := []string{"CDN-Cache-Control: public"}
@@ -133,6 +162,107 @@ func TestEveryStatus(t *testing.T) {
 			}
 			up.last(t) // followed nothing, tried once
 		})
+	}
+}
+
+// Where an upstream redirects to is between it and the client: nobody is called on
+// the client's behalf, and no token goes anywhere else.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	stranger := tcpServer(t, func(net.Conn) { t.Error("a redirect was followed") })
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", r.Header.Get("X-Location"))
+		status, _ := strconv.Atoi(r.Header.Get("X-Status"))
+		w.WriteHeader(status)
+	})
+	p := newProxy(t, api(t, up.URL))
+	for _, status := range []string{"301", "302", "303", "307", "308"} {
+		for _, location := range []string{"/api/y", "y", "?y", "#y", "//" + strings.TrimPrefix(stranger, "http://") + "/", stranger + "/x"} {
+			for _, method := range []string{http.MethodGet, http.MethodPost} {
+				got := p.do(t, p.request(t, method, "/api/x", strings.NewReader("body"), "X-Status", status, "X-Location", location))
+				if strconv.Itoa(got.StatusCode) != status || got.Header.Get("Location") != location {
+					t.Errorf("%s to %s: answered %d to %s", status, location, got.StatusCode, got.Header.Get("Location"))
+				}
+				up.last(t)
+			}
+		}
+	}
+}
+
+// TestRedirectsToTheUpstreamItself become ones to the route: where an API is inside
+// is not told, and browsers may not reach it.
+func TestRedirectsToTheUpstreamItself(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", strings.ReplaceAll(r.Header.Get("X-Location"), "HOST", r.Host))
+		w.WriteHeader(http.StatusMovedPermanently)
+	})
+	kept := api(t, up.URL)
+	stripped := api(t, up.URL)
+	stripped.Path, stripped.StripPrefix = "/strip/", true
+	based := api(t, up.URL+"/v1/")
+	based.Path, based.StripPrefix = "/based/", true
+	p := newProxy(t, kept, stripped, based)
+	for _, tt := range []struct{ target, location, want string }{
+		{"/api/x", "http://HOST/api/y/?q=1&b#part", "/api/y/?q=1&b#part"},
+		{"/api/x", "https://HOST/api/a%2Fb%20c?", "/api/a%2Fb%20c?"},
+		{"/api/x", "//HOST/api/y", "/api/y"},
+		{"/strip/x", "http://HOST/x/", "/strip/x/"},
+		{"/strip/x", "http://HOST//evil.example/", "/strip//evil.example/"},
+		{"/based/x", "http://HOST/v1/x/", "/based/x/"},
+		// What has no place under the route stays as it is.
+		{"/api/x", "http://HOST/other", "http://HOST/other"},
+		{"/api/x", "http://HOST//evil.example/", "http://HOST//evil.example/"},
+		{"/based/x", "http://HOST/v10/x", "http://HOST/v10/x"},
+		{"/api/x", "http://HOST.evil.example/api/y", "http://HOST.evil.example/api/y"},
+		{"/api/x", "http://user@HOST/api/y", "http://user@HOST/api/y"},
+		{"/api/x", "ftp://HOST/api/y", "ftp://HOST/api/y"},
+		{"/api/x", "http://HOST:bad/api/y", "http://HOST:bad/api/y"},
+		{"/strip/x", "/x/", "/x/"}, // X-Forwarded-Prefix has told it
+	} {
+		got := p.get(t, tt.target, "X-Location", tt.location).Header.Get("Location")
+		if want := strings.ReplaceAll(tt.want, "HOST", mustURL(t, up.URL).Host); got != want {
+			t.Errorf("%s: %s became %q, want %q", tt.target, tt.location, got, want)
+		}
+	}
+	for target, want := range map[string][]string{"/api/x": nil, "/strip/x": {"/strip"}} {
+		p.get(t, target, "X-Forwarded-Prefix", "/evil")
+		seen := up.requests()
+		if got := seen[len(seen)-1].Header["X-Forwarded-Prefix"]; !slices.Equal(got, want) {
+			t.Errorf("%s: X-Forwarded-Prefix %q, want %q", target, got, want)
+		}
+	}
+}
+
+// TestNobodyIsAskedForAPassword: a browser would show its dialog, and what is typed
+// there goes to no upstream.
+func TestNobodyIsAskedForAPassword(t *testing.T) {
+	const bearer = `Bearer realm="api", error="invalid_token", error_description="no basic rights"`
+	up := answers(t, http.StatusUnauthorized, `WWW-Authenticate: Basic realm="inside"`, "WWW-Authenticate: "+bearer, "WWW-Authenticate: negotiate",
+		`WWW-Authenticate: Bearer, Digest realm="x"`)
+	if got := newProxy(t, api(t, up.URL)).get(t, "/api/x").Header["Www-Authenticate"]; len(got) != 1 || got[0] != bearer {
+		t.Errorf("WWW-Authenticate %q", got)
+	}
+	up = answers(t, http.StatusUnauthorized, "WWW-Authenticate: NTLM")
+	if got, there := newProxy(t, api(t, up.URL)).get(t, "/api/x").Header["Www-Authenticate"]; there {
+		t.Errorf("WWW-Authenticate %q", got)
+	}
+}
+
+// TestPagesOfUpstreamsAreSandboxed: opened by itself, a page of an API must not run
+// scripts as the app. One that has a policy of its own is left alone.
+func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
+	for line, want := range map[string]string{
+		"Content-Type: text/html": "sandbox", "Content-Type: Text/HTML; charset=utf-8": "sandbox", "Content-Type: application/xhtml+xml": "sandbox",
+		"Content-Type: image/svg+xml": "sandbox", "Content-Type: text/xml": "sandbox",
+		"Content-Type: application/json": "", "Content-Type: application/pdf": "", "X-None: ": "",
+	} {
+		got := newProxy(t, api(t, answers(t, http.StatusOK, line).URL)).get(t, "/api/x")
+		if policy := got.Header.Get("Content-Security-Policy"); policy != want {
+			t.Errorf("%s: Content-Security-Policy %q, want %q", line, policy, want)
+		}
+	}
+	up := answers(t, http.StatusOK, "Content-Type: text/html", "Content-Security-Policy: script-src 'self'")
+	if got := newProxy(t, api(t, up.URL)).get(t, "/api/x").Header["Content-Security-Policy"]; len(got) != 1 || got[0] != "script-src 'self'" {
+		t.Errorf("Content-Security-Policy %q", got)
 	}
 }
 
@@ -216,6 +346,26 @@ func TestSwitchingProtocols(t *testing.T) {
 		got := p.get(t, "/api/x")
 		wantProblem(t, got, http.StatusBadGateway, "upstream_error")
 		wantCookie(t, got)
+	}
+}
+
+// Over HTTP/2 a status may be any number; net/http would panic when it is passed on.
+func TestStatusThatIsNone(t *testing.T) {
+	up := tcpServer(t, func(conn net.Conn) {
+		frame := func(kind, flags, stream byte, payload string) {
+			_, _ = io.WriteString(conn, "\x00\x00"+string([]byte{byte(len(payload)), kind, flags, 0, 0, 0, stream})+payload)
+		}
+		_, _ = io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
+		const settings, headers, acknowledged, whole = 4, 1, 1, 5
+		frame(settings, 0, 0, "")
+		frame(settings, acknowledged, 0, "")
+		frame(headers, whole, 1, "\x08\x041000") // :status, which is field 8 of HPACK's table
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	p := newProxy(t, api(t, strings.Replace(up, "http", "h2c", 1)))
+	wantProblem(t, p.get(t, "/api/x"), http.StatusBadGateway, "upstream_error")
+	if strings.Contains(p.log.String(), "panic") {
+		t.Error(p.log)
 	}
 }
 

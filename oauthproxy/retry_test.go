@@ -140,8 +140,23 @@ func TestRefusalIsPassedOn(t *testing.T) {
 			if counts := counted(t, p, "tokenhandler_proxy_retries_total"); len(counts) != 1 || counts["outcome="+c.outcome+" route=/api/"] != 1 {
 				t.Errorf("counted %v", counts)
 			}
+			if status := got.Header.Get("Proxy-Status"); status != "token-handler; received-status=401" {
+				t.Errorf("Proxy-Status %q", status)
+			}
 			wantCookie(t, got)
 		})
+	}
+}
+
+// TestOurOwn401IsToldApart: it has no Proxy-Status, and no other answer has.
+func TestOurOwn401IsToldApart(t *testing.T) {
+	p := newProxy(t, api(t, newUpstream(t, nil).URL))
+	if got := p.get(t, "/api/x"); got.StatusCode != http.StatusOK || got.Header["Proxy-Status"] != nil {
+		t.Errorf("answered %d, Proxy-Status %q", got.StatusCode, got.Header["Proxy-Status"])
+	}
+	p.tokens.err = web.NewProblem(web.CodeSessionExpired, "over", nil)
+	if got := p.get(t, "/api/x"); got.StatusCode != http.StatusUnauthorized || got.Header["Proxy-Status"] != nil {
+		t.Errorf("answered %d, Proxy-Status %q", got.StatusCode, got.Header["Proxy-Status"])
 	}
 }
 

@@ -31,16 +31,29 @@ func (h *Handler) rewrite(pr *httputil.ProxyRequest) {
 	c, out := callOf(pr.In), pr.Out
 	c.target(out)
 	out.Trailer = nil // its values never come along
-	out.Header.Del("TE")
+	delete(out.Header, "Te")
 	h.cleanRequest(out.Header)
-	if token := c.token(); !token.IsZero() {
-		out.Header.Set("Authorization", "Bearer "+token.Reveal())
+	values := make([]string, 0, 7) // of all headers, in one piece of memory
+	set := func(canonical, value string) {
+		values = append(values, value)
+		out.Header[canonical] = values[len(values)-1 : len(values) : len(values)]
 	}
-	h.forwarded(pr.In, out.Header)
-	out.Header.Set("X-Request-ID", web.RequestID(pr.In))
+	if token := c.token(); !token.IsZero() {
+		set("Authorization", "Bearer "+token.Reveal())
+	}
+	// Who asked, and for what.
+	if client := h.cfg.Site.ClientIP(pr.In); client.IsValid() {
+		set("X-Forwarded-For", client.String())
+	}
+	set("X-Forwarded-Proto", h.scheme)
+	set("X-Forwarded-Host", h.host)
+	if c.route.StripPrefix {
+		set("X-Forwarded-Prefix", strings.TrimSuffix(c.route.Path, "/"))
+	}
+	set("X-Request-Id", web.RequestID(pr.In))
 	if h.cfg.Tracer == nil && !isTraceparent(out.Header["Traceparent"]) { // else the tracer says it, for every try anew
-		out.Header.Del("Tracestate")
-		out.Header.Set("Traceparent", newTraceparent())
+		delete(out.Header, "Tracestate")
+		set("Traceparent", newTraceparent())
 	}
 }
 
@@ -77,6 +90,7 @@ var ours = map[string]bool{
 	"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
 	"X-Auth-Subject": true, "X-Auth-Groups": true, "Remote-User": true,
 	"Content-Length": true, "Transfer-Encoding": true, // as Content_Length
+	"Proxy": true, // to CGI-like servers it is HTTP_PROXY (CVE-2016-5385)
 }
 
 // oursToo are families of such headers: other proxies' names for who asks.
@@ -136,18 +150,6 @@ func (h *Handler) otherCookies(lines []string) string {
 	return kept.String()
 }
 
-// forwarded tells the upstream who asked and for what.
-func (h *Handler) forwarded(in *http.Request, header http.Header) {
-	site := h.cfg.Site
-	client := site.ClientIP(in)
-	if client.IsValid() {
-		header.Set("X-Forwarded-For", client.String())
-	}
-	scheme, host, _ := strings.Cut(site.PublicOrigin(), "://")
-	header.Set("X-Forwarded-Proto", scheme)
-	header.Set("X-Forwarded-Host", host)
-}
-
 var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 
 // isTraceparent checks a client's trace context (W3C Trace Context §3.2).
@@ -159,57 +161,8 @@ func isTraceparent(values []string) bool {
 func newTraceparent() string {
 	var id [24]byte
 	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
-	return "00-" + hex.EncodeToString(id[:16]) + "-" + hex.EncodeToString(id[16:]) + "-00"
-}
-
-// cleanAnswer removes what an upstream must not say to the app's site (R-51):
-// cookies, storage, transport security and CORS are the site's own. What was
-// fetched with a user's token must not be kept by a shared cache.
-func cleanAnswer(header http.Header, personal bool) {
-	for name := range header {
-		switch {
-		case strings.HasPrefix(name, "Access-Control-"):
-			delete(header, name)
-		case name == "Set-Cookie", name == "Set-Cookie2", name == "Clear-Site-Data", name == "Strict-Transport-Security",
-			name == "Server", name == "X-Request-Id", name == "Alt-Svc", name == "Public-Key-Pins":
-			delete(header, name)
-		}
-	}
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Add("Vary", "Cookie") // the next user of this browser must not see it (R-65)
-	// Of several lines each counts.
-	stored := strings.Join(header["Cache-Control"], ", ")
-	if stored == "" {
-		header.Set("Cache-Control", "no-store")
-	} else if personal {
-		header.Set("Cache-Control", private(stored))
-	}
-	if personal || stored == "" {
-		deleteCDNControl(header)
-	}
-}
-
-// deleteCDNControl removes what CDNs obey before Cache-Control (RFC 9213).
-func deleteCDNControl(header http.Header) {
-	for name := range header {
-		if name == "Surrogate-Control" || strings.HasSuffix(name, "Cdn-Cache-Control") {
-			delete(header, name)
-		}
-	}
-}
-
-// private makes a Cache-Control value one for the browser's own cache only.
-func private(value string) string {
-	kept := []string{"private"}
-	for directive := range strings.SplitSeq(value, ",") {
-		directive = strings.ToLower(strings.TrimSpace(directive))
-		switch {
-		case directive == "no-store", directive == "private":
-			return value
-		case directive == "public", directive == "", strings.HasPrefix(directive, "s-maxage"):
-		default:
-			kept = append(kept, directive)
-		}
-	}
-	return strings.Join(kept, ", ")
+	text := make([]byte, 0, len("00-")+len("-")+2*len(id)+len("-00"))
+	text = hex.AppendEncode(append(text, "00-"...), id[:16])
+	text = hex.AppendEncode(append(text, '-'), id[16:])
+	return string(append(text, "-00"...))
 }

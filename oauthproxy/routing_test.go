@@ -47,6 +47,9 @@ func TestRouting(t *testing.T) {
 		// Rules of the longer route must not be passed by.
 		{"/api/Based/x", nil, ""},
 		{"/api/BASED", nil, ""},
+		{"/api/ba%C5%BFed/x", nil, ""}, // folded, U+017F is an s
+		{"/api/baſed", nil, ""},
+		{"/api/based%C5%BF/x", a, "/api/based%C5%BF/x"},
 		{"/api/based;v=1/x", nil, ""},
 		{"/api/based/nested;/x", nil, ""},
 		{"/api;x/based/y", nil, ""},
@@ -129,6 +132,27 @@ func TestMethods(t *testing.T) {
 				wantProblem(t, got, http.StatusMethodNotAllowed, "method_not_allowed")
 			}
 		})
+	}
+}
+
+// Over HTTP/2 a method can be anything. What is none is the client's fault and
+// not the upstream's.
+func TestMethodsOfHTTP2(t *testing.T) {
+	up := newUpstream(t, nil)
+	p := newProxy(t, api(t, up.URL))
+	for _, method := range []string{"GET /evil HTTP/1.1", "G ET", "GET ", "GE\tT", "GÉT", "GET\x7f", "(GET)", "GET:"} {
+		r := p.request(t, http.MethodGet, "/api/x", http.NoBody)
+		r.Method, r.RequestURI, r.ProtoMajor = method, "/api/x", 2
+		r.URL.Scheme, r.URL.Host = "", ""
+		if got := serveDirectly(p, r); got.Code != http.StatusMethodNotAllowed {
+			t.Errorf("%q answered %d %s", method, got.Code, got.Body)
+		}
+	}
+	if len(up.requests()) != 0 || p.tokens.calls.Load() != 0 || len(counted(t, p, "tokenhandler_proxy_upstream_errors_total")) != 0 {
+		t.Error("forwarded, authorised or counted as the upstream's error")
+	}
+	if got := p.raw(t, "M-SEARCH /api/x HTTP/1.1"); got.StatusCode != http.StatusOK || up.last(t).Method != "M-SEARCH" {
+		t.Errorf("answered %d", got.StatusCode)
 	}
 }
 

@@ -44,8 +44,7 @@ type socket struct {
 	upstream io.ReadWriteCloser
 	now      func() time.Time
 	// bye is the close frame that ends it, as soon as there is one.
-	bye  atomic.Pointer[[]byte]
-	done chan struct{} // closed when both connections are
+	bye atomic.Pointer[[]byte]
 
 	toClientBytes, toUpstreamBytes prometheus.Counter
 
@@ -66,11 +65,11 @@ func (h *Handler) serveSocket(w http.ResponseWriter, c *call) {
 	}
 	bytesPassed := h.metrics.SocketBytes.MustCurryWith(prometheus.Labels{"route": c.route.Path})
 	s := &socket{
-		client: client, upstream: c.tunnel, now: h.cfg.Site.Now, done: make(chan struct{}),
+		client: client, upstream: c.tunnel, now: h.cfg.Site.Now,
 		toClientBytes: bytesPassed.WithLabelValues("to_client"), toUpstreamBytes: bytesPassed.WithLabelValues("to_upstream"),
 	}
-	h.sockets.add(s)
-	defer h.sockets.remove(s)
+	h.lastings.add(s)
+	defer h.lastings.remove(s)
 	open := h.metrics.Sockets.WithLabelValues(c.route.Path)
 	open.Inc()
 	defer open.Dec()
@@ -194,6 +193,9 @@ func (s *socket) end(code uint16, reason string) {
 		_ = s.sayGoodbye(frame)
 	}
 }
+
+// goAway ends it in its own time: a write may be under way.
+func (s *socket) goAway() { go s.end(codeGoingAway, "going away") }
 
 // sayGoodbye writes the close frame, unless there was one. The caller holds mu.
 func (s *socket) sayGoodbye(frame []byte) error {

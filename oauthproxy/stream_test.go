@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"runtime"
@@ -43,6 +44,10 @@ func TestEventsArriveOneByOne(t *testing.T) {
 			})
 			p := newProxy(t, api(t, up.URL))
 			response := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does; this is the header, before any event
+			want := map[string]string{"text/event-stream": "no"}[contentType]               // for an nginx in front
+			if got := response.Header.Get("X-Accel-Buffering"); got != want {
+				t.Errorf("X-Accel-Buffering %q, want %q", got, want)
+			}
 			lines := make(chan string)
 			go func() {
 				defer close(lines)
@@ -213,7 +218,33 @@ func TestUpstreamGoneEndsTheAnswerAbnormally(t *testing.T) {
 			if strings.Contains(p.log.String(), "panic recovered") {
 				t.Error("logged as a panic")
 			}
+			if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); got["kind=interrupted route=/api/"] != 1 {
+				t.Errorf("counted %v", got)
+			}
 		})
+	}
+}
+
+// TestBodyBytes: a stream is counted as it goes, not at its end.
+func TestBodyBytes(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(w, "twelve bytes")
+		_ = http.NewResponseController(w).Flush()
+		if r.URL.Path == "/api/stream" {
+			<-r.Context().Done()
+		}
+	})
+	p := newProxy(t, api(t, up.URL))
+	p.do(t, p.request(t, http.MethodPost, "/api/x", strings.NewReader("seven b")))
+	p.do(t, p.request(t, http.MethodHead, "/api/x", nil))
+	stream := p.open(t, p.request(t, http.MethodPut, "/api/stream", io.MultiReader(strings.NewReader("12345")))) //nolint:bodyclose // open does
+	if _, err := io.ReadFull(stream.Body, make([]byte, 12)); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]float64{"direction=to_upstream route=/api/": 12, "direction=to_client route=/api/": 24}
+	if got := counted(t, p, "tokenhandler_proxy_body_bytes_total"); !maps.Equal(got, want) {
+		t.Errorf("counted %v", got)
 	}
 }
 

@@ -2,10 +2,12 @@ package oauthproxy
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +83,24 @@ func plain(err error) error {
 		return errors.New(before + "…")
 	}
 	return err
+}
+
+// connecting are the operations of a [net.OpError] that make a connection: the
+// last two are TLS alerts.
+//
+//nolint:gochecknoglobals // a constant list
+var connecting = []string{"dial", "remote error", "local error"}
+
+// failure tells a connection that could not be made from one that was and broke.
+func failure(err error) string {
+	op, ofNetwork := errors.AsType[*net.OpError](err)
+	_, garbled := errors.AsType[tls.RecordHeaderError](err)
+	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
+	late, ok := errors.AsType[net.Error](err) // of a handshake: nothing else here times out
+	if ofNetwork && slices.Contains(connecting, op.Op) || garbled || errors.Is(err, http.ErrSchemeMismatch) || untrusted || ok && !ofNetwork && late.Timeout() {
+		return "connect"
+	}
+	return "broken"
 }
 
 // bufferPool lends the buffers that bodies are copied through.

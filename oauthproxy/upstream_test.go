@@ -1,8 +1,11 @@
 package oauthproxy_test
 
 import (
+	"crypto/tls"
 	"crypto/x509"
 	"io"
+	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -95,5 +98,35 @@ func TestUpstreamOfItsOwnAuthority(t *testing.T) {
 		if got.StatusCode != status || status == http.StatusOK && !strings.HasPrefix(got.body, "HTTP/2.0 ") {
 			t.Errorf("%s: %d %q", path, got.StatusCode, got.body)
 		}
+	}
+	want := map[string]float64{"kind=connect route=/system/": 1, "kind=connect route=/none/": 1, "kind=connect route=/other-name/": 1}
+	if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); !maps.Equal(got, want) {
+		t.Errorf("counted %v", got)
+	}
+}
+
+// TestNoConnection has what TestUpstreamErrors has not.
+func TestNoConnection(t *testing.T) {
+	strict := httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	strict.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13}
+	strict.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	strict.StartTLS()
+	t.Cleanup(strict.Close)
+	own := x509.NewCertPool()
+	own.AddCert(strict.Certificate())
+	for name, upstream := range map[string]string{
+		"socket not there":      "unix:///nowhere/api.sock",
+		"no TLS there":          "https" + strings.TrimPrefix(newUpstream(t, nil).URL, "http"),
+		"wants our certificate": strict.URL,
+	} {
+		t.Run(name, func(t *testing.T) {
+			route := api(t, upstream)
+			route.UpstreamCAs = own
+			p := newProxy(t, route)
+			wantProblem(t, p.get(t, "/api/x"), http.StatusBadGateway, "upstream_error")
+			if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); got["kind=connect route=/api/"] != 1 {
+				t.Errorf("counted %v\n%s", got, p.log)
+			}
+		})
 	}
 }

@@ -144,9 +144,9 @@ func (a *App) drain(ctx context.Context, public publicSide) {
 		<-public.done
 	}
 	public.newcomers.await(ctx)
-	var sockets sync.WaitGroup // net/http does not know of them
-	sockets.Go(func() { a.api.Drain(ctx) })
-	defer sockets.Wait()
+	var lasting sync.WaitGroup // sockets, which net/http does not know of, and streams, which it would wait for
+	lasting.Go(func() { a.api.Drain(ctx) })
+	defer lasting.Wait()
 	if err := public.server.Shutdown(ctx); err != nil {
 		a.log.WarnContext(ctx, "requests were cut off", "after", a.shutdown.drain.String())
 		_ = public.server.Close()

@@ -17,8 +17,8 @@ import (
 const gateways = "../../config/examples/gateways/"
 
 // TestGatewayExamplesNameWhatThereIs: the YAML of the examples is YAML, and every
-// path, header and cookie that an example names is one that the service has. (The
-// nginx one is run in test/gateway.)
+// path, header and cookie that an example names is one that the service has. (Those
+// for nginx and Caddy are run in test/gateway.)
 func TestGatewayExamplesNameWhatThereIs(t *testing.T) {
 	const shown = "planted-verify-secret-value"
 	s := start(t, cognitotest.Options{AccessTTL: time.Second, AccessTokenSize: 3300}, "auth: {verify_secret: "+shown+"}")

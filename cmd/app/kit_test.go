@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -146,8 +147,31 @@ func (s *service) write(file, content string) {
 // browser is a new browser that finds publicURL at the service's listener.
 func (s *service) browser() *useragent.UA {
 	ua := useragent.New(s.tb, publicURL)
-	ua.SetTransport(s.transport())
+	ua.SetTransport(uncached{s.transport(), s.tb})
 	return ua
+}
+
+// uncached looks at every answer of every test: one that sets a cookie must not
+// be stored by any cache (peers' CVE-2025-48947, CVE-2025-64762).
+type uncached struct {
+	http.RoundTripper
+
+	tb testing.TB
+}
+
+func (u uncached) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := u.RoundTripper.RoundTrip(r)
+	if err == nil && answer.Request.URL.Host == "localhost:8080" && len(answer.Header["Set-Cookie"]) > 0 {
+		for name, values := range answer.Header {
+			if name == "Cache-Control" && !slices.Equal(values, []string{"no-store"}) || name == "Surrogate-Control" || strings.HasSuffix(name, "Cdn-Cache-Control") {
+				u.tb.Errorf("%s %s sets a cookie, with %s: %q", r.Method, r.URL.Path, name, values)
+			}
+		}
+		if answer.Header["Cache-Control"] == nil {
+			u.tb.Errorf("%s %s sets a cookie, without Cache-Control", r.Method, r.URL.Path)
+		}
+	}
+	return answer, err
 }
 
 func (s *service) transport() *http.Transport {

@@ -48,7 +48,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 //
 //  1. /readyz turns to 503, and the public listener accepts no more.
 //  2. Requests under way may end; those that do not in time are cut off.
-//     WebSockets are told to go at once.
+//     WebSockets and event streams are ended at once.
 //  3. So may refreshes, which outlive the requests that began them.
 //  4. What they came to, and revocations, are given to the other replicas, if
 //     those do not have them.

@@ -261,18 +261,18 @@ func TestMetricsMove(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		`tokenhandler_logins_total{outcome="ok"}`:                                     "1",
-		`tokenhandler_logins_total{outcome="access_denied"}`:                          "1",
-		`tokenhandler_logouts_total`:                                                  "1",
-		`tokenhandler_revocations_total{outcome="ok"}`:                                "1",
-		`tokenhandler_refreshes_total{outcome="ok"}`:                                  "1",
-		`tokenhandler_cross_site_requests_total`:                                      "1",
-		`tokenhandler_proxy_requests_total{route="/api/",status="200"}`:               "1",
-		`tokenhandler_proxy_requests_total{route="/down/",status="502"}`:              "1",
-		`tokenhandler_proxy_upstream_errors_total{kind="unreachable",route="/down/"}`: "1",
-		`tokenhandler_session_cookie_bytes_count`:                                     "2",
-		`tokenhandler_storage_presigns_total{operation="upload",outcome="ok"}`:        "1",
-		`tokenhandler_provider_requests_total{endpoint="token",outcome="ok"}`:         "2",
+		`tokenhandler_logins_total{outcome="ok"}`:                                 "1",
+		`tokenhandler_logins_total{outcome="access_denied"}`:                      "1",
+		`tokenhandler_logouts_total`:                                              "1",
+		`tokenhandler_revocations_total{outcome="ok"}`:                            "1",
+		`tokenhandler_refreshes_total{outcome="ok"}`:                              "1",
+		`tokenhandler_cross_site_requests_total`:                                  "1",
+		`tokenhandler_proxy_requests_total{route="/api/",status="200"}`:           "1",
+		`tokenhandler_proxy_requests_total{route="/down/",status="502"}`:          "1",
+		`tokenhandler_proxy_upstream_errors_total{kind="connect",route="/down/"}`: "1",
+		`tokenhandler_session_cookie_bytes_count`:                                 "2",
+		`tokenhandler_storage_presigns_total{operation="upload",outcome="ok"}`:    "1",
+		`tokenhandler_provider_requests_total{endpoint="token",outcome="ok"}`:     "2",
 	} {
 		if values[name] != want {
 			t.Errorf("%s is %q, want %s", name, values[name], want)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -123,6 +124,29 @@ func (s *service) stream(ua *useragent.UA) (read <-chan struct{}, ended <-chan e
 		}
 	}()
 	return reads, ends
+}
+
+// TestShutdownEndsStreams: as if they were whole, and not only when its time is over.
+func TestShutdownEndsStreams(t *testing.T) {
+	s := start(t, cognitotest.Options{})
+	ua := s.login()
+	var ends []<-chan error
+	for range 100 {
+		read, ended := s.stream(ua)
+		<-read
+		ends = append(ends, ended)
+	}
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	for i, ended := range ends {
+		if err := <-ended; !errors.Is(err, io.EOF) {
+			t.Errorf("stream %d broke off: %v", i, err)
+		}
+	}
+	if strings.Contains(s.log.String(), "requests were cut off") {
+		t.Error("they held the shutdown")
+	}
 }
 
 // TestSocketsAndStreamsEndWithTheirSession: whoever ends it, and nobody else's.

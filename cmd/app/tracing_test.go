@@ -26,7 +26,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	grpcstatus "google.golang.org/grpc/status"
 
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/test/cognitotest"
@@ -290,7 +290,7 @@ func TestExportFault(t *testing.T) {
 	for want, err := range map[string]error{
 		"dial tcp: connect: connection refused":                   fmt.Errorf("traces export: %w", &url.Error{Op: "Post", URL: "planted", Err: refused}),
 		"the collector answered with HTTP status 400":             errors.New("traces export: failed to send to http://c/v1/traces: 400 planted (body: planted)"),
-		"the collector answered with gRPC status Unauthenticated": fmt.Errorf("traces export: %w", status.Error(codes.Unauthenticated, "planted")),
+		"the collector answered with gRPC status Unauthenticated": fmt.Errorf("traces export: %w", grpcstatus.Error(codes.Unauthenticated, "planted")),
 		"the collector did not take them in time":                 fmt.Errorf("%w: body: planted", context.DeadlineExceeded),
 		"an error of type *errors.errorString":                    errors.New("planted"),
 		"an error of type *errors.joinError":                      errors.Join(errors.New(`malformed HTTP response "planted"`)),

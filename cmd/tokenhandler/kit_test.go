@@ -51,14 +51,16 @@ type service struct {
 	public, admin string
 }
 
-// serve starts the program and returns when it listens.
-func serve(t *testing.T, config string) *service {
+// serve starts the program, with more in its environment, and returns when it
+// listens.
+func serve(t *testing.T, config string, environ ...string) *service {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := &service{t: t, cmd: exec.CommandContext(t.Context(), program(t), "--config", file), ended: make(chan error, 1)}
+	s.cmd.Env = append(os.Environ(), environ...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)

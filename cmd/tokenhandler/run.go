@@ -110,7 +110,11 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 	}
 	log := newLogger(cfg.Log, c.stderr)
 	withholdStandardLog(log)
-	log.Info("starting", "version", buildVersion())
+	limit, gogc, err := tuneMemory(c.environ)
+	log.Info("starting", "version", buildVersion(), "memory_limit", limitText(limit), "gogc", gogc)
+	if err != nil {
+		log.Warn("no memory limit was set", "error", err.Error())
+	}
 	service, err := app.New(cmd.Context(), cfg, log)
 	if err != nil {
 		return err //nolint:wrapcheck // names the key

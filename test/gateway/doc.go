@@ -1,4 +1,5 @@
 // Package gateway tests the token handler behind gateways that ask /auth/verify:
-// a real nginx with the example's configuration, a browser in front of it, the
-// token handler's binary and an API behind it.
+// a real nginx and a real Caddy with the examples' configuration, a browser in
+// front, the token handler's binary and an API behind. Every test runs with each
+// of them; what differs stands in one table.
 package gateway

@@ -23,33 +23,26 @@ func usual() cognitotest.Options {
 	return cognitotest.Options{IDTokenSize: 1517, AccessTokenSize: 1175, RefreshTokenSize: 1580, Rotation: true}
 }
 
-// problem checks an answer that the example makes for the app.
-func problem(t *testing.T, res *useragent.Response, status int, code string) {
+// wantRefusal checks an answer that did not come from the API.
+func wantRefusal(t *testing.T, g gateway, answer *useragent.Response, status int, code string) {
 	t.Helper()
-	var body struct {
-		Status         int
-		Code, LoginURL string
+	if answer.Status != status {
+		t.Errorf("%d %s, want %d %s", answer.Status, answer.Body, status, code)
 	}
-	if err := res.JSON(&body); err != nil || res.Status != status || body.Status != status || body.Code != code {
-		t.Errorf("%d %s, want %d %s", res.Status, res.Body, status, code)
-	}
-	if res.Header.Get("Content-Type") != "application/problem+json" || res.Header.Get("Cache-Control") != "no-store" {
-		t.Errorf("%v", res.Header)
-	}
-	if res.Header.Get("Authorization") != "" || res.Header.Get("X-Auth-Subject") != "" {
-		t.Errorf("the browser is shown %v", res.Header)
+	g.refused(t, answer, status, code)
+	if answer.Header.Get("Cache-Control") != "no-store" || answer.Header.Get("Authorization") != "" || answer.Header.Get("X-Auth-Subject") != "" {
+		t.Errorf("the browser is shown %v", answer.Header)
 	}
 }
 
-// TestNginxSwapsTheCookieForTheToken: from login to API call, with nginx's
-// default buffers for the callback's answer (4 KB).
-func TestNginxSwapsTheCookieForTheToken(t *testing.T) {
-	w := newWorld(t, usual())
+// TestSwapsTheCookieForTheToken: from login to API call, with nginx's default
+// buffers for the callback's answer (4 KB).
+func TestSwapsTheCookieForTheToken(t *testing.T) { each(t, swapsTheCookieForTheToken) }
+
+func swapsTheCookieForTheToken(t *testing.T, g gateway) {
+	w := newWorld(t, g, usual())
 	ua := w.login()
-	res := ua.Fetch(http.MethodPost, "/api/notes?group=admins", "body", useragent.FetchOptions{Header: map[string]string{
-		"X-Auth-Subject": "root", "X-Auth-Groups": "admins", "X_Auth_Groups": "admins", "X-Auth_Groups": "admins", "X_Auth-Subject": "root", "Authorization": "Bearer forged", "X-Auth-Request-Secret": "guess",
-		"X-Forwarded-Uri": "/auth/login", "X-Original-Url": "/auth/login",
-	}})
+	res := ua.Fetch(http.MethodPost, "/api/notes?group=admins", "body", useragent.FetchOptions{Header: forged()})
 	if res.Status != http.StatusOK || string(res.Body) != "POST /api/notes?group=admins body" {
 		t.Fatalf("%d %s", res.Status, res.Body)
 	}
@@ -62,11 +55,19 @@ func TestNginxSwapsTheCookieForTheToken(t *testing.T) {
 	if err := ua.Fetch(http.MethodGet, "/auth/session", "").JSON(&session); err != nil || session.User.Sub == "" || got.Get("X-Auth-Subject") != session.User.Sub {
 		t.Errorf("the API was told of %q, not %q: %v", got.Get("X-Auth-Subject"), session.User.Sub, err)
 	}
-	if got.Get("X-Auth-Groups") != "readers,writers" || got["X_auth_groups"] != nil || got["X-Auth_groups"] != nil || got["X_auth-Subject"] != nil || got.Get("X-Auth-Request-Secret") == verifySecret {
+	if got.Get("X-Auth-Groups") != "readers,writers" || len(got["X-Auth-Subject"]) != 1 || len(got["X-Auth-Groups"]) != 1 || got.Get("X-Auth-Request-Secret") == verifySecret {
 		t.Errorf("the API got %v", got)
+	}
+	for name := range got {
+		if strings.Contains(name, "_") {
+			t.Errorf("the API got %s", name)
+		}
 	}
 	if got["Cookie"] != nil {
 		t.Error("the API got the session cookie")
+	}
+	if strings.Contains(got.Get("X-Forwarded-For"), forgedAddress) {
+		t.Error("the API got an address of the client's choice")
 	}
 	if res.Header.Get("Set-Cookie") != "" || res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("Authorization") != "" {
 		t.Errorf("the browser got %v", res.Header)
@@ -78,11 +79,29 @@ func TestNginxSwapsTheCookieForTheToken(t *testing.T) {
 	}
 }
 
-// TestNginxShowsNoTokenToScripts: neither the endpoint nor nginx's own way to it.
-func TestNginxShowsNoTokenToScripts(t *testing.T) {
-	w := newWorld(t, usual())
+const forgedAddress = "203.0.113.9"
+
+// forged are headers with which a client would be another user, or get past the
+// question.
+func forged() map[string]string {
+	return map[string]string{
+		"Authorization": "Bearer forged", "X-Auth-Request-Secret": "guess",
+		"X-Auth-Subject": "root", "X-Auth-Groups": "admins",
+		"X_Auth_Groups": "admins", "X_Auth-Groups": "admins", "X-Auth_Groups": "admins",
+		"X_Auth_Subject": "root", "X_Auth-Subject": "root", "X-Auth_Subject": "root",
+		"X-Forwarded-For": forgedAddress, "X-Forwarded-Uri": "/auth/login", "X-Forwarded-Method": "OPTIONS",
+		"X-Original-Url": "/auth/login", "X-Original-Uri": "/auth/login", "X-Original-Method": "OPTIONS", "X-Rewrite-Url": "/auth/login",
+	}
+}
+
+// TestShowsNoTokenToScripts: neither the endpoint nor a gateway's own way to it.
+func TestShowsNoTokenToScripts(t *testing.T) { each(t, showsNoTokenToScripts) }
+
+func showsNoTokenToScripts(t *testing.T, g gateway) {
+	w := newWorld(t, g, usual())
 	ua := w.login()
-	for _, path := range []string{"/auth/verify", "/auth/verify/", "/auth/verify/envoy", "/auth/verify/envoy/api/", "/auth//verify", "/auth/./verify", "/auth/%76erify", "/_verify", "/auth/x/../verify"} {
+	paths := []string{"/auth/verify", "/auth/verify/", "/auth/verify/envoy", "/auth/verify/envoy/api/", "/auth//verify", "/auth/./verify", "/auth/%76erify", "/auth/x/../verify"}
+	for _, path := range append(paths, g.own...) {
 		for _, header := range []map[string]string{nil, {"X-Auth-Request-Secret": "guess"}, {"X-Auth-Request-Secret": verifySecret}} {
 			res := ua.Fetch(http.MethodGet, path, "", useragent.FetchOptions{Header: header})
 			if res.Status < 400 || res.Header.Get("Authorization") != "" || strings.Contains(string(res.Body), "eyJ") {
@@ -109,12 +128,17 @@ func headerText(h http.Header) []string {
 	return all
 }
 
-func TestNginxRefuses(t *testing.T) {
-	w := newWorld(t, usual())
-	problem(t, w.browser().Fetch(http.MethodGet, "/api/me", ""), http.StatusUnauthorized, "not_authenticated")
+func TestRefuses(t *testing.T) { each(t, refuses) }
+
+func refuses(t *testing.T, g gateway) {
+	w := newWorld(t, g, usual())
+	for _, header := range []map[string]string{nil, forged()} {
+		answer := w.browser().Fetch(http.MethodGet, "/api/me", "", useragent.FetchOptions{Header: header})
+		wantRefusal(t, g, answer, http.StatusUnauthorized, "not_authenticated")
+	}
 	ua := w.login()
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		problem(t, ua.FetchFrom("https://evil.example", method, appURL+"/api/me", "", useragent.FetchOptions{Mode: "no-cors"}), http.StatusForbidden, "cross_site_request")
+		wantRefusal(t, g, ua.FetchFrom("https://evil.example", method, appURL+"/api/me", "", useragent.FetchOptions{Mode: "no-cors"}), http.StatusForbidden, "cross_site_request")
 	}
 	if _, hits := w.api.seen(); hits != 0 {
 		t.Errorf("the API got %d requests", hits)
@@ -128,7 +152,7 @@ func TestNginxRefuses(t *testing.T) {
 		thief.SetCookie(c)
 	}
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
-	problem(t, thief.Fetch(http.MethodGet, "/api/me", ""), http.StatusUnauthorized, "session_expired")
+	wantRefusal(t, g, thief.Fetch(http.MethodGet, "/api/me", ""), http.StatusUnauthorized, "session_expired")
 	for _, name := range []string{sessionCookie, activeCookie} {
 		if _, there := thief.Cookie(name); there {
 			t.Errorf("the dead session's %s is left", name)
@@ -136,21 +160,23 @@ func TestNginxRefuses(t *testing.T) {
 	}
 }
 
-// TestNginxBringsTheRefreshedSession: also one that takes two cookies, for which
-// the example says to allow the callback a larger answer.
-func TestNginxBringsTheRefreshedSession(t *testing.T) {
+// TestBringsTheRefreshedSession: also one that takes two cookies, for which
+// nginx's example says to allow the callback a larger answer.
+func TestBringsTheRefreshedSession(t *testing.T) { each(t, bringsTheRefreshedSession) }
+
+func bringsTheRefreshedSession(t *testing.T, g gateway) {
 	for name, c := range map[string]struct {
 		access int
-		edit   []string
+		edit   []place
 		want   []string
 	}{
 		"one cookie":  {1175, nil, []string{sessionCookie}},
-		"two cookies": {3300, []string{"# proxy_buffer_size 12k;", "proxy_buffer_size 12k;"}, []string{sessionCookie, secondCookie}},
+		"two cookies": {3300, g.twoCookies, []string{sessionCookie, secondCookie}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			pool := usual()
 			pool.AccessTokenSize, pool.AccessTTL = c.access, 2*time.Second
-			w := newWorld(t, pool, c.edit...)
+			w := newWorld(t, g, pool, c.edit...)
 			ua := w.login()
 			before := map[string]string{}
 			for _, name := range c.want {
@@ -188,11 +214,13 @@ func TestNginxBringsTheRefreshedSession(t *testing.T) {
 	}
 }
 
-// TestNginxKeepsTheSessionInOutages of the provider and of the token handler.
-func TestNginxKeepsTheSessionInOutages(t *testing.T) {
+// TestKeepsTheSessionInOutages of the provider and of the token handler.
+func TestKeepsTheSessionInOutages(t *testing.T) { each(t, keepsTheSessionInOutages) }
+
+func keepsTheSessionInOutages(t *testing.T, g gateway) {
 	pool := usual()
 	pool.AccessTTL = time.Second
-	w := newWorld(t, pool)
+	w := newWorld(t, g, pool)
 	ua := w.login()
 	w.pool.Break(cognitotest.TokenRefresh, cognitotest.Reset(), 0)
 	deadline := time.After(startTime)
@@ -205,9 +233,14 @@ func TestNginxKeepsTheSessionInOutages(t *testing.T) {
 		}
 		res = ua.Fetch(http.MethodGet, "/api/me", "")
 	}
-	problem(t, res, http.StatusServiceUnavailable, "provider_unavailable")
+	wantRefusal(t, g, res, http.StatusServiceUnavailable, "provider_unavailable")
 	w.handler.Stop(stopGrace)
-	problem(t, ua.Fetch(http.MethodGet, "/api/me", ""), http.StatusServiceUnavailable, "")
+	_, before := w.api.seen()
+	away := ua.Fetch(http.MethodGet, "/api/me", "")
+	if _, hits := w.api.seen(); away.Status != g.away || hits != before {
+		t.Errorf("%d %s, and the API got %d requests", away.Status, away.Body, hits-before)
+	}
+	g.refused(t, away, g.away, "")
 	if _, there := ua.Cookie(sessionCookie); !there {
 		t.Error("the session is lost")
 	}

@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/devstack/process"
 	"cognito-token-handler/test/useragent"
@@ -35,27 +37,26 @@ const (
 	stopGrace = 5 * time.Second
 )
 
-// world is a browser's way to an API: nginx, which asks the token handler.
+// world is a browser's way to an API: a gateway, which asks the token handler.
 type world struct {
 	t       *testing.T
 	pool    *cognitotest.Server
 	api     *api
 	handler *process.Process
-	nginx   *process.Process
-	// listens is where the token handler does, tls where nginx does.
+	// listens is where the token handler does, tls where the gateway does.
 	listens, tls string
-	roots        *x509.CertPool // of nginx's certificate
+	roots        *x509.CertPool // of the gateway's certificate
 }
 
 // newWorld starts it. edit changes the example's configuration further.
-func newWorld(t *testing.T, pool cognitotest.Options, edit ...string) *world {
+func newWorld(t *testing.T, g gateway, pool cognitotest.Options, edit ...place) *world {
 	t.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{appURL + "/auth/callback"}, []string{appURL + "/"}
 	w := &world{t: t, pool: cognitotest.New(t, pool), api: newAPI(t)}
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
 	w.startHandler(ctx)
-	w.startNginx(ctx, edit)
+	w.startGateway(ctx, g, edit)
 	return w
 }
 
@@ -83,6 +84,8 @@ func (w *world) startHandler(ctx context.Context) {
 	_, _ = rand.Read(key) // never fails
 	dir, admin := t.TempDir(), freePort(t)
 	w.listens = freePort(t)
+	app := t.TempDir()
+	write(t, filepath.Join(app, "index.html"), "<!doctype html><title>app</title>")
 	config := write(t, filepath.Join(dir, "tokenhandler.yaml"), fmt.Sprintf(`
 public_url: %s
 listen: %s
@@ -91,9 +94,11 @@ trusted_proxies: [127.0.0.1, "::1"]
 provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
 session: {keys: [%q], refresh_before: 1s}
 auth: {verify_secret_file: %q}
+api: {routes: [{path: /api/, upstream: %q, websocket: true}]}
+spa: {dir: %q}
 log: {level: debug}
 `, appURL, w.listens, admin, w.pool.Issuer(), w.pool.ClientID(), w.pool.Secret(),
-		base64.StdEncoding.EncodeToString(key), write(t, filepath.Join(dir, "verify_secret"), verifySecret+"\n")))
+		base64.StdEncoding.EncodeToString(key), write(t, filepath.Join(dir, "verify_secret"), verifySecret+"\n"), w.api.URL, app))
 	repo, err := process.RepoDir()
 	if err != nil {
 		t.Fatal(err)
@@ -127,10 +132,16 @@ func (w *world) inspect(name, log string) {
 	}
 }
 
-// browser is one that finds the app at nginx, and trusts its certificate.
+// browser is one that finds the app at the gateway, and trusts its certificate.
 func (w *world) browser() *useragent.UA {
 	w.t.Helper()
 	ua := useragent.New(w.t, appURL)
+	ua.SetTransport(w.transport())
+	return ua
+}
+
+// transport finds the app at the gateway, and trusts its certificate.
+func (w *world) transport() *http.Transport {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if address == "app.example.com:443" {
@@ -141,11 +152,10 @@ func (w *world) browser() *useragent.UA {
 		TLSClientConfig: &tls.Config{RootCAs: w.roots},
 	}
 	w.t.Cleanup(transport.CloseIdleConnections)
-	ua.SetTransport(transport)
-	return ua
+	return transport
 }
 
-// login is a whole login through nginx.
+// login is a whole login through the gateway.
 func (w *world) login() *useragent.UA {
 	w.t.Helper()
 	ua := w.browser()
@@ -163,11 +173,13 @@ type api struct {
 	mu   sync.Mutex
 	last http.Header
 	hits int
+	// events are sent by /api/events, one by one; parts is what came to /api/parts.
+	events, parts chan string
 }
 
 func newAPI(t *testing.T) *api {
 	t.Helper()
-	a := &api{}
+	a := &api{events: make(chan string), parts: make(chan string)}
 	a.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		a.mu.Lock()
 		a.last, a.hits = r.Header.Clone(), a.hits+1
@@ -178,6 +190,12 @@ func newAPI(t *testing.T) *api {
 		case "/api/refused":
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, "the API's own")
+		case "/api/events":
+			a.sendEvents(w, r)
+		case "/api/parts":
+			a.takeParts(r)
+		case "/api/socket":
+			a.echo(w, r)
 		case "/api/broken":
 			w.WriteHeader(http.StatusInternalServerError)
 			_, _ = io.WriteString(w, "the API's own")
@@ -195,4 +213,44 @@ func (a *api) seen() (http.Header, int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.last, a.hits
+}
+
+func (a *api) sendEvents(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	for {
+		_ = http.NewResponseController(w).Flush()
+		select {
+		case event := <-a.events:
+			_, _ = io.WriteString(w, "data: "+event+"\n\n")
+		case <-r.Context().Done():
+			return
+		}
+	}
+}
+
+func (a *api) takeParts(r *http.Request) {
+	part := make([]byte, 100)
+	for {
+		n, err := r.Body.Read(part)
+		if n > 0 {
+			a.parts <- string(part[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (*api) echo(w http.ResponseWriter, r *http.Request) {
+	socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
+	if err != nil {
+		return
+	}
+	defer func() { _ = socket.CloseNow() }()
+	for {
+		kind, message, err := socket.Read(r.Context())
+		if err != nil || socket.Write(r.Context(), kind, message) != nil {
+			return
+		}
+	}
 }

@@ -16,18 +16,18 @@ func (s *Site) ClientIP(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	client := peer.Addr().Unmap()
+	client := plainAddr(peer.Addr())
 	if !s.trusted(client) {
 		return client
 	}
 	fields := r.Header.Values("X-Forwarded-For")
 	for _, field := range slices.Backward(fields) {
 		for _, entry := range slices.Backward(strings.Split(field, ",")) {
-			hop, err := netip.ParseAddr(strings.TrimSpace(entry))
+			hop, err := parseHop(strings.TrimSpace(entry))
 			if err != nil {
 				return client
 			}
-			client = hop.Unmap()
+			client = plainAddr(hop)
 			if !s.trusted(client) {
 				return client
 			}
@@ -35,6 +35,19 @@ func (s *Site) ClientIP(r *http.Request) netip.Addr {
 	}
 	return client
 }
+
+// parseHop reads an entry; some proxies write the port, too.
+func parseHop(entry string) (netip.Addr, error) {
+	if addr, err := netip.ParseAddr(entry); err == nil {
+		return addr, nil
+	}
+	hop, err := netip.ParseAddrPort(entry)
+	return hop.Addr(), err //nolint:wrapcheck // only its being there counts
+}
+
+// plainAddr is addr as it is compared and told: a zone means something on one
+// machine only, and can be any text.
+func plainAddr(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func (s *Site) trusted(addr netip.Addr) bool {
 	for _, prefix := range s.proxies {

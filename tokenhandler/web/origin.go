@@ -72,7 +72,7 @@ func (s *Site) allowOrigin(h http.Header, r *http.Request) bool {
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	h.Set("Access-Control-Allow-Credentials", "true")
-	h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id, ETag")
+	h.Set("Access-Control-Expose-Headers", "Retry-After, X-Request-Id, ETag, Proxy-Status")
 	return true
 }
 
@@ -130,12 +130,23 @@ func isPreflight(r *http.Request) bool {
 func answerPreflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
-	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE")
+	methods := []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+	if asked := r.Header.Get("Access-Control-Request-Method"); isFurtherMethod(asked) && !slices.Contains(methods, asked) {
+		methods = append(methods, asked)
+	}
+	h.Set("Access-Control-Allow-Methods", strings.Join(methods, ", "))
 	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" && isHeaderList(asked) {
 		h.Set("Access-Control-Allow-Headers", asked)
 	}
 	h.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// isFurtherMethod tells what an API may have beside the usual methods, such as
+// QUERY or PROPFIND.
+func isFurtherMethod(asked string) bool {
+	return len(asked) <= 32 && strings.Trim(asked, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" &&
+		asked != http.MethodTrace && asked != http.MethodConnect
 }
 
 func isHeaderList(s string) bool {

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -135,7 +136,7 @@ func TestGuardCORS(t *testing.T) {
 	granted := http.Header{
 		"Access-Control-Allow-Origin":      {allowedOrigin},
 		"Access-Control-Allow-Credentials": {"true"},
-		"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag"},
+		"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag, Proxy-Status"},
 	}
 	failing := s.Handle(func(http.ResponseWriter, *http.Request) error { return web.NewProblem(web.CodeSessionExpired, "", nil) })
 	for name, c := range map[string]struct {
@@ -161,60 +162,103 @@ func TestGuardCORS(t *testing.T) {
 				t.Error(diff)
 			}
 			// A cache that ignored them would hand one origin's answer to another.
-			if vary := strings.Join(rec.Header().Values("Vary"), ", "); !strings.Contains(vary, "Origin") || !strings.Contains(vary, "Sec-Fetch-Site") {
-				t.Errorf("Vary is %q", vary)
-			}
+			wantVary(t, rec.Header(), "Origin", "Sec-Fetch-Site")
 		})
 	}
 }
 
+// grantedPreflight are the CORS headers of a preflight that may pass.
+func grantedPreflight(methods, headers string) http.Header {
+	h := http.Header{
+		"Access-Control-Allow-Origin":      {allowedOrigin},
+		"Access-Control-Allow-Credentials": {"true"},
+		"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag, Proxy-Status"},
+		"Access-Control-Allow-Methods":     {methods},
+		"Access-Control-Max-Age":           {"600"},
+	}
+	if headers != "" {
+		h.Set("Access-Control-Allow-Headers", headers)
+	}
+	return h
+}
+
 func TestGuardPreflight(t *testing.T) {
-	preflight := func(origin, headers string) http.Header {
-		h := http.Header{"Origin": {origin}, "Access-Control-Request-Method": {"PUT"}, "Sec-Fetch-Site": {"same-site"}, "Sec-Fetch-Mode": {"cors"}}
-		if headers != "" {
-			h.Set("Access-Control-Request-Headers", headers)
-		}
-		return h
-	}
-	granted := func(headers string) http.Header {
-		h := http.Header{
-			"Access-Control-Allow-Origin":      {allowedOrigin},
-			"Access-Control-Allow-Credentials": {"true"},
-			"Access-Control-Expose-Headers":    {"Retry-After, X-Request-Id, ETag"},
-			"Access-Control-Allow-Methods":     {"GET, HEAD, POST, PUT, PATCH, DELETE"},
-			"Access-Control-Max-Age":           {"600"},
-		}
-		if headers != "" {
-			h.Set("Access-Control-Allow-Headers", headers)
-		}
-		return h
-	}
+	const usual = "GET, HEAD, POST, PUT, PATCH, DELETE"
+	granted := func(headers string) http.Header { return grantedPreflight(usual, headers) }
+	type asked struct{ origin, method, headers string }
 	reached := false
 	guarded := newSite(t).Guard(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
 	for name, c := range map[string]struct {
-		header http.Header
+		asked  asked
 		status int
 		want   http.Header
 	}{
-		"allowed":             {preflight(allowedOrigin, "content-type,x-csrf"), 204, granted("content-type,x-csrf")},
-		"no headers asked":    {preflight(allowedOrigin, ""), 204, granted("")},
-		"headers no list":     {preflight(allowedOrigin, "x: y\"<"), 204, granted("")},
-		"headers too long":    {preflight(allowedOrigin, strings.Repeat("x", 1025)), 204, granted("")},
-		"other":               {preflight("https://evil.example", "content-type"), 403, http.Header{}},
-		"null":                {preflight("null", "content-type"), 403, http.Header{}},
-		"allowed in capitals": {preflight(strings.ToUpper(allowedOrigin), "content-type"), 403, http.Header{}},
+		"allowed":          {asked{allowedOrigin, "PUT", "content-type,x-csrf"}, 204, granted("content-type,x-csrf")},
+		"no headers asked": {asked{allowedOrigin, "PUT", ""}, 204, granted("")},
+		"an app's headers": {
+			asked{allowedOrigin, "PATCH", "content-type,idempotency-key,if-match,traceparent,tracestate,x-csrf,x_1"},
+			204,
+			granted("content-type,idempotency-key,if-match,traceparent,tracestate,x-csrf,x_1"),
+		},
+		"headers no list":          {asked{allowedOrigin, "PUT", "x: y\"<"}, 204, granted("")},
+		"headers too long":         {asked{allowedOrigin, "PUT", strings.Repeat("x", 1025)}, 204, granted("")},
+		"other":                    {asked{"https://evil.example", "PUT", "content-type"}, 403, http.Header{}},
+		"null":                     {asked{"null", "PUT", "content-type"}, 403, http.Header{}},
+		"allowed in capitals":      {asked{strings.ToUpper(allowedOrigin), "PUT", "content-type"}, 403, http.Header{}},
+		"allowed, with a slash":    {asked{allowedOrigin + "/", "PUT", "content-type"}, 403, http.Header{}},
+		"allowed, other port":      {asked{"https://admin.example.com", "PUT", "content-type"}, 403, http.Header{}},
+		"allowed, other scheme":    {asked{"http://admin.example.com:8443", "PUT", "content-type"}, 403, http.Header{}},
+		"begins like allowed":      {asked{allowedOrigin + "0", "PUT", "content-type"}, 403, http.Header{}},
+		"the app's own, elsewhere": {asked{publicOrigin, "PUT", "content-type"}, 403, http.Header{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			rec := serve(guarded, request(t, "OPTIONS", "/api/x", c.header))
+			header := http.Header{
+				"Origin": {c.asked.origin}, "Sec-Fetch-Site": {"same-site"}, "Sec-Fetch-Mode": {"cors"},
+				"Access-Control-Request-Method": {c.asked.method}, "Access-Control-Request-Headers": {c.asked.headers},
+			}
+			rec := serve(guarded, request(t, "OPTIONS", "/api/x", header))
 			if rec.Code != c.status {
 				t.Errorf("answered %d, want %d", rec.Code, c.status)
 			}
 			if diff := cmp.Diff(c.want, cors(rec.Header())); diff != "" {
 				t.Error(diff)
 			}
+			wantVary(t, rec.Header(), "Origin", "Sec-Fetch-Site")
+			if c.status == http.StatusNoContent {
+				wantVary(t, rec.Header(), "Access-Control-Request-Method", "Access-Control-Request-Headers")
+			}
 			if reached {
 				t.Error("a preflight carries no credentials and must not reach the handler")
 			}
 		})
+	}
+}
+
+// A route may have any method but two. Which ones it has, the request itself is
+// told; a preflight that is refused tells a page nothing.
+func TestGuardPreflightOfEveryMethod(t *testing.T) {
+	const usual = "GET, HEAD, POST, PUT, PATCH, DELETE"
+	guarded := newSite(t).Guard(ok)
+	for method, want := range map[string]string{
+		"GET": usual, "HEAD": usual, "POST": usual, "PUT": usual, "PATCH": usual, "DELETE": usual,
+		"OPTIONS": usual + ", OPTIONS", "QUERY": usual + ", QUERY", "PROPFIND": usual + ", PROPFIND", "M-SEARCH": usual + ", M-SEARCH",
+		"TRACE": usual, "CONNECT": usual, "patch": usual, "*": usual, "EVIL, X": usual, strings.Repeat("X", 33): usual,
+	} {
+		header := http.Header{"Origin": {allowedOrigin}, "Access-Control-Request-Method": {method}}
+		rec := serve(guarded, request(t, "OPTIONS", "/api/x", header))
+		if diff := cmp.Diff(grantedPreflight(want, ""), cors(rec.Header())); diff != "" || rec.Code != http.StatusNoContent {
+			t.Errorf("%s: answered %d\n%s", method, rec.Code, diff)
+		}
+	}
+}
+
+// wantVary looks for each word in a list of header names.
+func wantVary(t *testing.T, h http.Header, names ...string) {
+	t.Helper()
+	named := strings.Split(strings.Join(h.Values("Vary"), ", "), ", ")
+	for _, name := range names {
+		if !slices.Contains(named, name) {
+			t.Errorf("Vary %q lacks %s", named, name)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 var (
 	errTarget   = errors.New("the request target must be a path")
 	errFragment = errors.New("the request target holds a fragment")
+	errSpace    = errors.New("the request target holds a space")
 	errEncoded  = errors.New("the path holds an encoded slash, backslash, dot or percent sign")
 	errControl  = errors.New("the path holds a backslash or a control character")
 	errText     = errors.New("the path is not UTF-8")
@@ -40,6 +41,9 @@ func CheckPath(r *http.Request) error {
 	}
 	if strings.Contains(r.RequestURI, "#") {
 		return errFragment // browsers never send one; where it ends a path is anybody's guess
+	}
+	if strings.Contains(r.RequestURI, " ") {
+		return errSpace // HTTP/2 lets it through; in HTTP/1, which upstreams speak, the target would end there
 	}
 	if r.URL.RawPath != "" && hasTrickyEscape(r.URL.RawPath) {
 		return errEncoded

@@ -118,6 +118,20 @@ func TestCheckPath(t *testing.T) {
 	}
 }
 
+// HTTP/2 has no request line in which a space would end the target. Forwarded
+// over HTTP/1, the rest would be read as the version.
+func TestCheckPathRefusesSpacesOfHTTP2(t *testing.T) {
+	for _, target := range []string{"/api/x?a b", "/api/x? HTTP/1.1", "/api/x y", "/api/x ", "/api/x?y "} {
+		u, err := url.ParseRequestURI(target) // as net/http's HTTP/2 server does
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := web.CheckPath(&http.Request{Method: http.MethodGet, URL: u, RequestURI: target}); err == nil || !strings.Contains(err.Error(), "space") {
+			t.Errorf("%q: got %v", target, err)
+		}
+	}
+}
+
 func TestCheckPathRefusesAuthorityForm(t *testing.T) {
 	for _, target := range []string{"evil.example:443", "/"} {
 		r := parsed(http.MethodConnect, target)

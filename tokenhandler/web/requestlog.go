@@ -115,7 +115,7 @@ func (s *Site) logRequest(r *http.Request, rec *recorder, info *request, took ti
 	}
 	attrs := []slog.Attr{
 		slog.String("request_id", info.id),
-		slog.String("method", r.Method),
+		slog.String("method", clip(r.Method, 32)),
 		slog.String("path", clip(r.URL.Path, 256)),
 		slog.Int("status", rec.statusOrOK()),
 		slog.Int64("bytes", rec.bytes),

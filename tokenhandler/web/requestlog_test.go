@@ -128,13 +128,14 @@ func TestInstrumentStatus(t *testing.T) {
 	}
 }
 
-func TestInstrumentBoundsAndEscapesThePath(t *testing.T) {
+func TestInstrumentBoundsAndEscapesTheRequestLine(t *testing.T) {
 	var log logbook
 	r := request(t, "GET", "/", nil)
+	r.Method += strings.Repeat("X", 10_000)
 	r.URL.Path = "/a\n{\"level\":\"ERROR\"}" + strings.Repeat("x", 10_000)
 	serve(instrumented(t, &log, func(*web.Site) http.Handler { return ok }), r)
 	got := log.records(t) // one line, or it fails
-	if len(got) != 1 || len(fmt.Sprint(got[0]["path"])) > 300 {
+	if len(got) != 1 || len(fmt.Sprint(got[0]["path"])) > 300 || len(fmt.Sprint(got[0]["method"])) > 50 {
 		t.Errorf("logged %s", log.String())
 	}
 }

@@ -23,12 +23,27 @@ const (
 // limit (64 KiB and what net/http adds for slack) with 431.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:           handler,
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Handler:                      closeDisputable(handler),
+		DisableGeneralOptionsHandler: true, // or it would answer OPTIONS * itself, past the handler
+		ReadHeaderTimeout:            readHeaderTimeout,
+		IdleTimeout:                  idleTimeout,
+		MaxHeaderBytes:               maxHeaderBytes,
+		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
+}
+
+// closeDisputable ends the connection after a request whose end a proxy in front
+// may see elsewhere: net/http goes by Transfer-Encoding, forgets a Content-Length
+// beside it, and knows no chunks in HTTP/1.0. What that proxy holds for the rest
+// of this request must not be read as the next one (request smuggling; RFC 9112
+// §6.1).
+func closeDisputable(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Deadlines ends a request whose client stops sending its body, or stops
@@ -76,11 +91,6 @@ type stallWriter struct {
 
 	rc  *http.ResponseController
 	now func() time.Time
-}
-
-func (w *stallWriter) WriteHeader(status int) {
-	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
-	w.ResponseWriter.WriteHeader(status)
 }
 
 func (w *stallWriter) Write(p []byte) (int, error) {

@@ -318,6 +318,51 @@ func TestDeadlinesKeepARestFromBeingARequest(t *testing.T) {
 	})
 }
 
+// Where a proxy in front may see the end of a request elsewhere, what follows on
+// the connection is nobody's.
+func TestDisputableRequestsEndTheConnection(t *testing.T) {
+	const second = "GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
+	for name, c := range map[string]struct {
+		first string
+		ends  bool
+	}{
+		"chunked":                         {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n", true},
+		"chunked, with a length":          {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", true},
+		"HTTP/1.0":                        {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", true},
+		"HTTP/1.0, chunked":               {"POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n", true},
+		"HTTP/1.0, chunked with a length": {"POST / HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", true},
+		"no body":                         {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", false},
+		"a length":                        {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var reached []string
+			served(t, func(_ http.ResponseWriter, r *http.Request) {
+				_, _ = io.ReadAll(r.Body)
+				reached = append(reached, r.URL.Path)
+			}, func(_ *testing.T, client net.Conn) {
+				go func() { _, _ = io.WriteString(client, c.first+second) }()
+				_, _ = io.ReadAll(client)
+			})
+			if want := map[bool]string{true: "/", false: "/ /second"}[c.ends]; strings.Join(reached, " ") != want {
+				t.Errorf("served %q, want %s", reached, want)
+			}
+		})
+	}
+}
+
+// OPTIONS * is answered as everything else is, in the request log and with our
+// headers; left to itself, net/http says 200.
+func TestOptionsOfTheServerReachTheHandler(t *testing.T) {
+	served(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.RequestURI == "*" {
+			w.WriteHeader(http.StatusTeapot)
+		}
+	}, func(t *testing.T, client net.Conn) {
+		say(t, client, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 418 I'm a teapot")
+	})
+}
+
 // TestHeadsOverTheLimit: net/http answers before any handler, so this one error
 // is no problem+json.
 func TestHeadsOverTheLimit(t *testing.T) {

@@ -1,0 +1,4 @@
+package main
+
+// ChooseGOGC is how often garbage is collected.
+var ChooseGOGC = chooseGOGC
