@@ -47,8 +47,13 @@ func (h *Handler) probe(ctx context.Context, visit *session.Visit, route time.Du
 		return nil
 	}
 	_, err, _ := h.probes.calls.Do(string(id[:]), func() (any, error) {
+		if now.Sub(h.probes.lastOf(id)) < every {
+			return nil, nil // another request's probe ended since the look above
+		}
 		err := h.ask(context.WithoutCancel(ctx), visit)
-		h.probes.note(id, now, every)
+		if err == nil { // else whoever opened the session before must learn of its end, too
+			h.probes.note(id, now, every)
+		}
 		return nil, err
 	})
 	visit.MarkProbed(now)
