@@ -90,6 +90,7 @@ func TestSocketOfNobody(t *testing.T) {
 
 // What a client says after the end of its session is not passed on.
 func TestSocketIsDeafAfterTheEnd(t *testing.T) {
+	t.Parallel()
 	heard := make(chan []byte, 1)
 	upstream := tcpServer(t, func(conn net.Conn) {
 		accept101(conn)
@@ -169,6 +170,7 @@ func TestSocketEndsBetweenFrames(t *testing.T) {
 
 // A client that takes nothing does not keep its socket.
 func TestSocketOfAStuckClientEnds(t *testing.T) {
+	t.Parallel()
 	gone := make(chan struct{})
 	upstream := tcpServer(t, func(conn net.Conn) {
 		accept101(conn)
@@ -237,6 +239,7 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 
 // A logout in the first second of a stream is not missed.
 func TestStreamOfASessionThatEndedEarly(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
@@ -255,6 +258,7 @@ func TestStreamOfASessionThatEndedEarly(t *testing.T) {
 
 // Before the answer there is still a way to say it.
 func TestUploadEndsWithItsSession(t *testing.T) {
+	t.Parallel()
 	cancelled := make(chan struct{})
 	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)

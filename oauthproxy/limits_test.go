@@ -144,6 +144,7 @@ func TestUpstreamTimeout(t *testing.T) {
 
 // Eight pauses of half the time-out each.
 func TestMovingUploadDoesNotTimeOut(t *testing.T) {
+	t.Parallel()
 	up := newUpstream(t, nil)
 	route := api(t, up.URL)
 	route.Timeout = 300 * time.Millisecond

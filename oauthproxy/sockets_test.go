@@ -14,6 +14,7 @@ import (
 
 // A client that does not read holds its upstream back, and little is kept.
 func TestSocketBackPressure(t *testing.T) {
+	t.Parallel()
 	const most = 64 << 20 // what a kernel may hold at most, with room
 	stuck := make(chan int, 1)
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {

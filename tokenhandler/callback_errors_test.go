@@ -95,6 +95,7 @@ func TestIssuerIsCompared(t *testing.T) {
 // TestTokenEndpointOutages: whatever the token endpoint does, the user gets a
 // page with a code of ours, no session and no login left.
 func TestTokenEndpointOutages(t *testing.T) {
+	t.Parallel()
 	want := map[string]struct {
 		status int
 		code   string

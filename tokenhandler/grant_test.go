@@ -25,6 +25,7 @@ func (a *app) request(ua *useragent.UA) *http.Request {
 // TestAuthorizeErrors: the problem of every reason why there is no grant, and
 // whether the browser's cookies go with it.
 func TestAuthorizeErrors(t *testing.T) {
+	t.Parallel()
 	down := func(o cognitotest.Outage) func(*app, *useragent.UA) {
 		return func(a *app, _ *useragent.UA) {
 			a.pool.Break(cognitotest.TokenRefresh, o, 0)

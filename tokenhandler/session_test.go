@@ -130,6 +130,7 @@ func TestSessionEndpointRefreshes(t *testing.T) {
 // TestSessionEndpointWithoutProvider: an outage is no logout. The answer says
 // that the token has ended and that the user is still there (PEERS A8).
 func TestSessionEndpointWithoutProvider(t *testing.T) {
+	t.Parallel()
 	for _, outage := range []cognitotest.Outage{
 		cognitotest.Reset(), cognitotest.OAuthError("invalid_client"), cognitotest.Truncated(),
 		cognitotest.Text("429", http.StatusTooManyRequests, "text/plain", "slow down"),
@@ -185,6 +186,7 @@ func TestPollingDoesNotKeepAlive(t *testing.T) {
 
 // TestRefreshErrors: what POST /auth/refresh answers, and who loses cookies.
 func TestRefreshErrors(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		spoil   func(a *app, ua *useragent.UA)
 		status  int

@@ -97,6 +97,7 @@ func fault(t *testing.T, name string) func(*cognitotest.Server) {
 // TestConformanceBasic is oidcc-client-basic-certification-test-plan, with the
 // code flow and client_secret_basic.
 func TestConformanceBasic(t *testing.T) {
+	t.Parallel()
 	for _, module := range []string{
 		"invalid-iss", "missing-sub", "invalid-aud", "missing-iat", "idtoken-sig-none", "invalid-sig-rs256", "nonce-invalid",
 		"missing-aud", "invalid-athash", // of other plans
@@ -139,6 +140,7 @@ func TestConformanceBasic(t *testing.T) {
 
 // TestConformanceRefreshToken is oidcc-client-refreshtoken-test-plan.
 func TestConformanceRefreshToken(t *testing.T) {
+	t.Parallel()
 	t.Run("oidcc-client-test-refresh-token", func(t *testing.T) {
 		s := startOpenID(t, cognitotest.Options{Rotation: true})
 		ua := s.wantAccepted()
@@ -168,6 +170,7 @@ func TestConformanceRefreshToken(t *testing.T) {
 
 // TestConformanceConfig is oidcc-client-config-certification-test-plan.
 func TestConformanceConfig(t *testing.T) {
+	t.Parallel()
 	t.Run("oidcc-client-test-discovery-openid-config", func(t *testing.T) {
 		s := startOpenID(t, cognitotest.Options{})
 		s.wantAccepted()
@@ -218,6 +221,7 @@ func TestConformanceConfig(t *testing.T) {
 // state: whoever comes back is logged out already, so there is nothing that a
 // forged return could do.
 func TestConformanceRPInitiatedLogout(t *testing.T) {
+	t.Parallel()
 	for module, edit := range map[string]func(url.Values){
 		"":             nil,
 		"-other-state": func(q url.Values) { q.Set("state", "another-state") },
@@ -266,6 +270,7 @@ func (s *service) wantLoggedOut(ua *useragent.UA) {
 // TestConformanceBackchannelLogout is the back-channel logout plan: the provider
 // tells us when its session ends, and looks at the status and at Cache-Control.
 func TestConformanceBackchannelLogout(t *testing.T) {
+	t.Parallel()
 	const module = "oidcc-client-test-rp-backchannel-rpinitlogout"
 	t.Run(module, func(t *testing.T) {
 		s := startOpenID(t, cognitotest.Options{})

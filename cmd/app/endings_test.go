@@ -95,6 +95,7 @@ func TestUpstreamThatRefusesATokenGetsAnother(t *testing.T) {
 
 // TestLogoutEverywhereSignsOutAtCognito: with the scope for it, and only then.
 func TestLogoutEverywhereSignsOutAtCognito(t *testing.T) {
+	t.Parallel()
 	for scopes, want := range map[string]int{"[openid, email]": 0, "[openid, email, aws.cognito.signin.user.admin]": 1} {
 		t.Run(scopes, func(t *testing.T) {
 			s := startWith(t, cognitotest.Options{}, service{provider: ", scopes: " + scopes})

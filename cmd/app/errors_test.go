@@ -42,6 +42,7 @@ func wantProblem(t *testing.T, r *useragent.Response, status int, code string) {
 // TestEveryRowOfTheErrorTable goes through the contract's table, as a browser
 // sees it.
 func TestEveryRowOfTheErrorTable(t *testing.T) {
+	t.Parallel()
 	s := start(t, cognitotest.Options{})
 	ua := s.login()
 	stranger := s.browser()

@@ -138,6 +138,7 @@ func (r stream) and(body string, trailers ...field) stream {
 // (RFC 9113 §8) ends the stream, what means another thing in HTTP/1 is refused, and
 // none of it reaches an API.
 func TestHTTP2(t *testing.T) {
+	t.Parallel()
 	const (
 		broken  = "PROTOCOL_ERROR"
 		refused = "400" // by net/http

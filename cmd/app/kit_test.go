@@ -60,6 +60,14 @@ func start(tb testing.TB, pool cognitotest.Options, more ...string) *service {
 	return s
 }
 
+// TestMain sets what the AWS SDK reads, for all tests: those that set more cannot
+// run beside others.
+func TestMain(m *testing.M) {
+	_ = os.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
+	_ = os.Setenv("AWS_SECRET_ACCESS_KEY", "planted-aws-secret-key")
+	os.Exit(m.Run())
+}
+
 // startWith is start with further keys.
 func startWith(tb testing.TB, pool cognitotest.Options, keys service) *service {
 	tb.Helper()
@@ -75,8 +83,6 @@ func startWith(tb testing.TB, pool cognitotest.Options, keys service) *service {
 
 func (s *service) run(issuer string, more ...string) {
 	s.tb.Helper()
-	s.tb.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
-	s.tb.Setenv("AWS_SECRET_ACCESS_KEY", "planted-aws-secret-key")
 	key := base64.StdEncoding.EncodeToString([]byte("0123456789abcdef0123456789ABCDEF"))
 	s.keys = filepath.Join(s.tb.TempDir(), "keys")
 	s.write(s.keys, key+"\n")

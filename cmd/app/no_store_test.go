@@ -21,6 +21,7 @@ import (
 // tests looks at the headers (see uncached); here every kind of answer is asked
 // for while a cookie is due, and it must be there.
 func TestNoCacheKeepsOurCookies(t *testing.T) {
+	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.URL.Path, "/late/") {
 			<-r.Context().Done()

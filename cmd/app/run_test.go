@@ -21,6 +21,7 @@ import (
 // TestStopsAfterTheRequestsUnderWay: on SIGTERM a request that runs gets its
 // answer; new ones do not get in.
 func TestStopsAfterTheRequestsUnderWay(t *testing.T) {
+	t.Parallel()
 	s := start(t, cognitotest.Options{})
 	ua := s.login()
 	answered := make(chan int)
@@ -58,6 +59,7 @@ func TestStopsAfterTheRequestsUnderWay(t *testing.T) {
 // TestServesWhatItAccepted: a request that comes on a connection from before the
 // end is answered. Load balancers send none twice that may have been executed.
 func TestServesWhatItAccepted(t *testing.T) {
+	t.Parallel()
 	s := start(t, cognitotest.Options{})
 	conn, err := net.Dial("tcp", s.at.Public)
 	if err != nil {

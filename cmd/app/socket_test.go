@@ -151,6 +151,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 
 // TestSocketsAndStreamsEndWithTheirSession: whoever ends it, and nobody else's.
 func TestSocketsAndStreamsEndWithTheirSession(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, cognitotest.Options{}, service{admins: ", token: " + adminToken})
 	s.pool.AddUser(cognitotest.User{Username: "second"})
 	s.pool.LoginAs("second")
@@ -208,6 +209,7 @@ func TestSocketsAndStreamsEndWithTheirSession(t *testing.T) {
 
 // TestSocketEndsAtTheAbsoluteEnd, however alive it is.
 func TestSocketEndsAtTheAbsoluteEnd(t *testing.T) {
+	t.Parallel()
 	s := startWith(t, cognitotest.Options{}, service{session: ", absolute_lifetime: 3s, idle_timeout: 2s"})
 	ua := s.login()
 	begun := time.Now()

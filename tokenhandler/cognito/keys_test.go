@@ -14,6 +14,7 @@ import (
 
 // STYLE 3b: go-oidc fetches the keys for every one of these.
 func TestForgedKeyIDsMakeFewFetches(t *testing.T) {
+	t.Parallel()
 	p := connectedParty(t, cognitotest.Options{})
 	n := 0
 	p.pool.EditIDToken(func(token *cognitotest.Token) {
@@ -76,6 +77,7 @@ func TestRotationUnderLoadIsOneFetch(t *testing.T) {
 
 // An outage has a limit of its own, and ends it.
 func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
+	t.Parallel()
 	p := connectedParty(t, cognitotest.Options{})
 	tokens := p.mustLogin()
 	p.SetPause(func(context.Context, time.Duration) error { return context.DeadlineExceeded })

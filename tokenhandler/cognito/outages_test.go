@@ -263,6 +263,7 @@ func TestProviderTextInOddPlaces(t *testing.T) {
 // Auth0 and others refuse a grant with 401 or 403; a 5xx is an outage whatever
 // its body says.
 func TestInvalidGrantByStatus(t *testing.T) {
+	t.Parallel()
 	for status, want := range map[int]cognito.Kind{
 		400: cognito.Rejected, 401: cognito.Rejected, 403: cognito.Rejected,
 		200: cognito.Nonsense, 302: cognito.Nonsense, 429: cognito.Unavailable, 500: cognito.Unavailable, 503: cognito.Unavailable,

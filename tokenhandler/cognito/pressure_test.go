@@ -144,6 +144,7 @@ func (c *crowd) storm() {
 // TestStorm: the provider takes 20 calls a second. Whether this process was
 // told so or learns it from refusals, nobody loses a session or a login.
 func TestStorm(t *testing.T) {
+	t.Parallel()
 	for name, limit := range map[string]int{"told": 16, "learnt": cognito.DefaultMaxRPS} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, cognitotest.Options{MaxRPS: 20}, func(t *testing.T, c *crowd) {
