@@ -38,7 +38,7 @@ func TestProxyAgainstABareOne(t *testing.T) {
 		_, _ = w.Write([]byte(`{"data":"` + strings.Repeat("x", bodySize-11) + `"}`))
 	}))
 	t.Cleanup(upstream.Close)
-	at, cookies := startService(t, upstream.URL)
+	at, cookies := startService(t, upstream.URL, "")
 	head := "GET /api/data HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36\r\n" +
 		"Accept: application/json\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\nReferer: " + publicURL + "/\r\n" +
 		"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n"
@@ -60,8 +60,9 @@ func TestProxyAgainstABareOne(t *testing.T) {
 	fmt.Printf("%d rounds of %s each in turn, %d connections\n%s", *rounds, *duration, *connections, table(bare, pooled, ours))
 }
 
-// startService starts the measured process before upstream, and logs in.
-func startService(t *testing.T, upstream string) (at served, cookies string) {
+// startService starts the measured process before upstream, and logs in. limits
+// are further keys of the route, each with a comma before it.
+func startService(t *testing.T, upstream, limits string) (at served, cookies string) {
 	t.Helper()
 	pool := cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}})
 	at = startMeasured(t, fmt.Sprintf(`
@@ -70,8 +71,8 @@ listen: 127.0.0.1:0
 admin: {listen: "127.0.0.1:0"}
 provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
 session: {keys: ["MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY="]}
-api: {routes: [{path: /api/, upstream: %q}]}
-`, publicURL, pool.Issuer(), cognitotest.DefaultClientID, cognitotest.DefaultSecret, upstream))
+api: {routes: [{path: /api/, upstream: %q%s}]}
+`, publicURL, pool.Issuer(), cognitotest.DefaultClientID, cognitotest.DefaultSecret, upstream, limits))
 	return at, login(t, at.Ours)
 }
 

@@ -3,7 +3,6 @@
 package bench_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -52,6 +52,7 @@ type usage struct {
 	Mallocs uint64
 	Bytes   uint64
 	RSS     int64
+	Peak    int64 // of RSS
 }
 
 // serve runs the service and a bare proxy to the same upstream until its input ends.
@@ -147,16 +148,18 @@ func answerUsage(w http.ResponseWriter, _ *http.Request) {
 	runtime.ReadMemStats(&memory)
 	_ = json.NewEncoder(w).Encode(usage{
 		CPU:     time.Duration(times.Utime.Nano() + times.Stime.Nano()),
-		Mallocs: memory.Mallocs, Bytes: memory.TotalAlloc, RSS: residentBytes(),
+		Mallocs: memory.Mallocs, Bytes: memory.TotalAlloc, RSS: residentBytes("VmRSS"), Peak: residentBytes("VmHWM"),
 	})
 }
 
-func residentBytes() int64 {
-	status, err := os.ReadFile("/proc/self/statm")
+// residentBytes reads a line of proc_pid_status(5).
+func residentBytes(name string) int64 {
+	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
-	var size, resident int64
-	_, _ = fmt.Fscan(bytes.NewReader(status), &size, &resident)
-	return resident * int64(os.Getpagesize())
+	_, line, _ := strings.Cut(string(status), "\n"+name+":")
+	var kilobytes int64
+	_, _ = fmt.Sscan(line, &kilobytes)
+	return kilobytes << 10
 }
