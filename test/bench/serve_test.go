@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
 	"strings"
 	"sync"
@@ -42,8 +43,8 @@ func TestMain(m *testing.M) {
 // served are the addresses of the measured process.
 type served struct {
 	// Ours is the service, Bare the library's proxy as it comes, Pooled the same
-	// with a pool of buffers.
-	Ours, Bare, Pooled, Control string
+	// with a pool of buffers. Admin is the service's.
+	Ours, Admin, Bare, Pooled, Control string
 }
 
 // usage is what the measured process has used so far.
@@ -53,6 +54,13 @@ type usage struct {
 	Bytes   uint64
 	RSS     int64
 	Peak    int64 // of RSS
+}
+
+// held is what the measured process holds.
+type held struct {
+	Heap, Objects     uint64 // live, if it was asked to collect the rest
+	RSS               int64
+	Goroutines, Files int
 }
 
 // serve runs the service and a bare proxy to the same upstream until its input ends.
@@ -87,11 +95,11 @@ func serve(text string) error {
 	if err != nil {
 		return err
 	}
-	control, err := listen(http.HandlerFunc(answerUsage))
+	control, err := listen(controls())
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(served{Ours: at.Public, Bare: bare, Pooled: pooled, Control: control}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(served{Ours: at.Public, Admin: at.Admin, Bare: bare, Pooled: pooled, Control: control}); err != nil {
 		return err
 	}
 	if profile := os.Getenv("BENCH_PROFILE"); profile != "" {
@@ -140,6 +148,32 @@ func (b *buffers) Get() []byte {
 }
 
 func (b *buffers) Put(lent []byte) { b.pool.Put((*[32 << 10]byte)(lent)) }
+
+func controls() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{$}", answerUsage)
+	mux.HandleFunc("/held", answerHeld)
+	mux.HandleFunc("/goroutines", func(w http.ResponseWriter, _ *http.Request) {
+		_ = pprof.Lookup("goroutine").WriteTo(w, 1)
+	})
+	return mux
+}
+
+// answerHeld collects the garbage first, if it is asked to: twice, because pools
+// keep what they have for one collection more.
+func answerHeld(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("collect") {
+		runtime.GC()
+		debug.FreeOSMemory()
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	files, _ := os.ReadDir("/proc/self/fd")
+	_ = json.NewEncoder(w).Encode(held{
+		Heap: memory.HeapAlloc, Objects: memory.HeapObjects, RSS: residentBytes("VmRSS"),
+		Goroutines: runtime.NumGoroutine(), Files: len(files),
+	})
+}
 
 func answerUsage(w http.ResponseWriter, _ *http.Request) {
 	var times syscall.Rusage
