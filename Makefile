@@ -22,6 +22,7 @@ NPM_CI      := npm ci --no-audit --no-fund --loglevel=error
 FUZZTIME    ?= 20s
 BENCH       ?= -rounds 12 -duration 3s
 CHAOS       ?= 60s
+SOAK        ?= 10m
 
 .PHONY: help
 help: ## Show the targets
@@ -77,6 +78,10 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 bench: ## Run the benchmarks, and the proxy against a bare one (BENCH="-rounds 12 -duration 3s")
 	go test -tags e2e -count=1 -v -run AgainstABareOne ./test/bench -args $(BENCH)
 	go test -run '^$$' -bench . -benchmem ./tokenhandler/... ./cmd/app
+
+.PHONY: soak
+soak: ## Load the service for SOAK (10m), look for what grows
+	go test -tags e2e -count=1 -v -timeout 0 -run NothingGrows ./test/bench -args -soak $(SOAK)
 
 .PHONY: cover
 cover: ## Show the coverage of the unit tests

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,7 +39,7 @@ func TestProxyAgainstABareOne(t *testing.T) {
 		_, _ = w.Write([]byte(`{"data":"` + strings.Repeat("x", bodySize-11) + `"}`))
 	}))
 	t.Cleanup(upstream.Close)
-	at, cookies := startService(t, upstream.URL)
+	at, cookies := startService(t, upstream.URL, "")
 	head := "GET /api/data HTTP/1.1\r\nHost: localhost:8080\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36\r\n" +
 		"Accept: application/json\r\nAccept-Encoding: gzip, deflate, br, zstd\r\nAccept-Language: en-US,en;q=0.9\r\nReferer: " + publicURL + "/\r\n" +
 		"Sec-Fetch-Dest: empty\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Site: same-origin\r\n"
@@ -60,19 +61,26 @@ func TestProxyAgainstABareOne(t *testing.T) {
 	fmt.Printf("%d rounds of %s each in turn, %d connections\n%s", *rounds, *duration, *connections, table(bare, pooled, ours))
 }
 
-// startService starts the measured process before upstream, and logs in.
-func startService(t *testing.T, upstream string) (at served, cookies string) {
+// startService starts the measured process before upstream, and logs in. limits
+// are further keys of the route, each with a comma before it.
+func startService(t *testing.T, upstream, limits string) (at served, cookies string) {
 	t.Helper()
 	pool := cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}})
-	at = startMeasured(t, fmt.Sprintf(`
+	at = startMeasured(t, configure(pool, "", fmt.Sprintf("api: {routes: [{path: /api/, upstream: %q%s}]}", upstream, limits)))
+	return at, login(t, at.Ours)
+}
+
+// configure makes a configuration. session are further keys, each with a comma
+// before it, more the lines that every test has of its own.
+func configure(pool *cognitotest.Server, session, more string) string {
+	return fmt.Sprintf(`
 public_url: %s
 listen: 127.0.0.1:0
 admin: {listen: "127.0.0.1:0"}
-provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
-session: {keys: ["MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY="]}
-api: {routes: [{path: /api/, upstream: %q}]}
-`, publicURL, pool.Issuer(), cognitotest.DefaultClientID, cognitotest.DefaultSecret, upstream))
-	return at, login(t, at.Ours)
+provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q, max_requests_per_second: 1000}
+session: {keys: ["MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY="]%s}
+%s
+`, publicURL, pool.Issuer(), pool.ClientID(), pool.Secret(), session, more)
 }
 
 func measure(t *testing.T, control, address, request string) sample {
@@ -89,15 +97,30 @@ func measure(t *testing.T, control, address, request string) sample {
 
 func ask(t *testing.T, control string) (u usage) {
 	t.Helper()
-	answer, err := http.Get("http://" + control)
+	if err := json.Unmarshal(get(t, "http://"+control), &u); err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+// get leaves no connection behind.
+func get(t *testing.T, address string) []byte {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close = true
+	answer, err := http.DefaultClient.Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if err := json.NewDecoder(answer.Body).Decode(&u); err != nil {
-		t.Fatal(err)
+	body, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%s answered %d: %v", address, answer.StatusCode, err)
 	}
-	return u
+	return body
 }
 
 // startMeasured starts the process that is measured.

@@ -46,7 +46,7 @@ func TestMemoryOfOpenConnections(t *testing.T) {
 		_, _ = w.Write([]byte(strings.Repeat("x", bodySize)))
 	}))
 	t.Cleanup(upstream.Close)
-	at, cookies := startService(t, upstream.URL)
+	at, cookies := startService(t, upstream.URL, "")
 	request := func(path string) string {
 		return "GET " + path + " HTTP/1.1\r\nHost: localhost:8080\r\nSec-Fetch-Site: same-origin\r\nCookie: " + cookies + "\r\n\r\n"
 	}

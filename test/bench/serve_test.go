@@ -3,7 +3,6 @@
 package bench_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,7 +13,9 @@ import (
 	"net/url"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"runtime/pprof"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -42,8 +43,8 @@ func TestMain(m *testing.M) {
 // served are the addresses of the measured process.
 type served struct {
 	// Ours is the service, Bare the library's proxy as it comes, Pooled the same
-	// with a pool of buffers.
-	Ours, Bare, Pooled, Control string
+	// with a pool of buffers. Admin is the service's.
+	Ours, Admin, Bare, Pooled, Control string
 }
 
 // usage is what the measured process has used so far.
@@ -52,6 +53,14 @@ type usage struct {
 	Mallocs uint64
 	Bytes   uint64
 	RSS     int64
+	Peak    int64 // of RSS
+}
+
+// held is what the measured process holds.
+type held struct {
+	Heap, Objects     uint64 // live, if it was asked to collect the rest
+	RSS               int64
+	Goroutines, Files int
 }
 
 // serve runs the service and a bare proxy to the same upstream until its input ends.
@@ -86,11 +95,11 @@ func serve(text string) error {
 	if err != nil {
 		return err
 	}
-	control, err := listen(http.HandlerFunc(answerUsage))
+	control, err := listen(controls())
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(served{Ours: at.Public, Bare: bare, Pooled: pooled, Control: control}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(served{Ours: at.Public, Admin: at.Admin, Bare: bare, Pooled: pooled, Control: control}); err != nil {
 		return err
 	}
 	if profile := os.Getenv("BENCH_PROFILE"); profile != "" {
@@ -140,6 +149,32 @@ func (b *buffers) Get() []byte {
 
 func (b *buffers) Put(lent []byte) { b.pool.Put((*[32 << 10]byte)(lent)) }
 
+func controls() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/{$}", answerUsage)
+	mux.HandleFunc("/held", answerHeld)
+	mux.HandleFunc("/goroutines", func(w http.ResponseWriter, _ *http.Request) {
+		_ = pprof.Lookup("goroutine").WriteTo(w, 1)
+	})
+	return mux
+}
+
+// answerHeld collects the garbage first, if it is asked to: twice, because pools
+// keep what they have for one collection more.
+func answerHeld(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Has("collect") {
+		runtime.GC()
+		debug.FreeOSMemory()
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	files, _ := os.ReadDir("/proc/self/fd")
+	_ = json.NewEncoder(w).Encode(held{
+		Heap: memory.HeapAlloc, Objects: memory.HeapObjects, RSS: residentBytes("VmRSS"),
+		Goroutines: runtime.NumGoroutine(), Files: len(files),
+	})
+}
+
 func answerUsage(w http.ResponseWriter, _ *http.Request) {
 	var times syscall.Rusage
 	var memory runtime.MemStats
@@ -147,16 +182,18 @@ func answerUsage(w http.ResponseWriter, _ *http.Request) {
 	runtime.ReadMemStats(&memory)
 	_ = json.NewEncoder(w).Encode(usage{
 		CPU:     time.Duration(times.Utime.Nano() + times.Stime.Nano()),
-		Mallocs: memory.Mallocs, Bytes: memory.TotalAlloc, RSS: residentBytes(),
+		Mallocs: memory.Mallocs, Bytes: memory.TotalAlloc, RSS: residentBytes("VmRSS"), Peak: residentBytes("VmHWM"),
 	})
 }
 
-func residentBytes() int64 {
-	status, err := os.ReadFile("/proc/self/statm")
+// residentBytes reads a line of proc_pid_status(5).
+func residentBytes(name string) int64 {
+	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
 		return 0
 	}
-	var size, resident int64
-	_, _ = fmt.Fscan(bytes.NewReader(status), &size, &resident)
-	return resident * int64(os.Getpagesize())
+	_, line, _ := strings.Cut(string(status), "\n"+name+":")
+	var kilobytes int64
+	_, _ = fmt.Sscan(line, &kilobytes)
+	return kilobytes << 10
 }

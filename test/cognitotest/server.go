@@ -118,6 +118,13 @@ func (s *Server) Close() {
 	})
 }
 
+// CloseIdleConnections closes the connections of clients on which no request is
+// under way.
+func (s *Server) CloseIdleConnections() {
+	s.http.Config.SetKeepAlivesEnabled(false)
+	s.http.Config.SetKeepAlivesEnabled(true)
+}
+
 // Issuer is what the tokens and the discovery document name.
 func (s *Server) Issuer() string { return s.URL + "/" + PoolID }
 
