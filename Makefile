@@ -121,26 +121,19 @@ $(SPA): $(SPA_MODULES) $(shell find test/demo/spa/src test/demo/spa/index.html t
 	npm run build --prefix test/demo/spa --silent
 	touch $@
 
-.PHONY: chromium
+# debian installs the package $(2) with further ones, $(3), where the program $(1) is missing.
+define debian
+@command -v $(1) >/dev/null || [ -x /usr/sbin/$(1) ] || { \
+  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "$(1) is missing: install Debian's package $(2)"; exit 1; }; \
+  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(2) $(3); }
+endef
+
+.PHONY: chromium redis nginx caddy
 chromium:
-	@command -v chromium >/dev/null || { \
-	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "chromium is missing: install Debian's package chromium"; exit 1; }; \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends chromium fonts-dejavu-core; }
-
-.PHONY: redis
+	$(call debian,chromium,chromium,fonts-dejavu-core)
 redis:
-	@command -v redis-server >/dev/null || { \
-	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "redis-server is missing: install Debian's package redis-server"; exit 1; }; \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends redis-server; }
-
-.PHONY: nginx
+	$(call debian,redis-server,redis-server)
 nginx:
-	@command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || { \
-	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "nginx is missing: install Debian's package nginx-light"; exit 1; }; \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends nginx-light; }
-
-.PHONY: caddy
+	$(call debian,nginx,nginx-light)
 caddy:
-	@command -v caddy >/dev/null || { \
-	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "caddy is missing: install Debian's package caddy"; exit 1; }; \
-	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends caddy; }
+	$(call debian,caddy,caddy)
