@@ -108,11 +108,17 @@ var passwordScheme = regexp.MustCompile(`(?i)(^|,)\s*(basic|digest|negotiate|ntl
 
 func asksForPassword(challenge string) bool { return passwordScheme.MatchString(challenge) }
 
+// pageTypes are parts of the types of which browsers run scripts: HTML, all XML, also
+// as text/xsl (Chrome) and text/rdf (Firefox), and streams that can hold one of these.
+//
+//nolint:gochecknoglobals // a constant list
+var pageTypes = []string{"html", "xml", "text/xsl", "text/rdf", "multipart/"}
+
 // isPage reports whether a browser would run the scripts of an answer that it is
 // sent to.
 func isPage(header http.Header) bool {
 	return slices.ContainsFunc(header["Content-Type"], func(value string) bool {
 		value = strings.ToLower(value)
-		return strings.Contains(value, "html") || strings.Contains(value, "xml")
+		return slices.ContainsFunc(pageTypes, func(part string) bool { return strings.Contains(value, part) })
 	})
 }

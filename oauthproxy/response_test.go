@@ -252,8 +252,9 @@ func TestNobodyIsAskedForAPassword(t *testing.T) {
 func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
 	for line, want := range map[string]string{
 		"Content-Type: text/html": "sandbox", "Content-Type: Text/HTML; charset=utf-8": "sandbox", "Content-Type: application/xhtml+xml": "sandbox",
-		"Content-Type: image/svg+xml": "sandbox", "Content-Type: text/xml": "sandbox",
-		"Content-Type: application/json": "", "Content-Type: application/pdf": "", "X-None: ": "",
+		"Content-Type: image/svg+xml": "sandbox", "Content-Type: text/xml": "sandbox", "Content-Type: Text/XSL": "sandbox", "Content-Type: text/rdf": "sandbox",
+		"Content-Type: multipart/x-mixed-replace;boundary=x": "sandbox",
+		"Content-Type: application/json":                     "", "Content-Type: application/pdf": "", "X-None: ": "",
 	} {
 		got := newProxy(t, api(t, answers(t, http.StatusOK, line).URL)).get(t, "/api/x")
 		if policy := got.Header.Get("Content-Security-Policy"); policy != want {
