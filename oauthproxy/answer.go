@@ -13,18 +13,24 @@ import (
 // nothing.
 const exposed = "Access-Control-Expose-Headers"
 
+// buffering is the one order to an nginx in front that is an upstream's to give: it
+// knows which of its answers must not be held back.
+const buffering = "X-Accel-Buffering"
+
 // cleanAnswer removes what an upstream must not say to the app's site:
 // cookies, storage, transport security, CORS, the reach of service workers and
-// where browsers report the site's errors are the site's own. What was fetched
-// with a user's token must not be kept by a shared cache.
+// where browsers report the site's errors are the site's own. So is what a server
+// in front of us does: nginx would answer with another resource, or put the answer
+// in its cache whatever Cache-Control says. What was fetched with a user's token
+// must not be kept by a shared cache.
 func (r *route) cleanAnswer(header http.Header, personal bool) {
 	for name := range header {
 		switch {
-		case strings.HasPrefix(name, "Access-Control-") && name != exposed:
+		case strings.HasPrefix(name, "Access-Control-") && name != exposed, strings.HasPrefix(name, "X-Accel-") && name != buffering:
 			delete(header, name)
 		case name == "Set-Cookie", name == "Set-Cookie2", name == "Clear-Site-Data", name == "Strict-Transport-Security",
 			name == "Server", name == "X-Request-Id", name == "Alt-Svc", name == "Public-Key-Pins",
-			name == "Service-Worker-Allowed", name == "Nel", name == "Report-To":
+			name == "Service-Worker-Allowed", name == "Nel", name == "Report-To", name == "X-Sendfile":
 			delete(header, name)
 		}
 	}
@@ -42,7 +48,7 @@ func (r *route) cleanAnswer(header http.Header, personal bool) {
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Add("Vary", "Cookie") // the next user of this browser must not see it
 	if holdsEvents(header) {
-		header.Set("X-Accel-Buffering", "no") // an nginx in front would keep events back until they fill a buffer
+		header.Set(buffering, "no") // or events are kept back until they fill a buffer
 	}
 	// Of several lines each counts.
 	stored := strings.Join(header["Cache-Control"], ", ")

@@ -34,10 +34,11 @@ func TestResponseHeadersRemoved(t *testing.T) {
 		"access-control-max-age: evil", "Access-Control-Allow-Private-Network: evil", `Alt-Svc: h3="evil.example:443"`, "Public-Key-Pins: evil",
 		"Service-Worker-Allowed: /evil", `NEL: {"report_to":"evil","max_age":600}`, `Report-To: {"group":"evil","max_age":600,"endpoints":[]}`,
 		"Connection: X-Evil, Content-Type", "Keep-Alive: evil", "Proxy-Authenticate: evil", "Upgrade: evil",
+		"X-Accel-Redirect: /evil", "X-Accel-Expires: 60, evil", "X-Accel-Limit-Rate: evil", "X-Sendfile: /evil",
 		"CDN-Cache-Control: max-age=60, evil", "Cloudflare-CDN-Cache-Control: evil", "Surrogate-Control: evil",
 	} {
 		t.Run(line, func(t *testing.T) {
-			up := answers(t, http.StatusOK, line, line, "X-Evil-Kept: yes", "Content-Security-Policy: sandbox", "ETag: \"e\"")
+			up := answers(t, http.StatusOK, line, line, "X-Evil-Kept: yes", "X-Accel-Buffering: no", "Content-Security-Policy: sandbox", "ETag: \"e\"")
 			p := newProxy(t, api(t, up.URL))
 			got := p.get(t, "/api/x")
 			for name, values := range got.Header {
@@ -47,7 +48,7 @@ func TestResponseHeadersRemoved(t *testing.T) {
 			}
 			wantCookie(t, got)
 			for name, want := range map[string]string{
-				"X-Evil-Kept": "yes", "Content-Security-Policy": "sandbox", "Etag": `"e"`, "X-Content-Type-Options": "nosniff",
+				"X-Evil-Kept": "yes", "X-Accel-Buffering": "no", "Content-Security-Policy": "sandbox", "Etag": `"e"`, "X-Content-Type-Options": "nosniff",
 				"Strict-Transport-Security": "max-age=31536000", "Access-Control-Allow-Origin": "",
 			} {
 				if values := strings.Join(got.Header[name], "|"); values != want {
