@@ -1,6 +1,7 @@
 package oauthproxy
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -99,7 +100,7 @@ func (r *route) ownLocation(to string) string {
 	if r.StripPrefix {
 		prefix = strings.TrimSuffix(r.Path, "/")
 	}
-	path, found := strings.CutPrefix(u.EscapedPath(), base+"/")
+	path, found := strings.CutPrefix(cmp.Or(u.EscapedPath(), "/"), base+"/")
 	path = prefix + "/" + path
 	if !found || !strings.HasPrefix(path, r.Path) || strings.HasPrefix(path, "//") {
 		return to

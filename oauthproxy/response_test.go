@@ -208,6 +208,7 @@ func TestRedirectsToTheUpstreamItself(t *testing.T) {
 		{"/api/x", "//HOST/api/y", "/api/y"},
 		{"/strip/x", "http://HOST/x/", "/strip/x/"},
 		{"/strip/x", "http://HOST//evil.example/", "/strip//evil.example/"},
+		{"/strip/x", "http://HOST?q", "/strip/?q"},
 		{"/based/x", "http://HOST/v1/x/", "/based/x/"},
 		// What has no place under the route stays as it is.
 		{"/api/x", "http://HOST/other", "http://HOST/other"},
