@@ -24,7 +24,8 @@ const buffering = "X-Accel-Buffering"
 // in front of us does: nginx would answer with another resource, or put the answer
 // in its cache whatever Cache-Control says. What was fetched with a user's token
 // must not be kept by a shared cache.
-func (r *route) cleanAnswer(header http.Header, personal bool) {
+func (r *route) cleanAnswer(answer *http.Response, personal bool) {
+	header := answer.Header
 	for name := range header {
 		switch {
 		case strings.HasPrefix(name, "Access-Control-") && name != exposed, strings.HasPrefix(name, "X-Accel-") && name != buffering:
@@ -43,7 +44,8 @@ func (r *route) cleanAnswer(header http.Header, personal bool) {
 	} else {
 		header["Www-Authenticate"] = challenges
 	}
-	if isPage(header) && len(header["Content-Security-Policy"]) == 0 {
+	// A 304 is about a page that has been here, and need not repeat its policy.
+	if answer.StatusCode != http.StatusNotModified && isPage(header) && len(header["Content-Security-Policy"]) == 0 {
 		header.Set("Content-Security-Policy", "sandbox") // opened as a page it must not act as the app (ASVS V3.2.1)
 	}
 	header.Set("X-Content-Type-Options", "nosniff")

@@ -263,6 +263,11 @@ func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
 			t.Errorf("%s: Content-Security-Policy %q, want %q", line, policy, want)
 		}
 	}
+	// A browser would take it over into the page that it has, whose policy is another.
+	unchanged := rawUpstream(t, "HTTP/1.1 304 Not Modified\r\nContent-Type: text/html\r\n\r\n")
+	if got := newProxy(t, api(t, unchanged)).get(t, "/api/x"); got.StatusCode != http.StatusNotModified || got.Header["Content-Security-Policy"] != nil {
+		t.Errorf("answered %d, Content-Security-Policy %q", got.StatusCode, got.Header["Content-Security-Policy"])
+	}
 	up := answers(t, http.StatusOK, "Content-Type: text/html", "Content-Security-Policy: script-src 'self'")
 	if got := newProxy(t, api(t, up.URL)).get(t, "/api/x").Header["Content-Security-Policy"]; len(got) != 1 || got[0] != "script-src 'self'" {
 		t.Errorf("Content-Security-Policy %q", got)
