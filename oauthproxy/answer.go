@@ -1,6 +1,7 @@
 package oauthproxy
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -13,18 +14,25 @@ import (
 // nothing.
 const exposed = "Access-Control-Expose-Headers"
 
+// buffering is the one order to an nginx in front that is an upstream's to give: it
+// knows which of its answers must not be held back.
+const buffering = "X-Accel-Buffering"
+
 // cleanAnswer removes what an upstream must not say to the app's site (R-51):
 // cookies, storage, transport security, CORS, the reach of service workers and
-// where browsers report the site's errors are the site's own. What was fetched
-// with a user's token must not be kept by a shared cache.
-func (r *route) cleanAnswer(header http.Header, personal bool) {
+// where browsers report the site's errors are the site's own. So is what a server
+// in front of us does: nginx would answer with another resource, or put the answer
+// in its cache whatever Cache-Control says. What was fetched with a user's token
+// must not be kept by a shared cache.
+func (r *route) cleanAnswer(answer *http.Response, personal bool) {
+	header := answer.Header
 	for name := range header {
 		switch {
-		case strings.HasPrefix(name, "Access-Control-") && name != exposed:
+		case strings.HasPrefix(name, "Access-Control-") && name != exposed, strings.HasPrefix(name, "X-Accel-") && name != buffering:
 			delete(header, name)
 		case name == "Set-Cookie", name == "Set-Cookie2", name == "Clear-Site-Data", name == "Strict-Transport-Security",
 			name == "Server", name == "X-Request-Id", name == "Alt-Svc", name == "Public-Key-Pins",
-			name == "Service-Worker-Allowed", name == "Nel", name == "Report-To":
+			name == "Service-Worker-Allowed", name == "Nel", name == "Report-To", name == "X-Sendfile":
 			delete(header, name)
 		}
 	}
@@ -36,13 +44,14 @@ func (r *route) cleanAnswer(header http.Header, personal bool) {
 	} else {
 		header["Www-Authenticate"] = challenges
 	}
-	if isPage(header) && len(header["Content-Security-Policy"]) == 0 {
+	// A 304 is about a page that has been here, and need not repeat its policy.
+	if answer.StatusCode != http.StatusNotModified && isPage(header) && len(header["Content-Security-Policy"]) == 0 {
 		header.Set("Content-Security-Policy", "sandbox") // opened as a page it must not act as the app (ASVS V3.2.1)
 	}
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Add("Vary", "Cookie") // the next user of this browser must not see it (R-65)
 	if holdsEvents(header) {
-		header.Set("X-Accel-Buffering", "no") // an nginx in front would keep events back until they fill a buffer
+		header.Set(buffering, "no") // or events are kept back until they fill a buffer
 	}
 	// Of several lines each counts.
 	stored := strings.Join(header["Cache-Control"], ", ")
@@ -93,7 +102,7 @@ func (r *route) ownLocation(to string) string {
 	if r.StripPrefix {
 		prefix = strings.TrimSuffix(r.Path, "/")
 	}
-	path, found := strings.CutPrefix(u.EscapedPath(), base+"/")
+	path, found := strings.CutPrefix(cmp.Or(u.EscapedPath(), "/"), base+"/")
 	path = prefix + "/" + path
 	if !found || !strings.HasPrefix(path, r.Path) || strings.HasPrefix(path, "//") {
 		return to
@@ -108,11 +117,17 @@ var passwordScheme = regexp.MustCompile(`(?i)(^|,)\s*(basic|digest|negotiate|ntl
 
 func asksForPassword(challenge string) bool { return passwordScheme.MatchString(challenge) }
 
+// pageTypes are parts of the types of which browsers run scripts: HTML, all XML, also
+// as text/xsl (Chrome) and text/rdf (Firefox), and streams that can hold one of these.
+//
+//nolint:gochecknoglobals // a constant list
+var pageTypes = []string{"html", "xml", "text/xsl", "text/rdf", "multipart/"}
+
 // isPage reports whether a browser would run the scripts of an answer that it is
 // sent to.
 func isPage(header http.Header) bool {
 	return slices.ContainsFunc(header["Content-Type"], func(value string) bool {
 		value = strings.ToLower(value)
-		return strings.Contains(value, "html") || strings.Contains(value, "xml")
+		return slices.ContainsFunc(pageTypes, func(part string) bool { return strings.Contains(value, part) })
 	})
 }

@@ -154,7 +154,7 @@ func (h *Handler) answered(answer *http.Response) error {
 	}
 	c.answer = answerBody{ReadCloser: answer.Body, call: c}
 	answer.Body = &c.answer
-	c.route.cleanAnswer(answer.Header, c.grant != nil)
+	c.route.cleanAnswer(answer, c.grant != nil)
 	c.commit(answer.Header)
 	h.count(c, answer.StatusCode)
 	if isEventStream(answer) {

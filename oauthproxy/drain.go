@@ -56,7 +56,8 @@ func (l *lastings) drain() map[lasting]chan struct{} {
 // Drain ends all WebSockets, with the close code 1001 (going away), and all event
 // streams, and the ones to come, too: their clients connect again, to another
 // replica. It returns when they are over; when ctx ends, those that are left are
-// cut off.
+// cut off. A stream on an HTTP/2 connection that nobody reads cannot be: that one the
+// caller has to close.
 func (h *Handler) Drain(ctx context.Context) {
 	open := h.lastings.drain()
 	for one := range open {

@@ -1,5 +1,11 @@
 package oauthproxy
 
+import (
+	"context"
+	"net"
+	"net/http"
+)
+
 // FrameFollower follows the frames of one direction of a WebSocket.
 type FrameFollower struct{ f frames }
 
@@ -20,3 +26,13 @@ func (f *FrameFollower) Closed() bool { return f.f.closed }
 
 // CloseGrace is how long the end of a socket may take.
 const CloseGrace = closeGrace
+
+// HTTP2Transport speaks HTTP/2 to an upstream as routes do, over connections that
+// dial makes.
+func HTTP2Transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) http.RoundTripper {
+	return new(Handler).newTransport(func(t *http.Transport) {
+		t.DialContext = dial
+		t.Protocols = new(http.Protocols)
+		t.Protocols.SetUnencryptedHTTP2(true)
+	}).RoundTripper
+}

@@ -34,10 +34,11 @@ func TestResponseHeadersRemoved(t *testing.T) {
 		"access-control-max-age: evil", "Access-Control-Allow-Private-Network: evil", `Alt-Svc: h3="evil.example:443"`, "Public-Key-Pins: evil",
 		"Service-Worker-Allowed: /evil", `NEL: {"report_to":"evil","max_age":600}`, `Report-To: {"group":"evil","max_age":600,"endpoints":[]}`,
 		"Connection: X-Evil, Content-Type", "Keep-Alive: evil", "Proxy-Authenticate: evil", "Upgrade: evil",
+		"X-Accel-Redirect: /evil", "X-Accel-Expires: 60, evil", "X-Accel-Limit-Rate: evil", "X-Sendfile: /evil",
 		"CDN-Cache-Control: max-age=60, evil", "Cloudflare-CDN-Cache-Control: evil", "Surrogate-Control: evil",
 	} {
 		t.Run(line, func(t *testing.T) {
-			up := answers(t, http.StatusOK, line, line, "X-Evil-Kept: yes", "Content-Security-Policy: sandbox", "ETag: \"e\"")
+			up := answers(t, http.StatusOK, line, line, "X-Evil-Kept: yes", "X-Accel-Buffering: no", "Content-Security-Policy: sandbox", "ETag: \"e\"")
 			p := newProxy(t, api(t, up.URL))
 			got := p.get(t, "/api/x")
 			for name, values := range got.Header {
@@ -47,7 +48,7 @@ func TestResponseHeadersRemoved(t *testing.T) {
 			}
 			wantCookie(t, got)
 			for name, want := range map[string]string{
-				"X-Evil-Kept": "yes", "Content-Security-Policy": "sandbox", "Etag": `"e"`, "X-Content-Type-Options": "nosniff",
+				"X-Evil-Kept": "yes", "X-Accel-Buffering": "no", "Content-Security-Policy": "sandbox", "Etag": `"e"`, "X-Content-Type-Options": "nosniff",
 				"Strict-Transport-Security": "max-age=31536000", "Access-Control-Allow-Origin": "",
 			} {
 				if values := strings.Join(got.Header[name], "|"); values != want {
@@ -207,6 +208,7 @@ func TestRedirectsToTheUpstreamItself(t *testing.T) {
 		{"/api/x", "//HOST/api/y", "/api/y"},
 		{"/strip/x", "http://HOST/x/", "/strip/x/"},
 		{"/strip/x", "http://HOST//evil.example/", "/strip//evil.example/"},
+		{"/strip/x", "http://HOST?q", "/strip/?q"},
 		{"/based/x", "http://HOST/v1/x/", "/based/x/"},
 		// What has no place under the route stays as it is.
 		{"/api/x", "http://HOST/other", "http://HOST/other"},
@@ -252,13 +254,19 @@ func TestNobodyIsAskedForAPassword(t *testing.T) {
 func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
 	for line, want := range map[string]string{
 		"Content-Type: text/html": "sandbox", "Content-Type: Text/HTML; charset=utf-8": "sandbox", "Content-Type: application/xhtml+xml": "sandbox",
-		"Content-Type: image/svg+xml": "sandbox", "Content-Type: text/xml": "sandbox",
-		"Content-Type: application/json": "", "Content-Type: application/pdf": "", "X-None: ": "",
+		"Content-Type: image/svg+xml": "sandbox", "Content-Type: text/xml": "sandbox", "Content-Type: Text/XSL": "sandbox", "Content-Type: text/rdf": "sandbox",
+		"Content-Type: multipart/x-mixed-replace;boundary=x": "sandbox",
+		"Content-Type: application/json":                     "", "Content-Type: application/pdf": "", "X-None: ": "",
 	} {
 		got := newProxy(t, api(t, answers(t, http.StatusOK, line).URL)).get(t, "/api/x")
 		if policy := got.Header.Get("Content-Security-Policy"); policy != want {
 			t.Errorf("%s: Content-Security-Policy %q, want %q", line, policy, want)
 		}
+	}
+	// A browser would take it over into the page that it has, whose policy is another.
+	unchanged := rawUpstream(t, "HTTP/1.1 304 Not Modified\r\nContent-Type: text/html\r\n\r\n")
+	if got := newProxy(t, api(t, unchanged)).get(t, "/api/x"); got.StatusCode != http.StatusNotModified || got.Header["Content-Security-Policy"] != nil {
+		t.Errorf("answered %d, Content-Security-Policy %q", got.StatusCode, got.Header["Content-Security-Policy"])
 	}
 	up := answers(t, http.StatusOK, "Content-Type: text/html", "Content-Security-Policy: script-src 'self'")
 	if got := newProxy(t, api(t, up.URL)).get(t, "/api/x").Header["Content-Security-Policy"]; len(got) != 1 || got[0] != "script-src 'self'" {

@@ -25,8 +25,11 @@ const dialTimeout = 5 * time.Second
 // keeps two idle connections a host and opens new ones for everything else.
 func (h *Handler) newTransport(changes ...func(*http.Transport)) transport {
 	t := &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:      true,
+		DialContext:       (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2: true,
+		// Over HTTP/2 one connection has all requests: one whose other end is gone would
+		// let each of them time out, until TCP gives up after a quarter of an hour.
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 		TLSHandshakeTimeout:    5 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxIdleConnsPerHost:    256,

@@ -1,6 +1,7 @@
 package oauthproxy_test
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"cognito-token-handler/oauthproxy"
 )
@@ -129,4 +132,39 @@ func TestNoConnection(t *testing.T) {
 			}
 		})
 	}
+}
+
+// An upstream that went without a word, as a machine or a NAT entry does, takes the
+// requests of a moment with it and not all that follow.
+func TestDeadHTTP2ConnectionIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var gone []net.Conn // the upstream's ends
+		defer func() {
+			for _, end := range gone {
+				_ = end.Close()
+			}
+		}()
+		transport := oauthproxy.HTTP2Transport(func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			gone = append(gone, far)
+			go func() { _, _ = io.Copy(io.Discard, far) }()
+			return near, nil
+		})
+		for i := range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://api.example.com/", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			begun := time.Now()
+			answer, err := transport.RoundTrip(r)
+			if err == nil {
+				_ = answer.Body.Close()
+			}
+			cancel()
+			if took := time.Since(begun); err == nil || took > time.Minute || len(gone) != i+1 {
+				t.Errorf("request %d ended after %s with %v, on connection %d", i, took, err, len(gone))
+			}
+		}
+	})
 }

@@ -30,8 +30,8 @@ import (
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// exportFaultsEvery bounds how often failed exports are logged: while a collector
-// is down there is one every few seconds.
+// exportFaultsEvery bounds how often they are logged: while a collector is down
+// there is one every few seconds.
 const exportFaultsEvery = time.Minute
 
 // newTracing sets tracing up, if the environment asks for it. The exporters and
@@ -103,7 +103,8 @@ func (a *App) flushSpans(ctx context.Context) {
 	}
 }
 
-// exportFaults is where OpenTelemetry's SDK tells its errors.
+// exportFaults is where OpenTelemetry's SDK tells its errors: failed exports, and
+// what a client has said of a trace and nobody can read.
 type exportFaults struct {
 	log   *slog.Logger
 	now   func() time.Time
@@ -115,7 +116,7 @@ type exportFaults struct {
 func (f *exportFaults) Handle(err error) {
 	count, told, now := f.count.Add(1), f.told.Load(), f.now().UnixNano()
 	if now-told >= int64(exportFaultsEvery) && f.told.CompareAndSwap(told, now) {
-		f.log.WarnContext(context.Background(), "spans were not exported", "error", exportFault(err), "so_far", count)
+		f.log.WarnContext(context.Background(), "tracing met an error", "error", exportFault(err), "so_far", count)
 	}
 }
 

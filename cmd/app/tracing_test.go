@@ -183,16 +183,16 @@ func TestSocketsAndStreamsWithTracing(t *testing.T) {
 // TestFailingCollector: whatever it does, requests are answered, the shutdown is
 // in time, and its words are not in the log. It could echo its key.
 func TestFailingCollector(t *testing.T) {
-	const either = "spans were not exported|the last spans may be lost"
+	const either = "tracing met an error|the last spans may be lost"
 	for name, c := range map[string]struct {
 		answer http.HandlerFunc
 		want   string // in the log
 	}{
-		"down": {nil, "spans were not exported.*connection refused"},
+		"down": {nil, "tracing met an error.*connection refused"},
 		"refuses, and echoes": {func(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusUnauthorized)
 			_, _ = io.WriteString(w, r.Header.Get("X-Key"))
-		}, "spans were not exported.*the collector answered with HTTP status 401"},
+		}, "tracing met an error.*the collector answered with HTTP status 401"},
 		"redirects": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/?"+r.Header.Get("X-Key"), http.StatusFound)
 		}, either},

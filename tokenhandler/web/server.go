@@ -28,7 +28,10 @@ func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout:            readHeaderTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
-		ErrorLog:                     slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		// Deadlines end a stream of HTTP/2, not a connection on which nothing can be
+		// sent, not even that: whoever reads none of it would hold every request.
+		HTTP2:    &http.HTTP2Config{WriteByteTimeout: stallTimeout},
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -38,6 +40,9 @@ func served(t *testing.T, h http.HandlerFunc, test func(t *testing.T, client net
 		cfg := siteConfig(t, t.Output())
 		cfg.Now = time.Now
 		server := web.NewServer(web.NewSite(cfg).Deadlines(h), slog.New(slog.DiscardHandler))
+		server.Protocols = new(http.Protocols)
+		server.Protocols.SetHTTP1(true)
+		server.Protocols.SetUnencryptedHTTP2(true)
 		listener := make(pipes)
 		done := make(chan struct{})
 		go func() {
@@ -128,6 +133,41 @@ func TestDeadlinesEndAnAnswerThatNobodyTakes(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 	})
 	if failed == nil || after != time.Minute {
+		t.Errorf("writing ended with %v after %s", failed, after)
+	}
+}
+
+// A client may let a stream of HTTP/2 flow without end, and read nothing from the
+// connection. Then not even the stream's end can be sent.
+func TestDeadlinesEndAConnectionThatNobodyReads(t *testing.T) {
+	var failed error
+	var after time.Duration
+	served(t, func(w http.ResponseWriter, _ *http.Request) {
+		start := time.Now()
+		for failed == nil {
+			_, failed = w.Write(make([]byte, 64<<10))
+		}
+		after = time.Since(start)
+	}, func(t *testing.T, client net.Conn) {
+		go func() { _, _ = io.CopyN(io.Discard, client, 1000) }() // the beginning, or the server would not hear the client out
+		say(t, client, http2.ClientPreface)
+		frames := http2.NewFramer(client, nil)
+		const window = 1<<31 - 1
+		for _, err := range []error{
+			frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: window}),
+			frames.WriteWindowUpdate(0, window-1<<16),
+			frames.WriteHeaders(http2.HeadersFrameParam{
+				StreamID: 1, EndHeaders: true, EndStream: true,
+				BlockFragment: []byte("\x82\x86\x84\x41\x01x"), // GET, http, / and the authority x
+			}),
+		} {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		time.Sleep(time.Hour)
+	})
+	if failed == nil || after < time.Minute || after > 3*time.Minute {
 		t.Errorf("writing ended with %v after %s", failed, after)
 	}
 }
