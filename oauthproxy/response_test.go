@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/http2"
+
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
@@ -360,14 +362,21 @@ func TestSwitchingProtocols(t *testing.T) {
 // Over HTTP/2 a status may be any number; net/http would panic when it is passed on.
 func TestStatusThatIsNone(t *testing.T) {
 	up := tcpServer(t, func(conn net.Conn) {
-		frame := func(kind, flags, stream byte, payload string) {
-			_, _ = io.WriteString(conn, "\x00\x00"+string([]byte{byte(len(payload)), kind, flags, 0, 0, 0, stream})+payload)
+		_, _ = io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface)))
+		frames := http2.NewFramer(conn, conn)
+		_ = frames.WriteSettings()
+		_ = frames.WriteSettingsAck()
+		for asked := false; !asked; {
+			frame, err := frames.ReadFrame()
+			if err != nil {
+				return
+			}
+			_, asked = frame.(*http2.HeadersFrame)
 		}
-		_, _ = io.CopyN(io.Discard, conn, int64(len("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")))
-		const settings, headers, acknowledged, whole = 4, 1, 1, 5
-		frame(settings, 0, 0, "")
-		frame(settings, acknowledged, 0, "")
-		frame(headers, whole, 1, "\x08\x041000") // :status, which is field 8 of HPACK's table
+		_ = frames.WriteHeaders(http2.HeadersFrameParam{
+			StreamID: 1, EndHeaders: true, EndStream: true,
+			BlockFragment: []byte("\x08\x041000"), // :status, which is field 8 of HPACK's table
+		})
 		_, _ = io.Copy(io.Discard, conn)
 	})
 	p := newProxy(t, api(t, strings.Replace(up, "http", "h2c", 1)))
