@@ -19,8 +19,9 @@ const exposed = "Access-Control-Expose-Headers"
 const buffering = "X-Accel-Buffering"
 
 // cleanAnswer removes what an upstream must not say to the app's site:
-// cookies, storage, transport security, CORS, the reach of service workers and
-// where browsers report the site's errors are the site's own. So is what a server
+// cookies, storage, transport security, CORS, the reach of service workers, where
+// browsers report the site's errors, what they tell of themselves and when they
+// think somebody logged in are the site's own. So is what a server
 // in front of us does: nginx would answer with another resource, or put the answer
 // in its cache whatever Cache-Control says. What was fetched with a user's token
 // must not be kept by a shared cache.
@@ -32,7 +33,8 @@ func (r *route) cleanAnswer(answer *http.Response, personal bool) {
 			delete(header, name)
 		case name == "Set-Cookie", name == "Set-Cookie2", name == "Clear-Site-Data", name == "Strict-Transport-Security",
 			name == "Server", name == "X-Request-Id", name == "Alt-Svc", name == "Public-Key-Pins",
-			name == "Service-Worker-Allowed", name == "Nel", name == "Report-To", name == "X-Sendfile":
+			name == "Service-Worker-Allowed", name == "Nel", name == "Report-To", name == "X-Sendfile",
+			name == "Accept-Ch", name == "Set-Login", strings.HasPrefix(name, "Secure-Session-"), strings.HasPrefix(name, "Sec-Session-"):
 			delete(header, name)
 		}
 	}

@@ -35,6 +35,7 @@ func TestResponseHeadersRemoved(t *testing.T) {
 		"Access-Control-Allow-Origin: https://evil.example", "Access-Control-Allow-Credentials: evil",
 		"access-control-max-age: evil", "Access-Control-Allow-Private-Network: evil", `Alt-Svc: h3="evil.example:443"`, "Public-Key-Pins: evil",
 		"Service-Worker-Allowed: /evil", `NEL: {"report_to":"evil","max_age":600}`, `Report-To: {"group":"evil","max_age":600,"endpoints":[]}`,
+		"Accept-CH: evil", "Set-Login: logged-in; evil", "Secure-Session-Registration: (ES256);path=\"evil\"", "Sec-Session-Registration: evil",
 		"Connection: X-Evil, Content-Type", "Keep-Alive: evil", "Proxy-Authenticate: evil", "Upgrade: evil",
 		"X-Accel-Redirect: /evil", "X-Accel-Expires: 60, evil", "X-Accel-Limit-Rate: evil", "X-Sendfile: /evil",
 		"CDN-Cache-Control: max-age=60, evil", "Cloudflare-CDN-Cache-Control: evil", "Surrogate-Control: evil",
