@@ -66,10 +66,11 @@ func (s *Site) Deadlines(next http.Handler) http.Handler {
 			r = r.WithContext(r.Context())
 			r.Body = body
 		}
+		out := &stallWriter{ResponseWriter: w, rc: rc, now: s.now}
 		// For what the server flushes when the handler is done, perhaps long
 		// after it was written.
-		defer func() { _ = rc.SetWriteDeadline(s.now().Add(stallTimeout)) }()
-		next.ServeHTTP(&stallWriter{ResponseWriter: w, rc: rc, now: s.now}, r)
+		defer out.extend()
+		next.ServeHTTP(out, r)
 	})
 }
 
@@ -92,19 +93,29 @@ func (r *stallReader) Read(p []byte) (int, error) {
 type stallWriter struct {
 	http.ResponseWriter
 
-	rc  *http.ResponseController
-	now func() time.Time
+	rc       *http.ResponseController
+	now      func() time.Time
+	extended time.Time // the last time that the deadline was moved
+}
+
+// extend gives the client another minute. A deadline is a timer to be moved, so that
+// is done once a second at most.
+func (w *stallWriter) extend() {
+	if now := w.now(); now.Sub(w.extended) >= time.Second {
+		w.extended = now
+		_ = w.rc.SetWriteDeadline(now.Add(stallTimeout))
+	}
 }
 
 func (w *stallWriter) Write(p []byte) (int, error) {
-	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
+	w.extend()
 	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
 }
 
 // FlushError serves [http.ResponseController]: what was written long ago goes
 // out now.
 func (w *stallWriter) FlushError() error {
-	_ = w.rc.SetWriteDeadline(w.now().Add(stallTimeout))
+	w.extend()
 	return w.rc.Flush() //nolint:wrapcheck // a pass-through
 }
 
