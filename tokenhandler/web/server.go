@@ -55,18 +55,21 @@ func closeDisputable(next http.Handler) http.Handler {
 func (s *Site) Deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
+		strict := r.ProtoMajor > 1
 		if r.Body != nil && r.Body != http.NoBody {
 			// For a body that the handler leaves unread: the server reads on, to
 			// use the connection again.
-			_ = rc.SetReadDeadline(s.now().Add(stallTimeout))
-			body := &stallReader{ReadCloser: r.Body, rc: rc, now: s.now}
+			if !strict {
+				_ = rc.SetReadDeadline(s.now().Add(stallTimeout))
+			}
+			body := &stallReader{ReadCloser: r.Body, rc: rc, now: s.now, strict: strict}
 			// A copy, because the server looks at its own request's body to tell
 			// whether it was read to the end. Misled, it would take the rest of a
 			// body for the next request (request smuggling).
 			r = r.WithContext(r.Context())
 			r.Body = body
 		}
-		out := &stallWriter{ResponseWriter: w, rc: rc, now: s.now}
+		out := &stallWriter{ResponseWriter: w, rc: rc, now: s.now, strict: strict}
 		// For what the server flushes when the handler is done, perhaps long
 		// after it was written.
 		defer out.extend()
@@ -77,16 +80,20 @@ func (s *Site) Deadlines(next http.Handler) http.Handler {
 type stallReader struct {
 	io.ReadCloser
 
-	rc  *http.ResponseController
-	now func() time.Time
+	rc     *http.ResponseController
+	now    func() time.Time
+	strict bool // see stallWriter
 }
 
-// Read leaves its deadline in force. The server lifts it itself when the body
+// Read, over HTTP/1, leaves its deadline in force. The server lifts it itself when the body
 // has ended, and after any other error it must stay: the server reads on to the
 // end of the body, and would wait for it for ever.
 func (r *stallReader) Read(p []byte) (int, error) {
 	// Not every ResponseWriter has deadlines (httptest's has none).
 	_ = r.rc.SetReadDeadline(r.now().Add(stallTimeout))
+	if r.strict {
+		defer func() { _ = r.rc.SetReadDeadline(time.Time{}) }()
+	}
 	return r.ReadCloser.Read(p) //nolint:wrapcheck // io.EOF must stay what it is
 }
 
@@ -96,6 +103,9 @@ type stallWriter struct {
 	rc       *http.ResponseController
 	now      func() time.Time
 	extended time.Time // the last time that the deadline was moved
+	// strict: a deadline that passes ends the stream, as over HTTP/2, also while
+	// nothing is being sent. Over HTTP/1 it is only looked at then.
+	strict bool
 }
 
 // extend gives the client another minute. A deadline is a timer to be moved, so that
@@ -107,8 +117,17 @@ func (w *stallWriter) extend() {
 	}
 }
 
+// relax lets the handler be silent for as long as it likes.
+func (w *stallWriter) relax() {
+	if w.strict {
+		w.extended = time.Time{}
+		_ = w.rc.SetWriteDeadline(time.Time{})
+	}
+}
+
 func (w *stallWriter) Write(p []byte) (int, error) {
 	w.extend()
+	defer w.relax()
 	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
 }
 
@@ -116,6 +135,7 @@ func (w *stallWriter) Write(p []byte) (int, error) {
 // out now.
 func (w *stallWriter) FlushError() error {
 	w.extend()
+	defer w.relax()
 	return w.rc.Flush() //nolint:wrapcheck // a pass-through
 }
 

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -190,6 +191,85 @@ func TestDeadlinesLetAnEventStreamLast(t *testing.T) {
 			t.Errorf("received %q, %v", text, err)
 		}
 	})
+}
+
+// overHTTP2 makes a request on client, as a browser would, whose body is open.
+func overHTTP2(t *testing.T, client net.Conn) (answer *http.Response, body *io.PipeWriter) {
+	t.Helper()
+	transport := &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) { return client, nil },
+		Protocols:   new(http.Protocols),
+	}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	t.Cleanup(transport.CloseIdleConnections)
+	read, body := io.Pipe()
+	go func() { _, _ = io.WriteString(body, "begun") }()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://h/", read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer, err = transport.RoundTrip(r); err != nil {
+		t.Fatal(err)
+	}
+	return answer, body
+}
+
+// Over HTTP/2 a deadline that passes ends the stream, also while there is nothing
+// to send or nobody reads: streams that are silent for long must last.
+func TestDeadlinesLetSilentStreamsOfHTTP2Last(t *testing.T) {
+	served(t, func(w http.ResponseWriter, r *http.Request) {
+		for i := range 3 {
+			_, _ = fmt.Fprint(w, i)
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(10 * time.Minute)
+			if _, err := io.ReadFull(r.Body, make([]byte, 5)); err != nil {
+				t.Errorf("read %v", err)
+			}
+		}
+	}, func(t *testing.T, client net.Conn) {
+		answer, body := overHTTP2(t, client)
+		go func() { // each while the handler sleeps
+			time.Sleep(5 * time.Minute)
+			for range 2 {
+				time.Sleep(10 * time.Minute)
+				_, _ = io.WriteString(body, "again")
+			}
+		}()
+		if all, err := io.ReadAll(answer.Body); string(all) != "012" || err != nil {
+			t.Errorf("received %q, %v", all, err)
+		}
+		_, _ = answer.Body.Close(), body.Close()
+	})
+}
+
+// A client that goes on neither sending nor taking is waited for as over HTTP/1.
+func TestDeadlinesEndStalledStreamsOfHTTP2(t *testing.T) {
+	took := map[string]time.Duration{}
+	served(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		start := time.Now()
+		if _, err := io.ReadAll(r.Body); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("read %v", err)
+		}
+		took["reading"] = time.Since(start)
+		start = time.Now()
+		for err := error(nil); err == nil; {
+			_, err = w.Write(make([]byte, 1<<20))
+		}
+		took["writing"] = time.Since(start)
+	}, func(t *testing.T, client net.Conn) {
+		answer, body := overHTTP2(t, client)
+		time.Sleep(time.Hour)
+		_, _ = answer.Body.Close(), body.Close()
+	})
+	for what, after := range took {
+		if after < time.Minute || after > 2*time.Minute {
+			t.Errorf("%s ended after %s", what, after)
+		}
+	}
+	if len(took) != 2 {
+		t.Errorf("it ended early: %v", took)
+	}
 }
 
 // A deadline of one answer must not hit the next one on the same connection,
