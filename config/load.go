@@ -28,8 +28,8 @@ type setting struct {
 }
 
 // Load makes a Config of a YAML file (which may be empty) and the environment,
-// whose TH_ variables win, and whose OTEL_ variables ask for traces. fileName only stands in faults. readFile reads what
-// the …_file keys name; pass os.ReadFile.
+// whose TH_ variables win, and whose OTEL_ variables ask for traces. fileName only
+// stands in faults. readFile reads what the …_file keys name; pass os.ReadFile.
 //
 // The steps: parse the file; match the file's keys, then the environment's,
 // with the table of options; read defaults, then values; check what several

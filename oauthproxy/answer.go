@@ -119,17 +119,24 @@ var passwordScheme = regexp.MustCompile(`(?i)(^|,)\s*(basic|digest|negotiate|ntl
 
 func asksForPassword(challenge string) bool { return passwordScheme.MatchString(challenge) }
 
-// pageTypes are parts of the types of which browsers run scripts: HTML, all XML, also
-// as text/xsl (Chrome) and text/rdf (Firefox), and streams that can hold one of these.
+// pageTypes are the types of which browsers run scripts, beside all +xml: text/xsl
+// (Chrome), text/rdf (Firefox), and a stream that can hold any of them.
 //
 //nolint:gochecknoglobals // a constant list
-var pageTypes = []string{"html", "xml", "text/xsl", "text/rdf", "multipart/"}
+var pageTypes = []string{"text/html", "text/xml", "application/xml", "text/xsl", "text/rdf", "multipart/x-mixed-replace"}
 
 // isPage reports whether a browser would run the scripts of an answer that it is
-// sent to.
+// sent to. What it only saves is none.
 func isPage(header http.Header) bool {
-	return slices.ContainsFunc(header["Content-Type"], func(value string) bool {
-		value = strings.ToLower(value)
-		return slices.ContainsFunc(pageTypes, func(part string) bool { return strings.Contains(value, part) })
-	})
+	if disposition, _, _ := strings.Cut(header.Get("Content-Disposition"), ";"); strings.EqualFold(strings.TrimSpace(disposition), "attachment") {
+		return false
+	}
+	for value := range strings.SplitSeq(strings.ToLower(strings.Join(header["Content-Type"], ",")), ",") {
+		mediaType, _, _ := strings.Cut(value, ";")
+		mediaType = strings.TrimSpace(mediaType)
+		if slices.Contains(pageTypes, mediaType) || strings.HasSuffix(mediaType, "+xml") {
+			return true
+		}
+	}
+	return false
 }

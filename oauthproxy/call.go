@@ -78,8 +78,8 @@ var (
 	errNoAnswer     = errors.New("the upstream answered with a status that is no answer")
 )
 
-// authorize gets the grant, if the route is open to its user. A route with token none still needs a session,
-// unless it is anonymous.
+// authorize gets the grant, if the route is open to its user. A route with token
+// none still needs a session, unless it is anonymous.
 func (c *call) authorize() error {
 	grant, err := c.handler.cfg.Tokens.Authorize(c.client, c.route.Probe)
 	if err == nil {

@@ -260,11 +260,17 @@ func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
 		"Content-Type: image/svg+xml": "sandbox", "Content-Type: text/xml": "sandbox", "Content-Type: Text/XSL": "sandbox", "Content-Type: text/rdf": "sandbox",
 		"Content-Type: multipart/x-mixed-replace;boundary=x": "sandbox",
 		"Content-Type: application/json":                     "", "Content-Type: application/pdf": "", "X-None: ": "",
+		"Content-Type: application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": "",
+		"Content-Type: text/plain, text/html":                                             "sandbox",
 	} {
 		got := newProxy(t, api(t, answers(t, http.StatusOK, line).URL)).get(t, "/api/x")
 		if policy := got.Header.Get("Content-Security-Policy"); policy != want {
 			t.Errorf("%s: Content-Security-Policy %q, want %q", line, policy, want)
 		}
+	}
+	saved := answers(t, http.StatusOK, "Content-Type: text/html", `Content-Disposition: Attachment; filename="report.html"`)
+	if got := newProxy(t, api(t, saved.URL)).get(t, "/api/x").Header["Content-Security-Policy"]; got != nil {
+		t.Errorf("what is only saved: Content-Security-Policy %q", got)
 	}
 	// A browser would take it over into the page that it has, whose policy is another.
 	unchanged := rawUpstream(t, "HTTP/1.1 304 Not Modified\r\nContent-Type: text/html\r\n\r\n")

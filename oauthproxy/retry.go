@@ -47,8 +47,8 @@ func (c *call) send(next http.RoundTripper, r *http.Request) (*http.Response, er
 	return answer, nil
 }
 
-// renew gets another token, if there is one with which the route is still open. The upstream's time-out does not
-// run meanwhile.
+// renew gets another token, if there is one with which the route is still open. The
+// upstream's time-out does not run meanwhile.
 func (c *call) renew(ctx context.Context) bool {
 	if c.timer.Stop() {
 		defer c.timer.Reset(c.route.Timeout)

@@ -40,8 +40,9 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 	return Grant{visit: visit, groups: h.cfg.GroupsClaim}, nil
 }
 
-// open opens the request's session and renews its tokens for that reason. The visit is never nil; it has no session if there is
-// none or if it is over, but for [session.ErrRejected].
+// open opens the request's session and renews its tokens for that reason. The visit
+// is never nil; it has no session if there is none or if it is over, but for
+// [session.ErrRejected].
 func (h *Handler) open(r *http.Request, why session.Reason) (*session.Visit, error) {
 	visit, err := h.cfg.Sessions.Open(r.Header)
 	if err != nil {

@@ -18,9 +18,9 @@ const (
 )
 
 // NewServer returns a server with every limit set. The caller sets no field
-// but Addr, ConnState and Protocols. What cannot be read as a request never reaches the handler: net/http
-// answers it itself, in plain text and without a record, a head that is over its
-// limit (64 KiB and what net/http adds for slack) with 431.
+// but Addr, ConnState and Protocols. What cannot be read as a request never reaches
+// the handler: net/http answers it itself, in plain text and without a record, a
+// head that is over its limit (64 KiB and what net/http adds for slack) with 431.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:                      closeDisputable(handler),
