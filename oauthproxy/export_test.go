@@ -36,3 +36,6 @@ func HTTP2Transport(dial func(ctx context.Context, network, address string) (net
 		t.Protocols.SetUnencryptedHTTP2(true)
 	}).RoundTripper
 }
+
+// OwnLocation is what becomes of a redirect of r's upstream.
+func OwnLocation(r Route, to string) string { return (&route{Route: r}).ownLocation(to) }

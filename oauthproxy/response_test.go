@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"cognito-token-handler/oauthproxy"
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
@@ -235,6 +237,26 @@ func TestRedirectsToTheUpstreamItself(t *testing.T) {
 			t.Errorf("%s: X-Forwarded-Prefix %q, want %q", target, got, want)
 		}
 	}
+}
+
+// Whatever an upstream says, a redirect that is changed stays on the app's origin and
+// under the route.
+func FuzzOwnLocation(f *testing.F) {
+	for _, seed := range []string{"http://api.internal/v1/x?q#f", "//api.internal/v1//evil.example", "HTTP://API.internal/v1/%2f%2fevil", "http://api.internal?q", "\\\\evil", "http://api.internal/v1/../x"} {
+		f.Add(seed, true)
+		f.Add(seed, false)
+	}
+	f.Fuzz(func(t *testing.T, to string, strip bool) {
+		route := oauthproxy.Route{Path: "/api/", Upstream: mustURL(t, "http://api.internal/v1/"), StripPrefix: strip}
+		got := oauthproxy.OwnLocation(route, to)
+		if got == to {
+			return
+		}
+		u, err := url.Parse(got)
+		if err != nil || u.Scheme != "" || u.Host != "" || !strings.HasPrefix(got, "/api/") || strings.ContainsAny(got, "\r\n\\") {
+			t.Errorf("%q became %q", to, got)
+		}
+	})
 }
 
 // TestNobodyIsAskedForAPassword: a browser would show its dialog, and what is typed
