@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -68,6 +69,7 @@ func (s *Site) Deadlines(next http.Handler) http.Handler {
 			// body for the next request (request smuggling).
 			r = r.WithContext(r.Context())
 			r.Body = body
+			defer body.leave()
 		}
 		out := &stallWriter{ResponseWriter: w, rc: rc, now: s.now, strict: strict}
 		// For what the server flushes when the handler is done, perhaps long
@@ -83,18 +85,36 @@ type stallReader struct {
 	rc     *http.ResponseController
 	now    func() time.Time
 	strict bool // see stallWriter
+
+	mu   sync.Mutex
+	left bool // by the handler
 }
 
-// Read, over HTTP/1, leaves its deadline in force. The server lifts it itself when the body
-// has ended, and after any other error it must stay: the server reads on to the
-// end of the body, and would wait for it for ever.
+// Read, over HTTP/1, leaves its deadline in force. The server lifts it itself when
+// the body has ended, and after any other error it must stay: the server reads on
+// to the end of the body, and would wait for it for ever.
 func (r *stallReader) Read(p []byte) (int, error) {
-	// Not every ResponseWriter has deadlines (httptest's has none).
-	_ = r.rc.SetReadDeadline(r.now().Add(stallTimeout))
+	r.setDeadline(r.now().Add(stallTimeout))
 	if r.strict {
-		defer func() { _ = r.rc.SetReadDeadline(time.Time{}) }()
+		defer r.setDeadline(time.Time{})
 	}
 	return r.ReadCloser.Read(p) //nolint:wrapcheck // io.EOF must stay what it is
+}
+
+// setDeadline does nothing once the handler has left: a Transport may read on for a
+// moment after an early answer, and HTTP/2's writer panics then.
+func (r *stallReader) setDeadline(at time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.left {
+		_ = r.rc.SetReadDeadline(at) // not every ResponseWriter has deadlines (httptest's has none)
+	}
+}
+
+func (r *stallReader) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = true
 }
 
 type stallWriter struct {

@@ -242,6 +242,37 @@ func TestDeadlinesLetSilentStreamsOfHTTP2Last(t *testing.T) {
 	})
 }
 
+// A Transport may read on when the handler has answered early and left. That must
+// not bring the process down.
+func TestDeadlinesEndWithTheHandler(t *testing.T) {
+	for when, wait := range map[string]time.Duration{"a read under way": 0, "a later read": time.Second} {
+		t.Run(when, func(t *testing.T) {
+			var failed error
+			var over chan struct{}
+			served(t, func(w http.ResponseWriter, r *http.Request) {
+				go func() {
+					defer close(over)
+					time.Sleep(wait)
+					_, failed = io.ReadAll(r.Body)
+				}()
+				time.Sleep(wait / 2)
+				w.WriteHeader(http.StatusConflict)
+			}, func(t *testing.T, client net.Conn) {
+				over = make(chan struct{}) // of the bubble
+				answer, body := overHTTP2(t, client)
+				if answer.StatusCode != http.StatusConflict {
+					t.Error(answer.Status)
+				}
+				_, _ = answer.Body.Close(), body.Close()
+				<-over
+			})
+			if failed == nil {
+				t.Error("the body was read to its end")
+			}
+		})
+	}
+}
+
 // A client that goes on neither sending nor taking is waited for as over HTTP/1.
 func TestDeadlinesEndStalledStreamsOfHTTP2(t *testing.T) {
 	took := map[string]time.Duration{}
