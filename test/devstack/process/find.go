@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 )
 
@@ -62,14 +63,25 @@ func Listen(port int) (net.Listener, error) {
 // Addr is localhost with that port.
 func Addr(port int) string { return net.JoinHostPort("localhost", strconv.Itoa(port)) }
 
-// FreePort returns a port of localhost that nobody listened on a moment ago. A child that cannot be handed a listener gets one.
+// given are the ports that FreePort has returned. The system may choose one again
+// before the child that it was for listens on it.
+//
+//nolint:gochecknoglobals // ports are the machine's
+var given sync.Map
+
+// FreePort returns a port of localhost that nobody listened on a moment ago, and none twice. A child that cannot be handed a listener gets one.
 func FreePort() (int, error) {
-	listener, err := Listen(0)
-	if err != nil {
-		return 0, err
+	for {
+		listener, err := Listen(0)
+		if err != nil {
+			return 0, err
+		}
+		port, err := Port(listener)
+		_ = listener.Close()
+		if _, again := given.LoadOrStore(port, true); err != nil || !again {
+			return port, err
+		}
 	}
-	defer func() { _ = listener.Close() }()
-	return Port(listener)
 }
 
 // Port returns the port that the listener got.
