@@ -5,11 +5,14 @@ SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
+# The go command fetches this toolchain as a module where it is not the installed one.
+export GOTOOLCHAIN := go1.27.3
+
 export TOKENHANDLER_TOOLS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cognito-token-handler
 
 VERSITYGW_VERSION := v1.8.0
 LINT_VERSION      := v2.15.0
-LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)
+LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)-$(GOTOOLCHAIN)
 VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
 VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
 COGNITO     := test/cognitolocal/node_modules/.package-lock.json

@@ -2,6 +2,8 @@ module cognito-token-handler
 
 go 1.26.0
 
+toolchain go1.27.3
+
 require (
 	github.com/KimMachineGun/automemlimit v1.0.1
 	github.com/aws/aws-sdk-go-v2 v1.47.7

@@ -28,7 +28,7 @@ func (b *movingBody) Read(p []byte) (int, error) {
 			b.call.timer.Stop()
 		}
 	}
-	return n, err //nolint:wrapcheck // io.EOF must stay what it is
+	return n, err
 }
 
 // Close leaves the client's body open: what an upstream did not read may be
@@ -48,5 +48,5 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) && b.call.Err() == nil {
 		b.call.upstreamFailed("interrupted")
 	}
-	return n, err //nolint:wrapcheck // io.EOF must stay what it is
+	return n, err
 }

@@ -50,7 +50,7 @@ func (s *eventStream) Read(p []byte) (int, error) {
 	if err != nil && errors.Is(context.Cause(s.call), errGoingAway) {
 		err = io.EOF
 	}
-	return n, err //nolint:wrapcheck // ReverseProxy tells io.EOF by itself
+	return n, err
 }
 
 // Close is called when the answer is written, or cannot be.
@@ -59,7 +59,7 @@ func (s *eventStream) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.call.handler.lastings.remove(s)
-	return s.ReadCloser.Close() //nolint:wrapcheck // a pass-through
+	return s.ReadCloser.Close()
 }
 
 func (s *eventStream) goAway() { s.end(closeGrace) }

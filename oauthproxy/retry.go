@@ -16,7 +16,7 @@ import (
 func (c *call) send(next http.RoundTripper, r *http.Request) (*http.Response, error) {
 	answer, err := next.RoundTrip(r)
 	if err != nil || answer.StatusCode != http.StatusUnauthorized || c.token().IsZero() || !c.replayable(r.Method) {
-		return answer, err //nolint:wrapcheck // ReverseProxy hands it to our ErrorHandler
+		return answer, err
 	}
 	retries := c.handler.metrics.Retries.MustCurryWith(map[string]string{"route": c.route.Path})
 	if !c.renew(r.Context()) {
@@ -37,7 +37,7 @@ func (c *call) send(next http.RoundTripper, r *http.Request) (*http.Response, er
 	switch {
 	case err != nil:
 		retries.WithLabelValues("failed").Inc()
-		return nil, err //nolint:wrapcheck // as above
+		return nil, err
 	case answer.StatusCode == http.StatusUnauthorized:
 		retries.WithLabelValues("refused").Inc()
 	default:

@@ -166,7 +166,7 @@ func (s *socket) write(p []byte) error {
 		s.frames.pass(p[:n])
 		s.toClientBytes.Add(float64(n))
 		if err != nil {
-			return err //nolint:wrapcheck // only its being there counts
+			return err
 		}
 	}
 	switch {

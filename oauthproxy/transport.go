@@ -56,7 +56,7 @@ func describe(r *http.Request) tracing.Call {
 func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	answer, err := callOf(r).send(t.RoundTripper, r.WithContext(untraced{r.Context()})) //nolint:contextcheck // it is r's
 	if err != nil {
-		return nil, err //nolint:wrapcheck // ReverseProxy hands it to our ErrorHandler
+		return nil, err
 	}
 	final := *answer // the trailers come to the original
 	final.Trailer = nil

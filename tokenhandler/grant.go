@@ -46,7 +46,7 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 func (h *Handler) open(r *http.Request, why session.Reason) (*session.Visit, error) {
 	visit, err := h.cfg.Sessions.Open(r.Header)
 	if err != nil {
-		return visit, err //nolint:wrapcheck // one of session's reasons
+		return visit, err
 	}
 	before := visit.Session
 	err = visit.Fresh(r.Context(), why)
@@ -59,9 +59,9 @@ func (h *Handler) open(r *http.Request, why session.Reason) (*session.Visit, err
 		if errors.Is(reason, session.ErrRevoked) {
 			reason = lateError{reason}
 		}
-		return ended, reason //nolint:wrapcheck // one of session's reasons
+		return ended, reason
 	}
-	return visit, err //nolint:wrapcheck // one of session's reasons
+	return visit, err
 }
 
 // lateError says that a session was ended while its request was under way: by a
@@ -108,7 +108,7 @@ func (g Grant) IDToken() secret.String {
 // for them. It does so every 30 seconds at most. The error is one of session's.
 func (g Grant) Renew(ctx context.Context) error {
 	if err := g.visit.Fresh(ctx, session.Refused); err != nil {
-		return err //nolint:wrapcheck // one of session's reasons
+		return err
 	}
 	if g.visit.Ended() {
 		return session.ErrRevoked // a logout was faster

@@ -206,7 +206,7 @@ func (h *Handler) openLogin(id, value string) (login, error) {
 	var l login
 	payload, err := h.cfg.Sessions.OpenLogin(id, value)
 	if err != nil {
-		return l, err //nolint:wrapcheck // says "opening login"
+		return l, err
 	}
 	if err := json.Unmarshal(payload, &l); err != nil {
 		return l, fmt.Errorf("decoding login: %w", err)

@@ -57,7 +57,7 @@ func (h *Handler) probe(ctx context.Context, visit *session.Visit, route time.Du
 		return nil, err
 	})
 	visit.MarkProbed(now)
-	return err //nolint:wrapcheck // one of session's reasons
+	return err
 }
 
 // ask makes one probe. A refusal is confirmed with the refresh token before it

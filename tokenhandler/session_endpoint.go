@@ -82,7 +82,7 @@ func newSessionBody(visit *session.Visit) (sessionBody, error) {
 	s := visit.Session
 	tokens, err := s.Tokens()
 	if err != nil {
-		return sessionBody{}, err //nolint:wrapcheck // one of session's reasons
+		return sessionBody{}, err
 	}
 	return sessionBody{
 		Authenticated:        true,

@@ -133,7 +133,7 @@ func (h *Handler) readVerification(r *http.Request) (verification, error) {
 // answerGateway fills the answer's header. The error is a [*web.Problem].
 func (h *Handler) answerGateway(header http.Header, r *http.Request, ask verification) error {
 	if err := h.cfg.Site.Admit(r); err != nil {
-		return err //nolint:wrapcheck // a problem, told as it is
+		return err
 	}
 	grant, err := h.Authorize(r, 0)
 	if err != nil {

@@ -264,7 +264,7 @@ func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler
 		Credentials: credentials, Now: a.now, Site: site, Metrics: a.registry,
 	}, folders{auth})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says "configuring storage"
+		return nil, err
 	}
 	return site.Guard(handler), nil
 }
@@ -275,7 +275,7 @@ func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 		StorageOrigin: StorageOrigin(a.cfg), LogoutOrigin: a.logoutOrigin, Site: site,
 	})
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says "opening spa.dir"
+		return nil, err
 	}
 	return handler, nil
 }

@@ -53,7 +53,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		}
 		conn, err := g.Listener.Accept()
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-			return conn, err //nolint:wrapcheck // a pass-through
+			return conn, err
 		}
 		if ending && !time.Now().Before(until) { // not what finish woke
 			quiet++

@@ -32,14 +32,14 @@ type provider struct {
 
 // AuthorizeURL implements [tokenhandler.Provider].
 func (p provider) AuthorizeURL(r tokenhandler.AuthRequest) (string, error) {
-	return p.Provider.AuthorizeURL(cognito.AuthRequest{ //nolint:wrapcheck // a translation
+	return p.Provider.AuthorizeURL(cognito.AuthRequest{
 		Page: cognito.Page(r.Page), State: r.State, Nonce: r.Nonce, Verifier: r.Verifier, Extra: r.Extra,
 	})
 }
 
 // Exchange implements [tokenhandler.Provider].
 func (p provider) Exchange(ctx context.Context, g tokenhandler.CodeGrant) (secret.Tokens, error) {
-	return p.Provider.Exchange(ctx, cognito.CodeGrant(g)) //nolint:wrapcheck // a translation
+	return p.Provider.Exchange(ctx, cognito.CodeGrant(g))
 }
 
 // Issuer implements [tokenhandler.Provider].
@@ -52,7 +52,7 @@ func (a *App) verifyLogout() func(context.Context, string) (sub, sid string, err
 	}
 	return func(ctx context.Context, raw string) (sub, sid string, err error) {
 		token, err := a.provider.VerifyLogout(ctx, raw)
-		return token.Subject, token.SID, err //nolint:wrapcheck // a translation
+		return token.Subject, token.SID, err
 	}
 }
 
@@ -71,7 +71,7 @@ type tokens struct{ auth *tokenhandler.Handler }
 func (t tokens) Authorize(r *http.Request, probe time.Duration) (oauthproxy.Grant, error) {
 	grant, err := t.auth.Authorize(r, probe)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a problem, told as it is
+		return nil, err
 	}
 	return grant, nil
 }
@@ -89,7 +89,7 @@ type folders struct{ auth *tokenhandler.Handler }
 func (f folders) Authorize(r *http.Request) (storage.Grant, error) {
 	grant, err := f.auth.Authorize(r, 0)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a problem, told as it is
+		return nil, err
 	}
 	return grant, nil
 }

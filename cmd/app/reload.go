@@ -59,10 +59,10 @@ func (a *App) changedKeys(current []secret.String) ([]secret.String, error) {
 	}
 	keys, err := config.ParseKeys(content)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // names the key
+		return nil, err
 	}
 	if slices.EqualFunc(keys, current, secret.String.Equal) {
-		return nil, nil //nolint:nilnil // nothing changed and nothing is wrong
+		return nil, nil
 	}
 	if err := a.keys.Replace(config.KeyBytes(keys)); err != nil {
 		return nil, fmt.Errorf("session.keys_file: %w", err)

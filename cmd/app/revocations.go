@@ -44,10 +44,10 @@ func (a *App) newDenyList() (denyList, error) {
 // Revoke ends the sessions that an entry names.
 func (d denyList) Revoke(ctx context.Context, entry revocation.Entry) error {
 	if d.shared != nil {
-		return d.shared.Revoke(ctx, entry) //nolint:wrapcheck // says it all
+		return d.shared.Revoke(ctx, entry)
 	}
 	_, err := d.Add(entry)
-	return err //nolint:wrapcheck // says it all
+	return err
 }
 
 // denyTimeout bounds how long a logout waits until the other replicas know.

@@ -75,19 +75,19 @@ func (a *App) newTracing(ctx context.Context) error {
 func newExporter(ctx context.Context, name string, cfg config.Tracing) (sdktrace.SpanExporter, error) {
 	switch {
 	case name == config.ExporterConsole:
-		return stdouttrace.New(stdouttrace.WithWriter(os.Stdout)) //nolint:wrapcheck // the caller names the variable
+		return stdouttrace.New(stdouttrace.WithWriter(os.Stdout))
 	case cfg.Protocol == config.ProtocolGRPC:
 		var options []otlptracegrpc.Option
 		if cfg.Plain { // its own default is TLS, the specification's is not
 			options = append(options, otlptracegrpc.WithInsecure())
 		}
-		return otlptracegrpc.New(ctx, options...) //nolint:wrapcheck // as above
+		return otlptracegrpc.New(ctx, options...)
 	default: // it tells http/protobuf from http/json itself
 		var options []otlptracehttp.Option
 		if cfg.Plain {
 			options = append(options, otlptracehttp.WithInsecure())
 		}
-		return otlptracehttp.New(ctx, options...) //nolint:wrapcheck // as above
+		return otlptracehttp.New(ctx, options...)
 	}
 }
 
@@ -155,10 +155,10 @@ func traceAWS(tracer *tracing.Tracer) func(*middleware.Stack) error {
 			name := cmp.Or(awsmiddleware.GetServiceID(ctx), "AWS") + " " + awsmiddleware.GetOperationName(ctx)
 			err = tracer.Do(ctx, name, func(ctx context.Context) error {
 				out, metadata, err = next.HandleInitialize(ctx, in)
-				return err //nolint:wrapcheck // a pass-through
+				return err
 			})
 			return out, metadata, err
 		})
-		return stack.Initialize.Add(span, middleware.After) //nolint:wrapcheck // the SDK's own hook
+		return stack.Initialize.Add(span, middleware.After)
 	}
 }

@@ -15,7 +15,7 @@ var errNoCertificates = errors.New("the file holds no PEM certificate")
 // names the key.
 func upstreamCAs(r *config.Route) (*x509.CertPool, error) {
 	if r.UpstreamCAFile == "" {
-		return nil, nil //nolint:nilnil // nil is the system's, as for crypto/tls
+		return nil, nil
 	}
 	content, err := os.ReadFile(r.UpstreamCAFile)
 	pool := x509.NewCertPool()

@@ -82,7 +82,7 @@ func (c *command) load(cmd *cobra.Command) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, fmt.Errorf("reading the configuration (--config): %w", err)
 	}
-	return config.Load(content, c.configFile, c.environ, readFile) //nolint:wrapcheck // faults are told as they are
+	return config.Load(content, c.configFile, c.environ, readFile)
 }
 
 func (c *command) environmentIsSet() bool {
@@ -97,7 +97,7 @@ func (c *command) environmentIsSet() bool {
 func readFile(name string) ([]byte, error) {
 	file, err := os.Open(name) //nolint:gosec // the operator's own path
 	if err != nil {
-		return nil, err //nolint:wrapcheck // the caller says which
+		return nil, err
 	}
 	defer func() { _ = file.Close() }()
 	return io.ReadAll(io.LimitReader(file, maxConfig)) //nolint:forbidigo // bounded here
@@ -117,9 +117,9 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 	}
 	service, err := app.New(cmd.Context(), cfg, log)
 	if err != nil {
-		return err //nolint:wrapcheck // names the key
+		return err
 	}
-	return service.Run(cmd.Context(), nil) //nolint:wrapcheck // names the key
+	return service.Run(cmd.Context(), nil)
 }
 
 func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
@@ -162,19 +162,19 @@ Storage: let the bucket's CORS rules allow PUT, GET and HEAD from %s with all
 headers, and the app's Content-Security-Policy connect to %s
 `, cfg.PublicURL, app.StorageOrigin(cfg))
 	}
-	return err //nolint:wrapcheck // writing to stdout
+	return err
 }
 
 func (c *command) keygen(*cobra.Command, []string) error {
 	key := make([]byte, seal.KeySize)
 	_, _ = rand.Read(key) // never fails (Go 1.24)
 	_, err := fmt.Fprintln(c.stdout, base64.StdEncoding.EncodeToString(key))
-	return err //nolint:wrapcheck // writing to stdout
+	return err
 }
 
 func (c *command) version(*cobra.Command, []string) error {
 	_, err := fmt.Fprintln(c.stdout, "tokenhandler", buildVersion())
-	return err //nolint:wrapcheck // writing to stdout
+	return err
 }
 
 func buildVersion() string {

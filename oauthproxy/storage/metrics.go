@@ -22,7 +22,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 	if registry == nil {
 		return m, nil
 	}
-	return m, registry.Register(m.presigns) //nolint:wrapcheck // New says what failed
+	return m, registry.Register(m.presigns)
 }
 
 func (m *metrics) count(operation string, err error) {

@@ -160,7 +160,7 @@ func (s signerAt) PresignHTTP(
 	ctx context.Context, _ aws.Credentials, r *http.Request, payloadHash, service, region string, _ time.Time,
 	options ...func(*v4.SignerOptions),
 ) (string, http.Header, error) {
-	return s.Signer.PresignHTTP(ctx, s.credentials, r, payloadHash, service, region, s.at, options...) //nolint:wrapcheck // the SDK's own hook
+	return s.Signer.PresignHTTP(ctx, s.credentials, r, payloadHash, service, region, s.at, options...)
 }
 
 func optional(value string) *string {

@@ -102,7 +102,7 @@ func verifyWith(known *[]jose.JSONWebKey, signed *jose.JSONWebSignature) ([]byte
 func (k *keySet) renew(ctx context.Context, stale *[]jose.JSONWebKey) error {
 	done := k.flight.DoChan("", func() (any, error) {
 		if k.known.Load() != stale {
-			return nil, nil //nolint:nilnil // somebody was faster
+			return nil, nil
 		}
 		return nil, k.load(context.WithoutCancel(ctx))
 	})

@@ -121,7 +121,7 @@ func (p *pressure) admit(ctx context.Context, c call, until time.Time) error {
 	defer cancel()
 	if err := p.next(bounded); err != nil {
 		if ctx.Err() != nil {
-			return ctx.Err() //nolint:wrapcheck // the caller's own
+			return ctx.Err()
 		}
 		return p.shed(c, p.expected(monotonic()))
 	}
@@ -138,13 +138,13 @@ func (p *pressure) shed(c call, expected time.Duration) error {
 // allows one more.
 func (p *pressure) next(ctx context.Context) error {
 	if err := p.turn.Acquire(ctx, 1); err != nil {
-		return err //nolint:wrapcheck // classified by admit
+		return err
 	}
 	defer p.turn.Release(1)
 	for {
 		left := p.pauseLeft(monotonic())
 		if left <= 0 {
-			return p.limit.Wait(ctx) //nolint:wrapcheck // classified by admit
+			return p.limit.Wait(ctx)
 		}
 		if err := pause(ctx, left); err != nil {
 			return err

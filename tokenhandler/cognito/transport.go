@@ -153,7 +153,7 @@ func (t *transport) send(r *http.Request, c call) (*http.Response, error) {
 func (t *transport) exchange(r *http.Request) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // http.Client wraps it
+		return nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1)) //nolint:forbidigo // bounded

@@ -116,7 +116,7 @@ func (v *Visit) fresh(ctx context.Context, why Reason) error {
 	select {
 	case <-f.done:
 	case <-ctx.Done():
-		return ctx.Err() //nolint:wrapcheck // the caller's own
+		return ctx.Err()
 	}
 	return v.settle(f.err, true)
 }
@@ -163,7 +163,7 @@ func (m *Manager) join(ctx context.Context, s *Session, why Reason, needed bool,
 	e := m.entry(s, now)
 	switch {
 	case s.Generation < e.generation && e.newest != nil:
-		return nil, nil //nolint:nilnil // neither: the newer generation is in memory
+		return nil, nil
 	case s.Generation < e.generation && e.rotated && m.cfg.Replicas == nil:
 		// This refresh token was used up long ago. Showing it again would look
 		// like theft to the provider and end the session everywhere.

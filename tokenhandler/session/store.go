@@ -21,7 +21,7 @@ type Store struct {
 
 // Get implements [sessions.Store]: one session per request and name.
 func (s Store) Get(r *http.Request, name string) (*sessions.Session, error) {
-	return sessions.GetRegistry(r).Get(s, name) //nolint:wrapcheck // gorilla's own
+	return sessions.GetRegistry(r).Get(s, name)
 }
 
 // New implements [sessions.Store]. As gorilla asks, the session is never nil;

@@ -63,7 +63,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		fail(span, err)
 		span.End()
-		return nil, err //nolint:wrapcheck // a pass-through
+		return nil, err
 	}
 	if !span.IsRecording() {
 		span.End()
@@ -170,11 +170,11 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		}
 		b.span.End()
 	}
-	return n, err //nolint:wrapcheck // io.EOF must stay what it is
+	return n, err
 }
 
 // Close implements [io.Closer]. What a read says after it is not told.
 func (b *watchedBody) Close() error {
 	b.span.End()
-	return b.ReadCloser.Close() //nolint:wrapcheck // a pass-through
+	return b.ReadCloser.Close()
 }

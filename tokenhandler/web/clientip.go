@@ -42,7 +42,7 @@ func parseHop(entry string) (netip.Addr, error) {
 		return addr, nil
 	}
 	hop, err := netip.ParseAddrPort(entry)
-	return hop.Addr(), err //nolint:wrapcheck // only its being there counts
+	return hop.Addr(), err
 }
 
 // plainAddr is addr as it is compared and told: a zone means something on one

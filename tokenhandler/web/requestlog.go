@@ -163,7 +163,7 @@ func (r *recorder) Write(p []byte) (int, error) {
 	}
 	n, err := r.ResponseWriter.Write(p)
 	r.bytes += int64(n)
-	return n, err //nolint:wrapcheck // a pass-through
+	return n, err
 }
 
 func (r *recorder) statusOrOK() int {

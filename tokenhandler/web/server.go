@@ -98,7 +98,7 @@ func (r *stallReader) Read(p []byte) (int, error) {
 	if r.strict {
 		defer r.setDeadline(time.Time{})
 	}
-	return r.ReadCloser.Read(p) //nolint:wrapcheck // io.EOF must stay what it is
+	return r.ReadCloser.Read(p)
 }
 
 // setDeadline does nothing once the handler has left: a Transport may read on for a
@@ -148,7 +148,7 @@ func (w *stallWriter) relax() {
 func (w *stallWriter) Write(p []byte) (int, error) {
 	w.extend()
 	defer w.relax()
-	return w.ResponseWriter.Write(p) //nolint:wrapcheck // a pass-through
+	return w.ResponseWriter.Write(p)
 }
 
 // FlushError serves [http.ResponseController]: what was written long ago goes
@@ -156,7 +156,7 @@ func (w *stallWriter) Write(p []byte) (int, error) {
 func (w *stallWriter) FlushError() error {
 	w.extend()
 	defer w.relax()
-	return w.rc.Flush() //nolint:wrapcheck // a pass-through
+	return w.rc.Flush()
 }
 
 // Unwrap serves [http.ResponseController].

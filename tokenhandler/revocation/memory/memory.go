@@ -45,7 +45,7 @@ func (l *List) OnGrowth(tell func()) { l.grown = tell }
 // [revocation.Entry.Check]'s.
 func (l *List) Add(e revocation.Entry) (added bool, err error) {
 	if err := e.Check(); err != nil {
-		return false, err //nolint:wrapcheck // says it all
+		return false, err
 	}
 	if added = l.add(e); added {
 		l.grown()

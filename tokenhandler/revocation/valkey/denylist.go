@@ -187,7 +187,7 @@ func (s *Store) read(ctx context.Context, l *link, after string, wait bool) ([]v
 	start := s.now()
 	answer, err := l.client.Do(bounded, command).AsXRead()
 	if ctx.Err() != nil {
-		return nil, context.Cause(ctx) //nolint:wrapcheck // why the link ended
+		return nil, context.Cause(ctx)
 	}
 	if err := s.judge(l, "follow", start, err); err != nil {
 		s.lose(l, err) // whatever it is: the list is not followed

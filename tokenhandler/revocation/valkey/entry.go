@@ -24,7 +24,7 @@ const maxMillis = 253402300799999
 // an entry must never end less for having been shared.
 func encode(e revocation.Entry) (record, error) {
 	if err := e.Check(); err != nil {
-		return record{}, err //nolint:wrapcheck // says it all
+		return record{}, err
 	}
 	r := record{kind: string(e.Kind), name: e.Name}
 	var ok bool
@@ -64,7 +64,7 @@ func decode(fields map[string]string) (revocation.Entry, error) {
 			return revocation.Entry{}, errRecord
 		}
 	}
-	return e, e.Check() //nolint:wrapcheck // says it all
+	return e, e.Check()
 }
 
 func parseMillis(text string) (time.Time, bool) {

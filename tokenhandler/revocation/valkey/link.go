@@ -46,7 +46,7 @@ func connect(ctx context.Context, options valkey.ClientOption) (*link, context.C
 	l.client = client
 	if err != nil {
 		l.close()
-		return nil, nil, err //nolint:wrapcheck // becomes a reason
+		return nil, nil, err
 	}
 	return l, ctx, nil
 }
@@ -67,7 +67,7 @@ func (l *link) dial(ctx context.Context, address string, dialer *net.Dialer, sec
 		conn, err = dialer.DialContext(ctx, "tcp", address)
 	}
 	if err != nil {
-		return nil, err //nolint:wrapcheck // becomes a reason
+		return nil, err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()

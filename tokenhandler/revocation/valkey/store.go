@@ -149,7 +149,7 @@ func (s *Store) beat(ctx context.Context, l *link) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return context.Cause(ctx) //nolint:wrapcheck // why the link ended
+			return context.Cause(ctx)
 		case <-ticks.C:
 		}
 		if err := s.probe(ctx, l); err != nil {
