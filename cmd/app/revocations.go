@@ -54,7 +54,7 @@ func (d denyList) Revoke(ctx context.Context, entry revocation.Entry) error {
 const denyTimeout = time.Second
 
 // Deny implements [session.DenyList].
-func (d denyList) Deny(name [8]byte, until time.Time) {
+func (d denyList) Deny(name session.Name, until time.Time) {
 	d.List.Deny(name, until)
 	if d.shared == nil {
 		return
@@ -62,7 +62,7 @@ func (d denyList) Deny(name [8]byte, until time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), denyTimeout)
 	defer cancel()
 	// The entry is well-formed, and what the store does not take now it gets later.
-	_ = d.shared.Revoke(ctx, revocation.Entry{Kind: revocation.Session, Name: revocation.SessionName(name).String(), Until: until})
+	_ = d.shared.Revoke(ctx, revocation.Entry{Kind: revocation.Session, Name: name.String(), Until: until})
 }
 
 // run follows what other replicas revoke.

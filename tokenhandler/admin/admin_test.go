@@ -16,6 +16,7 @@ import (
 	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/revocation/memory"
 	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -62,7 +63,7 @@ const bearer = "Bearer " + token
 func TestRevoke(t *testing.T) {
 	f := newFixture(token)
 	begun := now().Add(-time.Minute)
-	one := revocation.SessionName{1, 2, 3, 4, 5, 6, 7, 8}
+	one := session.Name{1, 2, 3, 4, 5, 6, 7, 8}
 	for body, want := range map[string]string{
 		`{"sub":"user-1"}`:                  `{"sub":"user-1","begun_before":"2026-01-02T03:04:05.678Z","until":"2026-01-02T15:04:05Z"}`,
 		`{"session_id":"0102030405060708"}`: `{"session_id":"0102030405060708","until":"2026-01-02T15:04:05Z"}`,
@@ -73,10 +74,10 @@ func TestRevoke(t *testing.T) {
 			t.Errorf("%s: %d %s, want %s", body, rec.Code, rec.Body, want)
 		}
 	}
-	if !f.list.Denied(one, "user-2", "", begun) || !f.list.Denied([8]byte{}, "user-1", "", begun) {
+	if !f.list.Denied(one, "user-2", "", begun) || !f.list.Denied(session.Name{}, "user-1", "", begun) {
 		t.Error("not revoked")
 	}
-	if f.list.Denied([8]byte{}, "user-2", "", begun) || f.list.Denied([8]byte{}, "user-1", "", now()) {
+	if f.list.Denied(session.Name{}, "user-2", "", begun) || f.list.Denied(session.Name{}, "user-1", "", now()) {
 		t.Error("revoked too much")
 	}
 	if _, err := f.list.Add(revocation.Entry{Kind: revocation.ProviderSession, Name: "s-1", Before: now(), Until: now().Add(time.Hour)}); err != nil {

@@ -1,10 +1,11 @@
 package revocation
 
 import (
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
+
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // Kind is what an [Entry] names sessions by.
@@ -50,25 +51,10 @@ func (e Entry) Check() error {
 		}
 		return nil
 	case Session:
-		_, err := ParseSession(e.Name)
-		return err
+		if _, err := session.ParseName(e.Name); err != nil {
+			return fmt.Errorf("%w: %w", errEntry, err)
+		}
+		return nil
 	}
 	return errEntry
-}
-
-// SessionName is the name of a session in logs and entries: the head of its
-// id's hash. It cannot be turned into a cookie.
-type SessionName [8]byte
-
-// String is the name in hexadecimal.
-func (n SessionName) String() string { return hex.EncodeToString(n[:]) }
-
-// ParseSession reads a name of 16 hexadecimal digits.
-func ParseSession(text string) (SessionName, error) {
-	var name SessionName
-	raw, err := hex.DecodeString(text)
-	if err != nil || len(raw) != len(name) {
-		return name, fmt.Errorf("%w: a session's name has %d hexadecimal digits", errEntry, 2*len(name))
-	}
-	return SessionName(raw), nil
 }

@@ -33,10 +33,3 @@ func TestCheck(t *testing.T) {
 		}
 	}
 }
-
-func TestSessionNameComesBack(t *testing.T) {
-	want := revocation.SessionName{0, 1, 0xfe, 0xff, 4, 5, 6, 7}
-	if got, err := revocation.ParseSession(want.String()); err != nil || got != want || want.String() != "0001feff04050607" {
-		t.Errorf("%s came back as %s, %v", want, got, err)
-	}
-}

@@ -23,10 +23,10 @@ type DenyList interface {
 	// with all sessions of sub, or of sid at the provider (empty for none), that
 	// began before some moment. It is asked on every request: it must not wait
 	// for the network.
-	Denied(session [8]byte, sub, sid string, begun time.Time) bool
+	Denied(session Name, sub, sid string, begun time.Time) bool
 	// Deny ends one session, here at once. The entry may be forgotten at until,
 	// when the session would have ended anyway. Denying twice is not an error.
-	Deny(session [8]byte, until time.Time)
+	Deny(session Name, until time.Time)
 }
 
 // Refresher turns a refresh token into new tokens.

@@ -12,7 +12,7 @@ type link struct{ inc *incarnation }
 
 var _ session.Replicas = link{}
 
-func (k link) Claim(ctx context.Context, name [8]byte, generation uint64, lease time.Duration) (session.Claim, error) {
+func (k link) Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (session.Claim, error) {
 	w := k.inc.w
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		w.mu.Lock()
@@ -35,7 +35,7 @@ func (k link) Claim(ctx context.Context, name [8]byte, generation uint64, lease 
 	}
 }
 
-func (k link) claimed(name [8]byte, generation uint64, claim session.Claim, err error) {
+func (k link) claimed(name session.Name, generation uint64, claim session.Claim, err error) {
 	w := k.inc.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,7 +48,7 @@ func (k link) claimed(name [8]byte, generation uint64, claim session.Claim, err 
 	}
 }
 
-func (k link) Publish(ctx context.Context, name [8]byte, lease string, result session.Result, keep time.Duration) error {
+func (k link) Publish(ctx context.Context, name session.Name, lease string, result session.Result, keep time.Duration) error {
 	w := k.inc.w
 	if k.inc.dead() {
 		<-ctx.Done()
@@ -76,7 +76,7 @@ func (k link) Publish(ctx context.Context, name [8]byte, lease string, result se
 	return nil
 }
 
-func (k link) Release(ctx context.Context, name [8]byte, lease string) error {
+func (k link) Release(ctx context.Context, name session.Name, lease string) error {
 	if k.inc.dead() {
 		<-ctx.Done()
 		return ctx.Err()

@@ -93,7 +93,7 @@ type world struct {
 	processes []*incarnation // all that there were
 	browsers  []*browser
 	lives     []*life
-	byName    map[[8]byte]*life
+	byName    map[session.Name]*life
 	shown     map[string]cookieFact // cookie value → what was sealed in it
 	actives   map[string]activeFact // the same of the activity cookie
 	ended     map[string]time.Time  // user → when all its sessions were ended
@@ -158,7 +158,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, seed: seed, plan: rng{seed}, noise: rng{seed ^ 0xabcdef}, start: time.Now(), keys: keys,
 		cookies: session.NewCookies("session", false), metrics: session.NewMetrics(nil), central: memory.New(time.Now),
-		byName: make(map[[8]byte]*life), shown: make(map[string]cookieFact), actives: make(map[string]activeFact), ended: make(map[string]time.Time), useless: make(map[string]bool),
+		byName: make(map[session.Name]*life), shown: make(map[string]cookieFact), actives: make(map[string]activeFact), ended: make(map[string]time.Time), useless: make(map[string]bool),
 		access: make(map[string]*tokenFact), refresh: make(map[string]*refreshFact), counts: make(map[string]int),
 	}
 	w.cfg = newScenario(&w.plan)
@@ -271,12 +271,12 @@ func (i *incarnation) wait(ctx context.Context, d time.Duration) error {
 // denials is a process's deny list: its own at once, the others' a little later.
 type denials struct{ inc *incarnation }
 
-func (d denials) Denied(name [8]byte, sub, sid string, begun time.Time) bool {
+func (d denials) Denied(name session.Name, sub, sid string, begun time.Time) bool {
 	return d.inc.list.Denied(name, sub, sid, begun)
 }
 
-func (d denials) Deny(name [8]byte, until time.Time) {
-	d.inc.w.revoke(d.inc, revocation.Entry{Kind: revocation.Session, Name: revocation.SessionName(name).String(), Until: until})
+func (d denials) Deny(name session.Name, until time.Time) {
+	d.inc.w.revoke(d.inc, revocation.Entry{Kind: revocation.Session, Name: name.String(), Until: until})
 }
 
 // revoke is acknowledged when it returns.

@@ -17,12 +17,12 @@ type Replicas interface {
 	// that is of a later generation; else the caller holds the lease until
 	// Publish, Release, or the given time from now. A store that may have lost its
 	// memory gives none until the leases that it may have forgotten are over.
-	Claim(ctx context.Context, session [8]byte, generation uint64, lease time.Duration) (Claim, error)
+	Claim(ctx context.Context, session Name, generation uint64, lease time.Duration) (Claim, error)
 	// Publish keeps a result for the given time, unless one of the same or a later
 	// generation is there, and gives up the lease with this name, if any.
-	Publish(ctx context.Context, session [8]byte, lease string, result Result, keep time.Duration) error
+	Publish(ctx context.Context, session Name, lease string, result Result, keep time.Duration) error
 	// Release gives up a lease without a result. Releasing one that is over is no error.
-	Release(ctx context.Context, session [8]byte, lease string) error
+	Release(ctx context.Context, session Name, lease string) error
 	// Epoch changes when the store may have lost what was published: then it is
 	// published again. It uses no network.
 	Epoch() uint64

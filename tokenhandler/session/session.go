@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,11 +15,10 @@ import (
 // server; logs hold its [ID.Name].
 type ID [16]byte
 
-// Name is the head of the id's hash: what logs, deny lists and replicas know a
-// session by. No cookie can be made of it (ASVS V16.2.5).
-func (id ID) Name() [8]byte {
+// Name returns the session's name.
+func (id ID) Name() Name {
 	sum := sha256.Sum256(id[:])
-	return [8]byte(sum[:8])
+	return Name(sum[:len(Name{})])
 }
 
 // NewID returns a fresh random id.
@@ -32,10 +30,7 @@ func NewID() ID {
 
 // String is [ID.Name] in hexadecimal: an id that slips into a format string
 // reveals nothing.
-func (id ID) String() string {
-	name := id.Name()
-	return hex.EncodeToString(name[:])
-}
+func (id ID) String() string { return id.Name().String() }
 
 // LogValue implements [slog.LogValuer].
 func (id ID) LogValue() slog.Value { return slog.StringValue(id.String()) }

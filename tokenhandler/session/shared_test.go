@@ -14,8 +14,8 @@ import (
 // the promises of session.Replicas, and breaks down on demand.
 type shared struct {
 	mu      sync.Mutex
-	results map[[8]byte]sharedResult
-	leases  map[[8]byte]sharedLease
+	results map[session.Name]sharedResult
+	leases  map[session.Name]sharedLease
 	leased  int
 	epoch   uint64
 	settled time.Time // before it no lease is given
@@ -47,7 +47,7 @@ func newShared() *shared {
 func (s *shared) lose() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.results, s.leases = make(map[[8]byte]sharedResult), make(map[[8]byte]sharedLease)
+	s.results, s.leases = make(map[session.Name]sharedResult), make(map[session.Name]sharedLease)
 	s.epoch++
 	s.settled = time.Now().Add(2 * time.Second)
 }
@@ -58,7 +58,7 @@ func (s *shared) set(down, full bool) {
 	s.down, s.full = down, full
 }
 
-func (s *shared) Claim(ctx context.Context, name [8]byte, generation uint64, lease time.Duration) (session.Claim, error) {
+func (s *shared) Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (session.Claim, error) {
 	for {
 		claim, done, err := s.try(name, generation, lease)
 		if done || err != nil {
@@ -72,7 +72,7 @@ func (s *shared) Claim(ctx context.Context, name [8]byte, generation uint64, lea
 	}
 }
 
-func (s *shared) try(name [8]byte, generation uint64, lease time.Duration) (claim session.Claim, done bool, err error) {
+func (s *shared) try(name session.Name, generation uint64, lease time.Duration) (claim session.Claim, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -91,7 +91,7 @@ func (s *shared) try(name [8]byte, generation uint64, lease time.Duration) (clai
 	return session.Claim{Lease: mine}, true, nil
 }
 
-func (s *shared) Publish(_ context.Context, name [8]byte, lease string, result session.Result, keep time.Duration) error {
+func (s *shared) Publish(_ context.Context, name session.Name, lease string, result session.Result, keep time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -105,7 +105,7 @@ func (s *shared) Publish(_ context.Context, name [8]byte, lease string, result s
 	return nil
 }
 
-func (s *shared) Release(_ context.Context, name [8]byte, lease string) error {
+func (s *shared) Release(_ context.Context, name session.Name, lease string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down {
@@ -115,7 +115,7 @@ func (s *shared) Release(_ context.Context, name [8]byte, lease string) error {
 	return nil
 }
 
-func (s *shared) release(name [8]byte, lease string) {
+func (s *shared) release(name session.Name, lease string) {
 	if s.leases[name].name == lease {
 		delete(s.leases, name)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // sweepEvery is how often entries that are over are forgotten.
@@ -18,9 +19,9 @@ type List struct {
 	grown func()
 
 	mu        sync.RWMutex
-	sessions  map[revocation.SessionName]time.Time // session → when the entry may go
-	subjects  map[string]group                     // sub → its sessions that began before
-	providers map[string]group                     // sid → its sessions that began before
+	sessions  map[session.Name]time.Time // session → when the entry may go
+	subjects  map[string]group           // sub → its sessions that began before
+	providers map[string]group           // sid → its sessions that began before
 	swept     time.Time
 }
 
@@ -30,7 +31,7 @@ type group struct{ before, until time.Time }
 // New returns an empty list; now is the clock.
 func New(now func() time.Time) *List {
 	return &List{
-		now: now, grown: func() {}, sessions: make(map[revocation.SessionName]time.Time),
+		now: now, grown: func() {}, sessions: make(map[session.Name]time.Time),
 		subjects: make(map[string]group), providers: make(map[string]group),
 	}
 }
@@ -59,7 +60,7 @@ func (l *List) add(e revocation.Entry) bool {
 	l.sweep()
 	switch e.Kind {
 	case revocation.Session:
-		name, _ := revocation.ParseSession(e.Name) // checked by Add
+		name, _ := session.ParseName(e.Name) // checked by Add
 		return l.deny(name, e.Until)
 	case revocation.Subject:
 		return addGroup(l.subjects, e)
@@ -84,34 +85,34 @@ func later(a, b time.Time) time.Time {
 }
 
 // Deny ends one session. The entry may be forgotten at until.
-func (l *List) Deny(session [8]byte, until time.Time) {
-	if l.denyNow(session, until) {
+func (l *List) Deny(name session.Name, until time.Time) {
+	if l.denyNow(name, until) {
 		l.grown()
 	}
 }
 
-func (l *List) denyNow(session [8]byte, until time.Time) bool {
+func (l *List) denyNow(name session.Name, until time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep()
-	return l.deny(session, until)
+	return l.deny(name, until)
 }
 
-func (l *List) deny(session revocation.SessionName, until time.Time) bool {
-	if !until.After(l.sessions[session]) {
+func (l *List) deny(name session.Name, until time.Time) bool {
+	if !until.After(l.sessions[name]) {
 		return false
 	}
-	l.sessions[session] = until
+	l.sessions[name] = until
 	return true
 }
 
 // Denied reports whether a session was ended: by its name, with all sessions of
 // its user, or with those of its session at the provider (empty for none).
-func (l *List) Denied(session [8]byte, sub, sid string, begun time.Time) bool {
+func (l *List) Denied(name session.Name, sub, sid string, begun time.Time) bool {
 	now := l.now()
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if until, ok := l.sessions[session]; ok && now.Before(until) {
+	if until, ok := l.sessions[name]; ok && now.Before(until) {
 		return true
 	}
 	if g, ok := l.subjects[sub]; ok && g.has(begun, now) {

@@ -10,6 +10,7 @@ import (
 
 	"cognito-token-handler/tokenhandler/revocation"
 	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // clock is a clock in the test's hand.
@@ -40,7 +41,7 @@ func newList() (*memory.List, *clock) {
 	return memory.New(c.Now), c
 }
 
-func id(n int) (out [8]byte) {
+func id(n int) (out session.Name) {
 	binary.BigEndian.PutUint64(out[:], uint64(n))
 	return out
 }
@@ -59,7 +60,7 @@ func TestDeny(t *testing.T) {
 	for _, s := range []struct {
 		name string
 		now  float64
-		id   [8]byte
+		id   session.Name
 		want bool
 	}{
 		{"at once", 0, id(1), true},

@@ -11,6 +11,7 @@ import (
 
 	"cognito-token-handler/test/redislocal"
 	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // subject is an entry that ends a user's sessions of before now.
@@ -28,7 +29,7 @@ func revoke(t *testing.T, r *replica, e revocation.Entry) {
 
 // denies reports whether the replica denies a session of that user that began a minute ago.
 func (r *replica) denies(sub string) bool {
-	return r.local.Denied([8]byte{9}, sub, "", time.Now().Add(-time.Minute))
+	return r.local.Denied(session.Name{9}, sub, "", time.Now().Add(-time.Minute))
 }
 
 func TestRevocationReachesEveryReplica(t *testing.T) {

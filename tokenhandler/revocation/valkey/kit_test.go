@@ -15,6 +15,7 @@ import (
 	"cognito-token-handler/tokenhandler/revocation/memory"
 	"cognito-token-handler/tokenhandler/revocation/valkey"
 	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // long is how long a test waits for what must happen.
@@ -76,7 +77,7 @@ func settled(t *testing.T, url string, count int) []*replica {
 	t.Helper()
 	replicas := ready(t, url, count)
 	persist(t, func(ctx context.Context) error {
-		_, err := replicas[0].Claim(ctx, [8]byte{0xff}, 1, time.Millisecond)
+		_, err := replicas[0].Claim(ctx, session.Name{0xff}, 1, time.Millisecond)
 		return err
 	})
 	return replicas

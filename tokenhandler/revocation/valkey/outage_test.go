@@ -37,13 +37,13 @@ func TestUnreachedStoreIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, local := newStore(t, "redis://127.0.0.1:1")
 		begun := time.Now()
-		if got, err := store.Claim(t.Context(), [8]byte{1}, 1, time.Second); err == nil {
+		if got, err := store.Claim(t.Context(), session.Name{1}, 1, time.Second); err == nil {
 			t.Errorf("claimed %+v", got)
 		}
-		if err := store.Publish(t.Context(), [8]byte{1}, "", session.Result{Generation: 2}, time.Minute); err == nil {
+		if err := store.Publish(t.Context(), session.Name{1}, "", session.Result{Generation: 2}, time.Minute); err == nil {
 			t.Error("published")
 		}
-		if err := store.Release(t.Context(), [8]byte{1}, "lease"); err == nil {
+		if err := store.Release(t.Context(), session.Name{1}, "lease"); err == nil {
 			t.Error("released")
 		}
 		e := revocation.Entry{Kind: revocation.Session, Name: "0123456789abcdef", Until: time.Now().Add(time.Hour)}

@@ -26,7 +26,7 @@ const (
 
 // Claim implements session.Replicas. It ends with ctx, or with the first failure
 // of the store.
-func (s *Store) Claim(ctx context.Context, id [8]byte, generation uint64, lease time.Duration) (session.Claim, error) {
+func (s *Store) Claim(ctx context.Context, id session.Name, generation uint64, lease time.Duration) (session.Claim, error) {
 	name, wait := freshName(), pollFirst
 	for {
 		ends := s.now().Add(lease)
@@ -80,7 +80,7 @@ func readResult(answer []string) (session.Claim, error) {
 }
 
 // Publish implements session.Replicas.
-func (s *Store) Publish(ctx context.Context, id [8]byte, lease string, result session.Result, keep time.Duration) error {
+func (s *Store) Publish(ctx context.Context, id session.Name, lease string, result session.Result, keep time.Duration) error {
 	s.leases.drop(id, lease)
 	_, err := s.call(ctx, s.scripts.publish, []string{leaseKey(id), resultKey(id)},
 		padded(result.Generation), string(result.Sealed), milliseconds(keep), lease)
@@ -91,7 +91,7 @@ func (s *Store) Publish(ctx context.Context, id [8]byte, lease string, result se
 }
 
 // Release implements session.Replicas.
-func (s *Store) Release(ctx context.Context, id [8]byte, lease string) error {
+func (s *Store) Release(ctx context.Context, id session.Name, lease string) error {
 	s.leases.drop(id, lease)
 	if _, err := s.call(ctx, s.scripts.release, []string{leaseKey(id)}, lease); err != nil {
 		return fmt.Errorf("releasing a refresh: %w", err)
@@ -124,7 +124,7 @@ func pause(ctx context.Context, d time.Duration) error {
 // leases are those that this process has, or may have without knowing.
 type leases struct {
 	mu   sync.Mutex
-	held map[[8]byte]heldLease // session → its lease
+	held map[session.Name]heldLease // session → its lease
 	lost []lostLease
 }
 
@@ -137,21 +137,21 @@ type heldLease struct {
 type lostLease struct {
 	heldLease
 
-	id [8]byte
+	id session.Name
 }
 
 // maxLost bounds the leases to be given back after an outage. The others run out
 // by themselves.
 const maxLost = 10_000
 
-func (l *leases) hold(id [8]byte, name string, ends time.Time) {
+func (l *leases) hold(id session.Name, name string, ends time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held[id] = heldLease{name: name, ends: ends}
 }
 
 // drop forgets a lease; an empty name is none.
-func (l *leases) drop(id [8]byte, name string) {
+func (l *leases) drop(id session.Name, name string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.held[id].name == name {
@@ -159,7 +159,7 @@ func (l *leases) drop(id [8]byte, name string) {
 	}
 }
 
-func (l *leases) abandon(id [8]byte, name string, ends time.Time) {
+func (l *leases) abandon(id session.Name, name string, ends time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.lost) < maxLost {
@@ -178,10 +178,10 @@ func (l *leases) takeLost(now time.Time) []lostLease {
 }
 
 // live returns the leases held that have not ended, and forgets the others.
-func (l *leases) live(now time.Time) map[[8]byte]heldLease {
+func (l *leases) live(now time.Time) map[session.Name]heldLease {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	live := make(map[[8]byte]heldLease)
+	live := make(map[session.Name]heldLease)
 	for id, held := range l.held {
 		if now.Before(held.ends) {
 			live[id] = held
@@ -192,7 +192,7 @@ func (l *leases) live(now time.Time) map[[8]byte]heldLease {
 	return live
 }
 
-func (l *leases) has(id [8]byte, name string) bool {
+func (l *leases) has(id session.Name, name string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.held[id].name == name

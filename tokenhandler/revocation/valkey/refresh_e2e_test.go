@@ -13,7 +13,7 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-var id = [8]byte{1, 2, 3}
+var id = session.Name{1, 2, 3}
 
 const lease = 10 * time.Second
 

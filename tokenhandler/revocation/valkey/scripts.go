@@ -1,9 +1,9 @@
 package valkey
 
 import (
-	"encoding/hex"
-
 	"github.com/valkey-io/valkey-go"
+
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // The keys that all sessions share. One hash tag for all keys: a script may
@@ -13,8 +13,8 @@ const (
 	deniedKey = "{tokenhandler}:denied"
 )
 
-func leaseKey(id [8]byte) string  { return "{tokenhandler}:lease:" + hex.EncodeToString(id[:]) }
-func resultKey(id [8]byte) string { return "{tokenhandler}:result:" + hex.EncodeToString(id[:]) }
+func leaseKey(name session.Name) string  { return "{tokenhandler}:lease:" + name.String() }
+func resultKey(name session.Name) string { return "{tokenhandler}:result:" + name.String() }
 
 // script is one operation. All of them may run twice: a call whose answer was
 // lost is made again.

@@ -11,6 +11,7 @@ import (
 
 	"cognito-token-handler/tokenhandler/revocation/memory"
 	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 const (
@@ -72,7 +73,7 @@ func New(cfg Config) (*Store, error) {
 		s.metrics = NewMetrics(nil)
 	}
 	s.state.up, s.state.why, s.state.epoch = make(chan struct{}), errNotConnected, 1
-	s.leases.held = make(map[[8]byte]heldLease)
+	s.leases.held = make(map[session.Name]heldLease)
 	return s, nil
 }
 
