@@ -15,11 +15,6 @@ import (
 )
 
 const (
-	// KeySize is the length of a key in bytes (AES-256).
-	KeySize = 32
-	// MaxKeys bounds a ring: each is a key that an attacker may hold.
-	MaxKeys = 16
-
 	version   = 1
 	idSize    = 4
 	headSize  = 1 + idSize
