@@ -213,16 +213,17 @@ type Log struct {
 	Format string // "text" or "json"
 }
 
-// Tracing is what the standard variables of OpenTelemetry ask for; there are no
-// keys for it. What its SDK reads from them by itself is checked, and not here.
+// Tracing is read from the standard environment variables of OpenTelemetry; the
+// file has no keys for it. The SDK itself reads the variables that are not here.
 type Tracing struct {
-	// Exporters are [ExporterOTLP] and [ExporterConsole]; none if there is no
-	// tracing.
+	// Exporters holds [ExporterOTLP], [ExporterConsole] or both. Tracing is off if
+	// it is empty.
 	Exporters []string
-	// Protocol is OTLP's: [ProtocolGRPC], or one over HTTP; empty for the default.
+	// Protocol is the protocol of the OTLP exporter: "http/protobuf", "http/json" or
+	// [ProtocolGRPC]; empty for the exporter's default, "http/protobuf".
 	Protocol string
-	// Plain: the collector is spoken to without TLS.
+	// Plain reports whether the OTLP exporter connects without TLS.
 	Plain bool
-	// Propagators are the names of the formats in which requests tell of traces.
+	// Propagators are names for tracing.Propagator.
 	Propagators []string
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
 )
@@ -64,13 +65,14 @@ func ShutdownTimes(a *App, total, drain time.Duration) {
 // FlushTimeout sets how long the last spans of a may take.
 func FlushTimeout(a *App, d time.Duration) { a.shutdown.flush = d }
 
-// ExportFault is what is told of an error of OpenTelemetry's SDK.
-var ExportFault = exportFault
+// DescribeExportError describes an error of OpenTelemetry's SDK for the log.
+var DescribeExportError = describeExportError
 
-// ExportFaults is where OpenTelemetry's SDK tells its errors.
-func ExportFaults(log *slog.Logger, now func() time.Time) otel.ErrorHandler {
-	return &exportFaults{log: log, now: now}
-}
+// ExportErrors handles the errors of OpenTelemetry's SDK.
+func ExportErrors(log *slog.Logger) otel.ErrorHandler { return newExportErrors(log) }
+
+// SDKLog receives what OpenTelemetry's SDK logs.
+func SDKLog(log *slog.Logger) logr.Logger { return logr.New(&sdkLog{log: log}) }
 
 // Finished is a listener that was told to end.
 func Finished(l net.Listener) net.Listener {

@@ -212,7 +212,7 @@ func TestTargets(t *testing.T) {
 		tests = append(tests, wireTest{target, "GET " + target + " HTTP/1.1\r\n" + ownHead + "\r\n", refused, ""})
 	}
 	for line, answers := range map[string]string{
-		"OPTIONS *":                   rejected,
+		"OPTIONS *": rejected,
 		// net/http closes the connection after a CONNECT (Go 1.27): nothing follows.
 		"CONNECT evil.example:443":    "400 invalid_request",
 		"CONNECT http://evil.example": "400 invalid_request",

@@ -16,7 +16,6 @@ import (
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/go-logr/logr"
-	"go.opentelemetry.io/contrib/propagators/autoprop"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -24,29 +23,30 @@ import (
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"golang.org/x/time/rate"
 	"google.golang.org/grpc/status"
 
 	"cognito-token-handler/config"
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// exportFaultsEvery bounds how often they are logged: while a collector is down
-// there is one every few seconds.
-const exportFaultsEvery = time.Minute
+// exportErrorsEvery is the shortest time between two log records about failed
+// exports. While a collector is down, an export fails every few seconds.
+const exportErrorsEvery = time.Minute
 
-// newTracing sets tracing up, if the environment asks for it. The exporters and
-// the SDK read their own variables there, which config.Load has checked; none
-// uses the network yet.
+// newTracing sets up tracing if the configuration names an exporter. The SDK and
+// its exporters read further OTEL_ variables of the environment. They do not use
+// the network before the first export.
 func (a *App) newTracing(ctx context.Context) error {
 	cfg := a.cfg.Tracing
 	if len(cfg.Exporters) == 0 {
 		return nil
 	}
-	// The SDK has no other place for what it has to say. Its logger would write to
-	// standard error, and quote variables that hold keys.
-	otel.SetErrorHandler(&exportFaults{log: a.log, now: a.now})
-	otel.SetLogger(logr.Discard())
-	// The environment comes last: it wins.
+	// The SDK reports errors through process-wide handlers only. Its own logger
+	// would write to standard error, and quote variables that hold keys.
+	otel.SetErrorHandler(newExportErrors(a.log))
+	otel.SetLogger(logr.New(&sdkLog{log: a.log}))
+	// The last option wins: the environment.
 	about, err := resource.New(ctx, resource.WithTelemetrySDK(), resource.WithHost(),
 		resource.WithAttributes(semconv.ServiceName("tokenhandler")), resource.WithFromEnv())
 	if err != nil {
@@ -58,11 +58,11 @@ func (a *App) newTracing(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("OTEL_TRACES_EXPORTER: setting up %s: %w", name, err)
 		}
-		// Spans wait in a queue of bounded size, and what does not fit in is dropped:
-		// no request ever waits for an exporter.
+		// Spans wait in a bounded queue. When it is full they are dropped, so that no
+		// request waits for an exporter.
 		options = append(options, sdktrace.WithBatcher(exporter))
 	}
-	propagator, err := autoprop.TextMapPropagator(cfg.Propagators...)
+	propagator, err := tracing.Propagator(cfg.Propagators...)
 	if err != nil {
 		return fmt.Errorf("OTEL_PROPAGATORS: %w", err)
 	}
@@ -78,11 +78,11 @@ func newExporter(ctx context.Context, name string, cfg config.Tracing) (sdktrace
 		return stdouttrace.New(stdouttrace.WithWriter(os.Stdout))
 	case cfg.Protocol == config.ProtocolGRPC:
 		var options []otlptracegrpc.Option
-		if cfg.Plain { // its own default is TLS, the specification's is not
+		if cfg.Plain { // without an endpoint, the exporter's own default is TLS
 			options = append(options, otlptracegrpc.WithInsecure())
 		}
 		return otlptracegrpc.New(ctx, options...)
-	default: // it tells http/protobuf from http/json itself
+	default: // the exporter reads whether it is http/protobuf or http/json
 		var options []otlptracehttp.Option
 		if cfg.Plain {
 			options = append(options, otlptracehttp.WithInsecure())
@@ -91,7 +91,7 @@ func newExporter(ctx context.Context, name string, cfg config.Tracing) (sdktrace
 	}
 }
 
-// flushSpans exports what there is, in the time that is left to ctx.
+// flushSpans exports the spans that still wait, within the flush time-out and ctx.
 func (a *App) flushSpans(ctx context.Context) {
 	if a.spans == nil {
 		return
@@ -99,43 +99,71 @@ func (a *App) flushSpans(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, a.shutdown.flush)
 	defer cancel()
 	if err := a.spans.Shutdown(ctx); err != nil {
-		a.log.WarnContext(ctx, "the last spans may be lost", "error", exportFault(err))
+		a.log.WarnContext(ctx, "the last spans may be lost", "error", describeExportError(err))
 	}
 }
 
-// exportFaults is where OpenTelemetry's SDK tells its errors: failed exports, and
-// what a client has said of a trace and nobody can read.
-type exportFaults struct {
-	log   *slog.Logger
-	now   func() time.Time
-	count atomic.Int64
-	told  atomic.Int64 // when it was told last, in Unix nanoseconds
+// sdkLog is the sink of the SDK's own log. It passes on the fixed text of errors,
+// such as "parse headers", and drops everything else: the values quote variables
+// of the environment that hold keys.
+type sdkLog struct{ log *slog.Logger }
+
+// Init implements [logr.LogSink].
+func (*sdkLog) Init(logr.RuntimeInfo) {}
+
+// Enabled implements [logr.LogSink].
+func (*sdkLog) Enabled(int) bool { return false }
+
+// Info implements [logr.LogSink].
+func (*sdkLog) Info(int, string, ...any) {}
+
+// Error implements [logr.LogSink].
+func (l *sdkLog) Error(_ error, text string, _ ...any) {
+	l.log.WarnContext(context.Background(), "opentelemetry ignored a setting of its environment variables", "step", text)
+}
+
+// WithValues implements [logr.LogSink].
+func (l *sdkLog) WithValues(...any) logr.LogSink { return l }
+
+// WithName implements [logr.LogSink].
+func (l *sdkLog) WithName(string) logr.LogSink { return l }
+
+// exportErrors logs the errors of the SDK: failed exports, and headers of clients
+// that a propagator cannot read.
+type exportErrors struct {
+	log    *slog.Logger
+	count  atomic.Int64
+	seldom rate.Sometimes
+}
+
+func newExportErrors(log *slog.Logger) *exportErrors {
+	return &exportErrors{log: log, seldom: rate.Sometimes{Interval: exportErrorsEvery}}
 }
 
 // Handle implements [otel.ErrorHandler].
-func (f *exportFaults) Handle(err error) {
-	count, told, now := f.count.Add(1), f.told.Load(), f.now().UnixNano()
-	if now-told >= int64(exportFaultsEvery) && f.told.CompareAndSwap(told, now) {
-		f.log.WarnContext(context.Background(), "tracing met an error", "error", exportFault(err), "so_far", count)
-	}
+func (e *exportErrors) Handle(err error) {
+	count := e.count.Add(1)
+	e.seldom.Do(func() {
+		e.log.WarnContext(context.Background(), "tracing met an error", "error", describeExportError(err), "so_far", count)
+	})
 }
 
-// refused finds the status of an answer, which the exporter puts before what the
-// collector says.
-var refused = regexp.MustCompile(`failed to send to \S+: (\d{3})\b`)
+// collectorStatus finds the HTTP status in an error of the OTLP exporter. What
+// follows the status comes from the collector.
+var collectorStatus = regexp.MustCompile(`failed to send to \S+: (\d{3})\b`)
 
-// exportFault is what may be told of an error of the SDK's: nothing that came
-// from the network. A collector that refuses an export can quote it, with the key
-// in its header.
-func exportFault(err error) string {
+// describeExportError describes an error of the SDK without anything that came
+// from the network: a collector that refuses an export can quote its header, and
+// with it the operator's key.
+func describeExportError(err error) string {
 	if certificate, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return certificate.Error()
 	}
 	if network, ok := errors.AsType[*net.OpError](err); ok {
 		return network.Error()
 	}
-	if answer := refused.FindStringSubmatch(err.Error()); answer != nil {
-		return "the collector answered with HTTP status " + answer[1]
+	if match := collectorStatus.FindStringSubmatch(err.Error()); match != nil {
+		return "the collector answered with HTTP status " + match[1]
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "the collector did not take them in time"
@@ -146,7 +174,8 @@ func exportFault(err error) string {
 	return "an error of type " + semconv.ErrorType(err).Value.AsString()
 }
 
-// traceAWS makes spans of the AWS SDK's calls, named by service and operation.
+// traceAWS returns a middleware that makes a span of each call of the AWS SDK,
+// named by service and operation.
 func traceAWS(tracer *tracing.Tracer) func(*middleware.Stack) error {
 	return func(stack *middleware.Stack) error {
 		span := middleware.InitializeMiddlewareFunc("Tracing", func(

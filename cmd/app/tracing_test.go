@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -284,8 +285,8 @@ func batches(t *testing.T) int {
 	return strings.Count(all.String(), "created by go.opentelemetry.io/otel/sdk/trace.NewBatchSpanProcessor")
 }
 
-// What the SDK says may quote a collector or a client.
-func TestExportFault(t *testing.T) {
+// The text of an SDK's error may quote a collector or a client.
+func TestDescribeExportError(t *testing.T) {
 	refused := &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", errors.New("connection refused"))}
 	for want, err := range map[string]error{
 		"dial tcp: connect: connection refused":                   fmt.Errorf("traces export: %w", &url.Error{Op: "Post", URL: "planted", Err: refused}),
@@ -295,22 +296,34 @@ func TestExportFault(t *testing.T) {
 		"an error of type *errors.errorString":                    errors.New("planted"),
 		"an error of type *errors.joinError":                      errors.Join(errors.New(`malformed HTTP response "planted"`)),
 	} {
-		if got := app.ExportFault(err); got != want {
-			t.Errorf("%q is told as %q, want %q", err, got, want)
+		if got := app.DescribeExportError(err); got != want {
+			t.Errorf("%q is described as %q, want %q", err, got, want)
 		}
 	}
 }
 
-func TestExportFaultsAreToldOnceAMinute(t *testing.T) {
+func TestExportErrorsAreLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log buffer
+		handler := app.ExportErrors(slog.New(slog.NewJSONHandler(&log, nil)))
+		for range 200 { // 100 seconds
+			handler.Handle(errors.New("planted"))
+			time.Sleep(500 * time.Millisecond)
+		}
+		if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), `"so_far":121`) || strings.Contains(log.String(), "planted") {
+			t.Errorf("logged %d times:\n%s", got, log.String())
+		}
+	})
+}
+
+// What the SDK logs quotes environment variables that hold keys.
+func TestSDKLogHoldsNoValues(t *testing.T) {
 	var log buffer
-	now := time.Unix(1e9, 0)
-	faults := app.ExportFaults(slog.New(slog.NewJSONHandler(&log, nil)), func() time.Time { return now })
-	for range 200 { // 100 seconds
-		faults.Handle(errors.New("planted"))
-		now = now.Add(500 * time.Millisecond)
-	}
-	if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), `"so_far":121`) || strings.Contains(log.String(), "planted") {
-		t.Errorf("told %d times:\n%s", got, log.String())
+	sdk := app.SDKLog(slog.New(slog.NewJSONHandler(&log, nil)))
+	sdk.WithName("planted").WithValues("planted", "planted").Error(errors.New("planted"), "parse headers", "input", "planted")
+	sdk.Info("planted", "planted", "planted")
+	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"step":"parse headers"`) || strings.Contains(got, "planted") {
+		t.Errorf("logged:\n%s", got)
 	}
 }
 

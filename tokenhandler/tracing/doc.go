@@ -1,12 +1,12 @@
-// Package tracing makes the spans of requests: of those that the service
-// answers, and of those that it makes to do so. It follows OpenTelemetry's
-// conventions for HTTP.
+// Package tracing makes the OpenTelemetry spans of the service: one for each
+// request that it answers and one for each request that it sends. Names and
+// attributes follow OpenTelemetry's semantic conventions for HTTP.
 //
-// It decides what a span tells, and with it what leaves for a tracing backend: a
-// configured route, a method, a status, a path, never a query, a header, a body
-// or an error's text. Authorization codes, tokens and presigned URLs are in
-// those, and an error can quote what an upstream echoes. That is why otelhttp is
-// not used: it exports whole URLs and the texts of errors.
+// The package decides what leaves for a tracing backend: a span holds the
+// configured route, the method, the status and the path. It never holds a query,
+// a header, a body or the text of an error, because those can hold authorization
+// codes, tokens and presigned URLs. The instrumentation library otelhttp is not
+// used because it exports whole URLs and the texts of errors.
 //
-// It must not know where spans go, nor who asks for them: cmd/app does.
+// It does not know where spans are exported to: cmd/app sets that up.
 package tracing

@@ -2,10 +2,12 @@ package tracing
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"go.opentelemetry.io/contrib/propagators/autoprop"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
@@ -13,30 +15,43 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// scope is the name under which the spans are exported.
+// scope is the name of the instrumentation scope of all spans.
 const scope = "cognito-token-handler"
 
-// maxPath bounds the paths in spans: it is clients that choose them. The request
-// log cuts at the same length.
+// maxPath is the length in bytes at which paths are cut, because clients choose
+// them. The request log cuts at the same length.
 const maxPath = 256
 
-// Config is what a [Tracer] needs.
+// Config configures a [Tracer].
 type Config struct {
-	// Provider takes the spans. Required.
+	// Provider receives the spans. Required.
 	Provider trace.TracerProvider
-	// Propagator reads and writes the headers that tell of a trace. Required.
+	// Propagator reads and writes the headers that carry a trace, see
+	// [Propagator]. Required.
 	Propagator propagation.TextMapPropagator
-	// PublicURL is where clients find the service. Required.
+	// PublicURL is the origin under which clients reach the service. Required.
 	PublicURL *url.URL
 }
 
-// Tracer makes spans. A nil one makes none and costs nothing; so does the nil
-// [Span] that it returns. It is safe for concurrent use.
+// Propagator returns the propagator that reads and writes the headers of the
+// named formats: tracecontext, baggage, b3, b3multi, jaeger, xray, ottrace. With
+// none among the names it reads and writes no header. The error says that a name
+// is unknown.
+func Propagator(names ...string) (propagation.TextMapPropagator, error) {
+	propagator, err := autoprop.TextMapPropagator(names...)
+	if err != nil {
+		return nil, fmt.Errorf("choosing the headers of traces: %w", err)
+	}
+	return propagator, nil
+}
+
+// Tracer makes spans. A nil Tracer makes none and returns nil Spans; the methods
+// of both may be called and do nothing. A Tracer is safe for concurrent use.
 type Tracer struct {
 	tracer     trace.Tracer
 	propagator propagation.TextMapPropagator
-	server     []attribute.KeyValue // of every request that is answered
-	headers    []string             // those that tell of a trace
+	server     []attribute.KeyValue // on every server span
+	headers    []string             // the headers that carry a trace
 }
 
 // New returns a Tracer.
@@ -46,28 +61,29 @@ func New(cfg Config) *Tracer {
 		propagator: cfg.Propagator,
 		server:     append(address(cfg.PublicURL), semconv.URLScheme(cfg.PublicURL.Scheme)),
 	}
-	// Baggage is data: what clients say in it is passed on only if it is asked for.
+	// Clients can write any data in baggage. It reaches an upstream only if the
+	// operator chose the baggage propagator.
 	for _, name := range append(cfg.Propagator.Fields(), "traceparent", "tracestate", "baggage") {
 		t.headers = append(t.headers, http.CanonicalHeaderKey(name))
 	}
 	return t
 }
 
-// Span is the span of a request that is answered. It belongs to the goroutine
-// that serves the request.
+// Span is the server span of one request. It is not safe for concurrent use: it
+// belongs to the goroutine that serves the request.
 type Span struct {
 	span          trace.Span
 	method, route string
 }
 
-// Serve begins the span of a request that is to be answered. Its parent is the
-// span that the client tells of, if any. The context is for all that is done for
-// the request; id is the one under which it is logged.
+// Serve starts the server span of r. Its parent is the span in r's headers, if
+// there is one. The returned context carries the span, so that spans started with
+// it become its children. id is the request's id in the log.
 func (t *Tracer) Serve(ctx context.Context, r *http.Request, id string) (context.Context, *Span) {
 	if t == nil {
 		return ctx, nil
 	}
-	if len(r.Header["Traceparent"]) <= 1 { // of two none counts (W3C Trace Context)
+	if len(r.Header["Traceparent"]) <= 1 { // two are invalid: W3C Trace Context, section 3.2
 		ctx = t.propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	}
 	method := nameOf(r.Method)
@@ -79,15 +95,16 @@ func (t *Tracer) Serve(ctx context.Context, r *http.Request, id string) (context
 	return ctx, &Span{span: span, method: method}
 }
 
-// SetRoute names the span by what the request was matched with. The name must be
-// configured, never a client's.
+// SetRoute sets the route that the request matched, which becomes part of the
+// span's name. It must come from the configuration, never from a client: backends
+// group spans by name.
 func (s *Span) SetRoute(route string) {
 	if s != nil {
 		s.route = route
 	}
 }
 
-// TraceID is the trace's, in hex; empty without a span.
+// TraceID returns the id of the trace in hex, or "" if s is nil.
 func (s *Span) TraceID() string {
 	if s == nil {
 		return ""
@@ -95,8 +112,8 @@ func (s *Span) TraceID() string {
 	return s.span.SpanContext().TraceID().String()
 }
 
-// Answered ends the span. The status is 0 if none was sent; fault names what went
-// wrong, if that is not the client's doing, and may be empty.
+// Answered ends the span. status is the response's, or 0 if none was sent. fault is
+// the code of an error that the client did not cause, or "".
 func (s *Span) Answered(status int, fault string) {
 	if s == nil {
 		return
@@ -118,7 +135,8 @@ func (s *Span) Answered(status int, fault string) {
 	}
 }
 
-// methodOf is the attribute of a method. Clients may make methods up.
+// methodOf returns the attribute for a method. A method that is not a standard one
+// is reported as _OTHER, because clients can invent methods without end.
 func methodOf(method string) attribute.KeyValue {
 	if isKnown(method) {
 		return semconv.HTTPRequestMethodKey.String(method)
@@ -126,7 +144,7 @@ func methodOf(method string) attribute.KeyValue {
 	return semconv.HTTPRequestMethodOther
 }
 
-// nameOf is what a span's name begins with.
+// nameOf returns the first word of a span's name.
 func nameOf(method string) string {
 	if isKnown(method) {
 		return method
@@ -143,8 +161,8 @@ func isKnown(method string) bool {
 	return false
 }
 
-// printable makes a client's path fit for a span. One byte that is not UTF-8
-// would keep the whole batch of spans from being exported.
+// printable cuts a client's path and replaces what is not UTF-8 in it: a single
+// such byte would keep a whole batch of spans from being exported.
 func printable(path string) string {
 	if len(path) > maxPath {
 		path = path[:maxPath] + "…"

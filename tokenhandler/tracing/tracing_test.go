@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.opentelemetry.io/contrib/propagators/autoprop"
 	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -26,7 +25,7 @@ const (
 	clientParent = "00-" + clientTrace + "-" + clientSpan + "-01"
 )
 
-// newTracer returns a tracer and what it has exported.
+// newTracer returns a tracer that samples everything, and the spans it exports.
 func newTracer(t *testing.T, propagators ...string) (*tracing.Tracer, *tracetest.InMemoryExporter) {
 	t.Helper()
 	return newSampling(t, sdktrace.AlwaysSample(), propagators...)
@@ -37,7 +36,7 @@ func newSampling(t *testing.T, sampler sdktrace.Sampler, propagators ...string) 
 	if len(propagators) == 0 {
 		propagators = []string{"tracecontext"}
 	}
-	propagator, err := autoprop.TextMapPropagator(propagators...)
+	propagator, err := tracing.Propagator(propagators...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,7 +48,7 @@ func newSampling(t *testing.T, sampler sdktrace.Sampler, propagators ...string) 
 	}), exported
 }
 
-// attributes are a span's, as text.
+// attributes returns the attributes of a span as text.
 func attributes(span tracetest.SpanStub) map[string]string {
 	all := map[string]string{}
 	for _, a := range span.Attributes {
@@ -97,7 +96,7 @@ func TestServerSpan(t *testing.T) {
 	}
 }
 
-// No client can make a span's name up, or a span that cannot be exported.
+// A client can neither choose a span's name nor make a span that cannot be exported.
 func TestServerSpanOfAHostileClient(t *testing.T) {
 	tracer, exported := newTracer(t)
 	r := request(t, "PLANTED", "/")
@@ -108,12 +107,12 @@ func TestServerSpanOfAHostileClient(t *testing.T) {
 	if got.Name != "HTTP" || got.Status.Code != codes.Error || got.Status.Description != "" {
 		t.Errorf("%s, %v", got.Name, got.Status)
 	}
-	said := attributes(got)
-	if path := said["url.path"]; !strings.HasPrefix(path, "/\uFFFDé") || strings.ToValidUTF8(path, "") != path || len(path) > 300 {
+	attrs := attributes(got)
+	if path := attrs["url.path"]; !strings.HasPrefix(path, "/\uFFFDé") || strings.ToValidUTF8(path, "") != path || len(path) > 300 {
 		t.Errorf("path %q", path)
 	}
-	if said["http.request.method"] != "_OTHER" || said["error.type"] != "internal_error" || said["http.response.status_code"] != "500" {
-		t.Errorf("%v", said)
+	if attrs["http.request.method"] != "_OTHER" || attrs["error.type"] != "internal_error" || attrs["http.response.status_code"] != "500" {
+		t.Errorf("%v", attrs)
 	}
 }
 
@@ -122,13 +121,13 @@ func TestParent(t *testing.T) {
 		propagators, header []string
 		parent              bool
 	}{
-		"W3C":                         {nil, []string{"Traceparent", clientParent}, true},
-		"two of them":                 {nil, []string{"Traceparent", clientParent, "Traceparent", clientParent}, false},
-		"nonsense":                    {nil, []string{"Traceparent", strings.ToUpper(clientParent)}, false},
-		"B3 if it is not asked for":   {nil, []string{"B3", clientTrace + "-" + clientSpan + "-1"}, false},
-		"B3":                          {[]string{"b3"}, []string{"B3", clientTrace + "-" + clientSpan + "-1"}, true},
-		"W3C if B3 is asked for":      {[]string{"b3"}, []string{"Traceparent", clientParent}, false},
-		"W3C if nothing is asked for": {[]string{"none"}, []string{"Traceparent", clientParent}, false},
+		"W3C":                   {nil, []string{"Traceparent", clientParent}, true},
+		"two of them":           {nil, []string{"Traceparent", clientParent, "Traceparent", clientParent}, false},
+		"invalid":               {nil, []string{"Traceparent", strings.ToUpper(clientParent)}, false},
+		"B3 unless chosen":      {nil, []string{"B3", clientTrace + "-" + clientSpan + "-1"}, false},
+		"B3":                    {[]string{"b3"}, []string{"B3", clientTrace + "-" + clientSpan + "-1"}, true},
+		"W3C if B3 is chosen":   {[]string{"b3"}, []string{"Traceparent", clientParent}, false},
+		"W3C if none is chosen": {[]string{"none"}, []string{"Traceparent", clientParent}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tracer, exported := newTracer(t, c.propagators...)
@@ -143,12 +142,12 @@ func TestParent(t *testing.T) {
 	}
 }
 
-// TestNothing: without a tracer there is nothing, and it costs nothing.
-func TestNothing(t *testing.T) {
+// A nil Tracer does nothing and allocates nothing.
+func TestNilTracer(t *testing.T) {
 	var tracer *tracing.Tracer
 	next := &http.Transport{}
 	if tracer.Transport(next, nil) != http.RoundTripper(next) {
-		t.Error("the transport is another one")
+		t.Error("the transport was replaced")
 	}
 	if err := tracer.Do(t.Context(), "", func(context.Context) error { return io.EOF }); !errors.Is(err, io.EOF) {
 		t.Errorf("error %v", err)
@@ -159,7 +158,7 @@ func TestNothing(t *testing.T) {
 		span.SetRoute("/")
 		span.Answered(http.StatusOK, "")
 		if same != ctx || span.TraceID() != "" {
-			t.Error("there is something")
+			t.Error("there is a span")
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)

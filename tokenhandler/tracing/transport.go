@@ -16,21 +16,21 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Call is what the span of a request to a server tells beside what is told of
-// all of them.
+// Call describes the client span of one outgoing request.
 type Call struct {
-	// Name stands in the span's name behind the method. It must be configured or
-	// fixed, never a client's.
+	// Name follows the method in the span's name. It must be fixed or come from the
+	// configuration, never from a client.
 	Name string
-	// Resent is how often the same request was sent before.
+	// Resent is the number of earlier attempts to send the same request.
 	Resent int
-	// Propagate tells the server of the span, in place of what clients said of
-	// theirs: then its own spans are that one's children.
+	// Propagate replaces the trace headers of the request with this span's, so that
+	// the server's spans become its children.
 	Propagate bool
 }
 
-// Transport makes a span of every request that goes through next: from its
-// beginning to the end of the answer's body.
+// Transport returns a RoundTripper that sends requests through next and makes a
+// client span of each. The span lasts until the response's body has been read to
+// its end or closed. describe must be safe for concurrent use.
 func (t *Tracer) Transport(next http.RoundTripper, describe func(*http.Request) Call) http.RoundTripper {
 	if t == nil {
 		return next
@@ -50,7 +50,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, span := t.tracer.tracer.Start(r.Context(), nameOf(r.Method)+" "+call.Name, trace.WithSpanKind(trace.SpanKindClient))
 	r = r.WithContext(ctx)
 	if call.Propagate {
-		r.Header = t.tracer.told(ctx, r.Header)
+		r.Header = t.tracer.inject(ctx, r.Header)
 	}
 	if span.IsRecording() {
 		span.SetAttributes(methodOf(r.Method), semconv.URLFull(withoutSecrets(r.URL)))
@@ -78,8 +78,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// told is header with what it says of a trace replaced by ctx's.
-func (t *Tracer) told(ctx context.Context, header http.Header) http.Header {
+// inject returns a copy of header with the trace of ctx in place of any other.
+func (t *Tracer) inject(ctx context.Context, header http.Header) http.Header {
 	header = maps.Clone(header)
 	for _, name := range t.headers {
 		delete(header, name)
@@ -88,7 +88,8 @@ func (t *Tracer) told(ctx context.Context, header http.Header) http.Header {
 	return header
 }
 
-// Do makes a span of what do does by other means than a [Tracer.Transport].
+// Do calls do within a client span of the given name. It is for calls that do not
+// go through a [Tracer.Transport]. It returns do's error.
 func (t *Tracer) Do(ctx context.Context, name string, do func(context.Context) error) error {
 	if t == nil {
 		return do(ctx)
@@ -102,7 +103,8 @@ func (t *Tracer) Do(ctx context.Context, name string, do func(context.Context) e
 	return err
 }
 
-// fail tells the kind of an error and not its text, which may quote the server.
+// fail marks the span as failed with the kind of err. The text of err is left out,
+// because it may quote what a server sent.
 func fail(span trace.Span, err error) {
 	kind := semconv.ErrorType(err)
 	timed, ok := errors.AsType[interface {
@@ -119,13 +121,13 @@ func fail(span trace.Span, err error) {
 	span.SetStatus(codes.Error, "")
 }
 
-// withoutSecrets is a URL without its query, in which there are codes, keys and
-// signatures, and without a user.
+// withoutSecrets returns the URL without its query and user information: a query
+// can hold authorization codes and signatures.
 func withoutSecrets(u *url.URL) string {
 	return u.Scheme + "://" + u.Host + printable(u.EscapedPath())
 }
 
-// address tells the server of a URL.
+// address returns the attributes for the host and port of a URL.
 func address(u *url.URL) []attribute.KeyValue {
 	attributes := []attribute.KeyValue{semconv.ServerAddress(u.Hostname())}
 	port, err := strconv.Atoi(u.Port())
@@ -139,10 +141,10 @@ func address(u *url.URL) []attribute.KeyValue {
 	return append(attributes, semconv.ServerPort(port))
 }
 
-// watched ends the span with the body. That of a protocol switch can be written
-// to, and stays so.
+// watched returns a body that ends the span when it has been read or closed. The
+// body of a 101 response is also an io.Writer, and what is returned is one then.
 func watched(ctx context.Context, body io.ReadCloser, span trace.Span) io.ReadCloser {
-	watched := &watchedBody{ReadCloser: body, span: span, isOver: func() bool { return ctx.Err() != nil }}
+	watched := &watchedBody{ReadCloser: body, span: span, clientGone: func() bool { return ctx.Err() != nil }}
 	if both, ok := body.(io.ReadWriteCloser); ok {
 		return struct {
 			io.ReadCloser
@@ -156,16 +158,16 @@ type watchedBody struct {
 	io.ReadCloser
 
 	span trace.Span
-	// isOver reports whether nobody waits for the body any more: that it breaks
-	// off then is not the server's fault.
-	isOver func() bool
+	// clientGone reports whether the request was canceled. If the body breaks off
+	// after that, the server is not at fault.
+	clientGone func() bool
 }
 
 // Read implements [io.Reader].
 func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		if !errors.Is(err, io.EOF) && !b.isOver() {
+		if !errors.Is(err, io.EOF) && !b.clientGone() {
 			fail(b.span, err)
 		}
 		b.span.End()
@@ -173,7 +175,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Close implements [io.Closer]. What a read says after it is not told.
+// Close implements [io.Closer]. Errors of reads after it are not recorded.
 func (b *watchedBody) Close() error {
 	b.span.End()
 	return b.ReadCloser.Close()

@@ -18,7 +18,7 @@ import (
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// upstream answers what it was asked with, and what is in the header.
+// upstream starts a server. The header is that of its latest request.
 func upstream(t *testing.T, answer http.HandlerFunc) (*url.URL, *http.Header) {
 	t.Helper()
 	var seen http.Header
@@ -74,16 +74,16 @@ func TestClientSpan(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	own := "00-" + got.SpanContext.TraceID().String() + "-" + got.SpanContext.SpanID().String() + "-01"
-	if told := seen.Values("Traceparent"); len(told) != 1 || told[0] != own || seen.Get("Tracestate") != "" || seen.Get("Baggage") != "" {
-		t.Errorf("the server was told %q, tracestate %q, baggage %q", told, seen.Get("Tracestate"), seen.Get("Baggage"))
+	if sent := seen.Values("Traceparent"); len(sent) != 1 || sent[0] != own || seen.Get("Tracestate") != "" || seen.Get("Baggage") != "" {
+		t.Errorf("the server got %q, tracestate %q, baggage %q", sent, seen.Get("Tracestate"), seen.Get("Baggage"))
 	}
 	if r.Header.Get("Traceparent") != clientParent {
 		t.Error("the caller's request was changed")
 	}
 }
 
-// Baggage and another format are passed on if they are asked for, and a server
-// that is another party is told nothing.
+// Baggage and other formats are sent if their propagator is chosen. A server that
+// is not the operator's own gets no trace headers at all.
 func TestPropagation(t *testing.T) {
 	for name, c := range map[string]struct {
 		propagators []string
@@ -114,18 +114,18 @@ func TestPropagation(t *testing.T) {
 	}
 }
 
-// A server's words must not get into a span: it may echo the request.
+// The text of an error must not get into a span: a server may echo the request.
 func TestClientSpanOfAFailure(t *testing.T) {
-	over, cancel := context.WithCancel(t.Context())
+	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, c := range map[string]struct {
 		ctx  context.Context
 		err  error
 		want string
 	}{
-		"nonsense": {t.Context(), errors.New(`malformed HTTP response "planted"`), "*errors.errorString"},
+		"invalid":  {t.Context(), errors.New(`malformed HTTP response "planted"`), "*errors.errorString"},
 		"time-out": {t.Context(), &url.Error{Op: "planted", Err: context.DeadlineExceeded}, "timeout"},
-		"canceled": {over, context.Canceled, "canceled"},
+		"canceled": {canceled, context.Canceled, "canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tracer, exported := newTracer(t)
@@ -146,8 +146,8 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// TestClientSpanEndsWithTheBody: at its end, when it breaks off, or when nobody
-// wants the rest; and only what the server did is an error.
+// A client span ends when the body has been read, was closed or broke off. It is an
+// error only if the server caused the end.
 func TestClientSpanEndsWithTheBody(t *testing.T) {
 	for name, c := range map[string]struct {
 		body io.Reader
@@ -188,12 +188,12 @@ func TestClientSpanEndsWithTheBody(t *testing.T) {
 	}
 }
 
-// broken is a body that breaks off.
+// broken is a body whose connection breaks.
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("planted") }
 
-// A tunnel's body is written to as well, and no other one.
+// The body of a tunnel can be written to; no other body can.
 func TestTunnelStaysWritable(t *testing.T) {
 	tracer, exported := newTracer(t)
 	for name, body := range map[string]io.ReadCloser{"tunnel": &tunnel{}, "body": io.NopCloser(strings.NewReader(""))} {
@@ -234,7 +234,7 @@ func (t *tunnel) Close() error {
 	return nil
 }
 
-// What is not sampled is told so to the server, and is not exported.
+// The server learns that a trace is not sampled, and its spans are not exported.
 func TestNotSampled(t *testing.T) {
 	tracer, exported := newSampling(t, sdktrace.NeverSample())
 	server, seen := upstream(t, func(http.ResponseWriter, *http.Request) {})
@@ -245,9 +245,9 @@ func TestNotSampled(t *testing.T) {
 	}
 	_ = answer.Body.Close()
 	span.Answered(http.StatusOK, "")
-	told := seen.Get("Traceparent")
-	if !strings.HasPrefix(told, "00-"+clientTrace) || !strings.HasSuffix(told, "-00") || strings.Contains(told, clientSpan) {
-		t.Errorf("the server was told %q", told)
+	sent := seen.Get("Traceparent")
+	if !strings.HasPrefix(sent, "00-"+clientTrace) || !strings.HasSuffix(sent, "-00") || strings.Contains(sent, clientSpan) {
+		t.Errorf("the server got %q", sent)
 	}
 	if span.TraceID() != clientTrace || len(exported.GetSpans()) != 0 {
 		t.Errorf("trace %s, %d spans", span.TraceID(), len(exported.GetSpans()))
