@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net/http"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -50,9 +50,9 @@ func (h *Handler) endByProvider(w http.ResponseWriter, r *http.Request) (outcome
 		return "refused", web.NewProblem(web.CodeInvalidRequest, "the logout token is not valid", err)
 	}
 	now := h.cfg.Now()
-	entry := revocation.Entry{Kind: revocation.ProviderSession, Name: sid, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
+	entry := replicas.Revocation{Kind: replicas.KindProviderSession, Name: sid, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
 	if sid == "" {
-		entry.Kind, entry.Name = revocation.Subject, sub
+		entry.Kind, entry.Name = replicas.KindSubject, sub
 	}
 	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
 		return "failed", err

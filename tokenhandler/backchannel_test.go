@@ -14,7 +14,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 )
 
 // openID are the settings of an app in front of a plain OpenID provider.
@@ -218,7 +218,7 @@ func TestBackchannelLogoutThatCannotBeKept(t *testing.T) {
 		verify := s.handler
 		s.handler = func(c *tokenhandler.Config) {
 			verify(c)
-			c.Revoke = func(context.Context, revocation.Entry) error { return errors.New("the list is full") }
+			c.Revoke = func(context.Context, replicas.Revocation) error { return errors.New("the list is full") }
 		}
 	})
 	got := a.tell(http.MethodPost, form(a.pool.LogoutToken("some-sub", "")), nil)

@@ -7,7 +7,7 @@ import (
 	"net/http"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
@@ -108,7 +108,7 @@ func (h *Handler) endEarlier(r *http.Request, l login) {
 	if l.Earlier == nil {
 		return
 	}
-	entry := revocation.Entry{Kind: revocation.Session, Name: l.Earlier.Session, Until: time.Unix(l.Earlier.Ends, 0)}
+	entry := replicas.Revocation{Kind: replicas.KindSession, Name: l.Earlier.Session, Until: time.Unix(l.Earlier.Ends, 0)}
 	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
 		h.cfg.Log.WarnContext(r.Context(), "earlier session not ended", "error", err.Error(), "request_id", web.RequestID(r))
 	}

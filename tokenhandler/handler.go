@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
@@ -73,7 +73,7 @@ type Config struct {
 	VerifySecret secret.String
 	// Revoke ends the sessions that an entry names: here at once, on other replicas
 	// as soon as they can be told. Required.
-	Revoke func(ctx context.Context, entry revocation.Entry) error
+	Revoke func(ctx context.Context, entry replicas.Revocation) error
 	// SessionLifetime is how long a session can live: so long entries are kept. Required.
 	SessionLifetime time.Duration
 	// Alive asks the provider whether the user is still good. An error with a method

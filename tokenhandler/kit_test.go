@@ -21,8 +21,8 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -395,7 +395,7 @@ func (b *buffer) String() string {
 }
 
 // revoke takes up an entry, as a single process does.
-func (a *app) revoke(_ context.Context, entry revocation.Entry) error {
+func (a *app) revoke(_ context.Context, entry replicas.Revocation) error {
 	_, err := a.denied.Add(entry)
 	return err
 }

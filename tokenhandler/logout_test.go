@@ -16,7 +16,7 @@ import (
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
-	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"

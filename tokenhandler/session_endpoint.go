@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
@@ -138,7 +138,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 // endAll ends every session of a user that has begun.
 func (h *Handler) endAll(ctx context.Context, sub string) {
 	now := h.cfg.Now()
-	entry := revocation.Entry{Kind: revocation.Subject, Name: sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
+	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
 	if err := h.cfg.Revoke(ctx, entry); err != nil {
 		h.cfg.Log.ErrorContext(ctx, "sessions not ended everywhere", "sub", sub, "error", err.Error())
 	}

@@ -9,7 +9,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -60,7 +60,7 @@ func TestSessionEndpointAnswersAlways(t *testing.T) {
 		"idle":                           func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) },
 		"expired":                        func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) },
 		"revoked": func(a *app, _ *useragent.UA) {
-			entry := revocation.Entry{Kind: revocation.Subject, Name: a.pool.User("demo").Sub, Before: a.clock.Now().Add(time.Second), Until: a.clock.Now().Add(time.Hour)}
+			entry := replicas.Revocation{Kind: replicas.KindSubject, Name: a.pool.User("demo").Sub, Before: a.clock.Now().Add(time.Second), Until: a.clock.Now().Add(time.Hour)}
 			if err := a.revoke(t.Context(), entry); err != nil {
 				t.Error(err)
 			}

@@ -10,9 +10,9 @@ import (
 	"cognito-token-handler/config"
 	"cognito-token-handler/tokenhandler/admin"
 	"cognito-token-handler/tokenhandler/cognito"
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/memory"
-	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/memory"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
@@ -42,7 +42,7 @@ func (a *App) newDenyList() (denyList, error) {
 }
 
 // Revoke ends the sessions that an entry names.
-func (d denyList) Revoke(ctx context.Context, entry revocation.Entry) error {
+func (d denyList) Revoke(ctx context.Context, entry replicas.Revocation) error {
 	if d.shared != nil {
 		return d.shared.Revoke(ctx, entry)
 	}
@@ -62,7 +62,7 @@ func (d denyList) Deny(name session.Name, until time.Time) {
 	ctx, cancel := context.WithTimeout(context.Background(), denyTimeout)
 	defer cancel()
 	// The entry is well-formed, and what the store does not take now it gets later.
-	_ = d.shared.Revoke(ctx, revocation.Entry{Kind: revocation.Session, Name: name.String(), Until: until})
+	_ = d.shared.Revoke(ctx, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
 }
 
 // run follows what other replicas revoke.

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -25,9 +25,9 @@ type Config struct {
 	Token secret.String
 	// Revoke ends the sessions that an entry names: here at once, on other replicas
 	// as soon as they can be told. Required.
-	Revoke func(ctx context.Context, entry revocation.Entry) error
+	Revoke func(ctx context.Context, revocation replicas.Revocation) error
 	// Entries lists what is revoked. Required.
-	Entries func() []revocation.Entry
+	Entries func() []replicas.Revocation
 	// SessionLifetime is how long a session can live: so long entries are kept. Required.
 	SessionLifetime time.Duration
 	// Now is the clock. Required.
@@ -106,14 +106,14 @@ type entryBody struct {
 	Until string `json:"until"`
 }
 
-func bodyOf(e revocation.Entry) entryBody {
+func bodyOf(e replicas.Revocation) entryBody {
 	body := entryBody{Until: e.Until.UTC().Format(time.RFC3339)}
 	switch e.Kind {
-	case revocation.Session:
+	case replicas.KindSession:
 		body.SessionID = e.Name
-	case revocation.Subject:
+	case replicas.KindSubject:
 		body.Sub = e.Name
-	case revocation.ProviderSession:
+	case replicas.KindProviderSession:
 		body.SID = e.Name
 	}
 	if !e.Before.IsZero() {
@@ -139,9 +139,9 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 		return web.NewProblem(web.CodeInvalidRequest, usage, nil)
 	}
 	now := h.cfg.Now()
-	entry := revocation.Entry{Kind: revocation.Subject, Name: asked.Sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
+	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: asked.Sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
 	if asked.SessionID != "" {
-		entry = revocation.Entry{Kind: revocation.Session, Name: strings.ToLower(asked.SessionID), Until: entry.Until}
+		entry = replicas.Revocation{Kind: replicas.KindSession, Name: strings.ToLower(asked.SessionID), Until: entry.Until}
 	}
 	if err := entry.Check(); err != nil {
 		return web.NewProblem(web.CodeInvalidRequest, "session_id is 16 hexadecimal digits, as logs show it; sub at most 255 bytes", err)

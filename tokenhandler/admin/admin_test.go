@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/admin"
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
@@ -38,7 +38,7 @@ func newFixture(token string) *fixture {
 	f.Handler = admin.New(admin.Config{
 		Site:  web.NewSite(web.Config{PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:9090"}, Log: log, Now: now}),
 		Token: secret.New(token), Entries: f.list.Entries, SessionLifetime: 12 * time.Hour, Now: now, Log: log,
-		Revoke: func(_ context.Context, e revocation.Entry) error {
+		Revoke: func(_ context.Context, e replicas.Revocation) error {
 			if f.fail != nil {
 				return f.fail
 			}
@@ -80,7 +80,7 @@ func TestRevoke(t *testing.T) {
 	if f.list.Denied(session.Name{}, "user-2", "", begun) || f.list.Denied(session.Name{}, "user-1", "", now()) {
 		t.Error("revoked too much")
 	}
-	if _, err := f.list.Add(revocation.Entry{Kind: revocation.ProviderSession, Name: "s-1", Before: now(), Until: now().Add(time.Hour)}); err != nil {
+	if _, err := f.list.Add(replicas.Revocation{Kind: replicas.KindProviderSession, Name: "s-1", Before: now(), Until: now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	var listed struct {

@@ -90,7 +90,7 @@ func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
 // the browser never got, has ended, too.
 func TestOutdatedResultOfAnotherReplica(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
 		all[0].mustRequest(t, j) // lost
@@ -128,7 +128,7 @@ func TestOlderCookieWithoutRotation(t *testing.T) {
 // and gets it from the store again.
 func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
 		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
@@ -148,7 +148,7 @@ func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 // timeout is; then it must still find what became of it.
 func TestResultOutlivesTheOlderToken(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
 		if err := all[0].mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err != nil { // its answer is lost
 			t.Fatal(err)
 		}
@@ -167,7 +167,7 @@ func TestResultOutlivesTheOlderToken(t *testing.T) {
 // cookie have the grace here, too.
 func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 	p := &provider{rotate: true, grace: time.Minute, latency: 100 * time.Millisecond}
-	replicas(t, 2, nil, p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, nil, p, func(t *testing.T, all []*fixture, j jar) {
 		p.mu.Lock()
 		p.fail = errors.New("HTML")
 		p.mu.Unlock()
@@ -199,7 +199,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 // whoever waits for the lease must not show the used-up token.
 func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 	p := &provider{rotate: true, latency: 4 * time.Second}
-	replicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(time.Hour - 2*time.Second)
 		for _, f := range all {
 			v := f.mustOpen(t, j)
@@ -219,7 +219,7 @@ func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 func TestShownWhileWaitingForTheLease(t *testing.T) {
 	store := newShared()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		gone := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
 		v, h := gone.mustRequest(t, j)
@@ -247,7 +247,7 @@ func TestShownWhileWaitingForTheLease(t *testing.T) {
 func TestShownResultIsPublishedAgain(t *testing.T) {
 	store := newShared()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		store.set(true, false)
 		gone := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -121,7 +121,7 @@ func (w *world) adminRevokes(all bool, user, n, place int) {
 		w.revokeUser(inc, fmt.Sprint("user ", user))
 		return
 	}
-	w.revoke(inc, revocation.Entry{Kind: revocation.Session, Name: l.id.Name().String(), Until: l.begun.Add(w.cfg.absolute)})
+	w.revoke(inc, replicas.Revocation{Kind: replicas.KindSession, Name: l.id.Name().String(), Until: l.begun.Add(w.cfg.absolute)})
 }
 
 // disable ends a user at the provider.

@@ -6,7 +6,7 @@ import (
 	"net/http"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -196,5 +196,5 @@ func (w *world) revokeUser(inc *incarnation, sub string) {
 		}
 	}
 	w.mu.Unlock()
-	w.revoke(inc, revocation.Entry{Kind: revocation.Subject, Name: sub, Before: now, Until: now.Add(w.cfg.absolute)})
+	w.revoke(inc, replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(w.cfg.absolute)})
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -276,11 +276,11 @@ func (d denials) Denied(name session.Name, sub, sid string, begun time.Time) boo
 }
 
 func (d denials) Deny(name session.Name, until time.Time) {
-	d.inc.w.revoke(d.inc, revocation.Entry{Kind: revocation.Session, Name: name.String(), Until: until})
+	d.inc.w.revoke(d.inc, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
 }
 
 // revoke is acknowledged when it returns.
-func (w *world) revoke(by *incarnation, e revocation.Entry) {
+func (w *world) revoke(by *incarnation, e replicas.Revocation) {
 	if _, err := w.central.Add(e); err != nil {
 		w.fail("%v", err)
 	}

@@ -15,7 +15,7 @@ import (
 
 // replicas runs a test in synthetic time against n processes with one store
 // (nil for none) and one provider. The browser logged in at the first of them.
-func replicas(t *testing.T, n int, store *shared, p *provider, test func(t *testing.T, all []*fixture, j jar), change ...func(*session.Config)) {
+func withReplicas(t *testing.T, n int, store *shared, p *provider, test func(t *testing.T, all []*fixture, j jar), change ...func(*session.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if store != nil {
@@ -76,7 +76,7 @@ func TestReplicasRefreshOnce(t *testing.T) {
 	for _, n := range []int{2, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			p := &provider{rotate: true, latency: 100 * time.Millisecond}
-			replicas(t, n, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+			withReplicas(t, n, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
 				for expiry := 1; expiry <= 3; expiry++ {
 					time.Sleep(61 * time.Minute)
 					keepActive(t, all[0], j)
@@ -98,7 +98,7 @@ func TestReplicasRefreshOnce(t *testing.T) {
 // successor from the store, also long after the grace.
 func TestOldCookieAtAnotherReplica(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
 		fresh := burst(t, all[:1], j, 1, "access 1")
@@ -123,7 +123,7 @@ func TestOldCookieAtAnotherReplica(t *testing.T) {
 // the token in the store has ended as well. It gets one that has not.
 func TestResultThatHasEnded(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		burst(t, all[:1], j, 1, "access 1")
 		time.Sleep(61 * time.Minute)
@@ -139,7 +139,7 @@ func TestResultThatHasEnded(t *testing.T) {
 func TestDeadHolderOfTheLease(t *testing.T) {
 	store := newShared()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		name := all[0].mustOpen(t, j).Session.ID.Name()
 		if claim, err := store.Claim(t.Context(), name, 1, 12*time.Second); err != nil || claim.Lease == "" {
@@ -169,7 +169,7 @@ func TestStoreOutage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := newShared()
 			p := &provider{rotate: c.rotate, grace: c.grace, latency: 100 * time.Millisecond}
-			replicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
+			withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 				time.Sleep(61 * time.Minute)
 				keepActive(t, all[0], j)
 				j = burst(t, all, j, 4, "access 1") // now it is known whether tokens rotate
@@ -207,7 +207,7 @@ func TestStoreOutage(t *testing.T) {
 func TestResultThatTheStoreDidNotTake(t *testing.T) {
 	store := newShared()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		go func() { time.Sleep(50 * time.Millisecond); store.set(false, true) }()
 		if token, _, err := all[0].request(t, j); err != nil || token != "access 1" {
@@ -241,7 +241,7 @@ func TestResultsOutliveTheirReplica(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			store := newShared()
 			p := &provider{rotate: true, latency: 100 * time.Millisecond}
-			replicas(t, 1, store, p, func(t *testing.T, all []*fixture, j jar) {
+			withReplicas(t, 1, store, p, func(t *testing.T, all []*fixture, j jar) {
 				ending := newFixture(t, func(c *session.Config) {
 					c.Refresher, c.Now, c.IdleTimeout, c.Replicas = p, time.Now, 3*time.Hour, store
 				})
@@ -280,7 +280,7 @@ func TestResultsOutliveTheirReplica(t *testing.T) {
 func TestStoreLosesItsMemory(t *testing.T) {
 	store := newShared()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	replicas(t, 3, store, p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 3, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
 		if _, _, err := all[0].request(t, j); err != nil { // its answer is lost
@@ -298,7 +298,7 @@ func TestStoreLosesItsMemory(t *testing.T) {
 // asked once.
 func TestRejectionIsShared(t *testing.T) {
 	p := &provider{fail: rejectedError{}, latency: 100 * time.Millisecond}
-	replicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		var wg sync.WaitGroup
 		for _, f := range all {
@@ -319,7 +319,7 @@ func TestRejectionIsShared(t *testing.T) {
 // long enough (FACTS COG-ROT-05).
 func TestReplicasWithoutAStore(t *testing.T) {
 	p := &provider{rotate: true, grace: 10 * time.Second, latency: 100 * time.Millisecond}
-	replicas(t, 5, nil, p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 5, nil, p, func(t *testing.T, all []*fixture, j jar) {
 		for range 5 {
 			time.Sleep(61 * time.Minute)
 			keepActive(t, all[0], j)
@@ -347,7 +347,7 @@ func TestReplicasWithoutAStore(t *testing.T) {
 func TestSharedSessionsAreNoCookies(t *testing.T) {
 	store := newShared()
 	p := &provider{rotate: true, latency: time.Millisecond}
-	replicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
 		if _, _, err := all[0].request(t, j); err != nil {

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -34,7 +34,7 @@ type fixture struct {
 func (f *fixture) endAll(tb testing.TB, sub string) {
 	tb.Helper()
 	now := f.cfg.Now()
-	entry := revocation.Entry{Kind: revocation.Subject, Name: sub, Before: now, Until: now.Add(f.cfg.AbsoluteLifetime)}
+	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(f.cfg.AbsoluteLifetime)}
 	if _, err := f.denied.Add(entry); err != nil {
 		tb.Fatal(err)
 	}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -43,7 +43,7 @@ func TestWatchEndsWhenTheSessionIsRevoked(t *testing.T) {
 		"logout":   func(t *testing.T, f *fixture, j jar) { f.mustOpen(t, j).End() },
 		"operator": func(t *testing.T, f *fixture, j jar) { f.endAll(t, f.mustOpen(t, j).Session.Subject) },
 		"another replica": func(t *testing.T, f *fixture, j jar) {
-			entry := revocation.Entry{Kind: revocation.Session, Name: f.mustOpen(t, j).Session.ID.String(), Until: time.Now().Add(time.Hour)}
+			entry := replicas.Revocation{Kind: replicas.KindSession, Name: f.mustOpen(t, j).Session.ID.String(), Until: time.Now().Add(time.Hour)}
 			if _, err := f.denied.Add(entry); err != nil {
 				t.Error(err)
 			}

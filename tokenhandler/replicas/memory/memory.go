@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -43,8 +43,8 @@ func (l *List) OnGrowth(tell func()) { l.grown = tell }
 
 // Add takes up an entry. It never shortens what is there. Reported is whether
 // it ends anything that was not ended already; the error is
-// [revocation.Entry.Check]'s.
-func (l *List) Add(e revocation.Entry) (added bool, err error) {
+// [replicas.Revocation.Check]'s.
+func (l *List) Add(e replicas.Revocation) (added bool, err error) {
 	if err := e.Check(); err != nil {
 		return false, err
 	}
@@ -54,23 +54,23 @@ func (l *List) Add(e revocation.Entry) (added bool, err error) {
 	return added, nil
 }
 
-func (l *List) add(e revocation.Entry) bool {
+func (l *List) add(e replicas.Revocation) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep()
 	switch e.Kind {
-	case revocation.Session:
+	case replicas.KindSession:
 		name, _ := session.ParseName(e.Name) // checked by Add
 		return l.deny(name, e.Until)
-	case revocation.Subject:
+	case replicas.KindSubject:
 		return addGroup(l.subjects, e)
-	case revocation.ProviderSession:
+	case replicas.KindProviderSession:
 		return addGroup(l.providers, e)
 	}
 	return false
 }
 
-func addGroup(groups map[string]group, e revocation.Entry) bool {
+func addGroup(groups map[string]group, e replicas.Revocation) bool {
 	was := groups[e.Name]
 	now := group{before: later(was.before, e.Before), until: later(was.until, e.Until)}
 	groups[e.Name] = now
@@ -132,24 +132,24 @@ func (l *List) Len() int {
 }
 
 // Entries are all that are not over, by kind and name.
-func (l *List) Entries() []revocation.Entry {
+func (l *List) Entries() []replicas.Revocation {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	now := l.now()
-	var all []revocation.Entry
+	var all []replicas.Revocation
 	for name, until := range l.sessions {
 		if now.Before(until) {
-			all = append(all, revocation.Entry{Kind: revocation.Session, Name: name.String(), Until: until})
+			all = append(all, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
 		}
 	}
-	for kind, groups := range map[revocation.Kind]map[string]group{revocation.Subject: l.subjects, revocation.ProviderSession: l.providers} {
+	for kind, groups := range map[replicas.Kind]map[string]group{replicas.KindSubject: l.subjects, replicas.KindProviderSession: l.providers} {
 		for name, g := range groups {
 			if now.Before(g.until) {
-				all = append(all, revocation.Entry{Kind: kind, Name: name, Before: g.before, Until: g.until})
+				all = append(all, replicas.Revocation{Kind: kind, Name: name, Before: g.before, Until: g.until})
 			}
 		}
 	}
-	slices.SortFunc(all, func(a, b revocation.Entry) int {
+	slices.SortFunc(all, func(a, b replicas.Revocation) int {
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 	})
 	return all

@@ -13,8 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"cognito-token-handler/test/redislocal"
-	"cognito-token-handler/tokenhandler/revocation/memory"
-	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/replicas/memory"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/secret"
 )
 

@@ -57,11 +57,11 @@ func persist(t *testing.T, call func(context.Context) error) {
 func TestOneOfFiveRefreshes(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := settled(t, server.URL(), 5)
+	stores := settled(t, server.URL(), 5)
 	for round := range uint64(20) {
 		var leases, working atomic.Int32
 		var all sync.WaitGroup
-		for _, r := range replicas {
+		for _, r := range stores {
 			all.Go(func() {
 				got := claim(t, r, round+1, lease)
 				if got.Lease == "" {
@@ -88,14 +88,14 @@ func TestOneOfFiveRefreshes(t *testing.T) {
 func TestLeaseOfTheDeadEnds(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := settled(t, server.URL(), 2)
+	stores := settled(t, server.URL(), 2)
 	const short = 700 * time.Millisecond
-	if claim(t, replicas[0], 1, short).Lease == "" {
+	if claim(t, stores[0], 1, short).Lease == "" {
 		t.Fatal("no lease")
 	}
-	replicas[0].stop()
+	stores[0].stop()
 	begun := time.Now()
-	if claim(t, replicas[1], 1, lease).Lease == "" {
+	if claim(t, stores[1], 1, lease).Lease == "" {
 		t.Fatal("no lease after the holder's")
 	}
 	if waited := time.Since(begun); waited < short-100*time.Millisecond || waited > short+time.Second {
@@ -106,20 +106,20 @@ func TestLeaseOfTheDeadEnds(t *testing.T) {
 func TestReleasedLeaseIsFree(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := settled(t, server.URL(), 2)
-	first := claim(t, replicas[0], 1, lease)
+	stores := settled(t, server.URL(), 2)
+	first := claim(t, stores[0], 1, lease)
 	// Another's name releases nothing.
 	release := func(r *replica, lease string) {
 		persist(t, func(ctx context.Context) error { return r.Release(ctx, id, lease) })
 	}
-	release(replicas[1], "another")
+	release(stores[1], "another")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if got, err := replicas[1].Claim(ctx, id, 1, lease); err == nil {
+	if got, err := stores[1].Claim(ctx, id, 1, lease); err == nil {
 		t.Fatalf("claimed %+v beside the holder", got)
 	}
-	release(replicas[0], first.Lease)
-	if claim(t, replicas[1], 1, lease).Lease == "" {
+	release(stores[0], first.Lease)
+	if claim(t, stores[1], 1, lease).Lease == "" {
 		t.Error("no lease after the release")
 	}
 }
@@ -156,16 +156,16 @@ func TestNewerGenerationIsKept(t *testing.T) {
 func TestPublishGivesUpOnlyItsOwnLease(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := settled(t, server.URL(), 2)
-	held := claim(t, replicas[0], 5, lease)
-	publish(t, replicas[1], "another", 5, "older")
+	stores := settled(t, server.URL(), 2)
+	held := claim(t, stores[0], 5, lease)
+	publish(t, stores[1], "another", 5, "older")
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if got, err := replicas[1].Claim(ctx, id, 5, lease); err == nil {
+	if got, err := stores[1].Claim(ctx, id, 5, lease); err == nil {
 		t.Fatalf("claimed %+v beside the holder", got)
 	}
-	publish(t, replicas[0], held.Lease, 6, "sealed")
-	if got := claim(t, replicas[1], 6, lease); got.Lease == "" {
+	publish(t, stores[0], held.Lease, 6, "sealed")
+	if got := claim(t, stores[1], 6, lease); got.Lease == "" {
 		t.Error("the lease outlives the result")
 	}
 }
@@ -176,9 +176,9 @@ func TestLeaseOutlivesTheLossOfTheStore(t *testing.T) {
 	t.Parallel()
 	for _, forget := range []bool{false, true} {
 		server := serve(t, redislocal.Options{})
-		replicas := settled(t, server.URL(), 2)
-		held := claim(t, replicas[0], 1, lease)
-		epoch := replicas[1].Epoch()
+		stores := settled(t, server.URL(), 2)
+		held := claim(t, stores[0], 1, lease)
+		epoch := stores[1].Epoch()
 		server.Stop()
 		if forget {
 			if err := server.Forget(); err != nil {
@@ -188,18 +188,18 @@ func TestLeaseOutlivesTheLossOfTheStore(t *testing.T) {
 		if err := server.Resume(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a new epoch", func() bool { return replicas[1].Epoch() != epoch })
+		eventually(t, "a new epoch", func() bool { return stores[1].Epoch() != epoch })
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // longer than the store settles
 		defer cancel()
-		got, err := replicas[1].Claim(ctx, id, 1, lease)
+		got, err := stores[1].Claim(ctx, id, 1, lease)
 		for err != nil && ctx.Err() == nil { // the link may not be there yet
-			got, err = replicas[1].Claim(ctx, id, 1, lease)
+			got, err = stores[1].Claim(ctx, id, 1, lease)
 		}
 		if err == nil {
 			t.Fatalf("forget %t: claimed %+v beside the holder", forget, got)
 		}
-		publish(t, replicas[0], held.Lease, 2, "sealed")
-		if got := claim(t, replicas[1], 1, lease); string(got.Sealed) != "sealed" {
+		publish(t, stores[0], held.Lease, 2, "sealed")
+		if got := claim(t, stores[1], 1, lease); string(got.Sealed) != "sealed" {
 			t.Errorf("forget %t: %+v", forget, got)
 		}
 	}
@@ -209,21 +209,21 @@ func TestLeaseOutlivesTheLossOfTheStore(t *testing.T) {
 func TestNewStoreSettles(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := settled(t, server.URL(), 2)
-	publish(t, replicas[0], "", 2, "sealed")
-	epoch := replicas[0].Epoch()
+	stores := settled(t, server.URL(), 2)
+	publish(t, stores[0], "", 2, "sealed")
+	epoch := stores[0].Epoch()
 	command(t, direct(t, server), "FLUSHALL")
 	var claimed sync.WaitGroup
 	claimed.Go(func() {
-		if got := claim(t, replicas[1], 1, lease); string(got.Sealed) != "sealed" {
+		if got := claim(t, stores[1], 1, lease); string(got.Sealed) != "sealed" {
 			t.Errorf("claimed %+v in a store that forgot", got)
 		}
 	})
-	took := eventually(t, "a new epoch", func() bool { return replicas[0].Epoch() != epoch })
+	took := eventually(t, "a new epoch", func() bool { return stores[0].Epoch() != epoch })
 	if took > time.Second {
 		t.Errorf("the loss was noticed after %s", took)
 	}
 	<-time.After(time.Second) // the other comes back late, and publishes half a second after that
-	publish(t, replicas[0], "", 2, "sealed")
+	publish(t, stores[0], "", 2, "sealed")
 	claimed.Wait()
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 )
 
 func TestURL(t *testing.T) {

@@ -24,8 +24,8 @@ import (
 	"time"
 
 	"cognito-token-handler/test/redislocal"
-	"cognito-token-handler/tokenhandler/revocation/memory"
-	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/replicas/memory"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -79,9 +79,9 @@ func TestTLS(t *testing.T) {
 	server := serve(t, redislocal.Options{CertFile: certFile, KeyFile: keyFile, Password: "secret"})
 	port := strconv.Itoa(server.Port)
 	for _, scheme := range []string{"rediss", "valkeys"} {
-		replicas := ready(t, scheme+"://:secret@"+net.JoinHostPort("localhost", port), 2)
-		revoke(t, replicas[0], subject(scheme))
-		eventually(t, "entries travel", func() bool { return replicas[1].denies(scheme) })
+		stores := ready(t, scheme+"://:secret@"+net.JoinHostPort("localhost", port), 2)
+		revoke(t, stores[0], subject(scheme))
+		eventually(t, "entries travel", func() bool { return stores[1].denies(scheme) })
 	}
 	for url, why := range map[string]string{
 		"rediss://:secret@127.0.0.1:" + port: "the TLS handshake failed", // the certificate is another's
@@ -99,10 +99,10 @@ func TestLeastPermissions(t *testing.T) {
 	server := serve(t, redislocal.Options{})
 	command(t, direct(t, server), "ACL", "SETUSER", "app", "on", ">secret", "~{tokenhandler}:*", "-@all",
 		"+eval", "+xread", "+time", "+info", "+exists", "+hmget", "+hget", "+hset", "+get", "+set", "+del", "+pexpire", "+xadd", "+xrange", "+xdel")
-	replicas := settled(t, "redis://app:secret@"+server.Addr(), 2)
-	revoke(t, replicas[0], subject("user"))
-	isBack(t, replicas)
-	persist(t, func(ctx context.Context) error { return replicas[0].Release(ctx, id, "another") })
+	stores := settled(t, "redis://app:secret@"+server.Addr(), 2)
+	revoke(t, stores[0], subject("user"))
+	isBack(t, stores)
+	persist(t, func(ctx context.Context) error { return stores[0].Release(ctx, id, "another") })
 }
 
 // TestPasswordIsNotTold, whatever the server and the network say.

@@ -10,17 +10,17 @@ import (
 	"time"
 
 	"cognito-token-handler/test/redislocal"
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/session"
 )
 
 // subject is an entry that ends a user's sessions of before now.
-func subject(name string) revocation.Entry {
+func subject(name string) replicas.Revocation {
 	now := time.Now()
-	return revocation.Entry{Kind: revocation.Subject, Name: name, Before: now, Until: now.Add(time.Hour)}
+	return replicas.Revocation{Kind: replicas.KindSubject, Name: name, Before: now, Until: now.Add(time.Hour)}
 }
 
-func revoke(t *testing.T, r *replica, e revocation.Entry) {
+func revoke(t *testing.T, r *replica, e replicas.Revocation) {
 	t.Helper()
 	if err := r.Revoke(t.Context(), e); err != nil {
 		t.Fatal(err)
@@ -35,15 +35,15 @@ func (r *replica) denies(sub string) bool {
 func TestRevocationReachesEveryReplica(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := ready(t, server.URL(), 3)
+	stores := ready(t, server.URL(), 3)
 	now := time.Now()
-	for _, e := range []revocation.Entry{
+	for _, e := range []replicas.Revocation{
 		subject("user"),
-		{Kind: revocation.ProviderSession, Name: "a sid, 100 % \r\n odd", Before: now, Until: now.Add(time.Hour)},
-		{Kind: revocation.Session, Name: "0123456789abcdef", Until: now.Add(time.Hour)},
+		{Kind: replicas.KindProviderSession, Name: "a sid, 100 % \r\n odd", Before: now, Until: now.Add(time.Hour)},
+		{Kind: replicas.KindSession, Name: "0123456789abcdef", Until: now.Add(time.Hour)},
 	} {
-		revoke(t, replicas[0], e)
-		for _, r := range replicas {
+		revoke(t, stores[0], e)
+		for _, r := range stores {
 			took := eventually(t, "the entry is there", func() bool {
 				for _, got := range r.local.Entries() {
 					if got.Kind == e.Kind && got.Name == e.Name &&
@@ -83,13 +83,13 @@ func TestRevocationsOutliveTheService(t *testing.T) {
 func TestRevocationOutlivesItsRequest(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := ready(t, server.URL(), 2)
+	stores := ready(t, server.URL(), 2)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := replicas[0].Revoke(ctx, subject("user")); err != nil {
+	if err := stores[0].Revoke(ctx, subject("user")); err != nil {
 		t.Fatal(err)
 	}
-	took := eventually(t, "the entry is there", func() bool { return replicas[1].denies("user") })
+	took := eventually(t, "the entry is there", func() bool { return stores[1].denies("user") })
 	if took > time.Second {
 		t.Errorf("it took %s", took)
 	}
@@ -122,20 +122,20 @@ func TestStoreHealsFromReplicas(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := serve(t, redislocal.Options{})
-			replicas := ready(t, server.URL(), 2)
-			revoke(t, replicas[0], subject("user"))
-			eventually(t, "the entry is there", func() bool { return replicas[1].denies("user") })
-			epochs := []uint64{replicas[0].Epoch(), replicas[1].Epoch()}
+			stores := ready(t, server.URL(), 2)
+			revoke(t, stores[0], subject("user"))
+			eventually(t, "the entry is there", func() bool { return stores[1].denies("user") })
+			epochs := []uint64{stores[0].Epoch(), stores[1].Epoch()}
 			lose(t, server)
-			for i, r := range replicas {
+			for i, r := range stores {
 				eventually(t, "the loss is noticed", func() bool { return r.Epoch() != epochs[i] })
 				eventually(t, "it is over", func() bool { return r.Ready() == nil })
 			}
 			if third := ready(t, server.URL(), 1)[0]; !third.denies("user") {
 				t.Error("the store has not the entry again")
 			}
-			revoke(t, replicas[1], subject("other"))
-			eventually(t, "entries still travel", func() bool { return replicas[0].denies("other") })
+			revoke(t, stores[1], subject("other"))
+			eventually(t, "entries still travel", func() bool { return stores[0].denies("other") })
 		})
 	}
 }
@@ -144,16 +144,16 @@ func TestStoreHealsFromReplicas(t *testing.T) {
 func TestRestartWithDataAddsNothing(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := ready(t, server.URL(), 3)
+	stores := ready(t, server.URL(), 3)
 	for i := range 10 {
-		revoke(t, replicas[0], subject(fmt.Sprint("user ", i)))
+		revoke(t, stores[0], subject(fmt.Sprint("user ", i)))
 	}
-	epoch := replicas[0].Epoch()
+	epoch := stores[0].Epoch()
 	server.Stop()
 	if err := server.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range replicas {
+	for _, r := range stores {
 		eventually(t, "it is over", func() bool { return r.Epoch() != epoch && r.Ready() == nil })
 	}
 	if got := records(t, server, "kind"); got != 10 {
@@ -185,7 +185,7 @@ func TestEntriesThatAreOverGo(t *testing.T) {
 	now := time.Now()
 	for i := range 100 {
 		name := fmt.Sprintf("%016x", i)
-		revoke(t, r, revocation.Entry{Kind: revocation.Session, Name: name, Until: now.Add(2 * time.Second)})
+		revoke(t, r, replicas.Revocation{Kind: replicas.KindSession, Name: name, Until: now.Add(2 * time.Second)})
 	}
 	revoke(t, r, subject("user"))
 	if got := records(t, server, "kind"); got != 101 {
@@ -198,7 +198,7 @@ func TestEntriesThatAreOverGo(t *testing.T) {
 func TestForeignRecords(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := ready(t, server.URL(), 2)
+	stores := ready(t, server.URL(), 2)
 	client := direct(t, server)
 	until := fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())
 	for _, fields := range [][]string{
@@ -211,8 +211,8 @@ func TestForeignRecords(t *testing.T) {
 	} {
 		command(t, client, append([]string{"XADD", "{tokenhandler}:denied", "*"}, fields...)...)
 	}
-	revoke(t, replicas[0], subject("user"))
-	eventually(t, "the entry is there", func() bool { return replicas[1].denies("user") })
+	revoke(t, stores[0], subject("user"))
+	eventually(t, "the entry is there", func() bool { return stores[1].denies("user") })
 	if third := ready(t, server.URL(), 1)[0]; third.local.Len() != 1 {
 		t.Errorf("entries = %v", third.local.Entries())
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/valkey-io/valkey-go"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 )
 
 const (
@@ -29,7 +29,7 @@ const (
 // Revoke ends sessions: in this process at once, in the others as soon as the
 // store has the entry. If it cannot be reached the entry is kept and delivered
 // later. The only error is that of a malformed entry.
-func (s *Store) Revoke(ctx context.Context, e revocation.Entry) error {
+func (s *Store) Revoke(ctx context.Context, e replicas.Revocation) error {
 	r, err := encode(e)
 	if err != nil {
 		return fmt.Errorf("revoking: %w", err)

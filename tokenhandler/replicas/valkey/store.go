@@ -9,7 +9,7 @@ import (
 
 	"github.com/valkey-io/valkey-go"
 
-	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )

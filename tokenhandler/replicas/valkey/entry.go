@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 )
 
 // record is an entry as the stream has it. It can be compared.
@@ -22,7 +22,7 @@ const maxMillis = 253402300799999
 
 // encode turns an entry into a record. Times become milliseconds, rounded up:
 // an entry must never end less for having been shared.
-func encode(e revocation.Entry) (record, error) {
+func encode(e replicas.Revocation) (record, error) {
 	if err := e.Check(); err != nil {
 		return record{}, err
 	}
@@ -49,19 +49,19 @@ func millis(t time.Time) (string, bool) {
 func (r record) fields() []string { return []string{r.until, r.kind, r.name, r.before} }
 
 // decode reads what the stream holds. The store is not trusted.
-func decode(fields map[string]string) (revocation.Entry, error) {
+func decode(fields map[string]string) (replicas.Revocation, error) {
 	r := record{until: fields["until"], kind: fields["kind"], name: fields["name"], before: fields["before"]}
 	if !maps.Equal(fields, map[string]string{"until": r.until, "kind": r.kind, "name": r.name, "before": r.before}) {
-		return revocation.Entry{}, errRecord
+		return replicas.Revocation{}, errRecord
 	}
-	e := revocation.Entry{Kind: revocation.Kind(r.kind), Name: r.name}
+	e := replicas.Revocation{Kind: replicas.Kind(r.kind), Name: r.name}
 	var ok bool
 	if e.Until, ok = parseMillis(r.until); !ok {
-		return revocation.Entry{}, errRecord
+		return replicas.Revocation{}, errRecord
 	}
 	if r.before != "" {
 		if e.Before, ok = parseMillis(r.before); !ok {
-			return revocation.Entry{}, errRecord
+			return replicas.Revocation{}, errRecord
 		}
 	}
 	return e, e.Check()

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 )
 
 var (
@@ -15,11 +15,11 @@ var (
 	until  = time.Date(2026, 1, 2, 15, 4, 5, 0, time.UTC)
 )
 
-func entries() []revocation.Entry {
-	return []revocation.Entry{
-		{Kind: revocation.Session, Name: "0123456789abcdef", Until: until},
-		{Kind: revocation.Subject, Name: "a user", Before: before, Until: until},
-		{Kind: revocation.ProviderSession, Name: strings.Repeat("ä", 127), Before: before, Until: until},
+func entries() []replicas.Revocation {
+	return []replicas.Revocation{
+		{Kind: replicas.KindSession, Name: "0123456789abcdef", Until: until},
+		{Kind: replicas.KindSubject, Name: "a user", Before: before, Until: until},
+		{Kind: replicas.KindProviderSession, Name: strings.Repeat("ä", 127), Before: before, Until: until},
 	}
 }
 
@@ -50,15 +50,15 @@ func TestEntriesAreNotShortened(t *testing.T) {
 }
 
 func TestMalformedEntries(t *testing.T) {
-	for name, e := range map[string]revocation.Entry{
+	for name, e := range map[string]replicas.Revocation{
 		"empty":         {},
-		"no end":        {Kind: revocation.Session, Name: "0123456789abcdef"},
-		"ends never":    {Kind: revocation.Session, Name: "0123456789abcdef", Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
-		"no beginning":  {Kind: revocation.Subject, Name: "x", Until: until},
-		"before 1970":   {Kind: revocation.Subject, Name: "x", Before: time.Unix(-1, 0), Until: until},
+		"no end":        {Kind: replicas.KindSession, Name: "0123456789abcdef"},
+		"ends never":    {Kind: replicas.KindSession, Name: "0123456789abcdef", Until: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"no beginning":  {Kind: replicas.KindSubject, Name: "x", Until: until},
+		"before 1970":   {Kind: replicas.KindSubject, Name: "x", Before: time.Unix(-1, 0), Until: until},
 		"unknown kind":  {Kind: "root", Name: "x", Before: before, Until: until},
-		"no session":    {Kind: revocation.Session, Name: "x", Until: until},
-		"name too long": {Kind: revocation.Subject, Name: strings.Repeat("x", 256), Before: before, Until: until},
+		"no session":    {Kind: replicas.KindSession, Name: "x", Until: until},
+		"name too long": {Kind: replicas.KindSubject, Name: strings.Repeat("x", 256), Before: before, Until: until},
 	} {
 		if fields, err := valkey.Encode(e); err == nil {
 			t.Errorf("%s: encoded as %v", name, fields)

@@ -12,8 +12,8 @@ import (
 	driver "github.com/valkey-io/valkey-go"
 
 	"cognito-token-handler/test/redislocal"
-	"cognito-token-handler/tokenhandler/revocation/memory"
-	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/replicas/memory"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -62,25 +62,25 @@ func start(t *testing.T, url string) *replica {
 // ready starts several and waits until they can be used.
 func ready(t *testing.T, url string, count int) []*replica {
 	t.Helper()
-	replicas := make([]*replica, count)
-	for i := range replicas {
-		replicas[i] = start(t, url)
+	stores := make([]*replica, count)
+	for i := range stores {
+		stores[i] = start(t, url)
 	}
-	for _, r := range replicas {
+	for _, r := range stores {
 		eventually(t, "the store is ready", func() bool { return r.Ready() == nil })
 	}
-	return replicas
+	return stores
 }
 
 // settled does so and waits until a claim is granted, on a session of its own.
 func settled(t *testing.T, url string, count int) []*replica {
 	t.Helper()
-	replicas := ready(t, url, count)
+	stores := ready(t, url, count)
 	persist(t, func(ctx context.Context) error {
-		_, err := replicas[0].Claim(ctx, session.Name{0xff}, 1, time.Millisecond)
+		_, err := stores[0].Claim(ctx, session.Name{0xff}, 1, time.Millisecond)
 		return err
 	})
-	return replicas
+	return stores
 }
 
 // eventually polls: what it waits for happens in another process.

@@ -45,23 +45,23 @@ func isOut(t *testing.T, r *replica, why string) {
 
 // isBack waits until all are ready, and sees that the store does everything again,
 // and that all know of the user that was revoked in the outage.
-func isBack(t *testing.T, replicas []*replica) {
+func isBack(t *testing.T, stores []*replica) {
 	t.Helper()
-	for _, r := range replicas {
+	for _, r := range stores {
 		eventually(t, "the store is back", func() bool { return r.Ready() == nil })
 	}
-	for _, r := range replicas {
+	for _, r := range stores {
 		took := eventually(t, "what was revoked meanwhile is delivered", func() bool { return r.denies("user") })
 		if took > 2*time.Second {
 			t.Errorf("delivered %s after the store was back", took)
 		}
 	}
-	got := claim(t, replicas[0], 1, lease)
+	got := claim(t, stores[0], 1, lease)
 	if got.Lease == "" {
 		t.Fatalf("claimed %+v", got)
 	}
-	publish(t, replicas[0], got.Lease, 2, "sealed")
-	if got := claim(t, replicas[1], 1, lease); string(got.Sealed) != "sealed" {
+	publish(t, stores[0], got.Lease, 2, "sealed")
+	if got := claim(t, stores[1], 1, lease); string(got.Sealed) != "sealed" {
 		t.Errorf("claimed %+v", got)
 	}
 }
@@ -69,37 +69,37 @@ func isBack(t *testing.T, replicas []*replica) {
 func TestStoreStopsAndComesBack(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := settled(t, server.URL(), 2)
+	stores := settled(t, server.URL(), 2)
 	server.Stop()
-	isOut(t, replicas[0], "the connection failed")
-	revoke(t, replicas[0], subject("user"))
-	if !replicas[0].denies("user") {
+	isOut(t, stores[0], "the connection failed")
+	revoke(t, stores[0], subject("user"))
+	if !stores[0].denies("user") {
 		t.Error("a revocation must count at once where it was made")
 	}
 	if err := server.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	isBack(t, replicas)
+	isBack(t, stores)
 }
 
 func TestStoreComesLate(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	server.Stop()
-	replicas := []*replica{start(t, server.URL()), start(t, server.URL())}
-	isOut(t, replicas[0], "the connection failed")
-	revoke(t, replicas[0], subject("user"))
+	stores := []*replica{start(t, server.URL()), start(t, server.URL())}
+	isOut(t, stores[0], "the connection failed")
+	revoke(t, stores[0], subject("user"))
 	if err := server.Resume(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	isBack(t, replicas)
+	isBack(t, stores)
 }
 
 // TestStoreHangs: connections stay open and nothing is answered. Requests that
 // come all at once must not each wait, one after the other.
 func TestStoreHangs(t *testing.T) {
 	server := serve(t, redislocal.Options{})
-	replicas := settled(t, server.URL(), 2)
+	stores := settled(t, server.URL(), 2)
 	server.Hang()
 	hung := time.Now()
 	var all sync.WaitGroup
@@ -107,7 +107,7 @@ func TestStoreHangs(t *testing.T) {
 	for range 1100 { // more than the client's queue holds
 		all.Go(func() {
 			begun := time.Now()
-			if got, err := replicas[0].Claim(t.Context(), id, 1, lease); err == nil {
+			if got, err := stores[0].Claim(t.Context(), id, 1, lease); err == nil {
 				t.Errorf("claimed %+v", got)
 			}
 			for took := int64(time.Since(begun)); ; {
@@ -121,14 +121,14 @@ func TestStoreHangs(t *testing.T) {
 	if took := time.Duration(longest.Load()); took > time.Second { // 250 ms, and the work of so many at once
 		t.Errorf("the longest call took %s", took)
 	}
-	eventually(t, "the idle replica notices", func() bool { return !replicas[1].Certain() })
+	eventually(t, "the idle replica notices", func() bool { return !stores[1].Certain() })
 	if took := time.Since(hung); took > 2500*time.Millisecond {
 		t.Errorf("noticed after %s", took)
 	}
-	isOut(t, replicas[0], "no answer in time")
-	revoke(t, replicas[0], subject("user"))
+	isOut(t, stores[0], "no answer in time")
+	revoke(t, stores[0], subject("user"))
 	server.Wake()
-	isBack(t, replicas)
+	isBack(t, stores)
 }
 
 // TestOnlyTheFirstCallWaits for a store that hangs: the next ones know.
@@ -183,44 +183,44 @@ func reach(t *testing.T, server *redislocal.Server) *redislocal.Network {
 func TestStoreIsSlow(t *testing.T) {
 	server := serve(t, redislocal.Options{})
 	network := reach(t, server)
-	replicas := settled(t, redislocal.URL(network.Addr(), ""), 2)
+	stores := settled(t, redislocal.URL(network.Addr(), ""), 2)
 	network.SetDelay(20 * time.Millisecond) // slow, and good enough
 	begun := time.Now()
-	revoke(t, replicas[0], subject("early"))
+	revoke(t, stores[0], subject("early"))
 	if took := time.Since(begun); took < 40*time.Millisecond {
 		t.Errorf("the network is not slow: %s", took)
 	}
-	eventually(t, "entries travel", func() bool { return replicas[1].denies("early") })
-	if !replicas[0].Certain() || !replicas[1].Certain() {
+	eventually(t, "entries travel", func() bool { return stores[1].denies("early") })
+	if !stores[0].Certain() || !stores[1].Certain() {
 		t.Error("a store that answers in time counts as out")
 	}
 	network.SetDelay(time.Second)
 	begun = time.Now()
-	if got, err := replicas[0].Claim(t.Context(), id, 1, lease); err == nil {
+	if got, err := stores[0].Claim(t.Context(), id, 1, lease); err == nil {
 		t.Errorf("claimed %+v", got)
 	}
 	if took := time.Since(begun); took > bound {
 		t.Errorf("a call took %s", took)
 	}
-	isOut(t, replicas[0], "no answer in time")
-	revoke(t, replicas[0], subject("user"))
+	isOut(t, stores[0], "no answer in time")
+	revoke(t, stores[0], subject("user"))
 	network.SetDelay(0)
-	isBack(t, replicas)
+	isBack(t, stores)
 }
 
 func TestNetworkIsDead(t *testing.T) {
 	server := serve(t, redislocal.Options{})
 	network := reach(t, server)
-	replicas := settled(t, redislocal.URL(network.Addr(), ""), 2)
+	stores := settled(t, redislocal.URL(network.Addr(), ""), 2)
 	network.SetDead(true)
 	begun := time.Now()
-	isOut(t, replicas[0], "no answer in time")
+	isOut(t, stores[0], "no answer in time")
 	if took := time.Since(begun); took > 2500*time.Millisecond {
 		t.Errorf("noticed after %s", took)
 	}
-	revoke(t, replicas[0], subject("user"))
+	revoke(t, stores[0], subject("user"))
 	network.SetDead(false)
-	isBack(t, replicas)
+	isBack(t, stores)
 }
 
 // TestResetConnectionsFailNoCall: a load balancer closes connections, and the
@@ -228,14 +228,14 @@ func TestNetworkIsDead(t *testing.T) {
 func TestResetConnectionsFailNoCall(t *testing.T) {
 	server := serve(t, redislocal.Options{})
 	network := reach(t, server)
-	replicas := settled(t, redislocal.URL(network.Addr(), ""), 4)
-	epoch := replicas[0].Epoch()
+	stores := settled(t, redislocal.URL(network.Addr(), ""), 4)
+	epoch := stores[0].Epoch()
 	const tries = 3 // on a busy machine the next connection may be late
 	for try := 1; ; try++ {
 		network.Reset()
 		var all sync.WaitGroup
 		var failed atomic.Int32
-		for _, r := range replicas {
+		for _, r := range stores {
 			all.Go(func() {
 				if err := r.Release(t.Context(), id, "lease"); err != nil {
 					failed.Add(1)
@@ -243,17 +243,17 @@ func TestResetConnectionsFailNoCall(t *testing.T) {
 			})
 		}
 		all.Wait()
-		for _, r := range replicas {
+		for _, r := range stores {
 			eventually(t, "the store is ready", func() bool { return r.Ready() == nil })
 		}
 		if failed.Load() == 0 {
 			break
 		}
 		if try == tries {
-			t.Fatalf("%d of %d calls failed", failed.Load(), len(replicas))
+			t.Fatalf("%d of %d calls failed", failed.Load(), len(stores))
 		}
 	}
-	if replicas[0].Epoch() != epoch {
+	if stores[0].Epoch() != epoch {
 		t.Error("a lost connection is no loss of the store")
 	}
 }
@@ -261,38 +261,38 @@ func TestResetConnectionsFailNoCall(t *testing.T) {
 func TestStoreIsFull(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{Args: []string{"--maxmemory-policy", "noeviction"}})
-	replicas := settled(t, server.URL(), 2)
+	stores := settled(t, server.URL(), 2)
 	client := direct(t, server)
 	command(t, client, "CONFIG", "SET", "maxmemory", "1")
-	isOut(t, replicas[0], "the server is full")
-	revoke(t, replicas[0], subject("user"))
+	isOut(t, stores[0], "the server is full")
+	revoke(t, stores[0], subject("user"))
 	command(t, client, "CONFIG", "SET", "maxmemory", "0")
-	isBack(t, replicas)
+	isBack(t, stores)
 }
 
 func TestStoreBecomesAReplica(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
-	replicas := settled(t, server.URL(), 2)
+	stores := settled(t, server.URL(), 2)
 	client := direct(t, server)
 	command(t, client, "REPLICAOF", "127.0.0.1", "1") // nobody is there
-	isOut(t, replicas[0], "the server is a read-only replica")
-	revoke(t, replicas[0], subject("user"))
+	isOut(t, stores[0], "the server is a read-only replica")
+	revoke(t, stores[0], subject("user"))
 	command(t, client, "REPLICAOF", "NO", "ONE")
-	isBack(t, replicas)
+	isBack(t, stores)
 }
 
 func TestPasswordIsChanged(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{Password: "one"})
-	replicas := settled(t, server.URL(), 2)
+	stores := settled(t, server.URL(), 2)
 	client := direct(t, server)
 	command(t, client, "CONFIG", "SET", "requirepass", "two")
 	command(t, client, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-	isOut(t, replicas[0], "the server does not take the user and password")
-	revoke(t, replicas[0], subject("user"))
+	isOut(t, stores[0], "the server does not take the user and password")
+	revoke(t, stores[0], subject("user"))
 	command(t, client, "CONFIG", "SET", "requirepass", "one")
-	isBack(t, replicas)
+	isBack(t, stores)
 }
 
 // TestCallerMayLeave: that takes the connection from nobody else.

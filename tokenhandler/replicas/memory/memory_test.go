@@ -8,8 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/memory"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -49,7 +49,7 @@ func id(n int) (out session.Name) {
 // endAll ends the sessions of sub that began before the given moment.
 func endAll(t *testing.T, l *memory.List, sub string, before, until time.Time) {
 	t.Helper()
-	if _, err := l.Add(revocation.Entry{Kind: revocation.Subject, Name: sub, Before: before, Until: until}); err != nil {
+	if _, err := l.Add(replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: before, Until: until}); err != nil {
 		t.Error(err)
 	}
 }
@@ -257,7 +257,7 @@ func TestConcurrentUse(t *testing.T) {
 
 func TestProviderSession(t *testing.T) {
 	l, c := newList()
-	add(t, l, revocation.Entry{Kind: revocation.ProviderSession, Name: "sid-1", Before: at(5), Until: at(60)})
+	add(t, l, replicas.Revocation{Kind: replicas.KindProviderSession, Name: "sid-1", Before: at(5), Until: at(60)})
 	c.Set(at(6))
 	for name, s := range map[string]struct {
 		sid   string
@@ -273,11 +273,11 @@ func TestProviderSession(t *testing.T) {
 // Entries are what another list needs to know the same.
 func TestEntriesMakeTheSameList(t *testing.T) {
 	l, c := newList()
-	for _, e := range []revocation.Entry{
-		{Kind: revocation.Session, Name: "0102030405060708", Until: at(30)},
-		{Kind: revocation.Session, Name: "0000000000000001", Until: at(5)}, // over by then
-		{Kind: revocation.Subject, Name: "user", Before: at(1), Until: at(40)},
-		{Kind: revocation.ProviderSession, Name: "sid-1", Before: at(2), Until: at(50)},
+	for _, e := range []replicas.Revocation{
+		{Kind: replicas.KindSession, Name: "0102030405060708", Until: at(30)},
+		{Kind: replicas.KindSession, Name: "0000000000000001", Until: at(5)}, // over by then
+		{Kind: replicas.KindSubject, Name: "user", Before: at(1), Until: at(40)},
+		{Kind: replicas.KindProviderSession, Name: "sid-1", Before: at(2), Until: at(50)},
 	} {
 		if !add(t, l, e) {
 			t.Errorf("%v is not new", e)
@@ -298,12 +298,12 @@ func TestEntriesMakeTheSameList(t *testing.T) {
 
 func TestMalformedEntryIsRefused(t *testing.T) {
 	l, _ := newList()
-	if _, err := l.Add(revocation.Entry{Kind: revocation.Session, Name: "x", Until: at(1)}); err == nil || l.Len() != 0 {
+	if _, err := l.Add(replicas.Revocation{Kind: replicas.KindSession, Name: "x", Until: at(1)}); err == nil || l.Len() != 0 {
 		t.Errorf("%v, %d entries", err, l.Len())
 	}
 }
 
-func add(t *testing.T, l *memory.List, e revocation.Entry) bool {
+func add(t *testing.T, l *memory.List, e replicas.Revocation) bool {
 	t.Helper()
 	added, err := l.Add(e)
 	if err != nil {
@@ -317,14 +317,14 @@ func TestGrowthIsTold(t *testing.T) {
 	l, _ := newList()
 	told := 0
 	l.OnGrowth(func() { told += l.Len() })
-	entry := revocation.Entry{Kind: revocation.Subject, Name: "user", Before: at(1), Until: at(40)}
+	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: "user", Before: at(1), Until: at(40)}
 	for range 3 {
 		l.Deny(id(1), at(10))
 	}
 	for range 3 {
 		add(t, l, entry)
 	}
-	_, _ = l.Add(revocation.Entry{Kind: "nonsense"})
+	_, _ = l.Add(replicas.Revocation{Kind: "nonsense"})
 	if told != 1+2 {
 		t.Errorf("told with %d entries in all", told)
 	}

@@ -11,9 +11,9 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cognito-token-handler/tokenhandler/revocation"
-	"cognito-token-handler/tokenhandler/revocation/memory"
-	"cognito-token-handler/tokenhandler/revocation/valkey"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/memory"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -46,14 +46,14 @@ func TestUnreachedStoreIsNotWaitedFor(t *testing.T) {
 		if err := store.Release(t.Context(), session.Name{1}, "lease"); err == nil {
 			t.Error("released")
 		}
-		e := revocation.Entry{Kind: revocation.Session, Name: "0123456789abcdef", Until: time.Now().Add(time.Hour)}
+		e := replicas.Revocation{Kind: replicas.KindSession, Name: "0123456789abcdef", Until: time.Now().Add(time.Hour)}
 		if err := store.Revoke(t.Context(), e); err != nil {
 			t.Error(err)
 		}
 		if local.Len() != 1 {
 			t.Error("a revocation must count at once where it was made")
 		}
-		if err := store.Revoke(t.Context(), revocation.Entry{}); err == nil {
+		if err := store.Revoke(t.Context(), replicas.Revocation{}); err == nil {
 			t.Error("a malformed entry was taken")
 		}
 		if store.Certain() || store.Ready() == nil || store.Epoch() == 0 {

@@ -3,7 +3,7 @@ package valkey
 import (
 	"github.com/valkey-io/valkey-go"
 
-	"cognito-token-handler/tokenhandler/revocation"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -13,13 +13,13 @@ import (
 func Parse(url string) (valkey.ClientOption, error) { return parse(secret.New(url)) }
 
 // Encode is encode, as the fields of the stream.
-func Encode(e revocation.Entry) (map[string]string, error) {
+func Encode(e replicas.Revocation) (map[string]string, error) {
 	r, err := encode(e)
 	return map[string]string{"until": r.until, "kind": r.kind, "name": r.name, "before": r.before}, err
 }
 
 // Decode is decode.
-func Decode(fields map[string]string) (revocation.Entry, error) { return decode(fields) }
+func Decode(fields map[string]string) (replicas.Revocation, error) { return decode(fields) }
 
 // Refusal is refusal.
 func Refusal(text string) (why error, whole bool) { return refusal(text) }

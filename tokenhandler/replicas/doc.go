@@ -1,0 +1,17 @@
+// Package replicas holds what the processes that serve the same sessions share.
+// The processes are called replicas; they run the same configuration behind one
+// load balancer.
+//
+// Replicas share two things:
+//
+//   - the deny list: a [Revocation] ends sessions before their time on every
+//     replica. A sealed cookie cannot be taken back from whoever copied it, so the
+//     list is what makes it useless after logout (ASVS V7.4.1);
+//   - refreshes: one lease and one result for each session, so that only one replica
+//     at a time uses its refresh token.
+//
+// Each technology that can hold these has a folder of its own: memory for the deny
+// list of one process, valkey for a Valkey or Redis server that all replicas reach.
+//
+// The package must not know cookies, tokens or HTTP.
+package replicas
