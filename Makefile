@@ -46,7 +46,7 @@ test: unit e2e ## Run every test: unit with the race detector, integration, brow
 unit: ## Unit tests only, with the race detector; the model-based test of sessions with 10,000 seeds
 	go test -race ./...
 	go test -run Allocates ./tokenhandler/session
-	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -run 'TestModel$$' ./tokenhandler/session -seed '{}' -seeds 5000
+	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
 
 .PHONY: e2e
 e2e: $(SPA) tools ## Integration and browser tests only

@@ -10,6 +10,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -36,7 +37,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	jar, _ := h.cfg.Sessions.Cookies().Read(r.Header) // bounded; unreadable ones are no login
+	jar, _ := h.cfg.Store.Cookies().Read(r.Header) // bounded; unreadable ones are no login
 	h.dropNamedLogin(w.Header(), &jar, r.URL.Query()["state"])
 	query, err := singleValues(r.URL.RawQuery)
 	if err != nil || len(query["code"]) > maxCode || len(query["state"]) > maxState {
@@ -81,7 +82,7 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, jar *session.Ja
 		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err, retryAfter: retryAfter(err)})
 		return
 	}
-	s, size, err := h.cfg.Sessions.Begin(w.Header(), tokens)
+	s, size, err := h.cfg.Store.Begin(w.Header(), tokens)
 	if err != nil {
 		// Nobody will ever use these tokens.
 		h.revoke(r.Context(), tokens.Refresh)
@@ -101,7 +102,7 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, jar *session.Ja
 // here any more.
 func (h *Handler) endEarlier(r *http.Request, l login) {
 	visit, _ := h.cfg.Sessions.Open(r.Header)
-	if s := cmp.Or(visit.Session, visit.Over()); s != nil {
+	if s := cmp.Or(visit.Session, visit.Stored); s != nil {
 		visit.End()
 		h.revokeSession(r.Context(), s)
 	}
@@ -211,7 +212,7 @@ func loginCode(code string) string {
 
 // retryAfter is when a new try makes sense, or 0.
 func retryAfter(err error) time.Duration {
-	if unavailable, ok := errors.AsType[*session.UnavailableError](err); ok {
+	if unavailable, ok := errors.AsType[*refresh.UnavailableError](err); ok {
 		return unavailable.RetryAfter
 	}
 	if after, ok := errors.AsType[interface {

@@ -128,21 +128,21 @@ func TestBadLoginCookies(t *testing.T) {
 		},
 		"of another key": func(_ *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			if err := foreign.sessions.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte(`{"s":"x"}`)); err != nil {
+			if err := foreign.store.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte(`{"s":"x"}`)); err != nil {
 				t.Fatal(err)
 			}
 			return setCookies(t, h)[c.Name].Value
 		},
 		"of another state": func(a *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			if err := a.sessions.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte(`{"s":"","b":1772600767000}`)); err != nil {
+			if err := a.store.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte(`{"s":"","b":1772600767000}`)); err != nil {
 				t.Fatal(err)
 			}
 			return setCookies(t, h)[c.Name].Value
 		},
 		"no JSON": func(a *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			if err := a.sessions.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte("x")); err != nil {
+			if err := a.store.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte("x")); err != nil {
 				t.Fatal(err)
 			}
 			return setCookies(t, h)[c.Name].Value

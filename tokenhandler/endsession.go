@@ -4,7 +4,7 @@ import (
 	"net/http"
 
 	"cognito-token-handler/tokenhandler/secret"
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // logoutURL is where the provider's own session is ended, or the app's page if
@@ -25,7 +25,7 @@ func (h *Handler) logoutURL(hint secret.String) string {
 // does not say what it asks for. It is left out, too, if the head would be
 // larger than proxies take: the hint is only recommended (OIDC RP-Initiated
 // Logout §2).
-func (h *Handler) hintedLogoutURL(w http.ResponseWriter, r *http.Request, visit *session.Visit) string {
+func (h *Handler) hintedLogoutURL(w http.ResponseWriter, r *http.Request, visit *refresh.RequestSession) string {
 	if r.Header.Get("Sec-Fetch-Mode") == "navigate" {
 		target := h.logoutURL(hintOf(visit))
 		if headBytes(w.Header())+len(target) <= maxHead {
@@ -37,10 +37,10 @@ func (h *Handler) hintedLogoutURL(w http.ResponseWriter, r *http.Request, visit 
 
 // hintOf is the ID token of a visit's session, also of one that is over here: at
 // the provider it may not be. Empty if there is none or it is not kept.
-func hintOf(visit *session.Visit) secret.String {
+func hintOf(visit *refresh.RequestSession) secret.String {
 	s := visit.Session
 	if s == nil {
-		s = visit.Over()
+		s = visit.Stored
 	}
 	if s == nil {
 		return secret.String{}

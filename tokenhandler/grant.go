@@ -8,12 +8,13 @@ import (
 
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
 // Grant is the permission to act for the user of one request.
 type Grant struct {
-	visit *session.Visit
+	visit *refresh.RequestSession
 	// groups is the access token's claim of them.
 	groups string
 }
@@ -26,12 +27,12 @@ type Grant struct {
 // cookies_too_large; provider_unavailable or rate_limited when the access token
 // has ended and cannot be renewed now, which keeps the session.
 func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error) {
-	visit, err := h.open(r, session.IfDue)
+	visit, err := h.open(r, refresh.IfDue)
 	if err == nil {
 		err = h.probe(r.Context(), visit, probe)
 	}
 	if err == nil && visit.Ended() { // while the provider was asked
-		err = lateError{session.ErrRevoked}
+		err = lateError{refresh.ErrRevoked}
 	}
 	if err != nil {
 		return Grant{}, h.sessionProblem(visit, err)
@@ -42,8 +43,8 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 
 // open opens the request's session and renews its tokens for that reason. The visit
 // is never nil; it has no session if there is none or if it is over, but for
-// [session.ErrRejected].
-func (h *Handler) open(r *http.Request, why session.Reason) (*session.Visit, error) {
+// [refresh.ErrRejected].
+func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSession, error) {
 	visit, err := h.cfg.Sessions.Open(r.Header)
 	if err != nil {
 		return visit, err
@@ -56,7 +57,7 @@ func (h *Handler) open(r *http.Request, why session.Reason) (*session.Visit, err
 	// The provider was asked meanwhile, and a logout may have been faster: then
 	// this request must not go on with tokens made after it.
 	if ended, reason := h.cfg.Sessions.Open(r.Header); reason != nil {
-		if errors.Is(reason, session.ErrRevoked) {
+		if errors.Is(reason, refresh.ErrRevoked) {
 			reason = lateError{reason}
 		}
 		return ended, reason
@@ -79,13 +80,13 @@ func isLate(err error) bool {
 
 // expire removes the session from the browser, and the logins under way if
 // asked to.
-func (h *Handler) expire(header http.Header, visit *session.Visit, logins bool) {
+func (h *Handler) expire(header http.Header, visit *refresh.RequestSession, logins bool) {
 	visit.Expire(header)
 	if !logins {
 		return
 	}
 	for id := range visit.Jar().Logins {
-		h.cfg.Sessions.ExpireLogin(header, id)
+		h.cfg.Store.ExpireLogin(header, id)
 	}
 }
 
@@ -107,11 +108,11 @@ func (g Grant) IDToken() secret.String {
 // Renew gets other tokens after an upstream refused the access token, and waits
 // for them. It does so every 30 seconds at most. The error is one of session's.
 func (g Grant) Renew(ctx context.Context) error {
-	if err := g.visit.Fresh(ctx, session.Refused); err != nil {
+	if err := g.visit.Fresh(ctx, refresh.Refused); err != nil {
 		return err
 	}
 	if g.visit.Ended() {
-		return session.ErrRevoked // a logout was faster
+		return refresh.ErrRevoked // a logout was faster
 	}
 	return nil
 }
@@ -121,17 +122,17 @@ func (g Grant) Renew(ctx context.Context) error {
 func (g Grant) Commit(h http.Header) { g.visit.Commit(h) }
 
 // Watch returns a context that ends with ctx or when the session is over, see
-// [session.Visit.Watch]. Any goroutine may call it.
+// [refresh.RequestSession.Watch]. Any goroutine may call it.
 func (g Grant) Watch(ctx context.Context) context.Context { return g.visit.Watch(ctx) }
 
 // sessionProblem tells a client why it has no session, and removes cookies
 // that will never be one again.
-func (h *Handler) sessionProblem(visit *session.Visit, err error) *web.Problem {
+func (h *Handler) sessionProblem(visit *refresh.RequestSession, err error) *web.Problem {
 	code, detail, over := web.CodeSessionExpired, "the session is over; log in again", true
 	switch {
 	case errors.Is(err, session.ErrNone):
 		code, detail, over = web.CodeNotAuthenticated, "there is no session; log in", false
-	case errors.Is(err, session.ErrSuperseded):
+	case errors.Is(err, refresh.ErrSuperseded):
 		// The browser has a newer cookie: removing it would end a good session.
 		detail, over = "this cookie was replaced by a newer one; send the request again", false
 	case isLate(err):
@@ -145,13 +146,13 @@ func (h *Handler) sessionProblem(visit *session.Visit, err error) *web.Problem {
 		code, detail = web.CodeCookiesTooLarge, "the cookies of this service are more or larger than it ever sets"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return web.NewProblem(web.CodeProviderUnavailable, "the request ended before the session was renewed", err).RetryAfter(0)
-	case errors.Is(err, session.ErrUncertain):
+	case errors.Is(err, refresh.ErrDenyListOutdated):
 		return web.NewProblem(web.CodeProviderUnavailable, "it cannot be checked right now whether the session was ended; try again", err).RetryAfter(0)
 	default:
-		if often, ok := errors.AsType[*session.TooOftenError](err); ok {
+		if often, ok := errors.AsType[*refresh.TooOftenError](err); ok {
 			return web.NewProblem(web.CodeRateLimited, "the session was renewed too often; use the token that it has", err).RetryAfter(often.RetryAfter)
 		}
-		if _, passing := errors.AsType[*session.UnavailableError](err); passing {
+		if _, passing := errors.AsType[*refresh.UnavailableError](err); passing {
 			p := providerProblem(err)
 			if p.Code == web.CodeProviderError {
 				// Nonsense from the provider may pass, too: the session is kept.

@@ -10,6 +10,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -53,8 +54,10 @@ type CodeGrant struct {
 type Config struct {
 	// Site answers and checks origins. Required.
 	Site *web.Site
-	// Sessions opens and writes sessions. Required.
-	Sessions *session.Manager
+	// Store writes the cookies of logins and of their sessions. Required.
+	Store *session.Store
+	// Sessions opens, refreshes and ends sessions. Required.
+	Sessions *refresh.Manager
 	// Provider logs users in. Required.
 	Provider Provider
 	// Path is the prefix, without a slash at its end. Required.

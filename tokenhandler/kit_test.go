@@ -26,6 +26,7 @@ import (
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -40,6 +41,7 @@ const (
 type settings struct {
 	pool     cognitotest.Options
 	session  func(*session.Config)
+	refresh  func(*refresh.Config)
 	handler  func(*tokenhandler.Config)
 	provider func(*cognito.Config)
 	allowed  []string
@@ -58,7 +60,8 @@ type app struct {
 	url      string
 	pool     *cognitotest.Server
 	provider *adapter
-	sessions *session.Manager
+	store    *session.Store
+	sessions *refresh.Manager
 	cfg      tokenhandler.Config
 	site     *web.Site
 	keys     *seal.Keyring
@@ -93,19 +96,15 @@ func newApp(tb testing.TB, s settings) *app {
 	a.keys = keyring(tb, 7)
 	a.denied = memory.New(a.clock.Now)
 	sessions := session.Config{
-		Keys: a.keys, Cookies: session.NewCookies("session", false), Refresher: a.provider, Denied: a.denied,
-		IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour, RefreshBefore: time.Minute,
-		RefreshGrace: 30 * time.Second, RefreshTimeout: 5 * time.Second, Now: a.clock.Now, Log: log,
+		Keys: a.keys, Cookies: session.NewCookies("session", false),
+		IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour, Now: a.clock.Now,
 	}
 	if s.session != nil {
 		s.session(&sessions)
 	}
-	var err error
-	if a.sessions, err = session.NewManager(sessions); err != nil {
-		tb.Fatal(err)
-	}
+	a.newSessions(sessions, s.refresh, log)
 	cfg := tokenhandler.Config{
-		Site: site, Sessions: a.sessions, Provider: a.provider, Path: "/auth", PublicURL: public, AfterLogout: "/bye", GroupsClaim: "cognito:groups",
+		Site: site, Store: a.store, Sessions: a.sessions, Provider: a.provider, Path: "/auth", PublicURL: public, AfterLogout: "/bye", GroupsClaim: "cognito:groups",
 		Revoke: a.revoke, SessionLifetime: sessions.AbsoluteLifetime,
 		Now: a.clock.Now, Log: log, Metrics: tokenhandler.NewMetrics(a.registry),
 	}
@@ -125,6 +124,22 @@ func newApp(tb testing.TB, s settings) *app {
 		}
 	})
 	return a
+}
+
+func (a *app) newSessions(cfg session.Config, change func(*refresh.Config), log *slog.Logger) {
+	a.tb.Helper()
+	var err error
+	if a.store, err = session.NewStore(cfg); err != nil {
+		a.tb.Fatal(err)
+	}
+	refreshes := refresh.Config{
+		Store: a.store, Refresher: a.provider, Denied: a.denied, RefreshBefore: time.Minute,
+		RefreshGrace: 30 * time.Second, RefreshTimeout: 5 * time.Second, Now: a.clock.Now, Log: log,
+	}
+	if change != nil {
+		change(&refreshes)
+	}
+	a.sessions = refresh.NewManager(refreshes)
 }
 
 // routes are the app: a page, and an API that asks for a grant as the proxy does.

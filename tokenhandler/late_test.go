@@ -11,7 +11,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/secret"
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // TestLateAnswerLeavesTheNewSession: a request of the old session waits for its
@@ -58,7 +58,7 @@ func TestLogoutOfASessionThatDoesNotOpen(t *testing.T) {
 		t.Run("not served "+name, func(t *testing.T) {
 			var certain atomic.Bool
 			certain.Store(true)
-			a := newApp(t, settings{session: func(c *session.Config) { c.Certain = certain.Load }})
+			a := newApp(t, settings{refresh: func(c *refresh.Config) { c.DenyListCurrent = certain.Load }})
 			a.denied.OnGrowth(a.sessions.Recheck)
 			ua, other := a.login(), a.login()
 			socket, copied := a.watch(ua), a.copyOf(ua)

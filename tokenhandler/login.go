@@ -51,7 +51,7 @@ type earlier struct {
 // sockets and streams may go on.
 func (h *Handler) earlierSession(r *http.Request) *earlier {
 	visit, _ := h.cfg.Sessions.Open(r.Header)
-	s := visit.Over()
+	s := visit.Stored
 	if s == nil {
 		return nil
 	}
@@ -120,7 +120,7 @@ func (h *Handler) startLogin(page string) web.HandlerFunc {
 			l.MaxAge = &seconds
 		}
 		l.Earlier = h.earlierSession(r)
-		jar, _ := h.cfg.Sessions.Cookies().Read(r.Header) // too many of them: they are dropped
+		jar, _ := h.cfg.Store.Cookies().Read(r.Header) // too many of them: they are dropped
 		return h.sendToProvider(w, &jar, l, page, extra)
 	}
 }
@@ -136,7 +136,7 @@ func (h *Handler) sendToProvider(w http.ResponseWriter, jar *session.Jar, l logi
 		return err
 	}
 	h.dropLogins(w.Header(), jar, 2*len(payload))
-	if err := h.cfg.Sessions.SetLogin(w.Header(), loginID(l.State), payload); err != nil {
+	if err := h.cfg.Store.SetLogin(w.Header(), loginID(l.State), payload); err != nil {
 		return fmt.Errorf("setting the login's cookie: %w", err)
 	}
 	h.cfg.Site.Redirect(w, http.StatusFound, target)
@@ -169,7 +169,7 @@ func (h *Handler) dropNamedLogin(header http.Header, jar *session.Jar, states []
 	for _, state := range states {
 		id := loginID(state)
 		if _, there := jar.Logins[id]; there {
-			h.cfg.Sessions.ExpireLogin(header, id)
+			h.cfg.Store.ExpireLogin(header, id)
 			return
 		}
 	}
@@ -187,7 +187,7 @@ func (h *Handler) dropLogins(header http.Header, jar *session.Jar, size int) {
 	for id, value := range jar.Logins {
 		l, err := h.openLogin(id, value)
 		if err != nil {
-			h.cfg.Sessions.ExpireLogin(header, id)
+			h.cfg.Store.ExpireLogin(header, id)
 			jar.Bytes -= len(value)
 			continue
 		}
@@ -195,7 +195,7 @@ func (h *Handler) dropLogins(header http.Header, jar *session.Jar, size int) {
 	}
 	slices.SortFunc(alive, func(a, b pending) int { return cmp.Compare(a.begun, b.begun) })
 	for len(alive) > 0 && (len(alive) >= maxLogins || jar.Bytes+size > session.Budget) {
-		h.cfg.Sessions.ExpireLogin(header, alive[0].id)
+		h.cfg.Store.ExpireLogin(header, alive[0].id)
 		jar.Bytes -= alive[0].bytes
 		alive = alive[1:]
 	}
@@ -204,7 +204,7 @@ func (h *Handler) dropLogins(header http.Header, jar *session.Jar, size int) {
 // openLogin opens a login cookie that is not over its time.
 func (h *Handler) openLogin(id, value string) (login, error) {
 	var l login
-	payload, err := h.cfg.Sessions.OpenLogin(id, value)
+	payload, err := h.cfg.Store.OpenLogin(id, value)
 	if err != nil {
 		return l, err
 	}

@@ -19,6 +19,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -256,9 +257,9 @@ func TestLogoutDoesNotWaitForTheProvider(t *testing.T) {
 		public := &url.URL{Scheme: "https", Host: "app.example.com"}
 		log := slog.New(slog.DiscardHandler)
 		denied := memory.New(time.Now)
-		sessions, err := session.NewManager(session.Config{
-			Keys: keyring(t, 7), Cookies: session.NewCookies("session", false), Refresher: nil, Denied: denied,
-			IdleTimeout: time.Hour, AbsoluteLifetime: time.Hour, Now: time.Now, Log: log,
+		store, err := session.NewStore(session.Config{
+			Keys: keyring(t, 7), Cookies: session.NewCookies("session", false),
+			IdleTimeout: time.Hour, AbsoluteLifetime: time.Hour, Now: time.Now,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -266,11 +267,13 @@ func TestLogoutDoesNotWaitForTheProvider(t *testing.T) {
 		hanging := &hangingProvider{}
 		h := tokenhandler.New(tokenhandler.Config{
 			Site:     web.NewSite(web.Config{PublicURL: public, LoginURL: "/auth/login", Log: log, Now: time.Now}),
-			Sessions: sessions, Provider: hanging, Path: "/auth", PublicURL: public, AfterLogout: "/",
+			Store:    store,
+			Sessions: refresh.NewManager(refresh.Config{Store: store, Denied: denied, Now: time.Now, Log: log}),
+			Provider: hanging, Path: "/auth", PublicURL: public, AfterLogout: "/",
 			Now: time.Now, Log: log,
 		})
 		began := make(http.Header)
-		s, _, err := sessions.Begin(began, secret.Tokens{
+		s, _, err := store.Begin(began, secret.Tokens{
 			Access: secret.New("a.b.c"), Refresh: secret.New("refresh"), Subject: "sub", Claims: "{}", AccessExpires: time.Now().Add(time.Hour),
 		})
 		if err != nil {

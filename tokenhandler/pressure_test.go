@@ -11,7 +11,7 @@ import (
 
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/cognito"
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // letTimeGoOn moves the app's clock as real time does, until the test ends.
@@ -43,7 +43,7 @@ func TestStormOfRefreshes(t *testing.T) {
 	s := short()
 	s.pool.MaxRPS = 40
 	s.provider = func(c *cognito.Config) { c.MaxRPS, c.Timeout, c.Metrics = 30, 10*time.Second, metrics }
-	s.session = func(c *session.Config) { c.RefreshTimeout = 4 * time.Second } // half of it for the answer
+	s.refresh = func(c *refresh.Config) { c.RefreshTimeout = 4 * time.Second } // half of it for the answer
 	a := newApp(t, s)
 	a.letTimeGoOn()
 

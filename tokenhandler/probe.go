@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // A session whose user was disabled, deleted or signed out at the provider goes
@@ -33,9 +34,9 @@ type probes struct {
 }
 
 // probe asks the provider at most once per interval and session; requests that
-// come meanwhile wait for the same answer. The error is [session.ErrRejected]:
+// come meanwhile wait for the same answer. The error is [refresh.ErrRejected]:
 // the user is no longer good. A provider that cannot be asked changes nothing.
-func (h *Handler) probe(ctx context.Context, visit *session.Visit, route time.Duration) error {
+func (h *Handler) probe(ctx context.Context, visit *refresh.RequestSession, route time.Duration) error {
 	every := shorter(route, h.cfg.ProbeInterval)
 	now := h.cfg.Now()
 	if every <= 0 || h.cfg.Alive == nil || now.Sub(visit.Probed()) < every {
@@ -63,7 +64,7 @@ func (h *Handler) probe(ctx context.Context, visit *session.Visit, route time.Du
 // ask makes one probe. A refusal is confirmed with the refresh token before it
 // counts: our clock and the provider's may differ, and a race must not end a
 // session.
-func (h *Handler) ask(ctx context.Context, visit *session.Visit) error {
+func (h *Handler) ask(ctx context.Context, visit *refresh.RequestSession) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	err := h.cfg.Alive(ctx, visit.Session.Access, visit.Session.Subject)
@@ -75,10 +76,10 @@ func (h *Handler) ask(ctx context.Context, visit *session.Visit) error {
 		error
 		Rejected() bool
 	}](err)
-	if ok && refused.Rejected() && errors.Is(visit.Fresh(ctx, session.Refused), session.ErrRejected) {
+	if ok && refused.Rejected() && errors.Is(visit.Fresh(ctx, refresh.Refused), refresh.ErrRejected) {
 		h.metrics.Probes.WithLabelValues("ended").Inc()
 		h.cfg.Log.InfoContext(ctx, "session ended: the provider no longer knows its user", "session", visit.Session.ID, "sub", visit.Session.Subject)
-		return session.ErrRejected
+		return refresh.ErrRejected
 	}
 	h.metrics.Probes.WithLabelValues("unknown").Inc()
 	h.cfg.Log.WarnContext(ctx, "probe without an answer, session kept", "session", visit.Session.ID, "error", err.Error())

@@ -12,6 +12,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -34,14 +35,14 @@ type sessionBody struct {
 // to be served now. It refreshes if due, and never counts as
 // activity: an app that polls it does not keep an absent user logged in.
 func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
-	visit, err := h.open(r, session.IfDue)
+	visit, err := h.open(r, refresh.IfDue)
 	// Whatever may pass leaves the session as it is: the answer then shows an
 	// access token that has ended.
-	if errors.Is(err, session.ErrUncertain) {
+	if errors.Is(err, refresh.ErrDenyListOutdated) {
 		return h.sessionProblem(visit, err) // neither answer would be true
 	}
-	superseded := errors.Is(err, session.ErrSuperseded)
-	over := visit.Session == nil || superseded || errors.Is(err, session.ErrRejected)
+	superseded := errors.Is(err, refresh.ErrSuperseded)
+	over := visit.Session == nil || superseded || errors.Is(err, refresh.ErrRejected)
 	var body sessionBody
 	if !over {
 		body, err = newSessionBody(visit)
@@ -62,7 +63,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 // refresh forces new tokens. It counts as activity: it is the app's way to say
 // that the user wants to stay.
 func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
-	visit, err := h.open(r, session.OnDemand)
+	visit, err := h.open(r, refresh.OnDemand)
 	if err != nil {
 		return h.sessionProblem(visit, err)
 	}
@@ -78,7 +79,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 
 // newSessionBody tells of a visit's session. The error is one of session's
 // reasons: the claims are opened only here.
-func newSessionBody(visit *session.Visit) (sessionBody, error) {
+func newSessionBody(visit *refresh.RequestSession) (sessionBody, error) {
 	s := visit.Session
 	tokens, err := s.Tokens()
 	if err != nil {
@@ -112,10 +113,10 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 		return web.NewProblem(web.CodeInvalidRequest, err.Error(), err)
 	}
 	visit, err := h.cfg.Sessions.Open(r.Header)
-	if s := cmp.Or(visit.Session, visit.Over()); s != nil {
+	if s := cmp.Or(visit.Session, visit.Stored); s != nil {
 		// One that is idle here has sockets and streams, and copies of its cookie.
 		visit.End()
-		everywhere := query["everywhere"] == "true" && !errors.Is(err, session.ErrRevoked) && !errors.Is(err, session.ErrExpired)
+		everywhere := query["everywhere"] == "true" && !errors.Is(err, refresh.ErrRevoked) && !errors.Is(err, session.ErrExpired)
 		if everywhere {
 			h.endAll(r.Context(), s.Subject)
 			h.signOut(r.Context(), s.Access)

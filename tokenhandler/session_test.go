@@ -11,7 +11,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/seal"
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // short is a pool whose access tokens end before the session is idle.
@@ -288,11 +288,11 @@ func TestParallelRefreshes(t *testing.T) {
 
 // TestOldCookieAfterRotation: a browser that shows a cookie from before a
 // rotation, after the grace, is told so and keeps what it has: its newer cookie
-// may be on the way (session.ErrSuperseded).
+// may be on the way (refresh.ErrSuperseded).
 func TestOldCookieAfterRotation(t *testing.T) {
 	s := short()
 	s.pool.Rotation, s.pool.RevokeFamilyOnReuse = true, true
-	s.session = func(c *session.Config) { c.RefreshGrace = 0 }
+	s.refresh = func(c *refresh.Config) { c.RefreshGrace = 0 }
 	a := newApp(t, s)
 	ua := a.login()
 	old := a.browser()

@@ -22,6 +22,7 @@ import (
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/tracing"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -58,7 +59,8 @@ type App struct {
 	spans    *sdktrace.TracerProvider
 	keys     *seal.Keyring
 	provider *cognito.Provider
-	sessions *session.Manager
+	store    *session.Store
+	sessions *refresh.Manager
 	denied   denyList
 	api      *oauthproxy.Handler
 	public   http.Handler
@@ -97,7 +99,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 	if a.denied, err = a.newDenyList(); err != nil {
 		return nil, err
 	}
-	if a.sessions, err = a.newSessions(); err != nil {
+	if err = a.newSessions(); err != nil {
 		return nil, err
 	}
 	auth := a.newAuth(site)
@@ -166,32 +168,37 @@ func (a *App) newProvider() *cognito.Provider {
 	})
 }
 
-func (a *App) newSessions() (*session.Manager, error) {
+func (a *App) newSessions() (err error) {
 	s := a.cfg.Session
-	manager, err := session.NewManager(session.Config{
+	a.store, err = session.NewStore(session.Config{
 		Keys:             a.keys,
 		Cookies:          Cookies(a.cfg),
-		Refresher:        a.provider,
-		Denied:           a.denied,
-		Replicas:         a.denied.replicas(),
-		Certain:          a.certain(),
-		RotationGrace:    a.cfg.Provider.RotationGrace,
-		Discard:          a.discard,
 		IdleTimeout:      s.IdleTimeout,
 		AbsoluteLifetime: s.AbsoluteLifetime,
-		RefreshBefore:    s.RefreshBefore,
-		RefreshGrace:     s.RefreshGrace,
-		RefreshTimeout:   refreshTimeout,
 		KeepIDToken:      needsIDToken(a.cfg),
 		Now:              a.now,
-		Log:              a.log,
 		Metrics:          session.NewMetrics(a.registry),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("preparing sessions: %w", err)
+		return fmt.Errorf("preparing sessions: %w", err)
 	}
-	a.denied.OnGrowth(manager.Recheck)
-	return manager, nil
+	a.sessions = refresh.NewManager(refresh.Config{
+		Store:           a.store,
+		Refresher:       a.provider,
+		Denied:          a.denied,
+		Replicas:        a.denied.replicas(),
+		DenyListCurrent: a.denyListCurrent(),
+		RotationGrace:   a.cfg.Provider.RotationGrace,
+		Discard:         a.discard,
+		RefreshBefore:   s.RefreshBefore,
+		RefreshGrace:    s.RefreshGrace,
+		RefreshTimeout:  refreshTimeout,
+		Now:             a.now,
+		Log:             a.log,
+		Metrics:         refresh.NewMetrics(a.registry),
+	})
+	a.denied.OnGrowth(a.sessions.Recheck)
+	return nil
 }
 
 // needsIDToken: an API route sends it, or the provider wants it back at logout.
@@ -211,6 +218,7 @@ func needsIDToken(cfg config.Config) bool {
 func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 	return tokenhandler.New(tokenhandler.Config{
 		Site:                site,
+		Store:               a.store,
 		Sessions:            a.sessions,
 		Provider:            provider{Provider: a.provider, issuer: a.cfg.Provider.Issuer},
 		Path:                a.cfg.Auth.Path,
@@ -247,7 +255,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{
-		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.sessions.Cookies().Ours,
+		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.store.Cookies().Ours,
 		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry), Tracer: a.tracer,
 	}), nil
 }

@@ -15,6 +15,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -53,7 +54,7 @@ func (d denyList) Revoke(ctx context.Context, entry replicas.Revocation) error {
 // denyTimeout bounds how long a logout waits until the other replicas know.
 const denyTimeout = time.Second
 
-// Deny implements [session.DenyList].
+// Deny implements [refresh.DenyList].
 func (d denyList) Deny(name session.Name, until time.Time) {
 	d.List.Deny(name, until)
 	if d.shared == nil {
@@ -95,15 +96,15 @@ func (d denyList) handOver(ctx context.Context) error {
 }
 
 // replicas is nil without a store.
-func (d denyList) replicas() session.Replicas {
+func (d denyList) replicas() refresh.Replicas {
 	if d.shared == nil {
 		return nil
 	}
 	return d.shared
 }
 
-// certain is nil where an outage of the store is not to matter.
-func (a *App) certain() func() bool {
+// denyListCurrent is nil where an outage of the store is not to matter.
+func (a *App) denyListCurrent() func() bool {
 	if a.denied.shared == nil || a.cfg.Revocation.OnOutage != "deny" {
 		return nil
 	}
@@ -152,6 +153,6 @@ func (a *App) newAdmin(site *web.Site) http.Handler {
 }
 
 var (
-	_ session.DenyList = denyList{}
-	_ session.Replicas = (*valkey.Store)(nil)
+	_ refresh.DenyList = denyList{}
+	_ refresh.Replicas = (*valkey.Store)(nil)
 )

@@ -75,12 +75,12 @@ func TestGrowingAndShrinking(t *testing.T) {
 	f := newFixture(t)
 	large, small := tokens(1, f.now), tokens(2, f.now)
 	large.Refresh = incompressible(4200)
-	store := session.Store{Manager: f.Manager}
+	store := f.Store
 	j := f.login(t, large)
 	if len(j) != 3 || j[sessionCookie+".1"] == "" || j[sessionCookie][0] != '2' {
 		t.Fatalf("a large session has the cookies %v", keys(j))
 	}
-	if field := sameTokens(allTokens(t, f.mustOpen(t, j).Session), withoutID(large)); field != "" {
+	if field := sameTokens(allTokens(t, f.mustOpen(t, j).Stored), withoutID(large)); field != "" {
 		t.Errorf("split session: %s changed", field)
 	}
 
@@ -90,7 +90,7 @@ func TestGrowingAndShrinking(t *testing.T) {
 		t.Error("the surplus part stays after the session shrank")
 	}
 	j[sessionCookie+".1"] = stale // as if the browser had lost that line
-	if field := sameTokens(allTokens(t, f.mustOpen(t, j).Session), withoutID(small)); field != "" {
+	if field := sameTokens(allTokens(t, f.mustOpen(t, j).Stored), withoutID(small)); field != "" {
 		t.Errorf("with a stale part: %s is not the newer session's", field)
 	}
 
@@ -115,7 +115,7 @@ func keys(j jar) (names []string) {
 	return names
 }
 
-func save(t *testing.T, store session.Store, j jar, s *session.Session) {
+func save(t *testing.T, store *session.Store, j jar, s *session.Session) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header = j.header()
@@ -132,7 +132,7 @@ func save(t *testing.T, store session.Store, j jar, s *session.Session) {
 // TestGorillaReadsTheSession: whatever speaks gorilla/sessions can use it.
 func TestGorillaReadsTheSession(t *testing.T) {
 	f := newFixture(t)
-	store := session.Store{Manager: f.Manager}
+	store := f.Store
 	j := f.login(t, tokens(1, f.now))
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header = j.header()
@@ -201,7 +201,7 @@ func TestBadCookiesAreNoSession(t *testing.T) {
 		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
-		if err != nil && v.Session != nil {
+		if err != nil && v.Stored != nil {
 			t.Errorf("%s: an error and a session", name)
 		}
 	}
@@ -242,8 +242,8 @@ func FuzzCookieHeader(f *testing.F) {
 	f.Add(sessionCookie + "=2AAAA; " + sessionCookie + ".1=BBBB;;=;")
 	f.Fuzz(func(t *testing.T, line string) {
 		v, err := fix.Open(http.Header{"Cookie": {line}})
-		if (err == nil) == (v.Session == nil) {
-			t.Errorf("error %v with session %v", err, v.Session)
+		if (err == nil) == (v.Stored == nil) {
+			t.Errorf("error %v with session %v", err, v.Stored)
 		}
 	})
 }

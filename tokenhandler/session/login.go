@@ -18,20 +18,20 @@ const (
 
 // SetLogin writes the cookie of the login called id. It is Lax, because the
 // provider's redirect back to us comes from another site (FACTS CK-06).
-func (m *Manager) SetLogin(h http.Header, id string, payload []byte) error {
-	name := m.cfg.Cookies.Login(id)
-	value, err := seal.Codec{Keys: m.cfg.Keys, MaxLength: maxLogin}.Encode(name, payload)
+func (s *Store) SetLogin(h http.Header, id string, payload []byte) error {
+	name := s.cfg.Cookies.Login(id)
+	value, err := seal.Codec{Keys: s.cfg.Keys, MaxLength: maxLogin}.Encode(name, payload)
 	if err != nil {
 		return fmt.Errorf("sealing login: %w", err)
 	}
-	m.cfg.Cookies.Set(h, name, value, http.SameSiteLaxMode, LoginLifetime)
+	s.cfg.Cookies.Set(h, name, value, http.SameSiteLaxMode, LoginLifetime)
 	return nil
 }
 
 // OpenLogin opens the value of the cookie of the login called id.
-func (m *Manager) OpenLogin(id, value string) ([]byte, error) {
+func (s *Store) OpenLogin(id, value string) ([]byte, error) {
 	var payload []byte
-	err := seal.Codec{Keys: m.cfg.Keys, MaxLength: maxLogin}.Decode(m.cfg.Cookies.Login(id), value, &payload)
+	err := seal.Codec{Keys: s.cfg.Keys, MaxLength: maxLogin}.Decode(s.cfg.Cookies.Login(id), value, &payload)
 	if err != nil {
 		return nil, fmt.Errorf("opening login: %w", err)
 	}
@@ -39,6 +39,6 @@ func (m *Manager) OpenLogin(id, value string) ([]byte, error) {
 }
 
 // ExpireLogin removes the cookie of the login called id.
-func (m *Manager) ExpireLogin(h http.Header, id string) {
-	m.cfg.Cookies.Expire(h, m.cfg.Cookies.Login(id))
+func (s *Store) ExpireLogin(h http.Header, id string) {
+	s.cfg.Cookies.Expire(h, s.cfg.Cookies.Login(id))
 }

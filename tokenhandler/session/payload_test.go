@@ -31,7 +31,7 @@ func TestCognitoSessionIsOneSmallCookie(t *testing.T) {
 			t.Fatalf("seed %d: %d cookies, want the session and the activity", seed, len(j))
 		}
 		largest = max(largest, len(sessionCookie)+len(j[sessionCookie]))
-		if field := sameTokens(allTokens(t, f.mustOpen(t, j).Session), want); field != "" {
+		if field := sameTokens(allTokens(t, f.mustOpen(t, j).Stored), want); field != "" {
 			t.Errorf("seed %d: %s came back changed", seed, field)
 		}
 	}
@@ -43,7 +43,7 @@ func TestCognitoSessionIsOneSmallCookie(t *testing.T) {
 
 func sealedSample(tb testing.TB, f *fixture) (securecookie.Codec, string) {
 	tb.Helper()
-	codec := session.Store{Manager: f.Manager}.Codec()
+	codec := f.Codec()
 	value, err := codec.Encode(sessionCookie, session.New(tokens(1, f.now), f.now, time.Hour))
 	if err != nil {
 		tb.Fatal(err)
@@ -75,7 +75,7 @@ func TestEveryKindOfTokenComesBack(t *testing.T) {
 		want := sample
 		want.Access, want.ID, want.Refresh = secret.New(token), secret.New(token), secret.New(token)
 		j := f.login(t, want)
-		if field := sameTokens(allTokens(t, f.mustOpen(t, j).Session), want); field != "" {
+		if field := sameTokens(allTokens(t, f.mustOpen(t, j).Stored), want); field != "" {
 			t.Errorf("%s: %s came back changed", name, field)
 		}
 	}
@@ -84,7 +84,7 @@ func TestEveryKindOfTokenComesBack(t *testing.T) {
 func TestDroppedIDTokenLeavesItsClaims(t *testing.T) {
 	f := newFixture(t)
 	want := tokens(1, f.now)
-	s := f.mustOpen(t, f.login(t, want)).Session
+	s := f.mustOpen(t, f.login(t, want)).Stored
 	got := allTokens(t, s)
 	if !got.ID.IsZero() || got.Claims != want.Claims {
 		t.Errorf("ID token kept: %v; claims %q", !got.ID.IsZero(), got.Claims)
@@ -173,7 +173,7 @@ func BenchmarkSeal(b *testing.B) {
 // decodes encodes to something that decodes to the same.
 func FuzzDecode(f *testing.F) {
 	fix := newFixture(f)
-	codec := session.Store{Manager: fix.Manager}.Codec()
+	codec := fix.Codec()
 	for seed := range uint64(3) {
 		value, err := codec.Encode(sessionCookie, session.New(tokens(seed, fix.now), fix.now, time.Hour))
 		if err != nil {

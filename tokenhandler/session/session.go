@@ -70,10 +70,10 @@ type Session struct {
 
 // source is where a session was opened from.
 type source struct {
-	manager *Manager
-	name    string
-	parts   [maxParts]string
-	n       int
+	store *Store
+	name  string
+	parts [maxParts]string
+	n     int
 }
 
 // Tokens returns all tokens and what they say of the user. The error is
@@ -82,10 +82,10 @@ func (s *Session) Tokens() (secret.Tokens, error) {
 	if s.tokens != nil {
 		return *s.tokens, nil
 	}
-	if s.source.manager == nil {
+	if s.source.store == nil {
 		return secret.Tokens{}, ErrUnreadable
 	}
-	return s.source.manager.openTokens(s.source.name, s.source.parts[:s.source.n])
+	return s.source.store.openTokens(s.source.name, s.source.parts[:s.source.n])
 }
 
 // Format prints a session without what is in it.
@@ -124,16 +124,13 @@ func (s *Session) Ends() time.Time {
 	return s.Expires
 }
 
-// renewable reports whether there is a refresh token.
-func (s *Session) renewable() bool { return !s.RefreshExpires.Equal(s.AccessExpires) }
-
 // next makes the next generation from previous, the session's own tokens, and
 // renewed. What the provider left out of its answer stays as it was: without
 // rotation there is no new refresh token (FACTS COG-TOK-03), and an OpenID
 // provider need not send a new ID token.
-func (s *Session) next(previous, renewed secret.Tokens, now time.Time) *Session {
+func (s *Session) next(previous, renewed secret.Tokens, generation uint64, now time.Time) *Session {
 	next := *s
-	next.Generation++
+	next.Generation = generation
 	tokens := previous
 	tokens.Access, tokens.AccessExpires = renewed.Access, renewed.AccessExpires
 	if !renewed.Refresh.IsZero() && !renewed.Refresh.Equal(previous.Refresh) {
@@ -159,15 +156,6 @@ var (
 	ErrIdle = errors.New("session idle for too long")
 	// ErrExpired: the absolute lifetime is over.
 	ErrExpired = errors.New("session lifetime over")
-	// ErrRevoked: logged out, or ended by an operator.
-	ErrRevoked = errors.New("session revoked")
-	// ErrRejected: the provider refused the refresh token, for good.
-	ErrRejected = errors.New("refresh token rejected")
-	// ErrSuperseded: an old cookie whose refresh token was rotated away, shown
-	// after the grace. The session itself goes on in the browser's newer cookie.
-	ErrSuperseded = errors.New("cookie superseded by a newer one")
-	// ErrUncertain: the shared deny list cannot be reached, and may hold it.
-	ErrUncertain = errors.New("revocations cannot be checked")
 	// ErrCookiesTooLarge: more or larger cookies than are looked at.
 	ErrCookiesTooLarge = errors.New("cookies too large")
 )

@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -12,38 +11,17 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
-	"cognito-token-handler/tokenhandler/replicas"
-	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// fixture is a manager with a clock in the test's hand.
+// fixture is a store with a clock in the test's hand.
 type fixture struct {
-	*session.Manager
+	*session.Store
 
-	keys    *seal.Keyring
-	now     time.Time
-	denied  *memory.List
-	refresh refreshFunc
-	cfg     session.Config
-}
-
-// endAll ends the sessions of sub that have begun.
-func (f *fixture) endAll(tb testing.TB, sub string) {
-	tb.Helper()
-	now := f.cfg.Now()
-	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(f.cfg.AbsoluteLifetime)}
-	if _, err := f.denied.Add(entry); err != nil {
-		tb.Fatal(err)
-	}
-}
-
-type refreshFunc func(ctx context.Context, previous secret.Tokens) (secret.Tokens, error)
-
-func (f *fixture) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
-	return f.refresh(ctx, previous)
+	keys *seal.Keyring
+	now  time.Time
 }
 
 func newFixture(tb testing.TB, change ...func(*session.Config)) *fixture {
@@ -53,18 +31,14 @@ func newFixture(tb testing.TB, change ...func(*session.Config)) *fixture {
 		tb.Fatal(err)
 	}
 	f := &fixture{keys: keys, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	clock := func() time.Time { return f.now }
-	f.denied = memory.New(func() time.Time { return f.cfg.Now() })
-	f.cfg = session.Config{
-		Keys: keys, Cookies: session.NewCookies("session", false), Refresher: f, Denied: f.denied,
-		IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
-		RefreshBefore: time.Minute, RefreshGrace: 30 * time.Second, RefreshTimeout: 10 * time.Second,
-		Now: clock, Log: testLog(tb),
+	cfg := session.Config{
+		Keys: keys, Cookies: session.NewCookies("session", false), IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
+		Now: func() time.Time { return f.now },
 	}
 	for _, c := range change {
-		c(&f.cfg)
+		c(&cfg)
 	}
-	if f.Manager, err = session.NewManager(f.cfg); err != nil {
+	if f.Store, err = session.NewStore(cfg); err != nil {
 		tb.Fatal(err)
 	}
 	return f
@@ -142,7 +116,7 @@ func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 	return j
 }
 
-func (f *fixture) mustOpen(tb testing.TB, j jar) *session.Visit {
+func (f *fixture) mustOpen(tb testing.TB, j jar) *session.RequestCookies {
 	tb.Helper()
 	v, err := f.Open(j.header())
 	if err != nil {

@@ -1,7 +1,6 @@
 package session
 
 import (
-	"encoding/binary"
 	"fmt"
 	"net/http"
 	"time"
@@ -28,88 +27,60 @@ func (e *TooLargeError) Error() string {
 // Begin writes the cookies of a new login and returns its session, and how many
 // bytes of the [Budget] they take. The error is a [*TooLargeError]; nothing is
 // written then.
-func (m *Manager) Begin(h http.Header, tokens secret.Tokens) (s *Session, size int, err error) {
-	s = New(m.trim(tokens), m.cfg.Now(), m.cfg.AbsoluteLifetime)
-	values, size, err := m.seal(s)
+func (s *Store) Begin(h http.Header, tokens secret.Tokens) (first *Session, size int, err error) {
+	first = New(s.trim(tokens), s.cfg.Now(), s.cfg.AbsoluteLifetime)
+	values, size, err := s.Seal(first)
 	if err != nil {
 		return nil, 0, err
 	}
 	// Strict cookies do not come along with the provider's redirect: a surplus
 	// part of an earlier session cannot be seen here, but must go.
 	if len(values) < maxParts {
-		m.cfg.Cookies.Expire(h, m.cfg.Cookies.part(1))
+		s.cfg.Cookies.Expire(h, s.cfg.Cookies.part(1))
 	}
-	m.cfg.Cookies.setSession(h, &Jar{}, values)
-	m.writeActivity(h, s.ID, s.Active, s.Begun)
-	return s, size, nil
+	s.cfg.Cookies.setSession(h, &Jar{}, values)
+	s.writeActivity(h, first.ID, first.Active, first.Begun)
+	return first, size, nil
+}
+
+// Next makes the generation that follows s from previous, its tokens, and renewed,
+// what the provider gave for them.
+func (s *Store) Next(current *Session, previous, renewed secret.Tokens, generation uint64, now time.Time) *Session {
+	return current.next(previous, s.trim(renewed), generation, now)
 }
 
 // trim drops the ID token if nothing needs it; its claims stay.
-func (m *Manager) trim(tokens secret.Tokens) secret.Tokens {
-	if !m.cfg.KeepIDToken {
+func (s *Store) trim(tokens secret.Tokens) secret.Tokens {
+	if !s.cfg.KeepIDToken {
 		tokens.ID = secret.String{}
 	}
 	return tokens
 }
 
-// seal makes the cookie values of a session, within the budget, and their size
-// with that of the activity cookie.
-func (m *Manager) seal(s *Session) (values []string, size int, err error) {
-	name := m.cfg.Cookies.session
-	t, err := s.Tokens()
+// Seal makes the cookie values of a session, within the [Budget], and their size
+// with that of the activity cookie. The error is a [*TooLargeError], or one of
+// [Session.Tokens].
+func (s *Store) Seal(sealing *Session) (values []string, size int, err error) {
+	name := s.cfg.Cookies.session
+	t, err := sealing.Tokens()
 	if err != nil {
 		return nil, 0, err
 	}
-	payload, fits := m.codec.encode(s, t)
-	sealed := string(m.cfg.Keys.Seal(nil, name, payload))
+	payload, fits := s.codec.encode(sealing, t)
+	sealed := string(s.cfg.Keys.Seal(nil, name, payload))
 	values, ok := split(sealed)
 	size = len(sealed)
 	for i := range values {
-		size += len(m.cfg.Cookies.part(i)) + len("=; ") + 1
+		size += len(s.cfg.Cookies.part(i)) + len("=; ") + 1
 	}
-	size += len(m.cfg.Cookies.active) + len("=; ") + seal.EncodedLen(activityLen)
+	size += len(s.cfg.Cookies.active) + len("=; ") + seal.EncodedLen(activityLen)
 	if !fits || !ok || size > Budget {
-		m.metrics.TooLarge.Inc()
+		s.metrics.TooLarge.Inc()
 		return nil, 0, &TooLargeError{
 			Bytes: size, Budget: Budget,
 			Access: len(t.Access.Reveal()), ID: len(t.ID.Reveal()), Refresh: len(t.Refresh.Reveal()), Claims: len(t.Claims),
 		}
 	}
-	m.metrics.CookieBytes.Observe(float64(size))
+	s.metrics.CookieBytes.Observe(float64(size))
 	return values, size, nil
-}
-
-func (m *Manager) writeActivity(h http.Header, id ID, active, probed time.Time) {
-	plain := append(make([]byte, 0, activityLen), id[:]...)
-	plain = binary.BigEndian.AppendUint64(plain, uint64(active.Unix())) //nolint:gosec // seconds of a clock
-	plain = binary.BigEndian.AppendUint64(plain, uint64(probed.Unix())) //nolint:gosec // seconds of a clock
-	sealed := m.cfg.Keys.Seal(nil, m.cfg.Cookies.active, plain)
-	m.cfg.Cookies.Set(h, m.cfg.Cookies.active, string(sealed), http.SameSiteStrictMode, 0)
-}
-
-// Commit adds to the answer's header what the browser must be told: the newest
-// generation, if it holds an older one, and the activity. It is called once,
-// right before the header goes out, so that a refresh that finished meanwhile
-// is told too. A session that ended meanwhile is not written again: logout
-// wins over every request under way.
-func (v *Visit) Commit(h http.Header) {
-	m, s := v.manager, v.Session
-	if s == nil {
-		return
-	}
-	if v.Ended() {
-		return // its cookie is dead, and may have been replaced by another session's
-	}
-	s, _ = m.newest(s)
-	v.Session = s
-	if s.Generation > v.cookie {
-		if values := m.cookiesOf(s); values != nil {
-			m.cfg.Cookies.setSession(h, &v.jar, values)
-			v.cookie = s.Generation
-		}
-	}
-	if v.active.After(v.recorded) || v.probed.After(v.probeRecorded) {
-		m.writeActivity(h, s.ID, v.active, v.probed)
-		v.recorded, v.probeRecorded = v.active, v.probed
-	}
 }

@@ -14,7 +14,7 @@ import (
 	driver "github.com/valkey-io/valkey-go"
 
 	"cognito-token-handler/test/redislocal"
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // bound is the longest that a call may take on a busy test machine: 250 ms by itself.
@@ -34,7 +34,7 @@ func isOut(t *testing.T, r *replica, why string) {
 		if got, err := r.Claim(t.Context(), id, 1, lease); err == nil {
 			t.Fatalf("claimed %+v in an outage", got)
 		}
-		if err := r.Publish(t.Context(), id, "", session.Result{Generation: 2}, time.Minute); err == nil {
+		if err := r.Publish(t.Context(), id, "", refresh.Result{Generation: 2}, time.Minute); err == nil {
 			t.Fatal("published in an outage")
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 func newStore(t *testing.T, url string) (*valkey.Store, *memory.List) {
@@ -40,7 +41,7 @@ func TestUnreachedStoreIsNotWaitedFor(t *testing.T) {
 		if got, err := store.Claim(t.Context(), session.Name{1}, 1, time.Second); err == nil {
 			t.Errorf("claimed %+v", got)
 		}
-		if err := store.Publish(t.Context(), session.Name{1}, "", session.Result{Generation: 2}, time.Minute); err == nil {
+		if err := store.Publish(t.Context(), session.Name{1}, "", refresh.Result{Generation: 2}, time.Minute); err == nil {
 			t.Error("published")
 		}
 		if err := store.Release(t.Context(), session.Name{1}, "lease"); err == nil {

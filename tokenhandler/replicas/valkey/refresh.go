@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // settle is how long a store that may have lost something gives out no lease:
@@ -24,9 +25,9 @@ const (
 	pollMost  = 50 * time.Millisecond
 )
 
-// Claim implements session.Replicas. It ends with ctx, or with the first failure
+// Claim implements refresh.Replicas. It ends with ctx, or with the first failure
 // of the store.
-func (s *Store) Claim(ctx context.Context, id session.Name, generation uint64, lease time.Duration) (session.Claim, error) {
+func (s *Store) Claim(ctx context.Context, id session.Name, generation uint64, lease time.Duration) (refresh.Claim, error) {
 	name, wait := freshName(), pollFirst
 	for {
 		ends := s.now().Add(lease)
@@ -37,20 +38,20 @@ func (s *Store) Claim(ctx context.Context, id session.Name, generation uint64, l
 		}
 		if err != nil {
 			s.leases.abandon(id, name, ends) // it may have been given all the same
-			return session.Claim{}, fmt.Errorf("claiming a refresh: %w", err)
+			return refresh.Claim{}, fmt.Errorf("claiming a refresh: %w", err)
 		}
 		switch answer[0] {
 		case "result":
 			return readResult(answer)
 		case "lease":
 			s.leases.hold(id, name, ends)
-			return session.Claim{Lease: name}, nil
+			return refresh.Claim{Lease: name}, nil
 		}
 		if wait == pollFirst {
 			s.metrics.LeaseWaits.Inc()
 		}
 		if err := pause(ctx, wait); err != nil {
-			return session.Claim{}, fmt.Errorf("claiming a refresh: %w", err)
+			return refresh.Claim{}, fmt.Errorf("claiming a refresh: %w", err)
 		}
 		wait = min(wait*3/2, pollMost)
 	}
@@ -67,20 +68,20 @@ func known(answer []string) bool {
 	return false
 }
 
-func readResult(answer []string) (session.Claim, error) {
+func readResult(answer []string) (refresh.Claim, error) {
 	generation, err := strconv.ParseUint(answer[1], 10, 64)
 	if err != nil || padded(generation) != answer[1] {
-		return session.Claim{}, fmt.Errorf("claiming a refresh: %w", errAnswer)
+		return refresh.Claim{}, fmt.Errorf("claiming a refresh: %w", errAnswer)
 	}
-	result := session.Result{Generation: generation}
+	result := refresh.Result{Generation: generation}
 	if answer[2] != "" {
 		result.Sealed = []byte(answer[2])
 	}
-	return session.Claim{Result: result}, nil
+	return refresh.Claim{Result: result}, nil
 }
 
-// Publish implements session.Replicas.
-func (s *Store) Publish(ctx context.Context, id session.Name, lease string, result session.Result, keep time.Duration) error {
+// Publish implements refresh.Replicas.
+func (s *Store) Publish(ctx context.Context, id session.Name, lease string, result refresh.Result, keep time.Duration) error {
 	s.leases.drop(id, lease)
 	_, err := s.call(ctx, s.scripts.publish, []string{leaseKey(id), resultKey(id)},
 		padded(result.Generation), string(result.Sealed), milliseconds(keep), lease)
@@ -90,7 +91,7 @@ func (s *Store) Publish(ctx context.Context, id session.Name, lease string, resu
 	return nil
 }
 
-// Release implements session.Replicas.
+// Release implements refresh.Replicas.
 func (s *Store) Release(ctx context.Context, id session.Name, lease string) error {
 	s.leases.drop(id, lease)
 	if _, err := s.call(ctx, s.scripts.release, []string{leaseKey(id)}, lease); err != nil {
@@ -237,4 +238,4 @@ func (s *Store) releaseLost(ctx context.Context) error {
 	}
 }
 
-var _ session.Replicas = (*Store)(nil)
+var _ refresh.Replicas = (*Store)(nil)

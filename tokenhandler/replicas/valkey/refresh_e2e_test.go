@@ -11,6 +11,7 @@ import (
 
 	"cognito-token-handler/test/redislocal"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 var id = session.Name{1, 2, 3}
@@ -18,9 +19,9 @@ var id = session.Name{1, 2, 3}
 const lease = 10 * time.Second
 
 // claim claims until the store answers: on a busy machine it may not, in time.
-func claim(t *testing.T, r *replica, generation uint64, lease time.Duration) session.Claim {
+func claim(t *testing.T, r *replica, generation uint64, lease time.Duration) refresh.Claim {
 	t.Helper()
-	var claim session.Claim
+	var claim refresh.Claim
 	persist(t, func(ctx context.Context) (err error) {
 		claim, err = r.Claim(ctx, id, generation, lease)
 		return err
@@ -30,7 +31,7 @@ func claim(t *testing.T, r *replica, generation uint64, lease time.Duration) ses
 
 func publish(t *testing.T, r *replica, lease string, generation uint64, sealed string) {
 	t.Helper()
-	result := session.Result{Generation: generation, Sealed: []byte(sealed)}
+	result := refresh.Result{Generation: generation, Sealed: []byte(sealed)}
 	persist(t, func(ctx context.Context) error { return r.Publish(ctx, id, lease, result, time.Minute) })
 }
 

@@ -120,7 +120,7 @@ func (s *Store) hear(life string) {
 	s.state.read, s.state.heard = life, s.now()
 }
 
-// Epoch implements session.Replicas: it changes when the store may have lost
+// Epoch implements refresh.Replicas: it changes when the store may have lost
 // what was published. It is never 0.
 func (s *Store) Epoch() uint64 {
 	s.state.mu.Lock()

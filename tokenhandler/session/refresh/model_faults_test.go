@@ -1,11 +1,11 @@
-package session_test
+package refresh_test
 
 import (
 	"fmt"
 	"time"
 
 	"cognito-token-handler/tokenhandler/replicas"
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // crash kills a process; a new one is there at once.
@@ -92,7 +92,7 @@ func (w *world) storeLoses(b *browser) {
 	}
 	r := &w.plan
 	w.did("lose")
-	w.send(w.errand(b, errand{why: session.OnDemand, lost: r.chance(50)}))
+	w.send(w.errand(b, errand{why: refresh.OnDemand, lost: r.chance(50)}))
 	if r.chance(50) {
 		time.Sleep(r.between(0, w.cfg.latency+time.Second))
 	} else {
@@ -103,7 +103,7 @@ func (w *world) storeLoses(b *browser) {
 	}
 	w.loseStore()
 	for range 3 {
-		w.send(w.errand(b, errand{why: session.OnDemand}))
+		w.send(w.errand(b, errand{why: refresh.OnDemand}))
 	}
 }
 

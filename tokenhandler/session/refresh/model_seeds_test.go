@@ -1,6 +1,6 @@
 //go:build !race
 
-package session_test
+package refresh_test
 
 // defaultSeeds take some seconds.
 const defaultSeeds = 300

@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"context"
@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// replicas runs a test in synthetic time against n processes with one store
+// withReplicas runs a test in synthetic time against n processes with one store
 // (nil for none) and one provider. The browser logged in at the first of them.
-func withReplicas(t *testing.T, n int, store *shared, p *provider, test func(t *testing.T, all []*fixture, j jar), change ...func(*session.Config)) {
+func withReplicas(t *testing.T, n int, store *shared, p *provider, test func(t *testing.T, all []*fixture, j jar), change ...func(*settings)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		if store != nil {
@@ -25,10 +26,10 @@ func withReplicas(t *testing.T, n int, store *shared, p *provider, test func(t *
 		all := make([]*fixture, n)
 		var background sync.WaitGroup
 		for i := range all {
-			all[i] = newFixture(t, append([]func(*session.Config){func(c *session.Config) {
-				c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour
+			all[i] = newFixture(t, append([]func(*settings){func(c *settings) {
+				c.refresh.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour
 				if store != nil {
-					c.Replicas = store
+					c.refresh.Replicas = store
 				}
 			}}, change...)...)
 			background.Go(func() { all[i].Run(ctx) })
@@ -181,7 +182,7 @@ func TestStoreOutage(t *testing.T) {
 				}
 				time.Sleep(2 * time.Minute)
 				_, _, err := all[1].request(t, j)
-				unavailable, waits := errors.AsType[*session.UnavailableError](err)
+				unavailable, waits := errors.AsType[*refresh.UnavailableError](err)
 				if c.goesOn && err != nil || !c.goesOn && (!waits || unavailable.RetryAfter > time.Second) {
 					t.Fatalf("with a token that ended: %v", err)
 				}
@@ -197,7 +198,7 @@ func TestStoreOutage(t *testing.T) {
 				if p.good == "" {
 					t.Error("the provider saw a reuse and ended the session")
 				}
-			}, func(cfg *session.Config) { cfg.RotationGrace = c.grace })
+			}, func(cfg *settings) { cfg.refresh.RotationGrace = c.grace })
 		})
 	}
 }
@@ -242,8 +243,8 @@ func TestResultsOutliveTheirReplica(t *testing.T) {
 			store := newShared()
 			p := &provider{rotate: true, latency: 100 * time.Millisecond}
 			withReplicas(t, 1, store, p, func(t *testing.T, all []*fixture, j jar) {
-				ending := newFixture(t, func(c *session.Config) {
-					c.Refresher, c.Now, c.IdleTimeout, c.Replicas = p, time.Now, 3*time.Hour, store
+				ending := newFixture(t, func(c *settings) {
+					c.refresh.Refresher, c.Now, c.IdleTimeout, c.refresh.Replicas = p, time.Now, 3*time.Hour, store
 				})
 				time.Sleep(61 * time.Minute)
 				go func() { time.Sleep(50 * time.Millisecond); store.set(false, true) }()
@@ -303,7 +304,7 @@ func TestRejectionIsShared(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, f := range all {
 			wg.Go(func() {
-				if _, _, err := f.request(t, j); !errors.Is(err, session.ErrRejected) {
+				if _, _, err := f.request(t, j); !errors.Is(err, refresh.ErrRejected) {
 					t.Errorf("%v", err)
 				}
 			})

@@ -1,25 +1,26 @@
-package session_test
+package refresh_test
 
 import (
 	"context"
 	"time"
 
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // link is a process's way to the store.
 type link struct{ inc *incarnation }
 
-var _ session.Replicas = link{}
+var _ refresh.Replicas = link{}
 
-func (k link) Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (session.Claim, error) {
+func (k link) Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (refresh.Claim, error) {
 	w := k.inc.w
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		w.mu.Lock()
 		way := w.noise.between(100*time.Microsecond, 2*time.Millisecond)
 		w.mu.Unlock()
 		if err := k.inc.wait(ctx, way); err != nil {
-			return session.Claim{}, err
+			return refresh.Claim{}, err
 		}
 		claim, done, err := w.store.try(name, generation, lease)
 		if done || err != nil {
@@ -30,12 +31,12 @@ func (k link) Claim(ctx context.Context, name session.Name, generation uint64, l
 			w.mu.Lock()
 			k.inc.gaveUp = time.Now()
 			w.mu.Unlock()
-			return session.Claim{}, err
+			return refresh.Claim{}, err
 		}
 	}
 }
 
-func (k link) claimed(name session.Name, generation uint64, claim session.Claim, err error) {
+func (k link) claimed(name session.Name, generation uint64, claim refresh.Claim, err error) {
 	w := k.inc.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -48,7 +49,7 @@ func (k link) claimed(name session.Name, generation uint64, claim session.Claim,
 	}
 }
 
-func (k link) Publish(ctx context.Context, name session.Name, lease string, result session.Result, keep time.Duration) error {
+func (k link) Publish(ctx context.Context, name session.Name, lease string, result refresh.Result, keep time.Duration) error {
 	w := k.inc.w
 	if k.inc.dead() {
 		<-ctx.Done()

@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // provider is a refresh endpoint with rotation and reuse detection, whose
@@ -92,7 +92,7 @@ func (busyError) RetryAfter() time.Duration { return 7 * time.Second }
 func bubble(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
+		f := newFixture(t, func(c *settings) { c.refresh.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
 		first := tokens(1, time.Now())
 		p.mu.Lock()
 		p.good, p.used, p.until = first.Refresh.Reveal(), map[string]bool{}, map[string]time.Time{}
@@ -108,7 +108,7 @@ func (f *fixture) request(tb testing.TB, j jar) (string, http.Header, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := v.Fresh(tb.Context(), session.IfDue); err != nil {
+	if err := v.Fresh(tb.Context(), refresh.IfDue); err != nil {
 		return "", nil, err
 	}
 	h := make(http.Header)
@@ -190,7 +190,7 @@ func TestRefreshThatEndsDuringTheRequestIsToldAtOnce(t *testing.T) {
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), session.IfDue); err != nil {
+		if err := v.Fresh(t.Context(), refresh.IfDue); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Second) // the upstream takes its time
@@ -212,7 +212,7 @@ func TestLostAnswerDoesNotLoseTheSession(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		v := f.mustOpen(t, j)
 		go func() { time.Sleep(10 * time.Millisecond); leave() }()
-		if err := v.Fresh(ctx, session.IfDue); !errors.Is(err, context.Canceled) {
+		if err := v.Fresh(ctx, refresh.IfDue); !errors.Is(err, context.Canceled) {
 			t.Fatalf("the client left: %v", err)
 		}
 		time.Sleep(10 * time.Minute)
@@ -252,7 +252,7 @@ func TestOldCookieAfterTheGraceNeverKillsTheSession(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		f.sweep(t)
-		if _, _, err := f.request(t, old); !errors.Is(err, session.ErrSuperseded) {
+		if _, _, err := f.request(t, old); !errors.Is(err, refresh.ErrSuperseded) {
 			t.Errorf("the old cookie after the grace: %v", err)
 		}
 		if p.count() != 1 {
@@ -268,7 +268,7 @@ func TestOldCookieAfterTheGraceNeverKillsTheSession(t *testing.T) {
 func (f *fixture) sweep(t *testing.T) {
 	t.Helper()
 	other := f.mustOpen(t, f.login(t, tokens(99, time.Now())))
-	_ = other.Fresh(t.Context(), session.OnDemand)
+	_ = other.Fresh(t.Context(), refresh.OnDemand)
 }
 
 func TestWithoutRotationTheOldRefreshTokenStays(t *testing.T) {
@@ -317,7 +317,7 @@ func TestPassingFailureKeepsTheSession(t *testing.T) {
 				time.Sleep(time.Minute)
 				calls := p.count()
 				_, _, err = f.request(t, j)
-				unavailable, ok := errors.AsType[*session.UnavailableError](err)
+				unavailable, ok := errors.AsType[*refresh.UnavailableError](err)
 				if !ok || unavailable.RetryAfter != c.retry {
 					t.Fatalf("with an expired token: %v", err)
 				}
@@ -340,11 +340,11 @@ func TestRejectedRefreshTokenEndsTheSession(t *testing.T) {
 	p := &provider{fail: rejectedError{}, latency: time.Millisecond}
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), session.OnDemand); !errors.Is(err, session.ErrRejected) {
+		if err := v.Fresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrRejected) {
 			t.Fatalf("%v", err)
 		}
 		for range 10 {
-			if _, err := f.Open(j.header()); !errors.Is(err, session.ErrRejected) {
+			if _, err := f.Open(j.header()); !errors.Is(err, refresh.ErrRejected) {
 				t.Fatalf("its cookie still opens: %v", err)
 			}
 		}
@@ -361,7 +361,7 @@ func TestLogoutDuringARefreshWins(t *testing.T) {
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), session.IfDue); err != nil {
+		if err := v.Fresh(t.Context(), refresh.IfDue); err != nil {
 			t.Fatal(err)
 		}
 		f.mustOpen(t, j).End()
@@ -381,7 +381,7 @@ func TestForcedRefreshesCoalesce(t *testing.T) {
 		for range 20 {
 			wg.Go(func() {
 				v := f.mustOpen(t, j)
-				if err := v.Fresh(t.Context(), session.OnDemand); err != nil || v.Session.Generation != 2 {
+				if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil || v.Session.Generation != 2 {
 					t.Errorf("generation %d, %v", v.Session.Generation, err)
 				}
 			})
@@ -399,7 +399,7 @@ func TestCloseLetsARefreshFinish(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
-		if err := f.mustOpen(t, j).Fresh(t.Context(), session.IfDue); err != nil {
+		if err := f.mustOpen(t, j).Fresh(t.Context(), refresh.IfDue); err != nil {
 			t.Fatal(err)
 		}
 		f.Close()

@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"context"
@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // shared is a store that replicas share, in the memory of the test. It keeps
-// the promises of session.Replicas, and breaks down on demand.
+// the promises of refresh.Replicas, and breaks down on demand.
 type shared struct {
 	mu      sync.Mutex
 	results map[session.Name]sharedResult
@@ -24,7 +25,7 @@ type shared struct {
 }
 
 type sharedResult struct {
-	session.Result
+	refresh.Result
 
 	until time.Time
 }
@@ -58,7 +59,7 @@ func (s *shared) set(down, full bool) {
 	s.down, s.full = down, full
 }
 
-func (s *shared) Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (session.Claim, error) {
+func (s *shared) Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (refresh.Claim, error) {
 	for {
 		claim, done, err := s.try(name, generation, lease)
 		if done || err != nil {
@@ -67,12 +68,12 @@ func (s *shared) Claim(ctx context.Context, name session.Name, generation uint64
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return session.Claim{}, ctx.Err()
+			return refresh.Claim{}, ctx.Err()
 		}
 	}
 }
 
-func (s *shared) try(name session.Name, generation uint64, lease time.Duration) (claim session.Claim, done bool, err error) {
+func (s *shared) try(name session.Name, generation uint64, lease time.Duration) (claim refresh.Claim, done bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -80,7 +81,7 @@ func (s *shared) try(name session.Name, generation uint64, lease time.Duration) 
 		return claim, false, errStoreDown
 	}
 	if known, ok := s.results[name]; ok && now.Before(known.until) && known.Generation > generation {
-		return session.Claim{Result: known.Result}, true, nil
+		return refresh.Claim{Result: known.Result}, true, nil
 	}
 	if now.Before(s.settled) || now.Before(s.leases[name].until) {
 		return claim, false, nil
@@ -88,10 +89,10 @@ func (s *shared) try(name session.Name, generation uint64, lease time.Duration) 
 	s.leased++
 	mine := fmt.Sprint("lease ", s.leased)
 	s.leases[name] = sharedLease{mine, now.Add(lease)}
-	return session.Claim{Lease: mine}, true, nil
+	return refresh.Claim{Lease: mine}, true, nil
 }
 
-func (s *shared) Publish(_ context.Context, name session.Name, lease string, result session.Result, keep time.Duration) error {
+func (s *shared) Publish(_ context.Context, name session.Name, lease string, result refresh.Result, keep time.Duration) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
@@ -127,4 +128,4 @@ func (s *shared) Epoch() uint64 {
 	return s.epoch
 }
 
-var _ session.Replicas = (*shared)(nil)
+var _ refresh.Replicas = (*shared)(nil)

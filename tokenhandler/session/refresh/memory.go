@@ -1,15 +1,17 @@
-package session
+package refresh
 
 import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // refreshes remembers what became of sessions that were refreshed here.
 type refreshes struct {
 	mu      sync.Mutex
-	entries map[ID]*entry // session → its refreshes
+	entries map[session.ID]*entry // session → its refreshes
 	swept   time.Time
 	// dirty: an entry may be unknown to the store; epoch is what it was last.
 	dirty            bool
@@ -30,7 +32,7 @@ type entry struct {
 	// rotated, until the browser has shown that it holds it: its cookie may have
 	// been lost with a broken connection, and then this is the only copy of the
 	// only token that is still good.
-	newest     *Session
+	newest     *session.Session
 	cookies    []string
 	unwritable bool
 	// generation is newest's, and lasts when it ends, also when newest is gone.
@@ -79,7 +81,7 @@ func (f *flight) beyond() uint64 {
 
 // entry returns the memory of s, which stays for [Manager.keepFor] at least. The
 // caller holds refreshes.mu.
-func (m *Manager) entry(s *Session, now time.Time) *entry {
+func (m *Manager) entry(s *session.Session, now time.Time) *entry {
 	e := m.refreshes.entries[s.ID]
 	if e == nil {
 		e = &entry{}
@@ -99,7 +101,7 @@ func (e *entry) stay(ends time.Time) {
 // takeUp takes over a session that is ahead of this process, because another one
 // has refreshed it: then older cookies are served from it. Only a cookie can
 // have brought it here. The caller holds refreshes.mu.
-func (m *Manager) takeUp(e *entry, s *Session, now time.Time) {
+func (m *Manager) takeUp(e *entry, s *session.Session, now time.Time) {
 	if s.Generation > e.generation {
 		e.generation, e.newest, e.cookies, e.unwritable = s.Generation, s, nil, false
 		e.lasts = s.Ends()
@@ -112,7 +114,7 @@ func (m *Manager) takeUp(e *entry, s *Session, now time.Time) {
 // see notes that a browser's cookie holds s, and returns what newest does. It is
 // for cookies only: what a request was given from memory is not in the browser
 // before its answer is.
-func (m *Manager) see(s *Session) (newest *Session, rejected bool) {
+func (m *Manager) see(s *session.Session) (newest *session.Session, rejected bool) {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -149,7 +151,7 @@ func (e *entry) mayForce(why Reason, now time.Time) error {
 
 // endOf is when the session of s ends by itself, as far as is known here: a
 // refresh may have prolonged it.
-func (m *Manager) endOf(s *Session) time.Time {
+func (m *Manager) endOf(s *session.Session) time.Time {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -161,7 +163,7 @@ func (m *Manager) endOf(s *Session) time.Time {
 
 // newest returns the latest generation of s that is known here, and whether
 // the provider refused to renew it.
-func (m *Manager) newest(s *Session) (newest *Session, rejected bool) {
+func (m *Manager) newest(s *session.Session) (newest *session.Session, rejected bool) {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -173,7 +175,7 @@ func (m *Manager) newest(s *Session) (newest *Session, rejected bool) {
 }
 
 // latest is newest for the session's memory. The caller holds mu.
-func (e *entry) latest(s *Session) (newest *Session, rejected bool) {
+func (e *entry) latest(s *session.Session) (newest *session.Session, rejected bool) {
 	if s.Generation < e.generation && e.newest != nil {
 		s = e.newest
 	}
@@ -182,7 +184,7 @@ func (e *entry) latest(s *Session) (newest *Session, rejected bool) {
 
 // cookiesOf returns the cookie values of s; none if they do not fit. All answers
 // of one generation share them, and a failure is told once.
-func (m *Manager) cookiesOf(s *Session) []string {
+func (m *Manager) cookiesOf(s *session.Session) []string {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -201,14 +203,14 @@ func (m *Manager) cookiesOf(s *Session) []string {
 // session goes on from memory.
 func (m *Manager) sealCookies(e *entry) {
 	var err error
-	if e.cookies, _, err = m.seal(e.newest); err != nil {
+	if e.cookies, _, err = m.cfg.Store.Seal(e.newest); err != nil {
 		e.unwritable = true
 		m.cfg.Log.Error("session not written", "error", err.Error(), "session", e.newest.ID)
 	}
 }
 
 // forget drops what is known of a session that has ended.
-func (m *Manager) forget(id ID) {
+func (m *Manager) forget(id session.ID) {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -235,14 +237,14 @@ func (r *refreshes) sweep(now time.Time) {
 }
 
 // unpublished are the results that the store with this epoch does not have.
-func (r *refreshes) unpublished(epoch uint64) []*Session {
+func (r *refreshes) unpublished(epoch uint64) []*session.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.dirty && epoch == r.epoch {
 		return nil
 	}
 	r.dirty, r.epoch = false, epoch
-	var missing []*Session
+	var missing []*session.Session
 	for _, e := range r.entries {
 		if e.newest != nil && e.epoch != epoch {
 			missing = append(missing, e.newest)
@@ -266,7 +268,7 @@ func (r *refreshes) onlyHere(epoch uint64) (count int) {
 }
 
 // published notes that the store has s.
-func (r *refreshes) published(s *Session, epoch uint64) {
+func (r *refreshes) published(s *session.Session, epoch uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.entries[s.ID]; e != nil && e.newest == s {

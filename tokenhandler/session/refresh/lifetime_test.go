@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 func TestIdleTimeoutIsExact(t *testing.T) {
@@ -93,7 +94,7 @@ func TestAbsoluteLifetimeIsExactWhateverTheActivity(t *testing.T) {
 func TestShortenedLifetimeMeansExistingSessions(t *testing.T) {
 	f := newFixture(t)
 	j := f.login(t, tokens(1, f.now))
-	strict := newFixture(t, func(c *session.Config) { c.AbsoluteLifetime = 10 * time.Minute })
+	strict := newFixture(t, func(c *settings) { c.AbsoluteLifetime = 10 * time.Minute })
 	strict.now = f.now.Add(10 * time.Minute)
 	if _, err := strict.Open(j.header()); !errors.Is(err, session.ErrExpired) {
 		t.Errorf("%v", err)
@@ -135,7 +136,7 @@ func TestEndedSessionIsDeadAtOnce(t *testing.T) {
 	underWay.Touch()
 
 	f.mustOpen(t, j).End()
-	if _, err := f.Open(j.header()); !errors.Is(err, session.ErrRevoked) {
+	if _, err := f.Open(j.header()); !errors.Is(err, refresh.ErrRevoked) {
 		t.Errorf("after logout: %v", err)
 	}
 	h := make(http.Header)
@@ -152,7 +153,7 @@ func TestDeniedSubjectEndsOnlySessionsBegunBefore(t *testing.T) {
 	f.endAll(t, tokens(1, f.now).Subject)
 	after := f.login(t, tokens(1, f.now))
 	stranger := f.login(t, tokens(2, f.now))
-	if _, err := f.Open(before.header()); !errors.Is(err, session.ErrRevoked) {
+	if _, err := f.Open(before.header()); !errors.Is(err, refresh.ErrRevoked) {
 		t.Errorf("begun before: %v", err)
 	}
 	f.mustOpen(t, after)
@@ -174,7 +175,7 @@ func TestSessionEndsWithItsRefreshToken(t *testing.T) {
 		"not told": {func(*secret.Tokens, time.Time) {}, time.Hour},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFixture(t, func(c *session.Config) { c.AbsoluteLifetime = time.Hour })
+			f := newFixture(t, func(c *settings) { c.AbsoluteLifetime = time.Hour })
 			f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
 				t.Error("the provider was asked")
 				return secret.Tokens{}, errors.New("no")
@@ -188,7 +189,7 @@ func TestSessionEndsWithItsRefreshToken(t *testing.T) {
 				t.Errorf("it says that it ends at %v, idle at %v, want %v", v.Session.Ends(), v.IdleExpires(), end)
 			}
 			f.now = end.Add(-time.Second)
-			if err := f.mustOpen(t, j).Fresh(t.Context(), session.IfDue); err != nil {
+			if err := f.mustOpen(t, j).Fresh(t.Context(), refresh.IfDue); err != nil {
 				t.Errorf("one second before its end: %v", err)
 			}
 			f.now = end
@@ -210,7 +211,7 @@ func TestRefreshMovesTheEndOfTheRefreshToken(t *testing.T) {
 	}
 	v := f.mustOpen(t, f.login(t, given))
 	f.now = f.now.Add(20 * time.Minute)
-	if err := v.Fresh(t.Context(), session.OnDemand); err != nil || !v.Session.Ends().Equal(f.now.Add(40*time.Minute)) {
+	if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil || !v.Session.Ends().Equal(f.now.Add(40*time.Minute)) {
 		t.Errorf("ends at %v, %v", v.Session.Ends(), err)
 	}
 }
@@ -223,7 +224,7 @@ func TestLogoutEverywhereAndLoginWithinASecond(t *testing.T) {
 	f.endAll(t, tokens(1, f.now).Subject)
 	f.now = f.now.Add(100 * time.Millisecond)
 	after := f.login(t, tokens(1, f.now))
-	if _, err := f.Open(before.header()); !errors.Is(err, session.ErrRevoked) {
+	if _, err := f.Open(before.header()); !errors.Is(err, refresh.ErrRevoked) {
 		t.Errorf("begun before: %v", err)
 	}
 	f.mustOpen(t, after)
@@ -232,11 +233,11 @@ func TestLogoutEverywhereAndLoginWithinASecond(t *testing.T) {
 // TestUncertainDenyListOpensNothing, where the operator wants it so; no cookie is lost.
 func TestUncertainDenyListOpensNothing(t *testing.T) {
 	certain := true
-	f := newFixture(t, func(c *session.Config) { c.Certain = func() bool { return certain } })
+	f := newFixture(t, func(c *settings) { c.refresh.DenyListCurrent = func() bool { return certain } })
 	j := f.login(t, tokens(1, f.now))
 	f.mustOpen(t, j)
 	certain = false
-	if _, err := f.Open(j.header()); !errors.Is(err, session.ErrUncertain) {
+	if _, err := f.Open(j.header()); !errors.Is(err, refresh.ErrDenyListOutdated) {
 		t.Errorf("%v", err)
 	}
 	certain = true

@@ -1,11 +1,11 @@
-package session_test
+package refresh_test
 
 import (
 	"fmt"
 	"net/http"
 	"time"
 
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // maxSteps is how many steps a scenario has.
@@ -128,7 +128,7 @@ func (w *world) step() {
 		w.crash(place)
 	case n < 72:
 		if r.chance(50) { // a refresh that nobody waits for
-			w.send(w.errand(b, errand{why: session.OnDemand, leaves: r.between(time.Millisecond, 100*time.Millisecond)}))
+			w.send(w.errand(b, errand{why: refresh.OnDemand, leaves: r.between(time.Millisecond, 100*time.Millisecond)}))
 			time.Sleep(r.between(0, w.cfg.latency))
 		}
 		w.restart(place, r.chance(50))
@@ -197,7 +197,7 @@ func (w *world) burst(b *browser) {
 	w.did("burst", b.n, n)
 	for range n {
 		e := errand{
-			why:   pick(r, session.IfDue, session.IfDue, session.IfDue, session.IfDue, session.IfDue, session.OnDemand, session.Refused),
+			why:   pick(r, refresh.IfDue, refresh.IfDue, refresh.IfDue, refresh.IfDue, refresh.IfDue, refresh.OnDemand, refresh.Refused),
 			polls: r.chance(25), lost: r.chance(15),
 		}
 		if r.chance(10) {
@@ -256,7 +256,7 @@ func (w *world) login(b *browser, place int) {
 	l.make(1)
 	w.mu.Unlock()
 	h := make(http.Header)
-	s, _, err := inc.m.Begin(h, t)
+	s, _, err := inc.sessions.Begin(h, t)
 	if err != nil {
 		w.fail("login: %v", err)
 		return

@@ -1,10 +1,12 @@
-package session
+package refresh
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // Replicas is what the processes that serve the same sessions share of their
@@ -17,12 +19,12 @@ type Replicas interface {
 	// that is of a later generation; else the caller holds the lease until
 	// Publish, Release, or the given time from now. A store that may have lost its
 	// memory gives none until the leases that it may have forgotten are over.
-	Claim(ctx context.Context, session Name, generation uint64, lease time.Duration) (Claim, error)
+	Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (Claim, error)
 	// Publish keeps a result for the given time, unless one of the same or a later
 	// generation is there, and gives up the lease with this name, if any.
-	Publish(ctx context.Context, session Name, lease string, result Result, keep time.Duration) error
+	Publish(ctx context.Context, name session.Name, lease string, result Result, keep time.Duration) error
 	// Release gives up a lease without a result. Releasing one that is over is no error.
-	Release(ctx context.Context, session Name, lease string) error
+	Release(ctx context.Context, name session.Name, lease string) error
 	// Epoch changes when the store may have lost what was published: then it is
 	// published again. It uses no network.
 	Epoch() uint64
@@ -51,48 +53,10 @@ const leaseMargin = 2 * time.Second
 // errAlone says that a refresh could not be agreed with the other replicas.
 var errAlone = errors.New("the shared store is not reached, and refreshing alone could end the session")
 
-// sealedFor names sealed sessions in the store: whoever reads them there cannot
-// use them as cookies.
-func (c Cookies) sealedFor() string { return "shared " + c.session }
-
-// sealShared seals a session for the other replicas.
-func (m *Manager) sealShared(s *Session) ([]byte, error) {
-	t, err := s.Tokens()
-	if err != nil {
-		return nil, err
-	}
-	payload, ok := m.codec.encode(s, t)
-	if !ok {
-		return nil, errTooLargeToShare
-	}
-	return m.cfg.Keys.Seal(nil, m.cfg.Cookies.sealedFor(), payload), nil
-}
-
-var errTooLargeToShare = errors.New("the session is too large to be shared")
-
-// maxShared bounds what is opened from the store.
-const maxShared = 64 << 10
-
-// openShared opens what another replica sealed. It must be of the session that
-// was asked for: the store is not trusted.
-func (m *Manager) openShared(id ID, result Result) (*Session, error) {
-	if len(result.Sealed) > maxShared {
-		return nil, ErrUnreadable
-	}
-	s, err := m.openSession(m.cfg.Cookies.sealedFor(), []string{string(result.Sealed)})
-	if err != nil {
-		return nil, fmt.Errorf("opening a shared session: %w", err)
-	}
-	if s.ID != id || s.Generation != result.Generation {
-		return nil, ErrUnreadable
-	}
-	return s, nil
-}
-
 // outcome is what one try to renew a session came to: one of next, rejected and
 // err is set.
 type outcome struct {
-	next     *Session
+	next     *session.Session
 	rejected bool
 	err      error
 	// epoch is the store's that has it, or 0.
@@ -109,7 +73,7 @@ type outcome struct {
 //  3. One call to the provider, shorter than the lease, unless it turned out
 //     meanwhile that the token was used up.
 //  4. The result for the others; if that fails, [Manager.Run] tries again.
-func (m *Manager) renew(detached context.Context, s *Session, f *flight) outcome {
+func (m *Manager) renew(detached context.Context, s *session.Session, f *flight) outcome {
 	if m.cfg.Replicas == nil {
 		return m.callAlone(detached, s, f)
 	}
@@ -146,7 +110,7 @@ func (m *Manager) renew(detached context.Context, s *Session, f *flight) outcome
 
 // callAlone makes the call, unless a browser has shown meanwhile what s became:
 // a process that has just begun may see an older cookie first.
-func (m *Manager) callAlone(ctx context.Context, s *Session, f *flight) outcome {
+func (m *Manager) callAlone(ctx context.Context, s *session.Session, f *flight) outcome {
 	if newer, _ := m.newest(s); newer.Generation > s.Generation {
 		return outcome{next: newer, shared: true}
 	}
@@ -154,21 +118,21 @@ func (m *Manager) callAlone(ctx context.Context, s *Session, f *flight) outcome 
 }
 
 // adopt takes over what another replica has come to.
-func (m *Manager) adopt(s *Session, result Result) outcome {
+func (m *Manager) adopt(s *session.Session, result Result) outcome {
 	if len(result.Sealed) == 0 {
 		return outcome{rejected: true}
 	}
-	next, err := m.openShared(s.ID, result)
+	next, err := m.cfg.Store.OpenShared(s.ID, result.Generation, result.Sealed)
 	return outcome{next: next, err: err}
 }
 
 // publish tells the other replicas and gives up the lease.
-func (m *Manager) publish(ctx context.Context, s *Session, lease string, generation uint64, o outcome) bool {
+func (m *Manager) publish(ctx context.Context, s *session.Session, lease string, generation uint64, o outcome) bool {
 	name := s.ID.Name()
 	result := Result{Generation: generation}
 	err := o.err
 	if o.next != nil {
-		if result.Sealed, err = m.sealShared(o.next); err != nil {
+		if result.Sealed, err = m.cfg.Store.SealShared(o.next); err != nil {
 			m.cfg.Log.ErrorContext(ctx, "refresh not shared", "error", err.Error(), "session", s.ID)
 		}
 	}
@@ -189,10 +153,10 @@ func (m *Manager) publish(ctx context.Context, s *Session, lease string, generat
 // cookie is dead after the idle timeout by itself. Whoever waits for the lease
 // finds it in any case: also when the session has ended meanwhile, nobody shows
 // a used-up token.
-func (m *Manager) keepFor(s *Session) time.Duration {
+func (m *Manager) keepFor(s *session.Session) time.Duration {
 	now := m.cfg.Now()
 	served := max(s.AccessExpires.Sub(now), 0)
-	keep := min(max(served+m.cfg.IdleTimeout, m.cfg.RefreshGrace)+touchEvery, s.Ends().Sub(now))
+	keep := min(max(served+m.cfg.Store.IdleTimeout(), m.cfg.RefreshGrace)+session.TouchEvery, s.Ends().Sub(now))
 	return max(keep, 2*(m.cfg.RefreshTimeout+leaseMargin))
 }
 
@@ -202,7 +166,7 @@ const shortGrace = 10 * time.Second
 
 // mayRace reports whether a refresh beside another replica's would do no harm:
 // the provider's grace covers it, or it does not rotate at all.
-func (m *Manager) mayRace(s *Session) bool {
+func (m *Manager) mayRace(s *session.Session) bool {
 	if m.cfg.RotationGrace >= shortGrace {
 		return true
 	}
@@ -234,7 +198,7 @@ func (m *Manager) Run(ctx context.Context) {
 func (m *Manager) publishAgain(ctx context.Context) {
 	epoch := m.cfg.Replicas.Epoch()
 	for _, s := range m.refreshes.unpublished(epoch) {
-		sealed, err := m.sealShared(s)
+		sealed, err := m.cfg.Store.SealShared(s)
 		if err == nil {
 			result := Result{Generation: s.Generation, Sealed: sealed}
 			err = m.cfg.Replicas.Publish(ctx, s.ID.Name(), "", result, m.keepFor(s))

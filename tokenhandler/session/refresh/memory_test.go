@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // later lets time go by in which the user is active, without looking at the
@@ -29,10 +29,10 @@ func later(t *testing.T, f *fixture, d time.Duration, jars ...jar) {
 }
 
 // mustRequest is a request that must succeed with a token that has not ended.
-func (f *fixture) mustRequest(t *testing.T, j jar) (*session.Visit, http.Header) {
+func (f *fixture) mustRequest(t *testing.T, j jar) (*refresh.RequestSession, http.Header) {
 	t.Helper()
 	v := f.mustOpen(t, j)
-	if err := v.Fresh(t.Context(), session.IfDue); err != nil {
+	if err := v.Fresh(t.Context(), refresh.IfDue); err != nil {
 		t.Fatalf("generation %d: %v", v.Session.Generation, err)
 	}
 	if !time.Now().Before(v.Session.AccessExpires) {
@@ -77,7 +77,7 @@ func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
 		p.mu.Lock()
 		p.fail = errors.New("HTML")
 		p.mu.Unlock()
-		_ = f.mustOpen(t, j).Fresh(t.Context(), session.OnDemand)
+		_ = f.mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand)
 		time.Sleep(time.Minute)
 		f.sweep(t)
 		if v, _ := f.mustRequest(t, j); v.Session.Generation != 2 {
@@ -108,7 +108,7 @@ func TestOlderCookieWithoutRotation(t *testing.T) {
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), session.OnDemand); err != nil {
+		if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
 		h := make(http.Header)
@@ -149,7 +149,7 @@ func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 func TestResultOutlivesTheOlderToken(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
-		if err := all[0].mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err != nil { // its answer is lost
+		if err := all[0].mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); err != nil { // its answer is lost
 			t.Fatal(err)
 		}
 		for range 6 {
@@ -159,7 +159,7 @@ func TestResultOutlivesTheOlderToken(t *testing.T) {
 		if v, _ := all[1].mustRequest(t, j); v.Session.Generation < 2 || p.good == "" {
 			t.Errorf("generation %d, the provider saw a reuse: %v", v.Session.Generation, p.good == "")
 		}
-	}, func(c *session.Config) { c.IdleTimeout = 15 * time.Minute })
+	}, func(c *settings) { c.IdleTimeout = 15 * time.Minute })
 }
 
 // TestGraceBeginsWhenTheNewerCookieIsSeen: a replica learns from a browser that
@@ -171,7 +171,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 		p.mu.Lock()
 		p.fail = errors.New("HTML")
 		p.mu.Unlock()
-		if err := all[1].mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err == nil { // so that it remembers the session
+		if err := all[1].mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); err == nil { // so that it remembers the session
 			t.Fatal("no error")
 		}
 		p.mu.Lock()
@@ -180,7 +180,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 		time.Sleep(59*time.Minute + 50*time.Second)
 		underWay := all[1].mustOpen(t, j)
 		v := all[0].mustOpen(t, j)
-		if err := v.Fresh(t.Context(), session.OnDemand); err != nil {
+		if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
 		newer, h := jar{activeCookie: j[activeCookie]}, make(http.Header)
@@ -189,7 +189,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 		all[1].mustOpen(t, newer)
 		time.Sleep(11 * time.Second)
 		all[1].sweep(t)
-		if err := underWay.Fresh(t.Context(), session.IfDue); err != nil || underWay.Session.Generation != 2 {
+		if err := underWay.Fresh(t.Context(), refresh.IfDue); err != nil || underWay.Session.Generation != 2 {
 			t.Errorf("generation %d, %v", underWay.Session.Generation, err)
 		}
 	})
@@ -203,14 +203,14 @@ func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 		time.Sleep(time.Hour - 2*time.Second)
 		for _, f := range all {
 			v := f.mustOpen(t, j)
-			go func() { _ = v.Fresh(t.Context(), session.OnDemand) }()
+			go func() { _ = v.Fresh(t.Context(), refresh.OnDemand) }()
 		}
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
 		if p.count() != 1 || p.good == "" {
 			t.Errorf("%d calls, the provider saw a reuse: %v", p.count(), p.good == "")
 		}
-	}, func(c *session.Config) { c.AbsoluteLifetime = time.Hour })
+	}, func(c *settings) { c.AbsoluteLifetime = time.Hour })
 }
 
 // TestShownWhileWaitingForTheLease: the replica that refreshed has gone before
@@ -221,7 +221,7 @@ func TestShownWhileWaitingForTheLease(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
-		gone := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
+		gone := newFixture(t, func(c *settings) { c.refresh.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
 		v, h := gone.mustRequest(t, j)
 		newer := jar{}
 		newer.take(t, h)
@@ -230,7 +230,7 @@ func TestShownWhileWaitingForTheLease(t *testing.T) {
 		}
 		late := all[0].mustOpen(t, j)
 		result := make(chan error, 1)
-		go func() { result <- late.Fresh(t.Context(), session.IfDue) }()
+		go func() { result <- late.Fresh(t.Context(), refresh.IfDue) }()
 		time.Sleep(time.Second)
 		all[0].mustOpen(t, newer)
 		if err := <-result; err != nil || late.Session.Generation != 2 || p.count() != 1 {
@@ -250,11 +250,11 @@ func TestShownResultIsPublishedAgain(t *testing.T) {
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		store.set(true, false)
-		gone := newFixture(t, func(c *session.Config) { c.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
+		gone := newFixture(t, func(c *settings) { c.refresh.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
 		_, h := gone.mustRequest(t, j)
 		newer := jar{}
 		newer.take(t, h)
-		if err := all[0].mustOpen(t, j).Fresh(t.Context(), session.IfDue); err == nil {
+		if err := all[0].mustOpen(t, j).Fresh(t.Context(), refresh.IfDue); err == nil {
 			t.Fatal("no error without the store")
 		}
 		all[0].mustOpen(t, newer)

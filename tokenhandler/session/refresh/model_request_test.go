@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // errand is one request as it was planned: what it wants, and how long things
@@ -15,7 +16,7 @@ import (
 type errand struct {
 	browser  *browser
 	place    int
-	why      session.Reason
+	why      refresh.Reason
 	polls    bool          // looks only, is no activity
 	start    time.Duration // until it is sent
 	travel   time.Duration // until it is there
@@ -79,10 +80,10 @@ func (w *world) answer(inc *incarnation, e errand, s showing) (http.Header, erro
 		return w.logout(inc, e, s, v), nil
 	}
 	if err == nil {
-		err = w.fresh(inc, e, s, v, session.IfDue)
+		err = w.fresh(inc, e, s, v, refresh.IfDue)
 	}
-	if err == nil && e.why == session.OnDemand {
-		err = w.fresh(inc, e, s, v, session.OnDemand)
+	if err == nil && e.why == refresh.OnDemand {
+		err = w.fresh(inc, e, s, v, refresh.OnDemand)
 	}
 	if err != nil || inc.dead() {
 		return expired(v, err), err
@@ -96,24 +97,24 @@ func (w *world) answer(inc *incarnation, e errand, s showing) (http.Header, erro
 	if inc.dead() {
 		return nil, nil
 	}
-	if e.why == session.Refused {
-		if err = w.fresh(inc, e, s, v, session.Refused); err != nil && ends(err) || inc.dead() {
+	if e.why == refresh.Refused {
+		if err = w.fresh(inc, e, s, v, refresh.Refused); err != nil && ends(err) || inc.dead() {
 			return expired(v, err), err
 		}
 	}
 	return w.commit(inc, s, v, touched), nil
 }
 
-func (w *world) open(inc *incarnation, s showing) (*session.Visit, error) {
+func (w *world) open(inc *incarnation, s showing) (*refresh.RequestSession, error) {
 	from := time.Now()
 	w.sawCookie(inc, s)
 	v, err := inc.m.Open(s.header)
-	w.judge(inc, s, v, err, session.IfDue, from)
+	w.judge(inc, s, v, err, refresh.IfDue, from)
 	return v, err
 }
 
 // fresh renews the visit's tokens.
-func (w *world) fresh(inc *incarnation, e errand, s showing, v *session.Visit, why session.Reason) error {
+func (w *world) fresh(inc *incarnation, e errand, s showing, v *refresh.RequestSession, why refresh.Reason) error {
 	ctx, leave := context.WithCancel(w.t.Context())
 	defer leave()
 	if e.leaves != 0 {
@@ -122,7 +123,7 @@ func (w *world) fresh(inc *incarnation, e errand, s showing, v *session.Visit, w
 	}
 	from, before := time.Now(), v.Session
 	w.mu.Lock()
-	if why != session.IfDue {
+	if why != refresh.IfDue {
 		s.life.forced = append(s.life.forced, from)
 	}
 	s.token = w.access[before.Access.Reveal()]
@@ -132,7 +133,7 @@ func (w *world) fresh(inc *incarnation, e errand, s showing, v *session.Visit, w
 	if inc.dead() {
 		return nil
 	}
-	if err == nil && v.Session == before && why == session.IfDue {
+	if err == nil && v.Session == before && why == refresh.IfDue {
 		w.judge(inc, s, v, nil, why, from)
 		w.judgeFresh(inc, s, before.Access.Reveal(), v, why)
 		return nil
@@ -149,15 +150,15 @@ func (w *world) fresh(inc *incarnation, e errand, s showing, v *session.Visit, w
 
 // ends reports whether the handlers remove the cookies for this error.
 func ends(err error) bool {
-	for _, reason := range []error{session.ErrIdle, session.ErrExpired, session.ErrRevoked, session.ErrRejected, session.ErrUnreadable} {
-		if errors.Is(err, reason) && !errors.As(err, new(*session.UnavailableError)) {
+	for _, reason := range []error{session.ErrIdle, session.ErrExpired, refresh.ErrRevoked, refresh.ErrRejected, session.ErrUnreadable} {
+		if errors.Is(err, reason) && !errors.As(err, new(*refresh.UnavailableError)) {
 			return true
 		}
 	}
 	return false
 }
 
-func expired(v *session.Visit, err error) http.Header {
+func expired(v *refresh.RequestSession, err error) http.Header {
 	h := make(http.Header)
 	if ends(err) {
 		v.Expire(h)
@@ -165,7 +166,7 @@ func expired(v *session.Visit, err error) http.Header {
 	return h
 }
 
-func (w *world) logout(inc *incarnation, e errand, s showing, v *session.Visit) http.Header {
+func (w *world) logout(inc *incarnation, e errand, s showing, v *refresh.RequestSession) http.Header {
 	w.mu.Lock()
 	now, l := time.Now(), s.life
 	w.note("%v: logout of session %d, everywhere %v", inc, l.n, e.all)

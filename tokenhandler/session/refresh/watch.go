@@ -1,9 +1,11 @@
-package session
+package refresh
 
 import (
 	"context"
 	"sync"
 	"time"
+
+	"cognito-token-handler/tokenhandler/session"
 )
 
 const (
@@ -25,13 +27,13 @@ type watchers struct {
 
 // watcher is one of them. Its timer is guarded by watchers.mu.
 type watcher struct {
-	session *Session
+	session *session.Session
 	over    context.CancelCauseFunc
 	timer   *time.Timer // runs until the session is to be looked at again
 }
 
 // Watch returns a context that ends with ctx, or when the session is over, with
-// [ErrRevoked] (a logout, an operator, another replica's word), [ErrExpired] or
+// [ErrRevoked] (a logout, an operator, another replica's word), [session.ErrExpired] or
 // [ErrRejected] as its cause. Being idle ends no session that is watched: what
 // its user does is told by requests, and the next one shows it.
 //
@@ -39,10 +41,10 @@ type watcher struct {
 // than the visit's other methods, Watch may be called by any goroutine: it knows
 // the session as the request's cookie has it. If another replica prolonged the
 // life of its refresh token since, the context ends early.
-func (v *Visit) Watch(ctx context.Context) context.Context {
-	m := v.manager
+func (r *RequestSession) Watch(ctx context.Context) context.Context {
+	m := r.manager
 	ctx, over := context.WithCancelCause(ctx)
-	w := &watcher{session: v.over, over: over}
+	w := &watcher{session: r.Stored, over: over}
 	m.watchers.add(w)
 	context.AfterFunc(ctx, func() { m.watchers.remove(w) })
 	m.look(w) // after it was added, so that no revocation slips through between
@@ -81,7 +83,7 @@ func (m *Manager) look(w *watcher) {
 	case rejected:
 		w.over(ErrRejected)
 	case !now.Before(ends):
-		w.over(ErrExpired)
+		w.over(session.ErrExpired)
 	default:
 		m.watchers.arm(w, min(ends.Sub(now), recheckEvery), func() { m.look(w) })
 	}

@@ -1,6 +1,6 @@
 //go:build race
 
-package session_test
+package refresh_test
 
 // defaultSeeds are fewer: the race detector makes synthetic time ten times as slow.
 const defaultSeeds = 20

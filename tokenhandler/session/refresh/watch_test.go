@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // soon is how long after the deny list has grown a watch may end.
@@ -60,12 +61,12 @@ func TestWatchEndsWhenTheSessionIsRevoked(t *testing.T) {
 				w.want(t, nil)
 				revoke(t, f, j)
 				time.Sleep(soon)
-				w.want(t, session.ErrRevoked)
+				w.want(t, refresh.ErrRevoked)
 				bystander.want(t, nil)
 				if name != "operator" {
 					f.mustOpen(t, other).End() // a later look, too
 					time.Sleep(soon)
-					bystander.want(t, session.ErrRevoked)
+					bystander.want(t, refresh.ErrRevoked)
 				}
 			})
 		})
@@ -78,7 +79,7 @@ func TestWatchOfARevokedSessionEndsAtOnce(t *testing.T) {
 	watched(t, &provider{}, func(t *testing.T, f *fixture, j jar, _ watch) {
 		v := f.mustOpen(t, j)
 		f.mustOpen(t, j).End()
-		if got := context.Cause(v.Watch(t.Context())); !errors.Is(got, session.ErrRevoked) {
+		if got := context.Cause(v.Watch(t.Context())); !errors.Is(got, refresh.ErrRevoked) {
 			t.Errorf("%v", got)
 		}
 	})
@@ -97,7 +98,7 @@ func TestWatchEndsAtTheAbsoluteEnd(t *testing.T) {
 // another one.
 func TestWatchFollowsTheRefreshToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(c *session.Config) { c.Now = time.Now })
+		f := newFixture(t, func(c *settings) { c.Now = time.Now })
 		f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
 			renewed := tokens(2, time.Now())
 			renewed.RefreshExpires = time.Now().Add(2 * time.Hour)
@@ -109,7 +110,7 @@ func TestWatchFollowsTheRefreshToken(t *testing.T) {
 		v := f.mustOpen(t, j)
 		w := watch{v.Watch(t.Context())}
 		time.Sleep(59 * time.Minute)
-		if err := f.mustOpen(t, j).Fresh(t.Context(), session.OnDemand); err != nil {
+		if err := f.mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(119 * time.Minute)
@@ -121,11 +122,11 @@ func TestWatchFollowsTheRefreshToken(t *testing.T) {
 
 func TestWatchEndsWhenTheRefreshTokenIsRejected(t *testing.T) {
 	watched(t, &provider{fail: rejectedError{}}, func(t *testing.T, f *fixture, j jar, w watch) {
-		if err := f.mustOpen(t, j).Fresh(t.Context(), session.OnDemand); !errors.Is(err, session.ErrRejected) {
+		if err := f.mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrRejected) {
 			t.Fatal(err)
 		}
 		time.Sleep(soon)
-		w.want(t, session.ErrRejected)
+		w.want(t, refresh.ErrRejected)
 	})
 }
 
@@ -147,7 +148,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 func TestWatchOutlivesAClockThatIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ahead atomic.Int64
-		f := newFixture(t, func(c *session.Config) {
+		f := newFixture(t, func(c *settings) {
 			c.Now = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
 		})
 		w := watch{f.mustOpen(t, f.login(t, tokens(1, time.Now()))).Watch(t.Context())}
@@ -175,7 +176,7 @@ func TestManyWatchesAndRevocations(t *testing.T) {
 		}
 		time.Sleep(soon)
 		for _, w := range watches {
-			w.want(t, session.ErrRevoked)
+			w.want(t, refresh.ErrRevoked)
 		}
 	})
 }
@@ -194,14 +195,14 @@ func (sliding) Refresh(context.Context, secret.Tokens) (secret.Tokens, error) {
 // its browser has shown it, but not how long it lasts.
 func TestWatchFollowsAProlongedSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, func(c *session.Config) { c.Refresher, c.Now = sliding{}, time.Now })
+		f := newFixture(t, func(c *settings) { c.refresh.Refresher, c.Now = sliding{}, time.Now })
 		first := tokens(1, time.Now())
 		first.AccessExpires, first.RefreshExpires = time.Now().Add(slides-time.Minute), time.Now().Add(slides)
 		j := f.login(t, first)
 		w := watch{f.mustOpen(t, j).Watch(t.Context())}
 		time.Sleep(20 * time.Minute)
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), session.OnDemand); err != nil {
+		if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
 		h := make(http.Header)

@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 const (
@@ -79,7 +80,7 @@ type world struct {
 
 	keys    *seal.Keyring
 	cookies session.Cookies
-	metrics *session.Metrics
+	metrics *refresh.Metrics
 	store   *shared // nil without
 	central *memory.List
 	// mendStore ends the store's outage, at storeMends.
@@ -137,7 +138,8 @@ type incarnation struct {
 	born  time.Time
 	// ready is closed when it serves.
 	ready    chan struct{}
-	m        *session.Manager
+	m        *refresh.Manager
+	sessions *session.Store
 	list     *memory.List
 	stop     context.CancelFunc
 	requests sync.WaitGroup
@@ -157,7 +159,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w := &world{
 		t: t, seed: seed, plan: rng{seed}, noise: rng{seed ^ 0xabcdef}, start: time.Now(), keys: keys,
-		cookies: session.NewCookies("session", false), metrics: session.NewMetrics(nil), central: memory.New(time.Now),
+		cookies: session.NewCookies("session", false), metrics: refresh.NewMetrics(nil), central: memory.New(time.Now),
 		byName: make(map[session.Name]*life), shown: make(map[string]cookieFact), actives: make(map[string]activeFact), ended: make(map[string]time.Time), useless: make(map[string]bool),
 		access: make(map[string]*tokenFact), refresh: make(map[string]*refreshFact), counts: make(map[string]int),
 	}
@@ -197,19 +199,22 @@ func (w *world) begin(inc *incarnation) {
 	for _, e := range w.central.Entries() {
 		_, _ = inc.list.Add(e)
 	}
-	cfg := session.Config{
-		Keys: w.keys, Cookies: w.cookies, Refresher: caller{inc}, Denied: denials{inc},
-		IdleTimeout: w.cfg.idle, AbsoluteLifetime: w.cfg.absolute, RefreshBefore: time.Minute,
+	var err error
+	inc.sessions, err = session.NewStore(session.Config{
+		Keys: w.keys, Cookies: w.cookies, IdleTimeout: w.cfg.idle, AbsoluteLifetime: w.cfg.absolute, Now: time.Now,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cfg := refresh.Config{
+		Store: inc.sessions, Refresher: caller{inc}, Denied: denials{inc}, RefreshBefore: time.Minute,
 		RefreshGrace: modelGrace, RefreshTimeout: modelTimeout, RotationGrace: w.cfg.grace,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: w.metrics, Discard: w.discard,
 	}
 	if w.store != nil {
 		cfg.Replicas = link{inc}
 	}
-	var err error
-	if inc.m, err = session.NewManager(cfg); err != nil {
-		w.t.Fatal(err)
-	}
+	inc.m = refresh.NewManager(cfg)
 	inc.born = time.Now()
 	inc.run()
 	close(inc.ready)

@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"context"

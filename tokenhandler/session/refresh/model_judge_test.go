@@ -1,4 +1,4 @@
-package session_test
+package refresh_test
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // life is what the model knows of one session. It is guarded by world.mu.
@@ -118,7 +119,7 @@ func (w *world) show(b *browser) (showing, bool) {
 
 // judge judges one outcome of a request: of Open, or of Fresh for a reason that
 // began at from. It returns false if the request has no session.
-func (w *world) judge(inc *incarnation, s showing, v *session.Visit, err error, why session.Reason, from time.Time) bool {
+func (w *world) judge(inc *incarnation, s showing, v *refresh.RequestSession, err error, why refresh.Reason, from time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	name := w.judgement(inc, s, v, err, why, from)
@@ -129,10 +130,10 @@ func (w *world) judge(inc *incarnation, s showing, v *session.Visit, err error, 
 	return err == nil
 }
 
-func (w *world) judgement(inc *incarnation, s showing, v *session.Visit, err error, why session.Reason, from time.Time) string {
+func (w *world) judgement(inc *incarnation, s showing, v *refresh.RequestSession, err error, why refresh.Reason, from time.Time) string {
 	now, l := time.Now(), s.life
 	idle, over := !now.Before(s.active.Add(w.cfg.idle)), !now.Before(l.ends)
-	unavailable, passing := errors.AsType[*session.UnavailableError](err)
+	unavailable, passing := errors.AsType[*refresh.UnavailableError](err)
 	must := func(ok bool, name string) string {
 		if !ok {
 			w.violate("%v, session %d, cookie of generation %d: %s for no reason: %v", inc, l.n, s.generation, name, err)
@@ -147,18 +148,18 @@ func (w *world) judgement(inc *incarnation, s showing, v *session.Visit, err err
 		closing := inc.draining
 		usable := from.Before(s.token.expires.Add(-5 * time.Second))
 		because := closing || w.troubled(from) || l.gone(now)
-		return must(because && unavailable.RetryAfter > 0 && (why != session.IfDue || !usable), "unavailable")
-	case errors.As(err, new(*session.TooOftenError)):
+		return must(because && unavailable.RetryAfter > 0 && (why != refresh.IfDue || !usable), "unavailable")
+	case errors.As(err, new(*refresh.TooOftenError)):
 		return must(l.tooOften(why, now), "too often")
 	case errors.Is(err, session.ErrIdle):
 		return must(idle, "idle")
 	case errors.Is(err, session.ErrExpired):
 		return must(over, "expired")
-	case errors.Is(err, session.ErrRevoked):
+	case errors.Is(err, refresh.ErrRevoked):
 		return must(len(l.revoked) > 0, "revoked")
-	case errors.Is(err, session.ErrRejected):
+	case errors.Is(err, refresh.ErrRejected):
 		return must(l.gone(now), "rejected")
-	case errors.Is(err, session.ErrSuperseded):
+	case errors.Is(err, refresh.ErrSuperseded):
 		newer := l.newer(s.generation)
 		stored := w.store != nil && l.stored > s.generation && l.stored >= inc.known[l] && !w.troubled(from) && !l.gone(now)
 		return must(w.cfg.rotates() && l.shown > s.generation && !newer.IsZero() && !now.Before(newer.Add(modelGrace)) && !stored, "superseded")
@@ -169,7 +170,7 @@ func (w *world) judgement(inc *incarnation, s showing, v *session.Visit, err err
 }
 
 // judgeSuccess: nobody gets in who must not, or with tokens that are no good.
-func (w *world) judgeSuccess(inc *incarnation, s showing, v *session.Visit, idle, over bool) {
+func (w *world) judgeSuccess(inc *incarnation, s showing, v *refresh.RequestSession, idle, over bool) {
 	now, l, got := time.Now(), s.life, v.Session
 	fact := w.access[got.Access.Reveal()]
 	switch {
@@ -197,7 +198,7 @@ func (w *world) sawCookie(inc *incarnation, s showing) {
 }
 
 // judgeFresh: after Fresh the access token is good, and new if that was asked for.
-func (w *world) judgeFresh(inc *incarnation, s showing, before string, v *session.Visit, why session.Reason) {
+func (w *world) judgeFresh(inc *incarnation, s showing, before string, v *refresh.RequestSession, why refresh.Reason) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now, got := time.Now(), v.Session
@@ -205,15 +206,15 @@ func (w *world) judgeFresh(inc *incarnation, s showing, before string, v *sessio
 	if fact == nil || !now.Before(fact.expires) {
 		w.violate("%v: session %d goes on with a token that has ended, cookie of generation %d, now %d", inc, s.life.n, s.generation, got.Generation)
 	}
-	if why != session.IfDue && got.Access.Reveal() == before && !fact.expires.Equal(s.life.refreshEnds) && !w.cfg.refreshless {
+	if why != refresh.IfDue && got.Access.Reveal() == before && !fact.expires.Equal(s.life.refreshEnds) && !w.cfg.refreshless {
 		w.violate("%v: session %d was to have a new token, and has the old one of generation %d", inc, s.life.n, got.Generation)
 	}
 }
 
 // tooOften reports whether the session was renewed on demand a lot.
-func (l *life) tooOften(why session.Reason, now time.Time) bool {
+func (l *life) tooOften(why refresh.Reason, now time.Time) bool {
 	recent, within, enough := 0, 30*time.Second, 2 // with the one that is judged
-	if why == session.OnDemand {
+	if why == refresh.OnDemand {
 		within, enough = 101*time.Second, 11
 	}
 	for _, at := range l.forced {
@@ -221,11 +222,11 @@ func (l *life) tooOften(why session.Reason, now time.Time) bool {
 			recent++
 		}
 	}
-	return why != session.IfDue && recent >= enough
+	return why != refresh.IfDue && recent >= enough
 }
 
 // commit judges what an answer tells the browser, and notes what it is.
-func (w *world) commit(inc *incarnation, s showing, v *session.Visit, touched time.Time) http.Header {
+func (w *world) commit(inc *incarnation, s showing, v *refresh.RequestSession, touched time.Time) http.Header {
 	h := make(http.Header)
 	v.Commit(h)
 	w.mu.Lock()

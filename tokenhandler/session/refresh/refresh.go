@@ -1,9 +1,11 @@
-package session
+package refresh
 
 import (
 	"context"
 	"errors"
 	"time"
+
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // UnavailableError says that the access token has ended and that the provider
@@ -70,10 +72,10 @@ const (
 // newest generation: the session is over. [ErrSuperseded]. [*TooOftenError].
 // [*UnavailableError] for everything that may pass: the session is kept. The
 // context's error.
-func (v *Visit) Fresh(ctx context.Context, why Reason) error {
+func (r *RequestSession) Fresh(ctx context.Context, why Reason) error {
 	for range maxTurns {
-		err := v.fresh(ctx, why)
-		if err != nil || v.usable(v.manager.cfg.Now()) || !v.Session.renewable() {
+		err := r.fresh(ctx, why)
+		if err != nil || r.usable(r.manager.cfg.Now()) || !renewable(r.Session) {
 			return err
 		}
 		why = IfDue
@@ -89,26 +91,26 @@ const maxTurns = 3
 var errOutrun = errors.New("every renewed access token had already ended")
 
 // usable reports whether the access token has not ended.
-func (v *Visit) usable(now time.Time) bool {
-	return now.Before(v.Session.AccessExpires.Add(-v.Session.skew()))
+func (r *RequestSession) usable(now time.Time) bool {
+	return now.Before(r.Session.AccessExpires.Add(-skew(r.Session)))
 }
 
-// fresh is one turn of [Visit.Fresh]. It may end with a newer token that has
+// fresh is one turn of [RequestSession.Fresh]. It may end with a newer token that has
 // ended.
-func (v *Visit) fresh(ctx context.Context, why Reason) error {
-	m, s := v.manager, v.Session
+func (r *RequestSession) fresh(ctx context.Context, why Reason) error {
+	m, s := r.manager, r.Session
 	now := m.cfg.Now()
-	usable := v.usable(now)
+	usable := r.usable(now)
 	if why == IfDue && usable && now.Before(s.AccessExpires.Add(-m.refreshBefore(s))) {
 		return nil
 	}
-	if !s.renewable() {
+	if !renewable(s) {
 		return nil // it ends with its access token
 	}
 	needed := why != IfDue || !usable
 	f, err := m.join(ctx, s, why, needed, now)
 	if err != nil || f == nil {
-		return v.settle(err, needed)
+		return r.settle(err, needed)
 	}
 	if !needed {
 		return nil
@@ -118,15 +120,15 @@ func (v *Visit) fresh(ctx context.Context, why Reason) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	return v.settle(f.err, true)
+	return r.settle(f.err, true)
 }
 
 // settle takes over what the refreshes of this session came to. A failure
 // counts only if the request needed a new token and none is there.
-func (v *Visit) settle(err error, needed bool) error {
-	before := v.Session.Generation
-	newest, rejected := v.manager.newest(v.Session)
-	v.Session = newest
+func (r *RequestSession) settle(err error, needed bool) error {
+	before := r.Session.Generation
+	newest, rejected := r.manager.newest(r.Session)
+	r.Session = newest
 	switch {
 	case rejected:
 		return ErrRejected
@@ -142,20 +144,23 @@ func (v *Visit) settle(err error, needed bool) error {
 // refreshBefore is how long before its end a token is due. It spreads the
 // refreshes of sessions that began together: each session has its own margin,
 // up to a quarter longer. A token that lives shortly is not due all its life.
-func (m *Manager) refreshBefore(s *Session) time.Duration {
+func (m *Manager) refreshBefore(s *session.Session) time.Duration {
 	before := m.cfg.RefreshBefore
 	before += before * time.Duration(s.ID[0]) / (4 * 256)
 	return min(before, s.AccessExpires.Sub(s.AccessIssued)/4)
 }
 
-func (s *Session) skew() time.Duration {
+// renewable reports whether there is a refresh token.
+func renewable(s *session.Session) bool { return !s.RefreshExpires.Equal(s.AccessExpires) }
+
+func skew(s *session.Session) time.Duration {
 	return min(clockSkew, s.AccessExpires.Sub(s.AccessIssued)/8)
 }
 
 // join returns the refresh under way for s, starting one if there is none. It
 // returns nothing if a newer generation is already there, or if the process is
 // about to end and the request does not need a refresh.
-func (m *Manager) join(ctx context.Context, s *Session, why Reason, needed bool, now time.Time) (*flight, error) {
+func (m *Manager) join(ctx context.Context, s *session.Session, why Reason, needed bool, now time.Time) (*flight, error) {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,7 +205,7 @@ func closing(needed bool) error {
 // must not cancel it, because after a rotation its answer holds the only token
 // that is still good (FACTS COG-ROT-07). ctx is that of the request that asked
 // first, and never ends.
-func (m *Manager) refresh(ctx context.Context, s *Session, e *entry, f *flight) {
+func (m *Manager) refresh(ctx context.Context, s *session.Session, e *entry, f *flight) {
 	o := m.renew(ctx, s, f)
 	if o.err == nil && m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
 		defer m.discard(o) // when nobody waits any more
@@ -210,7 +215,7 @@ func (m *Manager) refresh(ctx context.Context, s *Session, e *entry, f *flight) 
 }
 
 // land takes up what a refresh came to, and tells who waits for it.
-func (m *Manager) land(s *Session, e *entry, f *flight, o outcome) {
+func (m *Manager) land(s *session.Session, e *entry, f *flight, o outcome) {
 	r := &m.refreshes
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -254,7 +259,7 @@ func (m *Manager) succeeded(e *entry, o outcome, now time.Time) {
 
 // call makes the one call to the provider. What it makes is later than all that
 // is known here: the tokens of a later generation may be gone.
-func (m *Manager) call(ctx context.Context, s *Session, f *flight) outcome {
+func (m *Manager) call(ctx context.Context, s *session.Session, f *flight) outcome {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.RefreshTimeout)
 	defer cancel()
 	if m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun) {
@@ -275,9 +280,8 @@ func (m *Manager) call(ctx context.Context, s *Session, f *flight) outcome {
 		}
 		return outcome{err: err}
 	}
-	next := s.next(previous, m.trim(renewed), now)
-	next.Generation = f.makes()
-	rotated := !next.tokens.Refresh.Equal(previous.Refresh)
+	next := m.cfg.Store.Next(s, previous, renewed, f.makes(), now)
+	rotated := !renewed.Refresh.IsZero() && !renewed.Refresh.Equal(previous.Refresh)
 	m.refreshes.steady.Store(!rotated)
 	m.metrics.Refreshes.WithLabelValues(map[bool]string{false: "ok", true: "rotated"}[rotated]).Inc()
 	return outcome{next: next}
