@@ -4,221 +4,237 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"cognito-token-handler/oauthproxy/socket"
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// call is one request on its way, and its context.
+// call is one request on its way through the proxy.
 type call struct {
-	context.Context //nolint:containedctx // it is one
-
 	handler *Handler
 	route   *route
-	client  *http.Request
+	// client is the client's request, writer its response.
+	client *http.Request
+	writer http.ResponseWriter
+	// out is the upstream's request. Its context ends with the call, or when cancel is
+	// called with the reason.
+	out    *http.Request
+	cancel context.CancelCauseFunc
 	// grant is nil on an anonymous route without a session.
 	grant Grant
-	// cleared are cookies to remove: an anonymous request with a dead session.
-	cleared http.Header
-	timer   *time.Timer
-	start   time.Time
-	// writer is the client's, cancel ends the upstream's request.
-	writer http.ResponseWriter
-	cancel context.CancelCauseFunc
-	// answering: the answer has begun, and with it the time-out ended.
-	answering atomic.Bool
-	// broken is why the client's body ended early, if it did.
-	broken atomic.Pointer[error]
-	// body is the client's, nil if there is none; kept is all of it, if it may be
-	// sent again.
-	body *movingBody
+	// expiredCookies remove the cookies of a session that has ended, on an anonymous route.
+	expiredCookies []string
+	// timer cancels the call after the route's time-out. It is stopped when the
+	// response has begun; then responding is true.
+	timer      *time.Timer
+	responding atomic.Bool
+	start      time.Time
+	// body is the client's; it is nil if there is none. kept is the whole body, if it
+	// was kept so that the request can be sent again.
+	body *requestBody
 	kept []byte
 	// resent is how often the request was sent again.
 	resent int
-	// answer is the upstream's body.
-	answer answerBody
-	// key is that of a WebSocket's handshake, else empty; tunnel is the upstream's
-	// connection once it has agreed to one, accepted the header that says so.
-	key      string
-	tunnel   io.ReadWriteCloser
-	accepted http.Header
 }
 
-// watchAfter is how long a request may take until its session is watched: most
-// are over by then, and need not pay for it. What happened to the session before
-// is found out then.
+// watchAfter is how long a request may take before the proxy watches its session.
+// Most requests end sooner and need not pay for it. If the session has ended in the
+// meantime, the watch finds that out at once.
 const watchAfter = time.Second
 
-type callKey struct{}
-
-// Value implements [context.Context].
-func (c *call) Value(key any) any {
-	if _, ours := key.(callKey); ours {
-		return c
-	}
-	return c.Context.Value(key)
-}
-
-func callOf(r *http.Request) *call {
-	c, _ := r.Context().Value(callKey{}).(*call)
-	return c
-}
-
-// proxyName is ours in Proxy-Status (RFC 9209).
+// proxyName is the name of this proxy in Proxy-Status (RFC 9209).
 const proxyName = "token-handler"
 
 var (
-	errUpstreamSlow = fmt.Errorf("waiting for the upstream: %w", os.ErrDeadlineExceeded)
-	errSessionOver  = errors.New("the session ended during the request")
-	errNoAnswer     = errors.New("the upstream answered with a status that is no answer")
+	errUpstreamTimeout = fmt.Errorf("waiting for the upstream: %w", os.ErrDeadlineExceeded)
+	errSessionEnded    = errors.New("the session ended during the request")
+	errInvalidStatus   = errors.New("the upstream's response has a status that is not valid here")
 )
 
-// authorize gets the grant, if the route is open to its user. A route with token
-// none still needs a session, unless it is anonymous.
-func (c *call) authorize() error {
-	grant, err := c.handler.cfg.Tokens.Authorize(c.client, c.route.Probe)
-	if err == nil {
-		c.grant = grant
-		return c.permit()
-	}
-	p := web.AsProblem(err)
-	if c.route.Anonymous && p.Status() == http.StatusUnauthorized {
-		c.cleared = p.Header
-		return nil
-	}
-	return p
-}
-
-// serve forwards the request under the route's time-out, which every byte of
-// the body starts anew: a large upload may take its time.
-func (c *call) serve(w http.ResponseWriter) {
+// serve forwards the request and writes the response. The route's time-out starts
+// anew whenever a part of the body is read: a large upload may take its time.
+func (c *call) serve() {
 	c.start = c.handler.cfg.Site.Now()
 	c.route.inFlight.Inc()
 	defer c.route.inFlight.Dec()
 	ctx, cancel := context.WithCancelCause(c.client.Context())
 	defer cancel(nil)
-	c.Context, c.writer, c.cancel = ctx, w, cancel
-	c.timer = time.AfterFunc(c.route.Timeout, func() { cancel(errUpstreamSlow) })
+	c.cancel = cancel
+	c.timer = time.AfterFunc(c.route.Timeout, func() { cancel(errUpstreamTimeout) })
 	defer c.timer.Stop()
-	if c.grant != nil && c.key == "" {
-		defer time.AfterFunc(watchAfter, func() { c.watch(ctx, cancel) }).Stop()
+	if c.grant != nil && !socket.IsUpgrade(c.client) {
+		defer time.AfterFunc(watchAfter, func() { c.watch(ctx, "request", func() { cancel(errSessionEnded) }) }).Stop()
 	}
-	// An answer without a type stays one: net/http would guess, and what it takes
-	// for HTML becomes a page of the app's origin.
-	w.Header()["Content-Type"] = nil
-	r := c.client.WithContext(c)
-	if r.Body != nil && r.Body != http.NoBody {
-		c.body = &movingBody{ReadCloser: http.MaxBytesReader(w, r.Body, c.route.MaxBody), call: c}
-		r.Body = c.body
-		if err := c.keepBody(r); err != nil {
-			c.handler.failed(w, r, err)
-			return
-		}
+	// A response without a type must stay without: net/http would guess one, and what it
+	// takes for HTML would become a page of the app's origin.
+	c.writer.Header()["Content-Type"] = nil
+	c.out = c.newRequest(ctx)
+	err := c.keepBody()
+	if err == nil {
+		err = c.exchange()
 	}
-	c.route.proxy.ServeHTTP(w, r)
+	if err != nil {
+		c.fail(err)
+	}
 }
 
-// watch ends the request when its session is over. If the answer has begun, the
-// client sees it break off: it must not take half of it for the whole.
-func (c *call) watch(ctx context.Context, end context.CancelCauseFunc) {
-	over := c.grant.Watch(ctx)
-	context.AfterFunc(over, func() {
-		if ctx.Err() == nil {
-			c.handler.metrics.Ended.WithLabelValues(c.route.Path, "request").Inc()
-			end(errSessionOver)
+// exchange sends the request and passes the response on. After an error nothing has
+// been written.
+func (c *call) exchange() error {
+	if !socket.IsUpgrade(c.client) {
+		response, err := c.roundTrip(c.out)
+		if err != nil {
+			return err
 		}
-	})
+		return c.respond(response)
+	}
+	upstream, response, err := socket.Connect(c.out, c.roundTrip)
+	switch {
+	case err != nil:
+		return err //nolint:wrapcheck // it says what was done
+	case upstream != nil:
+		c.serveSocket(upstream)
+		return nil
+	default:
+		return c.respond(response)
+	}
 }
 
-// answered is ReverseProxy's ModifyResponse: the upstream's header is there. A
-// 101 to a WebSocket's handshake is taken out of its hands, see [Handler.failed];
-// any other would make a tunnel, though none was asked for.
-func (h *Handler) answered(answer *http.Response) error {
-	c := callOf(answer.Request)
-	c.answering.Store(true)
+// roundTrip returns when the upstream's header has arrived, which ends the time-out.
+func (c *call) roundTrip(out *http.Request) (*http.Response, error) {
+	response, err := c.send(out)
+	c.responding.Store(true)
 	c.timer.Stop()
-	if answer.StatusCode == http.StatusSwitchingProtocols && c.key != "" {
-		return c.switched(answer)
+	return response, err
+}
+
+// respond passes the upstream's response on. If the body breaks off, so does the
+// client's response: it must not look complete.
+func (c *call) respond(response *http.Response) error {
+	if response.StatusCode < http.StatusOK || response.StatusCode > 999 {
+		_ = response.Body.Close()
+		return errInvalidStatus // a 101, for example, to a request without an upgrade
 	}
-	if answer.StatusCode < http.StatusOK || answer.StatusCode > 999 {
-		return errNoAnswer
+	c.route.rewriteResponse(response, c.grant != nil)
+	if response.StatusCode == http.StatusUnauthorized {
+		// An app must be able to tell the API's 401 from ours, after which a new login
+		// helps (RFC 9209 §2.1.1).
+		response.Header.Add("Proxy-Status", proxyName+"; received-status=401")
 	}
-	if answer.StatusCode == http.StatusUnauthorized {
-		// So that an app can tell it from ours, of which a new login is the cure (RFC 9209 §2.1.1).
-		answer.Header.Add("Proxy-Status", proxyName+"; received-status=401")
+	c.addCookies(response.Header)
+	c.count(response.StatusCode)
+	response.Body = &responseBody{ReadCloser: response.Body, call: c}
+	if isEndlessEventStream(response, c.client.Method) {
+		response.Body = newEventStream(c, response.Body)
 	}
-	c.answer = answerBody{ReadCloser: answer.Body, call: c}
-	answer.Body = &c.answer
-	c.route.cleanAnswer(answer, c.grant != nil)
-	c.commit(answer.Header)
-	h.count(c, answer.StatusCode)
-	if isEventStream(answer) {
-		h.follow(c, answer)
+	defer func() { _ = response.Body.Close() }()
+	h := c.writer.Header()
+	for name, values := range response.Header {
+		h[name] = append(h[name], values...)
+	}
+	c.writer.WriteHeader(response.StatusCode)
+	buffer := c.handler.buffers.get()
+	defer c.handler.buffers.put(buffer)
+	flush := response.ContentLength < 0 || isEventStream(response.Header)
+	if err := copyBody(c.writer, response.Body, buffer[:], flush); err != nil {
+		if c.client.Context().Err() == nil {
+			c.handler.cfg.Log.DebugContext(c.client.Context(), "forwarding a response body failed", "err", withoutUpstreamText(err))
+		}
+		panic(http.ErrAbortHandler)
 	}
 	return nil
 }
 
-// commit adds our cookies. No cache may keep an answer that holds one
-// (CVE-2025-48947 of a peer), whatever the upstream or a CDN's own header says.
-func (c *call) commit(header http.Header) {
+// serveSocket answers the handshake and runs the WebSocket until it is closed.
+func (c *call) serveSocket(upstream *socket.Upstream) {
+	defer upstream.Close()
+	c.addCookies(upstream.Header)
+	c.count(http.StatusSwitchingProtocols)
+	conn, err := upstream.Accept(c.writer, c.handler.cfg.Site.Now, c.handler.metrics.Sockets, c.route.Path)
+	if err != nil {
+		return // the client's connection broke
+	}
+	c.handler.open.add(webSocket{conn})
+	defer c.handler.open.remove(webSocket{conn})
 	if c.grant != nil {
-		c.grant.Commit(header)
+		// Messages do not keep the session alive, and an idle WebSocket is not closed.
+		c.watch(c.out.Context(), "socket", func() { conn.Close(socket.StatusSessionEnded, "session ended") })
 	}
-	for _, cookie := range c.cleared["Set-Cookie"] {
-		header.Add("Set-Cookie", cookie)
-	}
-	if len(header["Set-Cookie"]) > 0 {
-		header.Set("Cache-Control", "no-store")
-		deleteCDNControl(header)
-	}
+	conn.Run()
 }
 
-// failed is ReverseProxy's ErrorHandler: there is no answer of the upstream's, or
-// its connection has become a WebSocket's. An error's text can hold addresses of
-// the inside, so it goes to the log only.
-func (h *Handler) failed(w http.ResponseWriter, r *http.Request, err error) {
-	c := callOf(r)
-	if errors.Is(err, errSwitched) {
-		h.serveSocket(w, c)
-		return
-	}
-	if c.client.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // nobody is there to be told
-	}
-	p := c.problem(r, err)
-	h.count(c, p.Status())
-	c.commit(w.Header())
-	h.cfg.Site.WriteProblem(w, c.client, p)
-}
-
-func (c *call) problem(r *http.Request, err error) *web.Problem {
-	if errors.Is(context.Cause(r.Context()), errSessionOver) {
-		return web.NewProblem(web.CodeSessionExpired, "the session ended during the request; log in again", errSessionOver)
-	}
-	if broken := c.broken.Load(); broken != nil {
-		if tooLarge, ok := errors.AsType[*http.MaxBytesError](*broken); ok {
-			return web.AsProblem(tooLarge)
+// watch calls end if the session ends before ctx. If the response has begun, the
+// client sees it break off: it must not take half of it for the whole.
+func (c *call) watch(ctx context.Context, kind string, end func()) {
+	ended := c.grant.Watch(ctx)
+	context.AfterFunc(ended, func() {
+		if ctx.Err() == nil {
+			c.handler.metrics.Ended.WithLabelValues(c.route.Path, kind).Inc()
+			end()
 		}
-		return web.NewProblem(web.CodeInvalidRequest, "the request body broke off", *broken)
-	}
-	if errors.Is(context.Cause(r.Context()), errUpstreamSlow) {
-		c.upstreamFailed("timeout")
-		return web.NewProblem(web.CodeUpstreamTimeout, "the API did not answer in time", errUpstreamSlow)
-	}
-	c.upstreamFailed(failure(err))
-	return web.NewProblem(web.CodeUpstreamError, "the API could not be reached", plain(err))
+	})
 }
 
-func (c *call) upstreamFailed(kind string) {
+// addCookies adds the session's cookies. No cache may keep a response that contains
+// one, whatever the upstream's headers for caches and CDNs say (CVE-2025-48947 of
+// Auth0's nextjs-auth0).
+func (c *call) addCookies(h http.Header) {
+	if c.grant != nil {
+		c.grant.Commit(h)
+	}
+	for _, cookie := range c.expiredCookies {
+		h.Add("Set-Cookie", cookie)
+	}
+	if len(h["Set-Cookie"]) > 0 {
+		h.Set("Cache-Control", "no-store")
+		deleteCDNCacheControl(h)
+	}
+}
+
+// fail answers a request for which there is no response of the upstream's.
+func (c *call) fail(err error) {
+	if c.client.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the client has gone
+	}
+	p := c.problem(err)
+	c.count(p.Status())
+	c.addCookies(c.writer.Header())
+	c.handler.cfg.Site.WriteProblem(c.writer, c.client, p)
+}
+
+// problem chooses the error response. The text of err goes to the log only, because it
+// can contain internal addresses.
+func (c *call) problem(err error) *web.Problem {
+	cause := context.Cause(c.out.Context())
+	if errors.Is(cause, errSessionEnded) {
+		return web.NewProblem(web.CodeSessionExpired, "the session ended during the request; log in again", errSessionEnded)
+	}
+	if c.body != nil {
+		if failure := c.body.failure.Load(); failure != nil {
+			if tooLarge, ok := errors.AsType[*http.MaxBytesError](*failure); ok {
+				return web.AsProblem(tooLarge)
+			}
+			return web.NewProblem(web.CodeInvalidRequest, "the request body broke off", *failure)
+		}
+	}
+	if errors.Is(cause, errUpstreamTimeout) {
+		c.countUpstreamError("timeout")
+		return web.NewProblem(web.CodeUpstreamTimeout, "the API did not answer in time", errUpstreamTimeout)
+	}
+	c.countUpstreamError(errorKind(err))
+	return web.NewProblem(web.CodeUpstreamError, "the API could not be reached", withoutUpstreamText(err))
+}
+
+func (c *call) countUpstreamError(kind string) {
 	c.handler.metrics.UpstreamErrors.WithLabelValues(c.route.Path, kind).Inc()
 }
 
-func (h *Handler) count(c *call, status int) {
-	h.metrics.Requests.WithLabelValues(c.route.Path, strconv.Itoa(status)).Inc()
-	c.route.seconds.Observe(h.cfg.Site.Now().Sub(c.start).Seconds())
+func (c *call) count(status int) {
+	c.handler.metrics.Requests.WithLabelValues(c.route.Path, strconv.Itoa(status)).Inc()
+	c.route.seconds.Observe(c.handler.cfg.Site.Now().Sub(c.start).Seconds())
 }

@@ -1,11 +1,13 @@
-// Package oauthproxy owns the API routes: it forwards the app's calls to the
-// APIs behind it and swaps the session cookie for a bearer token on the way.
+// Package oauthproxy serves the API routes: it forwards the app's requests to the
+// APIs behind it and replaces the session cookie with a bearer token. WebSockets are
+// in the package socket; which headers pass is decided in headers.go.
 //
-// It stands against requests to hosts and paths that nobody configured (a fixed
-// table, longest prefix, one reading of a path), headers that a client smuggles
-// to the upstream, upstream headers that would change the app's site, bodies
-// without a bound, tokens or our cookies where they do not belong, WebSockets
-// that another site opens, and sockets and streams that outlive their session.
+// It stands against requests to hosts and paths that nobody configured (routes are a
+// fixed table, the longest prefix wins, and a path must not be ambiguous), against
+// request headers that upstreams would trust, response headers that would change the
+// app's site, bodies without a bound, tokens and session cookies sent to the wrong
+// place, WebSockets opened by other sites, and connections that outlive their
+// session.
 //
-// It must not know how a session is kept or refreshed: a [TokenSource] does.
+// It must not know how sessions are kept or refreshed: a [TokenSource] does.
 package oauthproxy

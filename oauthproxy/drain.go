@@ -4,71 +4,83 @@ import (
 	"context"
 	"maps"
 	"sync"
+
+	"cognito-token-handler/oauthproxy/socket"
 )
 
-// lasting is what lasts until somebody ends it, and is told when the service
-// does: a WebSocket, an event stream.
-type lasting interface {
-	// goAway lets it come to an end in order, soon. It does not wait for that.
+// longLived is a connection that does not end by itself: a WebSocket or an event
+// stream.
+type longLived interface {
+	// goAway closes the connection in an orderly way, without waiting for that.
 	goAway()
-	// hangUp cuts it off.
-	hangUp()
+	// abort cuts the connection off.
+	abort()
 }
 
-// lastings are all that there are now.
-type lastings struct {
+// openConnections is the registry of the open long-lived connections.
+type openConnections struct {
 	mu       sync.Mutex
-	all      map[lasting]chan struct{} // closed when it is over
+	closed   map[longLived]chan struct{} // open connection → closed when it has ended
 	draining bool
 }
 
-// add takes up one that has begun. While they are drained it is ended at once.
-func (l *lastings) add(one lasting) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.all == nil {
-		l.all = make(map[lasting]chan struct{})
+// add registers a connection that has begun. After drain it is closed at once.
+func (o *openConnections) add(connection longLived) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed == nil {
+		o.closed = make(map[longLived]chan struct{})
 	}
-	l.all[one] = make(chan struct{})
-	if l.draining {
-		one.goAway()
-	}
-}
-
-// remove forgets one that is over.
-func (l *lastings) remove(one lasting) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if over, there := l.all[one]; there {
-		close(over)
-		delete(l.all, one)
+	o.closed[connection] = make(chan struct{})
+	if o.draining {
+		connection.goAway()
 	}
 }
 
-// drain returns those that there are, and has later ones ended.
-func (l *lastings) drain() map[lasting]chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.draining = true
-	return maps.Clone(l.all)
+// remove removes a connection that has ended.
+func (o *openConnections) remove(connection longLived) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if closed, ok := o.closed[connection]; ok {
+		close(closed)
+		delete(o.closed, connection)
+	}
 }
 
-// Drain ends all WebSockets, with the close code 1001 (going away), and all event
-// streams, and the ones to come, too: their clients connect again, to another
-// replica. It returns when they are over; when ctx ends, those that are left are
-// cut off. A stream on an HTTP/2 connection that nobody reads cannot be: that one the
-// caller has to close.
+// drain returns the open connections, each with a channel that is closed when the
+// connection has ended. Connections that are added later are closed at once.
+func (o *openConnections) drain() map[longLived]chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.draining = true
+	return maps.Clone(o.closed)
+}
+
+// Drain closes all WebSockets, with the close code 1001 (going away), and all event
+// streams, so that their clients connect again to another replica. Those that are
+// opened later are closed at once. Drain returns when all are closed; when ctx ends,
+// those that are left are cut off. It cannot cut off a stream on an HTTP/2
+// connection from which the client reads nothing: the caller must close that
+// connection.
 func (h *Handler) Drain(ctx context.Context) {
-	open := h.lastings.drain()
-	for one := range open {
-		one.goAway()
+	open := h.open.drain()
+	for connection := range open {
+		connection.goAway()
 	}
 	defer context.AfterFunc(ctx, func() {
-		for one := range open {
-			one.hangUp()
+		for connection := range open {
+			connection.abort()
 		}
 	})()
-	for _, over := range open {
-		<-over
+	for _, closed := range open {
+		<-closed
 	}
 }
+
+// webSocket is a WebSocket in the registry of open connections.
+type webSocket struct{ *socket.Conn }
+
+// goAway runs Close in a goroutine of its own, because Close may wait for a write.
+func (s webSocket) goAway() { go s.Close(socket.StatusGoingAway, "going away") }
+
+func (s webSocket) abort() { s.Abort() }

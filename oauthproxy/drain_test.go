@@ -13,6 +13,7 @@ import (
 	"github.com/coder/websocket"
 
 	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/oauthproxy/socket"
 )
 
 // A shutdown tells the clients, so that they come back to another replica.
@@ -54,7 +55,7 @@ func TestDrainCutsOff(t *testing.T) {
 	cancel()
 	begun := time.Now()
 	p.handler.Drain(ctx)
-	if took := time.Since(begun); took > oauthproxy.CloseGrace/2 {
+	if took := time.Since(begun); took > socket.CloseTimeout/2 {
 		t.Errorf("it took %s", took)
 	}
 	_, _ = io.Copy(io.Discard, rw)
@@ -207,7 +208,7 @@ func TestDrainOfStuckEventStreams(t *testing.T) {
 			defer cancel()
 			begun := time.Now()
 			wait(t, drain(ctx, p), "the end of the drain")
-			if took := time.Since(begun); c.left == 0 && took > oauthproxy.CloseGrace/2 {
+			if took := time.Since(begun); c.left == 0 && took > socket.CloseTimeout/2 {
 				t.Errorf("it took %s", took)
 			}
 			wait(t, gone, "the end at the upstream")

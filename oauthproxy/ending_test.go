@@ -2,7 +2,9 @@ package oauthproxy_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +17,7 @@ import (
 	"github.com/coder/websocket"
 
 	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/oauthproxy/socket"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -114,7 +117,7 @@ func TestSocketIsDeafAfterTheEnd(t *testing.T) {
 	if got := wait(t, heard, "the end at the upstream"); len(got) != 0 {
 		t.Errorf("the upstream heard %q", got)
 	}
-	if took := time.Since(begun); took > oauthproxy.CloseGrace+time.Second {
+	if took := time.Since(begun); took > socket.CloseTimeout+time.Second {
 		t.Errorf("the end took %s", took)
 	}
 }
@@ -161,7 +164,7 @@ func TestSocketEndsBetweenFrames(t *testing.T) {
 			if string(rest) != want {
 				t.Errorf("read %q", rest)
 			}
-			if took := time.Since(begun); took > oauthproxy.CloseGrace+time.Second {
+			if took := time.Since(begun); took > socket.CloseTimeout+time.Second {
 				t.Errorf("the end took %s", took)
 			}
 		})
@@ -299,4 +302,22 @@ func TestShortRequestsAreNotWatched(t *testing.T) {
 	if got := p.tokens.watched.Load(); got != 0 {
 		t.Errorf("%d were watched", got)
 	}
+}
+
+// frame makes one as RFC 6455 §5.2 draws it; a mask is one of zeros.
+func frame(first byte, size int, masked bool) []byte {
+	f := []byte{first}
+	switch {
+	case size < 126:
+		f = append(f, byte(size))
+	case size < 1<<16:
+		f = binary.BigEndian.AppendUint16(append(f, 126), uint16(size))
+	default:
+		f = binary.BigEndian.AppendUint64(append(f, 127), uint64(size))
+	}
+	if masked {
+		f[1] |= 0x80
+		f = append(f, 0, 0, 0, 0)
+	}
+	return append(f, bytes.Repeat([]byte{0x88}, size)...)
 }

@@ -5,29 +5,30 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cognito-token-handler/oauthproxy/socket"
 )
 
-// Metrics are the counters of this package. Routes are labelled by their
-// configured prefix, so their number is bounded.
+// Metrics are the metrics of this package. Routes are labelled by their configured
+// prefix, so the number of series is bounded.
 type Metrics struct {
-	// Requests counts answers by route and status.
+	// Requests counts responses by route and status.
 	Requests *prometheus.CounterVec
-	// Seconds is the time until the answer's header, by route.
+	// Seconds is the time until the response's header, by route.
 	Seconds *prometheus.HistogramVec
-	// InFlight is how many requests are under way, by route.
+	// InFlight is the number of requests that are being forwarded, by route.
 	InFlight *prometheus.GaugeVec
-	// BodyBytes counts what went through in bodies, as it goes, by route and direction.
+	// BodyBytes counts the bytes of bodies as they are copied, by route and direction.
 	BodyBytes *prometheus.CounterVec
-	// UpstreamErrors counts requests without a whole answer, by route and kind.
+	// UpstreamErrors counts requests without a complete response, by route and kind.
 	UpstreamErrors *prometheus.CounterVec
-	// Retries counts requests whose token the upstream refused and that could be
-	// sent again, by route and outcome.
+	// Retries counts requests whose token the upstream refused and that could be sent
+	// again, by route and outcome.
 	Retries *prometheus.CounterVec
-	// Sockets is how many WebSockets are open, by route.
-	Sockets *prometheus.GaugeVec
-	// SocketBytes counts what went through them, by route and direction.
-	SocketBytes *prometheus.CounterVec
-	// Ended counts what was ended because its session was, by route and kind.
+	// Sockets are the metrics of WebSockets.
+	Sockets *socket.Metrics
+	// Ended counts requests and WebSockets that were ended because their session ended,
+	// by route and kind.
 	Ended *prometheus.CounterVec
 }
 
@@ -62,14 +63,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_proxy_retries_total",
 			Help: "API requests whose token the upstream refused with 401, by route and what came of a second try: ok, refused, failed, not_renewed (there was no other token to try).",
 		}, []string{"route", "outcome"}),
-		Sockets: f.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tokenhandler_proxy_sockets",
-			Help: "WebSockets that are open, by route.",
-		}, []string{"route"}),
-		SocketBytes: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "tokenhandler_proxy_socket_bytes_total",
-			Help: "Bytes that went through WebSockets, framing included, by route and direction: to_upstream, to_client.",
-		}, []string{"route", "direction"}),
+		Sockets: socket.NewMetrics(reg),
 		Ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_ended_total",
 			Help: "Requests that were ended because their session was, by route and kind: socket (a WebSocket), request (a stream, an upload, or what else lasted).",

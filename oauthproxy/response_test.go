@@ -248,7 +248,7 @@ func FuzzOwnLocation(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, to string, strip bool) {
 		route := oauthproxy.Route{Path: "/api/", Upstream: mustURL(t, "http://api.internal/v1/"), StripPrefix: strip}
-		got := oauthproxy.OwnLocation(route, to)
+		got := oauthproxy.PublicLocation(route, to)
 		if got == to {
 			return
 		}

@@ -3,99 +3,71 @@ package oauthproxy
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 
-	"cognito-token-handler/tokenhandler/secret"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
-// send makes the request and, if the upstream refuses the token and the request
-// can be sent again, makes it once more with another one. An upstream knows
-// sooner than we do when a key was changed or a user was signed out.
-func (c *call) send(next http.RoundTripper, r *http.Request) (*http.Response, error) {
-	answer, err := next.RoundTrip(r)
-	if err != nil || answer.StatusCode != http.StatusUnauthorized || c.token().IsZero() || !c.replayable(r.Method) {
-		return answer, err
+// send sends out to the upstream. If the upstream refuses the token with 401 and the
+// request can be sent again, it renews the token and sends the request once more: an
+// upstream may know sooner than the proxy that a key was changed or a user was signed
+// out.
+func (c *call) send(out *http.Request) (*http.Response, error) {
+	response, err := c.route.transport.RoundTrip(out)
+	if err != nil || response.StatusCode != http.StatusUnauthorized || c.token().IsZero() || !c.canSendAgain() {
+		return response, err
 	}
-	retries := c.handler.metrics.Retries.MustCurryWith(map[string]string{"route": c.route.Path})
-	if !c.renew(r.Context()) {
-		retries.WithLabelValues("not_renewed").Inc()
-		return answer, nil
+	outcomes := c.handler.metrics.Retries.MustCurryWith(prometheus.Labels{"route": c.route.Path})
+	if !c.renewToken(out.Context()) {
+		outcomes.WithLabelValues("not_renewed").Inc()
+		return response, nil
 	}
-	again := r.Clone(r.Context())
+	again := out.Clone(out.Context())
 	again.Header.Set("Authorization", "Bearer "+c.token().Reveal())
 	switch {
 	case c.kept != nil:
 		again.Body = io.NopCloser(bytes.NewReader(c.kept))
 	case c.body != nil:
-		again.Body = c.body // r's was closed with the first try
+		again.Body = c.body // the transport has closed out's, which leaves the client's open
 	}
-	_ = answer.Body.Close()
+	_ = response.Body.Close()
 	c.resent++
-	answer, err = next.RoundTrip(again)
+	response, err = c.route.transport.RoundTrip(again)
 	switch {
 	case err != nil:
-		retries.WithLabelValues("failed").Inc()
+		outcomes.WithLabelValues("failed").Inc()
 		return nil, err
-	case answer.StatusCode == http.StatusUnauthorized:
-		retries.WithLabelValues("refused").Inc()
+	case response.StatusCode == http.StatusUnauthorized:
+		outcomes.WithLabelValues("refused").Inc()
 	default:
-		retries.WithLabelValues("ok").Inc()
+		outcomes.WithLabelValues("ok").Inc()
 	}
-	answer.Request = r // it carries the call
-	return answer, nil
+	return response, nil
 }
 
-// renew gets another token, if there is one with which the route is still open. The
-// upstream's time-out does not run meanwhile.
-func (c *call) renew(ctx context.Context) bool {
+// renewToken reports whether there is another token now, with which the route is
+// still open to the user. The route's time-out does not run meanwhile.
+func (c *call) renewToken(ctx context.Context) bool {
 	if c.timer.Stop() {
 		defer c.timer.Reset(c.route.Timeout)
 	}
 	refused := c.token()
-	return c.grant.Renew(ctx) == nil && !c.token().Equal(refused) && c.permitted()
+	return c.grant.Renew(ctx) == nil && !c.token().Equal(refused) && c.isPermitted()
 }
 
-// token is what the upstream gets; empty if nothing.
-func (c *call) token() secret.String {
-	switch {
-	case c.grant == nil:
-		return secret.String{}
-	case c.route.Token == TokenID:
-		return c.grant.IDToken()
-	case c.route.Token == TokenAccess:
-		return c.grant.AccessToken()
-	}
-	return secret.String{}
+// canSendAgain reports whether the request has no body, nothing has been read from its
+// body, or the whole body was kept.
+func (c *call) canSendAgain() bool {
+	return c.body == nil || !c.body.started.Load() || c.kept != nil && isIdempotent(c.client.Method)
 }
 
-// replayable reports whether the request can be sent again: there is no body,
-// nobody has begun to read it, or all of it was kept.
-func (c *call) replayable(method string) bool {
-	return c.body == nil || !c.body.read.Load() || c.kept != nil && isIdempotent(method)
-}
-
-// isIdempotent tells the methods of which two requests do what one does (RFC
-// 9110 §9.2.2).
+// isIdempotent reports whether sending a request twice has the same effect as sending
+// it once (RFC 9110 §9.2.2).
 func isIdempotent(method string) bool {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:
 		return true
 	}
 	return false
-}
-
-// keepBody reads the whole body, if it is short and may have to be sent again.
-func (c *call) keepBody(r *http.Request) error {
-	if r.ContentLength <= 0 || r.ContentLength > c.route.ReplayBody || !isIdempotent(r.Method) {
-		return nil
-	}
-	kept := make([]byte, r.ContentLength)
-	if _, err := io.ReadFull(c.body, kept); err != nil {
-		return fmt.Errorf("reading the body: %w", err)
-	}
-	c.kept = kept
-	r.Body = io.NopCloser(bytes.NewReader(kept))
-	return nil
 }

@@ -7,29 +7,30 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
-// The schemes of upstreams beside http and https.
+// The schemes of upstreams besides http and https.
 const (
 	schemeH2C  = "h2c"  // HTTP/2 without TLS, by prior knowledge (RFC 9113 §3.3)
-	schemeUnix = "unix" // HTTP/1.1 over a socket of this machine
+	schemeUnix = "unix" // HTTP/1.1 over a Unix socket
 )
 
-// localHost is what an API behind a socket is told as Host by default.
+// localHost is the default Host header for an API behind a Unix socket.
 const localHost = "localhost"
 
-// reach returns how a route's upstream is spoken to: its base URL as net/http
-// takes it, and the transport. Routes that need nothing of their own share one,
-// and with it the connections.
-func (h *Handler) reach(r *Route, shared transport) (*url.URL, transport) {
+// connect returns a route's base URL in the form that net/http understands, and its
+// transport. Routes that need no transport of their own share one, and with it its
+// connections.
+func (h *Handler) connect(r *Route, shared http.RoundTripper) (*url.URL, http.RoundTripper) {
 	base := *r.Upstream
 	switch {
 	case base.Scheme == schemeUnix:
-		socket := base.Path
+		socketPath := base.Path
 		return &url.URL{Scheme: "http", Host: cmp.Or(r.UpstreamHost, localHost)}, h.newTransport(func(t *http.Transport) {
 			dialer := &net.Dialer{Timeout: dialTimeout}
 			t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-				return dialer.DialContext(ctx, "unix", socket)
+				return dialer.DialContext(ctx, "unix", socketPath)
 			}
 		})
 	case base.Scheme == schemeH2C:
@@ -44,4 +45,29 @@ func (h *Handler) reach(r *Route, shared transport) (*url.URL, transport) {
 		})
 	}
 	return &base, shared
+}
+
+// upstreamURL returns the URL of the upstream's request. The path was checked by
+// forward and keeps its escaping. The query is passed on unchanged, also the parts
+// that Go cannot parse (a=1;b=2), because the proxy decides nothing by it.
+func (r *route) upstreamURL(in *url.URL) *url.URL {
+	base := r.Upstream
+	path, raw := in.Path, ""
+	if in.RawPath != "" || base.RawPath != "" {
+		raw = in.EscapedPath()
+	}
+	if r.StripPrefix {
+		path = path[len(r.Path)-1:]
+		if raw != "" {
+			raw = raw[len(r.Path)-1:] // forward has checked that it begins with the prefix
+		}
+	}
+	out := &url.URL{
+		Scheme: base.Scheme, Host: base.Host, Path: strings.TrimSuffix(base.Path, "/") + path,
+		RawQuery: in.RawQuery, ForceQuery: in.ForceQuery,
+	}
+	if raw != "" {
+		out.RawPath = strings.TrimSuffix(base.EscapedPath(), "/") + raw
+	}
+	return out
 }

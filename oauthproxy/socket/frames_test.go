@@ -1,4 +1,4 @@
-package oauthproxy_test
+package socket_test
 
 import (
 	"bytes"
@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/oauthproxy/socket"
 )
 
 // frame makes one as RFC 6455 §5.2 draws it; a mask is one of zeros.
@@ -39,18 +39,18 @@ func TestFrameEnds(t *testing.T) {
 		ends = append(ends, len(stream))
 	}
 	for _, size := range []int{1, 2, 3, 7, 125, 128, 4096, 8192, len(stream)} {
-		f := &oauthproxy.FrameFollower{}
+		f := &socket.FrameTracker{}
 		at := 0
 		for chunk := range slices.Chunk(stream, size) {
-			begun := !f.Between()
+			begun := !f.AtBoundary()
 			next, _ := slices.BinarySearch(ends, at+1) // the end of the frame under way
-			rest := f.Pass(chunk)
+			rest := f.Advance(chunk)
 			if want := min(len(chunk), ends[next]-at); begun && rest != want || !begun && rest != 0 {
 				t.Fatalf("reads of %d, at %d: %d bytes belong to the frame under way, want %d", size, at, rest, want)
 			}
 			at += len(chunk)
-			if _, found := slices.BinarySearch(ends, at); f.Between() != found {
-				t.Fatalf("reads of %d, at %d: between frames: %v", size, at, f.Between())
+			if _, found := slices.BinarySearch(ends, at); f.AtBoundary() != found {
+				t.Fatalf("reads of %d, at %d: between frames: %v", size, at, f.AtBoundary())
 			}
 			if f.Closed() != (at == len(stream)) {
 				t.Fatalf("reads of %d, at %d: closed: %v", size, at, f.Closed())
@@ -61,11 +61,11 @@ func TestFrameEnds(t *testing.T) {
 
 // A length that no payload has must not wrap around.
 func TestFrameOfAbsurdLength(t *testing.T) {
-	f := &oauthproxy.FrameFollower{}
-	f.Pass([]byte{0x82, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
+	f := &socket.FrameTracker{}
+	f.Advance([]byte{0x82, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	for range 1000 {
-		if rest := f.Pass(make([]byte, 8192)); rest != 8192 || f.Between() {
-			t.Fatalf("%d bytes, between: %v", rest, f.Between())
+		if rest := f.Advance(make([]byte, 8192)); rest != 8192 || f.AtBoundary() {
+			t.Fatalf("%d bytes, between: %v", rest, f.AtBoundary())
 		}
 	}
 }

@@ -1,0 +1,216 @@
+package oauthproxy
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"net/textproto"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// This file decides which headers pass through the proxy. Everything that is not
+// named here passes unchanged, in both directions.
+//
+//	client → upstream: cleanRequest removes hopByHop, protectedRequest and our
+//	cookies; requestHeader then sets the headers that upstreams may trust.
+//
+//	upstream → browser: cleanResponse removes hopByHop and protectedResponse;
+//	response.go rewrites Location, WWW-Authenticate, Cache-Control, Vary,
+//	Content-Security-Policy and X-Content-Type-Options. Trailers and interim
+//	responses (100, 103) do not pass at all.
+//
+// The response that opens a WebSocket has a list of its own, in the package socket.
+
+// headerSet is a set of header names in canonical spelling.
+type headerSet struct {
+	names    map[string]bool
+	prefixes []string
+}
+
+func (s *headerSet) has(canonical string) bool {
+	return s.names[canonical] || slices.ContainsFunc(s.prefixes, func(prefix string) bool { return strings.HasPrefix(canonical, prefix) })
+}
+
+// hopByHop are the headers that concern one connection only (RFC 9110 §7.6.1). The
+// names that Connection lists are removed with them.
+//
+//nolint:gochecknoglobals // a constant list
+var hopByHop = []string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// protectedRequest are the headers that upstreams trust because only the proxy sets
+// them. The clients' are removed.
+//
+//nolint:gochecknoglobals // a constant set
+var protectedRequest = headerSet{
+	names: map[string]bool{
+		"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "Forwarded": true, "Traceparent": true, "Tracestate": true,
+		"X-Request-Id": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "X-Cluster-Client-Ip": true,
+		"X-Original-Url": true, "X-Original-Uri": true, "X-Rewrite-Url": true, "X-Original-Host": true, "X-Host": true,
+		"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
+		"X-Auth-Subject": true, "X-Auth-Groups": true, "Remote-User": true,
+		"Content-Length": true, "Transfer-Encoding": true, // spelled with "_": net/http has taken out the others
+		"Proxy": true, // CGI-like servers take it for the variable HTTP_PROXY (CVE-2016-5385)
+	},
+	// The names under which other proxies say who is calling.
+	prefixes: []string{"X-Forwarded", "X-User", "X-Remote-", "X-Auth-Request-", "X-Amzn-Oidc-"},
+}
+
+// clientMaySend are protected headers that a client may set, if the name is spelled
+// with "-". Our own cookies are taken out of Cookie, and an invalid Traceparent is
+// replaced.
+//
+//nolint:gochecknoglobals // a constant set
+var clientMaySend = headerSet{names: map[string]bool{"Cookie": true, "Traceparent": true, "Tracestate": true}}
+
+// protectedResponse are the headers that only the app's site may set: cookies, stored
+// data, transport security, CORS, the scope of service workers, error reports,
+// client hints, login status and device-bound sessions. X-Accel-* and X-Sendfile
+// are orders to a web server in front of the proxy: nginx would send another resource
+// instead, or cache the response whatever Cache-Control says.
+//
+//nolint:gochecknoglobals // a constant set
+var protectedResponse = headerSet{
+	names: map[string]bool{
+		"Set-Cookie": true, "Set-Cookie2": true, "Clear-Site-Data": true, "Strict-Transport-Security": true,
+		"Server": true, "X-Request-Id": true, "Alt-Svc": true, "Public-Key-Pins": true,
+		"Service-Worker-Allowed": true, "Nel": true, "Report-To": true, "X-Sendfile": true,
+		"Accept-Ch": true, "Set-Login": true,
+	},
+	prefixes: []string{"Access-Control-", "X-Accel-", "Secure-Session-", "Sec-Session-"},
+}
+
+// bufferingHeader tells nginx whether to buffer the response.
+const bufferingHeader = "X-Accel-Buffering"
+
+// upstreamMaySend are protected headers that an upstream may set. It knows which of
+// its headers scripts need, and Access-Control-Expose-Headers has no effect without
+// our Access-Control-Allow-Origin. It knows, too, which responses nginx must not
+// buffer.
+//
+//nolint:gochecknoglobals // a constant set
+var upstreamMaySend = headerSet{names: map[string]bool{"Access-Control-Expose-Headers": true, bufferingHeader: true}}
+
+// removeHopByHop removes the hop-by-hop headers from h.
+func removeHopByHop(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			h.Del(textproto.TrimString(name))
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+}
+
+// cleanRequest removes from the header of a client's request what must not reach an
+// upstream. It also removes protected names that are spelled with "_", because
+// CGI-like servers do not distinguish it from "-" (CVE-2025-64484 of oauth2-proxy).
+func (h *Handler) cleanRequest(header http.Header) {
+	removeHopByHop(header)
+	for name := range header {
+		canonical := name
+		if strings.Contains(name, "_") {
+			canonical = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+		}
+		if protectedRequest.has(canonical) && !clientMaySend.has(name) {
+			delete(header, name)
+		}
+	}
+	if lines, ok := header["Cookie"]; ok {
+		if kept := h.withoutOurCookies(lines); kept != "" {
+			header["Cookie"] = []string{kept}
+		} else {
+			delete(header, "Cookie")
+		}
+	}
+}
+
+// withoutOurCookies joins Cookie lines and leaves out the token handler's own cookies.
+// The others stay as they were sent.
+func (h *Handler) withoutOurCookies(lines []string) string {
+	var kept strings.Builder
+	for _, line := range lines {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			pair = strings.TrimSpace(pair)
+			name, _, _ := strings.Cut(pair, "=")
+			if pair == "" || h.cfg.OurCookie(strings.TrimSpace(name)) {
+				continue
+			}
+			if kept.Len() > 0 {
+				kept.WriteString("; ")
+			}
+			kept.WriteString(pair)
+		}
+	}
+	return kept.String()
+}
+
+// requestHeader returns the header of the upstream's request. What is set here comes
+// after the removal of hop-by-hop headers, so that a client cannot remove it by
+// naming it in Connection (golang/go#50580).
+func (c *call) requestHeader() http.Header {
+	h, site := c.client.Header.Clone(), c.handler.cfg.Site
+	c.handler.cleanRequest(h)
+	values := make([]string, 0, 8) // the values of all headers, in one allocation
+	set := func(canonical, value string) {
+		values = append(values, value)
+		h[canonical] = values[len(values)-1 : len(values) : len(values)]
+	}
+	if token := c.token(); !token.IsZero() {
+		set("Authorization", "Bearer "+token.Reveal())
+	}
+	if ip := site.ClientIP(c.client); ip.IsValid() {
+		set("X-Forwarded-For", ip.String())
+	}
+	set("X-Forwarded-Proto", c.handler.scheme)
+	set("X-Forwarded-Host", c.handler.host)
+	if c.route.StripPrefix {
+		set("X-Forwarded-Prefix", strings.TrimSuffix(c.route.Path, "/"))
+	}
+	set("X-Request-Id", web.RequestID(c.client))
+	if c.handler.cfg.Tracer == nil && !isTraceparent(h["Traceparent"]) { // a tracer sets it for each attempt
+		delete(h, "Tracestate")
+		set("Traceparent", newTraceparent())
+	}
+	if _, ok := h["User-Agent"]; !ok {
+		set("User-Agent", "") // or net/http would send its own
+	}
+	return h
+}
+
+// cleanResponse removes from the header of an upstream's response what only the
+// app's site may say.
+func cleanResponse(h http.Header) {
+	removeHopByHop(h)
+	for name := range h {
+		if protectedResponse.has(name) && !upstreamMaySend.has(name) {
+			delete(h, name)
+		}
+	}
+}
+
+var traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// isTraceparent reports whether a client's Traceparent is valid (W3C Trace Context §3.2).
+func isTraceparent(values []string) bool {
+	return len(values) == 1 && traceparent.MatchString(values[0]) &&
+		!strings.Contains(values[0], "-00000000000000000000000000000000-") && !strings.Contains(values[0], "-0000000000000000-")
+}
+
+// newTraceparent starts a trace that is not sampled.
+func newTraceparent() string {
+	var id [24]byte
+	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
+	text := make([]byte, 0, len("00-")+len("-")+2*len(id)+len("-00"))
+	text = hex.AppendEncode(append(text, "00-"...), id[:16])
+	text = hex.AppendEncode(append(text, '-'), id[16:])
+	return string(append(text, "-00"...))
+}

@@ -1,0 +1,30 @@
+package socket
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics are the metrics of this package. Routes are labelled by their configured
+// prefix, so the number of series is bounded.
+type Metrics struct {
+	// Open is the number of open WebSockets, by route.
+	Open *prometheus.GaugeVec
+	// Bytes counts the bytes that passed through WebSockets, by route and direction.
+	Bytes *prometheus.CounterVec
+}
+
+// NewMetrics registers the metrics with reg; nil leaves them unregistered.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	f := promauto.With(reg)
+	return &Metrics{
+		Open: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "tokenhandler_proxy_sockets",
+			Help: "WebSockets that are open, by route.",
+		}, []string{"route"}),
+		Bytes: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_proxy_socket_bytes_total",
+			Help: "Bytes that went through WebSockets, framing included, by route and direction: to_upstream, to_client.",
+		}, []string{"route", "direction"}),
+	}
+}
