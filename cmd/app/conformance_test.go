@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -29,7 +30,7 @@ func startOpenID(t *testing.T, pool cognitotest.Options, prepare ...func(*cognit
 	t.Helper()
 	pool.OpenID = true
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
-	s := &service{tb: t, pool: cognitotest.New(t, pool), api: newAPI(t), log: &buffer{}, kind: "oidc"}
+	s := &service{tb: t, pool: cognitotest.New(t, pool), api: newAPI(t), log: &testkit.Log{}, kind: "oidc"}
 	for _, p := range prepare {
 		p(s.pool)
 	}

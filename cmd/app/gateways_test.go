@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -43,7 +44,7 @@ func TestGatewayExamplesNameWhatThereIs(t *testing.T) {
 		t.Fatalf("only %v", cookies)
 	}
 	// Once the token has ended, an answer has new cookies.
-	s.eventually("refreshed", func() bool {
+	testkit.Eventually(s.tb, "refreshed", func() bool {
 		answer := ua.Fetch(http.MethodGet, "/auth/verify?cookies=numbered", "", options)
 		for name := range answer.Header {
 			known = append(known, strings.ToLower(name))

@@ -21,6 +21,7 @@ import (
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -33,7 +34,7 @@ type service struct {
 	tb     testing.TB
 	pool   *cognitotest.Server
 	api    *api
-	log    *buffer
+	log    *testkit.Log
 	at     app.Addresses
 	stop   func() error
 	config string
@@ -55,7 +56,7 @@ type service struct {
 func start(tb testing.TB, pool cognitotest.Options, more ...string) *service {
 	tb.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
-	s := &service{tb: tb, pool: cognitotest.New(tb, pool), api: newAPI(tb), log: &buffer{}}
+	s := &service{tb: tb, pool: cognitotest.New(tb, pool), api: newAPI(tb), log: &testkit.Log{}}
 	s.run(s.pool.Issuer(), more...)
 	return s
 }
@@ -73,7 +74,7 @@ func startWith(tb testing.TB, pool cognitotest.Options, keys service) *service {
 	tb.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
 	s := &keys
-	s.tb, s.api, s.log = tb, newAPI(tb), &buffer{}
+	s.tb, s.api, s.log = tb, newAPI(tb), &testkit.Log{}
 	if s.pool == nil {
 		s.pool = cognitotest.New(tb, pool)
 	}
@@ -115,8 +116,7 @@ api:
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	log := slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	a, err := app.New(s.tb.Context(), cfg, log)
+	a, err := app.New(s.tb.Context(), cfg, s.log.Logger())
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -207,17 +207,7 @@ func (s *service) login() *useragent.UA {
 // ready waits until the provider is connected.
 func (s *service) ready() {
 	s.tb.Helper()
-	s.eventually("ready", func() bool { status, _ := s.admin("/readyz"); return status == http.StatusOK })
-}
-
-// eventually asks until the answer is yes.
-func (s *service) eventually(what string, ask func() bool) {
-	s.tb.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ask(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.tb.Fatalf("never %s", what)
-		}
-	}
+	testkit.Eventually(s.tb, "ready", func() bool { status, _ := s.admin("/readyz"); return status == http.StatusOK })
 }
 
 // admin asks the admin listener.
@@ -305,24 +295,6 @@ func (a *api) seen() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]string(nil), a.tokens...)
-}
-
-// buffer is a log that can be read while it is written.
-type buffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 // parsed is a configuration that is good but for what a test changes.

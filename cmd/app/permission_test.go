@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 )
 
 // TestRoutesAskForScopesAndGroups through the whole service: the user is in the
 // groups readers and writers, the token has the scopes that were asked for.
 func TestRoutesAskForScopesAndGroups(t *testing.T) {
-	s := &service{tb: t, api: newAPI(t), log: &buffer{}, pool: cognitotest.New(t, cognitotest.Options{
+	s := &service{tb: t, api: newAPI(t), log: &testkit.Log{}, pool: cognitotest.New(t, cognitotest.Options{
 		CallbackURLs: []string{publicURL + "/auth/callback"}, LogoutURLs: []string{publicURL + "/"}, Scopes: []string{"notes/read", "notes/write"},
 	}), provider: ", scopes: [openid, notes/read]", routes: []string{
 		"path: /read/, scopes: [openid, notes/read]",

@@ -19,6 +19,7 @@ import (
 
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -33,14 +34,14 @@ func (s *service) rekey(content string) {
 	const line = `"msg":"session keys reloaded"`
 	before := strings.Count(s.log.String(), line)
 	s.write(s.keys, content)
-	s.eventually("reloaded", func() bool { return strings.Count(s.log.String(), line) > before })
+	testkit.Eventually(s.tb, "reloaded", func() bool { return strings.Count(s.log.String(), line) > before })
 }
 
 // gauge waits until the last look at a file is told to have gone well, or not.
 func (s *service) gauge(file string, value int) {
 	s.tb.Helper()
 	want := fmt.Sprintf("tokenhandler_reload_successful{file=%q} %d\n", file, value)
-	s.eventually(want, func() bool { _, body := s.admin("/metrics"); return strings.Contains(body, want) })
+	testkit.Eventually(s.tb, want, func() bool { _, body := s.admin("/metrics"); return strings.Contains(body, want) })
 }
 
 func (s *service) wantAPI(ua *useragent.UA, whose string, status int) {
@@ -99,7 +100,7 @@ func TestBadKeyFileChangesNothing(t *testing.T) {
 	s.gauge("session_keys", 1)
 	s.wantAPI(ua, "a healed file", http.StatusOK)
 	for _, secret := range []string{"planted", keyLine("A")[:20], keyLine("B")[:20], keyLine("P")[:20]} {
-		if strings.Contains(s.log.String(), secret) {
+		if s.log.Contains(secret) {
 			t.Errorf("the log holds %.8s…", secret)
 		}
 	}
@@ -108,10 +109,10 @@ func TestBadKeyFileChangesNothing(t *testing.T) {
 // TestKeysThatChangeDuringTheStart are not overlooked: between reading the
 // configuration and the first look at the file it may have been replaced.
 func TestKeysThatChangeDuringTheStart(t *testing.T) {
-	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &buffer{}}
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
 	s.built = func(*app.App) { s.write(s.keys, keyLine("B")) }
 	s.run(s.pool.Issuer())
-	s.eventually("reloaded", func() bool { return strings.Contains(s.log.String(), `"msg":"session keys reloaded"`) })
+	testkit.Eventually(s.tb, "reloaded", func() bool { return s.log.Contains(`"msg":"session keys reloaded"`) })
 }
 
 // newPair is a certificate with this serial number, and its key.
@@ -157,7 +158,7 @@ func (s *service) serial() int64 {
 func TestCertificateIsReloaded(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
-	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &buffer{}}
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
 	certificate, key := newPair(t, 1)
 	s.write(certFile, certificate)
 	s.write(keyFile, key)
@@ -170,20 +171,20 @@ func TestCertificateIsReloaded(t *testing.T) {
 
 	certificate, key = newPair(t, 2)
 	s.write(certFile, certificate)
-	s.eventually("told of half a pair", func() bool {
+	testkit.Eventually(s.tb, "told of half a pair", func() bool {
 		if got := s.serial(); got != 1 {
 			t.Fatalf("certificate %d with half a pair", got)
 		}
-		return strings.Contains(s.log.String(), "certificate not reloaded, the old one stays")
+		return s.log.Contains("certificate not reloaded, the old one stays")
 	})
 	s.gauge("certificate", 0)
 	s.write(keyFile, key)
-	s.eventually("reloaded", func() bool { return s.serial() == 2 })
+	testkit.Eventually(s.tb, "reloaded", func() bool { return s.serial() == 2 })
 	s.gauge("certificate", 1)
 	wantHTTPS(t, s, certificate)
 
 	s.write(certFile, "no certificate")
-	s.eventually("told of a bad file", func() bool {
+	testkit.Eventually(s.tb, "told of a bad file", func() bool {
 		if got := s.serial(); got != 2 {
 			t.Fatalf("certificate %d with a bad file", got)
 		}
@@ -191,12 +192,12 @@ func TestCertificateIsReloaded(t *testing.T) {
 		return strings.Contains(body, `tokenhandler_reload_successful{file="certificate"} 0`)
 	})
 	s.write(certFile, certificate)
-	s.eventually("healed", func() bool {
+	testkit.Eventually(s.tb, "healed", func() bool {
 		_ = s.serial()
 		_, body := s.admin("/metrics")
 		return strings.Contains(body, `tokenhandler_reload_successful{file="certificate"} 1`)
 	})
-	if strings.Contains(s.log.String(), "PRIVATE KEY") {
+	if s.log.Contains("PRIVATE KEY") {
 		t.Error("the log holds a private key")
 	}
 }

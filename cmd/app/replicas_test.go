@@ -17,6 +17,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -43,7 +44,7 @@ func startReplicas(t *testing.T, n int, pool cognitotest.Options, store *redislo
 	}
 	for _, s := range all {
 		s.ready()
-		s.eventually("connected to the store", func() bool { _, body := s.admin("/readyz"); return strings.Contains(body, `"store":"ok"`) })
+		testkit.Eventually(s.tb, "connected to the store", func() bool { _, body := s.admin("/readyz"); return strings.Contains(body, `"store":"ok"`) })
 	}
 	return all
 }
@@ -137,7 +138,7 @@ func TestRevocationReachesEveryReplica(t *testing.T) {
 				s.wantClosed(sockets[i], 4401, "session ended")
 			}
 			for _, s := range all {
-				s.eventually("revoked", func() bool {
+				testkit.Eventually(s.tb, "revoked", func() bool {
 					return s.copyOf(ua).Fetch(http.MethodGet, "/api/me", "").Status == http.StatusUnauthorized
 				})
 			}
@@ -170,7 +171,7 @@ func TestRevocationInAnOutageSurvivesTheEnd(t *testing.T) {
 	ua := all[0].login()
 	thief := all[1].copyOf(ua)
 	store.Hang()
-	all[0].eventually("out of the store", func() bool { _, body := all[0].admin("/readyz"); return !strings.Contains(body, `"store":"ok"`) })
+	testkit.Eventually(all[0].tb, "out of the store", func() bool { _, body := all[0].admin("/readyz"); return !strings.Contains(body, `"store":"ok"`) })
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
 	wantStatus(t, thief, "/api/me", http.StatusOK) // it cannot know yet
 	stopped := make(chan error, 1)
@@ -184,7 +185,7 @@ func TestRevocationInAnOutageSurvivesTheEnd(t *testing.T) {
 	if err := <-stopped; err != nil {
 		t.Fatal(err)
 	}
-	all[1].eventually("revoked", func() bool { return thief.Fetch(http.MethodGet, "/api/me", "").Status == http.StatusUnauthorized })
+	testkit.Eventually(all[1].tb, "revoked", func() bool { return thief.Fetch(http.MethodGet, "/api/me", "").Status == http.StatusUnauthorized })
 }
 
 // TestStoreThatHangs: nobody waits long and nobody is logged out, unless the
@@ -197,8 +198,8 @@ func TestStoreThatHangs(t *testing.T) {
 			ua := s.login()
 			wantStatus(t, ua, "/api/me", http.StatusOK)
 			store.Hang()
-			s.eventually("noticed", func() bool { _, body := s.admin("/readyz"); return !strings.Contains(body, `"store":"ok"`) })
-			s.eventually("decided", func() bool { return ua.Fetch(http.MethodGet, "/api/me", "").Status == want })
+			testkit.Eventually(s.tb, "noticed", func() bool { _, body := s.admin("/readyz"); return !strings.Contains(body, `"store":"ok"`) })
+			testkit.Eventually(s.tb, "decided", func() bool { return ua.Fetch(http.MethodGet, "/api/me", "").Status == want })
 			if status, _ := s.admin("/readyz"); status != want {
 				t.Errorf("/readyz answers %d", status)
 			}
@@ -213,8 +214,8 @@ func TestStoreThatHangs(t *testing.T) {
 				t.Errorf("20 requests took %v", took)
 			}
 			store.Wake()
-			s.eventually("recovered", func() bool { return ua.Fetch(http.MethodGet, "/api/me", "").Status == http.StatusOK })
-			if strings.Contains(s.log.String(), "planted-store-password") {
+			testkit.Eventually(s.tb, "recovered", func() bool { return ua.Fetch(http.MethodGet, "/api/me", "").Status == http.StatusOK })
+			if s.log.Contains("planted-store-password") {
 				t.Error("the log holds the store's password")
 			}
 		})

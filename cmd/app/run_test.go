@@ -15,6 +15,7 @@ import (
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -29,7 +30,7 @@ func TestStopsAfterTheRequestsUnderWay(t *testing.T) {
 	<-s.api.entered
 	stopped := make(chan error)
 	go func() { stopped <- s.stop() }()
-	s.eventually("closed", func() bool {
+	testkit.Eventually(s.tb, "closed", func() bool {
 		conn, err := net.Dial("tcp", s.at.Public)
 		if err == nil {
 			_ = conn.Close()
@@ -69,7 +70,7 @@ func TestServesWhatItAccepted(t *testing.T) {
 	s.browser().Fetch(http.MethodGet, "/auth/session", "") // accepted after the other one
 	stopped := make(chan error)
 	go func() { stopped <- s.stop() }()
-	s.eventually("closed", func() bool {
+	testkit.Eventually(s.tb, "closed", func() bool {
 		other, err := net.Dial("tcp", s.at.Public)
 		if err == nil {
 			_ = other.Close()
@@ -136,7 +137,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	if left := app.ShutdownTimeout - app.DrainTimeout; left < app.ProviderTimeout {
 		t.Errorf("the last request's refresh has %s, one call to the provider may take %s", left, app.ProviderTimeout)
 	}
-	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}}), api: newAPI(t), log: &buffer{}}
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}}), api: newAPI(t), log: &testkit.Log{}}
 	s.built = func(a *app.App) { app.ShutdownTimes(a, 200*time.Millisecond, 100*time.Millisecond) }
 	s.run(s.pool.Issuer())
 	ua := s.login()
@@ -147,7 +148,7 @@ func TestShutdownIsBounded(t *testing.T) {
 	clients.Go(func() { ua.Fetch(http.MethodGet, "/api/slow", "") })
 	clients.Go(func() { ua.Fetch(http.MethodPost, "/auth/refresh", "") })
 	<-s.api.entered
-	s.eventually("refreshing", func() bool { return s.pool.Count(cognitotest.TokenRefresh) > 0 })
+	testkit.Eventually(s.tb, "refreshing", func() bool { return s.pool.Count(cognitotest.TokenRefresh) > 0 })
 	begun := time.Now()
 	if err := s.stop(); err != nil {
 		t.Error(err)
@@ -156,7 +157,7 @@ func TestShutdownIsBounded(t *testing.T) {
 		t.Errorf("stopped after %s", took)
 	}
 	for _, line := range []string{"requests were cut off", "refreshes were cut off", "stopped"} {
-		if !strings.Contains(s.log.String(), `"msg":"`+line+`"`) {
+		if !s.log.Contains(`"msg":"` + line + `"`) {
 			t.Errorf("the log does not say: %s", line)
 		}
 	}
@@ -166,7 +167,7 @@ func TestShutdownIsBounded(t *testing.T) {
 // login, and all good when the provider is there.
 func TestStartsWithoutItsProviderAndHeals(t *testing.T) {
 	pool := cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}}
-	s := &service{tb: t, pool: cognitotest.New(t, pool), api: newAPI(t), log: &buffer{}}
+	s := &service{tb: t, pool: cognitotest.New(t, pool), api: newAPI(t), log: &testkit.Log{}}
 	s.pool.Break(cognitotest.Discovery, cognitotest.Text("503", http.StatusServiceUnavailable, "text/plain", "down"), 0)
 	s.run(s.pool.Issuer())
 	if status, body := s.admin("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"ready":false`) {

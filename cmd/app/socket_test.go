@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
@@ -144,7 +143,7 @@ func TestShutdownEndsStreams(t *testing.T) {
 			t.Errorf("stream %d broke off: %v", i, err)
 		}
 	}
-	if strings.Contains(s.log.String(), "requests were cut off") {
+	if s.log.Contains("requests were cut off") {
 		t.Error("they held the shutdown")
 	}
 }

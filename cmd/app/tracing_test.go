@@ -31,6 +31,7 @@ import (
 
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/tracing"
 )
@@ -71,7 +72,7 @@ func TestNoSecretIsExported(t *testing.T) {
 			t.Errorf("exported: %.12s…", secret)
 		}
 	}
-	if strings.Contains(s.log.String(), collectorKey) {
+	if s.log.Contains(collectorKey) {
 		t.Error("the log holds the collector's key")
 	}
 	for _, key := range c.keys {
@@ -166,7 +167,7 @@ func TestSocketsAndStreamsWithTracing(t *testing.T) {
 	s.wantEcho(conn)
 	read, ended := s.stream(ua)
 	<-read
-	s.eventually("exported", func() bool { return len(c.named(server, "GET /auth/callback")) > 0 })
+	testkit.Eventually(s.tb, "exported", func() bool { return len(c.named(server, "GET /auth/callback")) > 0 })
 	if n := len(c.named(server, "GET /live/")); n != 0 {
 		t.Errorf("%d spans have ended", n)
 	}
@@ -176,7 +177,7 @@ func TestSocketsAndStreamsWithTracing(t *testing.T) {
 		t.Error("the stream ended as if it were whole")
 	}
 	for _, kind := range []tracepb.Span_SpanKind{server, client} {
-		s.eventually("ended", func() bool { return len(c.named(kind, "GET /live/")) == 2 })
+		testkit.Eventually(s.tb, "ended", func() bool { return len(c.named(kind, "GET /live/")) == 2 })
 	}
 	_ = conn.Close(websocket.StatusNormalClosure, "")
 }
@@ -232,11 +233,11 @@ func TestFailingCollector(t *testing.T) {
 			if err := s.stop(); err != nil || time.Since(begun) > 5*time.Second { // one that hangs would take 10
 				t.Errorf("stopped after %s: %v", time.Since(begun), err)
 			}
-			if !regexp.MustCompile(c.want).MatchString(s.log.String()) || strings.Contains(s.log.String(), collectorKey) {
+			if !regexp.MustCompile(c.want).MatchString(s.log.String()) || s.log.Contains(collectorKey) {
 				t.Errorf("the log is\n%s", s.log.String())
 			}
 			stop()
-			s.eventually("given up", func() bool { return batches(t) <= before })
+			testkit.Eventually(s.tb, "given up", func() bool { return batches(t) <= before })
 		})
 	}
 }
@@ -268,7 +269,7 @@ func TestNoTracing(t *testing.T) {
 			if err := s.stop(); err != nil {
 				t.Error(err)
 			}
-			if _, n := c.exported(); n != 0 || strings.Contains(s.log.String(), "trace_id") {
+			if _, n := c.exported(); n != 0 || s.log.Contains("trace_id") {
 				t.Errorf("%d spans, and the log is\n%s", n, s.log.String())
 			}
 		})
@@ -304,22 +305,22 @@ func TestDescribeExportError(t *testing.T) {
 
 func TestExportErrorsAreLoggedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var log buffer
-		handler := app.ExportErrors(slog.New(slog.NewJSONHandler(&log, nil)))
+		var log testkit.Log
+		handler := app.ExportErrors(log.Logger())
 		for range 200 { // 100 seconds
 			handler.Handle(errors.New("planted"))
 			time.Sleep(500 * time.Millisecond)
 		}
-		if got := strings.Count(log.String(), "\n"); got != 2 || !strings.Contains(log.String(), `"so_far":121`) || strings.Contains(log.String(), "planted") {
-			t.Errorf("logged %d times:\n%s", got, log.String())
+		if got := len(log.Records(t)); got != 2 || !log.Contains(`"so_far":121`) || log.Contains("planted") {
+			t.Errorf("logged %d times:\n%s", got, &log)
 		}
 	})
 }
 
 // What the SDK logs quotes environment variables that hold keys.
 func TestSDKLogHoldsNoValues(t *testing.T) {
-	var log buffer
-	sdk := app.SDKLog(slog.New(slog.NewJSONHandler(&log, nil)))
+	var log testkit.Log
+	sdk := app.SDKLog(log.Logger())
 	sdk.WithName("planted").WithValues("planted", "planted").Error(errors.New("planted"), "parse headers", "input", "planted")
 	sdk.Info("planted", "planted", "planted")
 	if got := log.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"step":"parse headers"`) || strings.Contains(got, "planted") {

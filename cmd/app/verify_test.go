@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -18,7 +19,7 @@ func TestVerifyIsForGatewaysOnly(t *testing.T) {
 	for kind, groups := range map[string]string{"cognito": "readers,writers", "oidc": ""} {
 		t.Run(kind, func(t *testing.T) {
 			pool := cognitotest.Options{OpenID: kind == "oidc", CallbackURLs: []string{publicURL + "/auth/callback"}, LogoutURLs: []string{publicURL + "/"}}
-			s := &service{tb: t, pool: cognitotest.New(t, pool), api: newAPI(t), log: &buffer{}, kind: kind}
+			s := &service{tb: t, pool: cognitotest.New(t, pool), api: newAPI(t), log: &testkit.Log{}, kind: kind}
 			s.run(s.pool.Issuer(), "auth: {verify_secret: "+shown+"}")
 			ua := s.login()
 			ua.Fetch(http.MethodGet, "/api/me", "")
@@ -41,7 +42,7 @@ func TestVerifyIsForGatewaysOnly(t *testing.T) {
 			if headers := s.api.last(); headers == nil || headers["X-Auth-Request-Secret"] != nil {
 				t.Errorf("the API got %v", headers)
 			}
-			if strings.Contains(s.log.String(), shown) || strings.Contains(s.log.String(), want) {
+			if s.log.Contains(shown) || s.log.Contains(want) {
 				t.Error("the log holds a secret")
 			}
 		})

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 )
 
 // wireAPI is an upstream that reads requests strictly, one after another from
@@ -135,7 +136,7 @@ func (s *service) wire(text string) string {
 
 // status is an answer's, with its code if it is a problem.
 func status(answer *http.Response) string {
-	var p problem
+	var p testkit.Problem
 	text, _ := io.ReadAll(answer.Body)
 	if answer.Header.Get("Content-Type") != "application/problem+json" || json.Unmarshal(text, &p) != nil {
 		return strconv.Itoa(answer.StatusCode)

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 )
 
 const (
@@ -29,33 +29,15 @@ const (
 type party struct {
 	t        *testing.T
 	srv      *cognitotest.Server
-	clock    *clock
+	clock    *testkit.Clock
 	oauth    *oauth2.Config
 	provider *oidc.Provider
 	verifier *oidc.IDTokenVerifier
 }
 
-// clock is a clock in the test's hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 func newParty(t *testing.T, opts cognitotest.Options) *party {
 	t.Helper()
-	c := &clock{now: time.Now()}
+	c := testkit.NewClock(time.Now())
 	opts.Clock = c.Now
 	opts.CallbackURLs = append(opts.CallbackURLs, callbackURL)
 	opts.LogoutURLs = append(opts.LogoutURLs, logoutURL)
@@ -315,7 +297,7 @@ func TestCodeIsCheckedBeforeItBuysTokens(t *testing.T) {
 		change []oauth2.AuthCodeOption
 		want   string
 	}{
-		{"expired", func(p *party) { p.clock.Add(5 * time.Minute) }, nil, "invalid_grant"},
+		{"expired", func(p *party) { p.clock.Advance(5 * time.Minute) }, nil, "invalid_grant"},
 		{"other redirect_uri", func(p *party) { p.oauth.RedirectURL += "/" }, nil, "unauthorized_client"},
 		{"other verifier", nil, []oauth2.AuthCodeOption{oauth2.VerifierOption(strings.Repeat("v", 43))}, "invalid_grant"},
 		{"user gone", func(p *party) { p.srv.DeleteUser("demo") }, nil, "invalid_grant"},

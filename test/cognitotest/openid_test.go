@@ -61,7 +61,7 @@ func TestEndSession(t *testing.T) {
 	if where, _ := location(t, get(t, authURL, browser.cookies...)); where != callbackURL {
 		t.Errorf("with the session sent to %s", where)
 	}
-	p.clock.Add(2 * time.Hour) // an expired hint is a hint
+	p.clock.Advance(2 * time.Hour) // an expired hint is a hint
 	if where, q := location(t, end("id_token_hint", idToken(t, token))); where != logoutURL || q.Get("state") != "some-state" {
 		t.Errorf("sent to %s with %v", where, q)
 	}

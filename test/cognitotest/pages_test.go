@@ -96,7 +96,7 @@ func TestLoginForm(t *testing.T) {
 	if where, _ = location(t, get(t, p.authURL(oauth2.GenerateVerifier(), prompt), res.cookies...)); where != "/login" {
 		t.Errorf("prompt=login sent to %s", where)
 	}
-	p.clock.Add(time.Hour)
+	p.clock.Advance(time.Hour)
 	if where, _ = location(t, get(t, authURL, res.cookies...)); where != "/login" {
 		t.Errorf("after an hour sent to %s", where)
 	}

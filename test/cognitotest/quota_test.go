@@ -29,7 +29,7 @@ func TestMaxRPS(t *testing.T) {
 	if res := get(t, p.srv.Issuer()+"/.well-known/jwks.json"); res.status != http.StatusOK {
 		t.Errorf("keys: %d", res.status)
 	}
-	p.clock.Add(time.Second)
+	p.clock.Advance(time.Second)
 	if res := revoke(); res.status != http.StatusOK {
 		t.Errorf("a second later: %d", res.status)
 	}

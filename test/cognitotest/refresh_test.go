@@ -21,7 +21,7 @@ func (p *party) mustRefresh(refreshToken string) *oauth2.Token {
 func TestRefreshWithoutRotationAnswersNoRefreshToken(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	first := p.mustLogin()
-	p.clock.Add(time.Hour)
+	p.clock.Advance(time.Hour)
 	second := p.mustRefresh(first.RefreshToken)
 	if second.Extra("refresh_token") != nil {
 		t.Error("the refresh answered with a refresh token")
@@ -75,7 +75,7 @@ func TestRotation(t *testing.T) {
 			if successor == old {
 				t.Fatal("no new refresh token")
 			}
-			p.clock.Add(c.wait)
+			p.clock.Advance(c.wait)
 			for _, use := range []struct {
 				token string
 				ok    bool
@@ -95,9 +95,9 @@ func TestRotation(t *testing.T) {
 func TestRotationNeverExtendsTheLogin(t *testing.T) {
 	p := newParty(t, cognitotest.Options{Rotation: true, RefreshTTL: 2 * time.Hour})
 	token := p.mustLogin().RefreshToken
-	p.clock.Add(119 * time.Minute)
+	p.clock.Advance(119 * time.Minute)
 	token = p.mustRefresh(token).RefreshToken
-	p.clock.Add(time.Minute)
+	p.clock.Advance(time.Minute)
 	_, err := p.refresh(token)
 	p.wantRefused(err, "invalid_grant")
 }

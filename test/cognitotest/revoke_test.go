@@ -71,7 +71,7 @@ func TestUserInfo(t *testing.T) {
 	if raw["email_verified"] != "true" || info.Subject != claims(t, token.AccessToken)["sub"] || raw["username"] != "demo" {
 		t.Errorf("userInfo %v", raw)
 	}
-	p.clock.Add(time.Hour)
+	p.clock.Advance(time.Hour)
 	if _, err := p.provider.UserInfo(t.Context(), oauth2.StaticTokenSource(token)); err == nil {
 		t.Error("userInfo takes an expired token")
 	}

@@ -86,17 +86,17 @@ func TestExpiry(t *testing.T) {
 			ua, now := newAgent(t, localhost(srv))
 			ua.Navigate(do("", "set", "a=1; "+c.attributes))
 			if c.life == 0 {
-				now.Add(1000 * 24 * time.Hour)
+				now.Advance(1000 * 24 * time.Hour)
 				if _, ok := ua.Cookie("a"); !ok {
 					t.Error("the session cookie expired")
 				}
 				return
 			}
-			now.Add(c.life - time.Second)
+			now.Advance(c.life - time.Second)
 			if !ua.Navigate("/").SentCookie("a") {
 				t.Error("expired too early")
 			}
-			now.Add(time.Second)
+			now.Advance(time.Second)
 			if ua.Navigate("/").SentCookie("a") {
 				t.Error("sent after its end")
 			}
@@ -210,7 +210,7 @@ func TestAnUnsetSameSiteGoesWithForeignFormsForTwoMinutes(t *testing.T) {
 	srv := newSite(t)
 	ua, now := newAgent(t, localhost(srv))
 	ua.Navigate(do("", "set", "unset=1; Path=/"))
-	now.Add(2 * time.Minute)
+	now.Advance(2 * time.Minute)
 	if ua.SubmitFormFrom("https://evil.example", "/", nil).SentCookie("unset") {
 		t.Error("sent after two minutes")
 	}

@@ -5,30 +5,12 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
-
-// clock is a clock in the test's hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
 
 // newSite starts a server that does what the query tells it: set=<Set-Cookie>,
 // to=<redirect>, status=<code>, header=<name: value>.
@@ -86,9 +68,9 @@ func (b byName) RoundTrip(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(out)
 }
 
-func newAgent(t *testing.T, base string) (*useragent.UA, *clock) {
+func newAgent(t *testing.T, base string) (*useragent.UA, *testkit.Clock) {
 	t.Helper()
-	c := &clock{now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	c := testkit.NewClock(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))
 	ua := useragent.New(t, base)
 	ua.SetClock(c.Now)
 	return ua, c

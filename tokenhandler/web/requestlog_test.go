@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,41 +15,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/web"
 )
-
-// logbook keeps what was logged. The server writes from its own goroutines.
-type logbook struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *logbook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
-
-// records parses the log, one map a line, without the time.
-func (l *logbook) records(t *testing.T) []map[string]any {
-	t.Helper()
-	var records []map[string]any
-	for line := range strings.Lines(l.String()) {
-		var record map[string]any
-		if err := json.Unmarshal([]byte(line), &record); err != nil {
-			t.Fatalf("%s: %v", line, err)
-		}
-		delete(record, "time")
-		records = append(records, record)
-	}
-	return records
-}
 
 // instrumented is h behind a site whose clock moves by 1.5 ms at each look.
 func instrumented(t *testing.T, log io.Writer, h func(*web.Site) http.Handler) http.Handler {
@@ -69,7 +36,7 @@ func instrumented(t *testing.T, log io.Writer, h func(*web.Site) http.Handler) h
 }
 
 func TestInstrumentLogsOneRecord(t *testing.T) {
-	var log logbook
+	var log testkit.Log
 	h := instrumented(t, &log, func(s *web.Site) http.Handler {
 		return s.Handle(func(_ http.ResponseWriter, r *http.Request) error {
 			return web.NewProblem(web.CodeUpstreamError, "no answer", errors.New("dialing: refused")).WithHeader("X-Id", web.RequestID(r))
@@ -90,10 +57,10 @@ func TestInstrumentLogsOneRecord(t *testing.T) {
 		"bytes": float64(rec.Body.Len()), "duration_ms": 1.5, "client_ip": "203.0.113.9",
 		"error_code": "upstream_error", "error": "upstream_error: no answer: dialing: refused",
 	}}
-	if diff := cmp.Diff(want, log.records(t)); diff != "" {
+	if diff := cmp.Diff(want, log.Records(t)); diff != "" {
 		t.Error(diff)
 	}
-	if strings.Contains(log.String(), "planted") {
+	if log.Contains("planted") {
 		t.Errorf("logged: %s", log.String())
 	}
 	if strings.Contains(rec.Body.String(), "dialing") {
@@ -118,9 +85,9 @@ func TestInstrumentStatus(t *testing.T) {
 		"an upstream's 500": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 500, 0, "INFO"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log logbook
+			var log testkit.Log
 			serve(instrumented(t, &log, func(*web.Site) http.Handler { return c.handler }), request(t, "GET", "/", nil))
-			got := log.records(t)
+			got := log.Records(t)
 			if len(got) != 1 || got[0]["status"] != c.status || got[0]["bytes"] != c.bytes || got[0]["level"] != c.level {
 				t.Errorf("logged %v", got)
 			}
@@ -129,12 +96,12 @@ func TestInstrumentStatus(t *testing.T) {
 }
 
 func TestInstrumentBoundsAndEscapesTheRequestLine(t *testing.T) {
-	var log logbook
+	var log testkit.Log
 	r := request(t, "GET", "/", nil)
 	r.Method += strings.Repeat("X", 10_000)
 	r.URL.Path = "/a\n{\"level\":\"ERROR\"}" + strings.Repeat("x", 10_000)
 	serve(instrumented(t, &log, func(*web.Site) http.Handler { return ok }), r)
-	got := log.records(t) // one line, or it fails
+	got := log.Records(t) // one line, or it fails
 	if len(got) != 1 || len(fmt.Sprint(got[0]["path"])) > 300 || len(fmt.Sprint(got[0]["method"])) > 50 {
 		t.Errorf("logged %s", log.String())
 	}
@@ -176,7 +143,7 @@ func TestInstrumentPanics(t *testing.T) {
 		"abort": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0, []string{"request"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var log, serverLog logbook
+			var log, serverLog testkit.Log
 			server := httptest.NewUnstartedServer(instrumented(t, &log, func(*web.Site) http.Handler { return c.handler }))
 			server.Config.ErrorLog = slog.NewLogLogger(slog.NewJSONHandler(&serverLog, nil), slog.LevelInfo)
 			server.Start()
@@ -189,7 +156,7 @@ func TestInstrumentPanics(t *testing.T) {
 				checkInternal(t, text)
 			}
 			var messages []string
-			for _, record := range log.records(t) {
+			for _, record := range log.Records(t) {
 				messages = append(messages, fmt.Sprint(record["msg"]))
 			}
 			if diff := cmp.Diff(c.messages, messages); diff != "" {

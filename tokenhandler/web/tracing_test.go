@@ -11,6 +11,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/tracing"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -40,7 +41,7 @@ func TestInstrumentSpans(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			exported := tracetest.NewInMemoryExporter()
-			var log logbook
+			var log testkit.Log
 			cfg := siteConfig(t, &log)
 			cfg.Tracer = tracing.New(tracing.Config{
 				Provider:   sdktrace.NewTracerProvider(sdktrace.WithSyncer(exported)),
@@ -69,7 +70,7 @@ func TestInstrumentSpans(t *testing.T) {
 			if diff := cmp.Diff(c.want, got); diff != "" || spans[0].Status.Description != "" {
 				t.Errorf("%s %s", diff, spans[0].Status.Description)
 			}
-			records := log.records(t)
+			records := log.Records(t)
 			record := records[len(records)-1]
 			if record["trace_id"] != spans[0].SpanContext.TraceID().String() || record["request_id"] != said["request_id"] || said["request_id"] == "" {
 				t.Errorf("logged %v, exported %v", record, said)
