@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -42,22 +43,22 @@ func (h *Handler) endByProvider(w http.ResponseWriter, r *http.Request) (outcome
 	if err != nil {
 		return "refused", err
 	}
-	sub, sid, err := h.cfg.VerifyLogout(r.Context(), raw)
+	token, err := h.cfg.VerifyLogout(r.Context(), raw)
 	if err != nil {
-		if p := providerProblem(err); p.Code == web.CodeProviderUnavailable || p.Code == web.CodeRateLimited {
+		if errors.Is(err, provider.ErrUnavailable) {
 			return "unavailable", web.NewProblem(web.CodeProviderUnavailable, "the logout token cannot be verified now; send it again", err).RetryAfter(retryAfter(err))
 		}
 		return "refused", web.NewProblem(web.CodeInvalidRequest, "the logout token is not valid", err)
 	}
 	now := h.cfg.Now()
-	entry := replicas.Revocation{Kind: replicas.KindProviderSession, Name: sid, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
-	if sid == "" {
-		entry.Kind, entry.Name = replicas.KindSubject, sub
+	entry := replicas.Revocation{Kind: replicas.KindProviderSession, Name: token.SID, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
+	if token.SID == "" {
+		entry.Kind, entry.Name = replicas.KindSubject, token.Subject
 	}
 	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
 		return "failed", err
 	}
-	h.cfg.Log.InfoContext(r.Context(), "logout by the provider", "sub", cmp.Or(sub, "not told"), "by", string(entry.Kind), "request_id", web.RequestID(r))
+	h.cfg.Log.InfoContext(r.Context(), "logout by the provider", "sub", cmp.Or(token.Subject, "not told"), "by", string(entry.Kind), "request_id", web.RequestID(r))
 	return "ok", nil
 }
 

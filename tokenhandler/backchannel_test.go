@@ -14,6 +14,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
 )
 
@@ -23,9 +24,8 @@ func openID(a **app) settings {
 		pool:     cognitotest.Options{OpenID: true},
 		provider: func(c *cognito.Config) { c.Profile = cognito.OIDC },
 		handler: func(c *tokenhandler.Config) {
-			c.VerifyLogout = func(ctx context.Context, raw string) (sub, sid string, err error) {
-				token, err := (*a).provider.VerifyLogout(ctx, raw)
-				return token.Subject, token.SID, err
+			c.VerifyLogout = func(ctx context.Context, raw string) (provider.LogoutToken, error) {
+				return (*a).provider.VerifyLogout(ctx, raw)
 			}
 		},
 	}

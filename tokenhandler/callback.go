@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -77,7 +78,7 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, jar *session.Ja
 	if l.MaxAge != nil {
 		maxAge = time.Duration(*l.MaxAge) * time.Second
 	}
-	tokens, err := h.cfg.Provider.Exchange(r.Context(), CodeGrant{Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge})
+	tokens, err := h.cfg.Provider.Exchange(r.Context(), provider.CodeGrant{Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge})
 	if err != nil {
 		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err, retryAfter: retryAfter(err)})
 		return
@@ -134,7 +135,7 @@ func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, jar *sess
 		h.fail(w, r, failure{code: code, err: errState})
 		return
 	}
-	if err := h.sendToProvider(w, jar, newLogin("/", 1, h.cfg.Now()), "login", nil); err != nil {
+	if err := h.sendToProvider(w, jar, newLogin("/", 1, h.cfg.Now()), provider.PageLogin, nil); err != nil {
 		h.fail(w, r, failure{code: string(web.AsProblem(err).Code), err: err, retryAfter: retryAfter(err)})
 		return
 	}
@@ -176,10 +177,7 @@ func exchangeCode(err error) string {
 	if p := providerProblem(err); p.Code != web.CodeProviderError {
 		return string(p.Code)
 	}
-	if rejected, ok := errors.AsType[interface {
-		error
-		Rejected() bool
-	}](err); ok && rejected.Rejected() {
+	if errors.Is(err, provider.ErrRejected) {
 		return "login_failed"
 	}
 	return string(web.CodeProviderError)
@@ -215,28 +213,16 @@ func retryAfter(err error) time.Duration {
 	if unavailable, ok := errors.AsType[*refresh.UnavailableError](err); ok {
 		return unavailable.RetryAfter
 	}
-	if after, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err); ok {
-		return after.RetryAfter()
-	}
-	return 0
+	return provider.RetryAfter(err)
 }
 
 // providerProblem makes the problem of a provider's error.
 func providerProblem(err error) *web.Problem {
 	retry := retryAfter(err)
-	if limited, ok := errors.AsType[interface {
-		error
-		RateLimited() bool
-	}](err); ok && limited.RateLimited() {
+	if errors.Is(err, provider.ErrRateLimited) {
 		return web.NewProblem(web.CodeRateLimited, "the identity provider asks to slow down", err).RetryAfter(retry)
 	}
-	if passing, ok := errors.AsType[interface {
-		error
-		Unavailable() bool
-	}](err); ok && passing.Unavailable() {
+	if errors.Is(err, provider.ErrUnavailable) {
 		return web.NewProblem(web.CodeProviderUnavailable, "the identity provider cannot be reached; try again", err).RetryAfter(retry)
 	}
 	return web.NewProblem(web.CodeProviderError, "the identity provider's answer cannot be used", err)

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -14,14 +15,13 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// Provider is the OpenID provider, as the login needs it. Errors hold no text
-// of the provider's. Those with a method Unavailable() bool returning true may
-// pass; those with RateLimited() bool returning true are the provider's 429.
+// Provider is the OpenID provider, as a login needs it. The errors are
+// [*provider.Error] values.
 type Provider interface {
 	// AuthorizeURL returns where to send the browser.
-	AuthorizeURL(request AuthRequest) (string, error)
+	AuthorizeURL(request provider.AuthRequest) (string, error)
 	// Exchange redeems a code once and verifies all tokens.
-	Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens, error)
+	Exchange(ctx context.Context, grant provider.CodeGrant) (secret.Tokens, error)
 	// Revoke ends a refresh token. Revoking a dead one is no error.
 	Revoke(ctx context.Context, refresh secret.String) error
 	// LogoutURL is the provider's logout page that comes back to returnTo, or ""
@@ -31,23 +31,6 @@ type Provider interface {
 	LogoutURL(returnTo string, idToken secret.String) string
 	// Issuer is the provider's issuer (RFC 9207 §2.4).
 	Issuer() string
-}
-
-// AuthRequest is one authorization request (OIDC Core §3.1.2.1).
-type AuthRequest struct {
-	// Page is where it begins: login, signup or forgot-password.
-	Page string
-	// State, Nonce and Verifier are fresh random values.
-	State, Nonce, Verifier string
-	// Extra are the checked parameters to pass through.
-	Extra map[string]string
-}
-
-// CodeGrant redeems an authorization code (RFC 6749 §4.1.3, RFC 7636 §4.5).
-type CodeGrant struct {
-	Code, Verifier, Nonce string
-	// MaxAge is the max_age of the request; negative for none.
-	MaxAge time.Duration
 }
 
 // Config is what a [Handler] needs.
@@ -79,18 +62,17 @@ type Config struct {
 	Revoke func(ctx context.Context, entry replicas.Revocation) error
 	// SessionLifetime is how long a session can live: so long entries are kept. Required.
 	SessionLifetime time.Duration
-	// Alive asks the provider whether the user is still good. An error with a method
-	// Rejected() bool returning true says no; any other that it is not known. Nil
-	// turns probes off.
+	// Alive asks the provider whether the user of an access token may still use it.
+	// [provider.ErrRejected] means no; any other error means that the provider could
+	// not tell. Nil turns probes off.
 	Alive func(ctx context.Context, access secret.String, sub string) error
 	// ProbeInterval is how often a session is probed at most; 0 is never.
 	ProbeInterval time.Duration
 	// SignOut ends all of the user's sessions at the provider; nil if it cannot.
 	SignOut func(ctx context.Context, access secret.String) error
-	// VerifyLogout checks a logout token and returns whose sessions the provider
-	// has ended: a user's, or those of one session at the provider. Errors are as
-	// [Provider]'s. Nil if the provider sends none.
-	VerifyLogout func(ctx context.Context, raw string) (sub, sid string, err error)
+	// VerifyLogout checks a logout token, which names the sessions that the provider
+	// has ended. The error is a [*provider.Error]. Nil if the provider sends none.
+	VerifyLogout func(ctx context.Context, raw string) (provider.LogoutToken, error)
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives logins, logouts and why they failed. Required.
@@ -120,9 +102,9 @@ func New(cfg Config) *Handler {
 // routes is the whole surface. Pages are what a person navigates to, from the
 // provider's site too; calls are what the app fetches, from its own origin.
 func (h *Handler) routes() {
-	h.page("/login", h.startLogin("login"))
-	h.page("/signup", h.startLogin("signup"))
-	h.page("/forgot-password", h.startLogin("forgot-password"))
+	h.page("/login", h.startLogin(provider.PageLogin))
+	h.page("/signup", h.startLogin(provider.PageSignup))
+	h.page("/forgot-password", h.startLogin(provider.PageForgotPassword))
 	h.page("/callback", h.callback)
 
 	h.call("/session", h.session, http.MethodGet, http.MethodHead)

@@ -3,7 +3,6 @@ package tokenhandler_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"maps"
@@ -21,6 +20,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
@@ -261,11 +261,9 @@ type rawAnswer struct {
 	Body       []byte
 }
 
-// adapter is what cmd makes of a provider, and notes every secret on its way.
+// adapter is a cognito.Provider that notes every secret on its way.
 type adapter struct {
 	*cognito.Provider
-
-	issuer string
 
 	mu      sync.Mutex
 	secrets map[string]string // secret → what it is
@@ -286,7 +284,7 @@ func newAdapter(a *app, log *slog.Logger, change func(*cognito.Config)) *adapter
 	if change != nil {
 		change(&cfg)
 	}
-	p := &adapter{Provider: cognito.New(cfg), issuer: cfg.Issuer, secrets: map[string]string{}}
+	p := &adapter{Provider: cognito.New(cfg), secrets: map[string]string{}}
 	p.note("client secret", a.pool.Secret())
 	return p
 }
@@ -320,22 +318,18 @@ func (p *adapter) newest() secret.Tokens {
 	return p.tokens
 }
 
-func (p *adapter) AuthorizeURL(r tokenhandler.AuthRequest) (string, error) {
+func (p *adapter) AuthorizeURL(r provider.AuthRequest) (string, error) {
 	p.note("state", r.State)
 	p.note("nonce", r.Nonce)
 	p.note("verifier", r.Verifier)
-	return p.Provider.AuthorizeURL(cognito.AuthRequest{
-		Page: cognito.Page(r.Page), State: r.State, Nonce: r.Nonce, Verifier: r.Verifier, Extra: r.Extra,
-	})
+	return p.Provider.AuthorizeURL(r)
 }
 
-func (p *adapter) Exchange(ctx context.Context, grant tokenhandler.CodeGrant) (secret.Tokens, error) {
+func (p *adapter) Exchange(ctx context.Context, grant provider.CodeGrant) (secret.Tokens, error) {
 	p.note("code", grant.Code)
-	tokens, err := p.Provider.Exchange(ctx, cognito.CodeGrant{
-		Code: grant.Code, Verifier: grant.Verifier, Nonce: grant.Nonce, MaxAge: grant.MaxAge,
-	})
+	tokens, err := p.Provider.Exchange(ctx, grant)
 	if err != nil {
-		return tokens, told(err)
+		return tokens, err
 	}
 	p.noteTokens(tokens)
 	if p.exchanged != nil {
@@ -347,7 +341,7 @@ func (p *adapter) Exchange(ctx context.Context, grant tokenhandler.CodeGrant) (s
 func (p *adapter) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
 	tokens, err := p.Provider.Refresh(ctx, previous)
 	p.noteTokens(tokens)
-	return tokens, told(err)
+	return tokens, err
 }
 
 func (p *adapter) Revoke(ctx context.Context, refresh secret.String) error {
@@ -355,22 +349,6 @@ func (p *adapter) Revoke(ctx context.Context, refresh secret.String) error {
 		return p.failRevoke
 	}
 	return p.Provider.Revoke(ctx, refresh)
-}
-
-func (p *adapter) Issuer() string { return p.issuer }
-
-// limitedError is the provider's 429, as [tokenhandler.Provider] tells it.
-type limitedError struct{ cause *cognito.Error }
-
-func (e limitedError) Error() string   { return e.cause.Error() }
-func (e limitedError) Unwrap() error   { return e.cause }
-func (limitedError) RateLimited() bool { return true }
-
-func told(err error) error {
-	if e, ok := errors.AsType[*cognito.Error](err); ok && e.Status == http.StatusTooManyRequests {
-		return limitedError{e}
-	}
-	return err
 }
 
 // clock is a clock in the test's hand.

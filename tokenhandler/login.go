@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"time"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
@@ -93,7 +94,7 @@ func loginID(state string) string {
 //  3. Parameters are checked; return_to is made safe.
 //  4. The login's cookie is set, old ones beyond the limit are dropped.
 //  5. 302 to the provider.
-func (h *Handler) startLogin(page string) web.HandlerFunc {
+func (h *Handler) startLogin(page provider.Page) web.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if isPrefetch(r) {
 			w.WriteHeader(http.StatusNoContent)
@@ -126,8 +127,8 @@ func (h *Handler) startLogin(page string) web.HandlerFunc {
 }
 
 // sendToProvider does steps 4 and 5.
-func (h *Handler) sendToProvider(w http.ResponseWriter, jar *session.Jar, l login, page string, extra map[string]string) error {
-	target, err := h.cfg.Provider.AuthorizeURL(AuthRequest{Page: page, State: l.State, Nonce: l.Nonce, Verifier: l.Verifier, Extra: extra})
+func (h *Handler) sendToProvider(w http.ResponseWriter, jar *session.Jar, l login, page provider.Page, extra map[string]string) error {
+	target, err := h.cfg.Provider.AuthorizeURL(provider.AuthRequest{Page: page, State: l.State, Nonce: l.Nonce, Verifier: l.Verifier, Extra: extra})
 	if err != nil {
 		return providerProblem(err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/singleflight"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
@@ -72,11 +73,7 @@ func (h *Handler) ask(ctx context.Context, visit *refresh.RequestSession) error 
 		h.metrics.Probes.WithLabelValues("ok").Inc()
 		return nil
 	}
-	refused, ok := errors.AsType[interface {
-		error
-		Rejected() bool
-	}](err)
-	if ok && refused.Rejected() && errors.Is(visit.Fresh(ctx, refresh.Refused), refresh.ErrRejected) {
+	if errors.Is(err, provider.ErrRejected) && errors.Is(visit.Fresh(ctx, refresh.Refused), refresh.ErrRejected) {
 		h.metrics.Probes.WithLabelValues("ended").Inc()
 		h.cfg.Log.InfoContext(ctx, "session ended: the provider no longer knows its user", "session", visit.Session.ID, "sub", visit.Session.Subject)
 		return refresh.ErrRejected

@@ -11,6 +11,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -30,10 +31,8 @@ func (a *alive) ask(context.Context, secret.String, string) error {
 
 func (a *alive) fail(err error) { a.err.Store(&err) }
 
-type refusedError struct{}
-
-func (refusedError) Error() string  { return "invalid_token" }
-func (refusedError) Rejected() bool { return true }
+// errRefused is userInfo's refusal of an access token.
+var errRefused = &provider.Error{Op: "probing", Kind: provider.ErrRejected, Reason: "the provider refused the access token"}
 
 func probed(a *alive, every time.Duration) settings {
 	return settings{
@@ -85,7 +84,7 @@ func TestProbeEndsWhoIsNoLongerGood(t *testing.T) {
 	a := newApp(t, probed(user, 5*time.Minute))
 	ua := a.login()
 	a.pool.DisableUser("demo")
-	user.fail(refusedError{})
+	user.fail(errRefused)
 	a.clock.Add(4 * time.Minute)
 	if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
 		t.Errorf("before the interval is over: %d", res.Status)
@@ -105,7 +104,7 @@ func TestProbeEndsWhoIsNoLongerGood(t *testing.T) {
 // TestRefusedProbeOfAGoodUser: the provider refuses the access token, but not
 // the refresh token. Its clock may be ahead of ours; nobody is logged out.
 func TestRefusedProbeOfAGoodUser(t *testing.T) {
-	for name, err := range map[string]error{"refused": refusedError{}, "not reached": errors.New("no network")} {
+	for name, err := range map[string]error{"refused": errRefused, "not reached": errors.New("no network")} {
 		t.Run(name, func(t *testing.T) {
 			user := &alive{}
 			user.fail(err)

@@ -220,7 +220,7 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		Site:                site,
 		Store:               a.store,
 		Sessions:            a.sessions,
-		Provider:            provider{Provider: a.provider, issuer: a.cfg.Provider.Issuer},
+		Provider:            a.provider,
 		Path:                a.cfg.Auth.Path,
 		PublicURL:           a.cfg.PublicURL,
 		ErrorPath:           a.cfg.Auth.ErrorPath,

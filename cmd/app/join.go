@@ -16,44 +16,19 @@ import (
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
-	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// The two halves do not know each other, and neither knows the provider's
-// package: here their words are translated.
-
-// provider is a cognito.Provider in the login half's words.
-type provider struct {
-	*cognito.Provider
-
-	issuer string
-}
-
-// AuthorizeURL implements [tokenhandler.Provider].
-func (p provider) AuthorizeURL(r tokenhandler.AuthRequest) (string, error) {
-	return p.Provider.AuthorizeURL(cognito.AuthRequest{
-		Page: cognito.Page(r.Page), State: r.State, Nonce: r.Nonce, Verifier: r.Verifier, Extra: r.Extra,
-	})
-}
-
-// Exchange implements [tokenhandler.Provider].
-func (p provider) Exchange(ctx context.Context, g tokenhandler.CodeGrant) (secret.Tokens, error) {
-	return p.Provider.Exchange(ctx, cognito.CodeGrant(g))
-}
-
-// Issuer implements [tokenhandler.Provider].
-func (p provider) Issuer() string { return p.issuer }
+// tokenhandler and oauthproxy do not know each other, and neither knows package
+// cognito. This file makes the parts of the one what the other asks for.
 
 // verifyLogout is nil for Cognito, which sends no logout tokens.
-func (a *App) verifyLogout() func(context.Context, string) (sub, sid string, err error) {
+func (a *App) verifyLogout() func(context.Context, string) (provider.LogoutToken, error) {
 	if cognito.Profile(a.cfg.Provider.Kind) != cognito.OIDC {
 		return nil
 	}
-	return func(ctx context.Context, raw string) (sub, sid string, err error) {
-		token, err := a.provider.VerifyLogout(ctx, raw)
-		return token.Subject, token.SID, err
-	}
+	return a.provider.VerifyLogout
 }
 
 // groupsClaim is where access tokens hold the user's groups.
@@ -113,7 +88,7 @@ func awsCredentials(ctx context.Context, region string, timeout time.Duration, t
 }
 
 var (
-	_ tokenhandler.Provider  = provider{}
+	_ tokenhandler.Provider  = (*cognito.Provider)(nil)
 	_ oauthproxy.TokenSource = tokens{}
 	_ storage.Authorizer     = folders{}
 )

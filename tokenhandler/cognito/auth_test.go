@@ -7,6 +7,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -106,13 +107,13 @@ func TestRevokeFindsTheGoodSecretToo(t *testing.T) {
 func TestAllSecretsWrong(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{Secrets: []string{"right"}}, withSecrets("wrong-secret-1", "wrong-secret-2"))
 	_, err := p.login()
-	if failed := p.failure(err, cognito.Misconfigured); failed.Code != "invalid_client" {
+	if failed := p.failure(err, provider.ErrMisconfigured); failed.Code != "invalid_client" {
 		t.Errorf("code %q", failed.Code)
 	}
 	if n := p.pool.Count(cognitotest.TokenCode); n != 2 {
 		t.Errorf("%d requests, want one for each secret", n)
 	}
-	p.wantKind(p.Revoke(t.Context(), secret.New("a-refresh-token")), cognito.Misconfigured)
+	p.wantKind(p.Revoke(t.Context(), secret.New("a-refresh-token")), provider.ErrMisconfigured)
 }
 
 // Any other refusal must not be tried again: the grant may be used up.

@@ -6,29 +6,9 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
-
-// Page is where a login begins.
-type Page string
-
-// The hosted pages. All of them end in the same callback (FACTS COG-PAGE-01).
-const (
-	PageLogin          Page = "login"
-	PageSignup         Page = "signup"
-	PageForgotPassword Page = "forgot-password"
-)
-
-// AuthRequest is one authorization request (OIDC Core §3.1.2.1).
-type AuthRequest struct {
-	// Page is where the browser is sent.
-	Page Page
-	// State, Nonce and Verifier are fresh for every request.
-	State, Nonce, Verifier string
-	// Extra are further parameters, checked by the caller. None of them can
-	// replace one of the request's own.
-	Extra map[string]string
-}
 
 const opLogin = "starting a login"
 
@@ -43,14 +23,14 @@ var ownParameters = []string{
 
 // AuthorizeURL returns where to send the browser: code flow, PKCE S256 whether
 // advertised or not (FACTS COG-DISC-04), state and nonce. The error is an
-// [Unavailable] one while the provider is not connected.
-func (p *Provider) AuthorizeURL(request AuthRequest) (string, error) {
+// [provider.ErrUnavailable] one while the provider is not connected.
+func (p *Provider) AuthorizeURL(request provider.AuthRequest) (string, error) {
 	c, err := p.connection(opLogin)
 	if err != nil {
 		return "", err
 	}
 	if request.State == "" || request.Nonce == "" || request.Verifier == "" {
-		return "", &Error{Op: opLogin, Kind: Misconfigured, Reason: "a login needs state, nonce and verifier"}
+		return "", &provider.Error{Op: opLogin, Kind: provider.ErrMisconfigured, Reason: "a login needs state, nonce and verifier"}
 	}
 	var options []oauth2.AuthCodeOption
 	for name, value := range request.Extra {
@@ -59,18 +39,18 @@ func (p *Provider) AuthorizeURL(request AuthRequest) (string, error) {
 		}
 	}
 	options = append(options, oauth2.S256ChallengeOption(request.Verifier), oauth2.SetAuthURLParam("nonce", request.Nonce))
-	if p.cfg.Profile == OIDC && request.Page == PageSignup {
+	if p.cfg.Profile == OIDC && request.Page == provider.PageSignup {
 		// Initiating User Registration via OpenID Connect 1.0 §4.
 		options = append(options, oauth2.SetAuthURLParam("prompt", "create"))
 	}
 	address := p.oauth(c, 0).AuthCodeURL(request.State, options...)
-	path := map[Page]string{PageSignup: "/signup", PageForgotPassword: "/forgotPassword"}[request.Page]
+	path := map[provider.Page]string{provider.PageSignup: "/signup", provider.PageForgotPassword: "/forgotPassword"}[request.Page]
 	if p.cfg.Profile != Cognito || path == "" {
 		return address, nil
 	}
 	u, err := url.Parse(address)
 	if err != nil {
-		return "", &Error{Op: opLogin, Kind: Misconfigured, Reason: "the authorization endpoint is no URL"}
+		return "", &provider.Error{Op: opLogin, Kind: provider.ErrMisconfigured, Reason: "the authorization endpoint is no URL"}
 	}
 	u.Path, u.RawPath = path, ""
 	return u.String(), nil

@@ -11,6 +11,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -30,33 +31,33 @@ func TestAuthorizeURL(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		edit  func(*cognito.Config)
-		page  cognito.Page
+		page  provider.Page
 		extra map[string]string
 		path  string
 		more  url.Values
 	}{
-		{"login", none, cognito.PageLogin, nil, "/oauth2/authorize", nil},
+		{"login", none, provider.PageLogin, nil, "/oauth2/authorize", nil},
 		{"no page", none, "", nil, "/oauth2/authorize", nil},
-		{"sign-up", none, cognito.PageSignup, nil, "/signup", nil},
-		{"forgotten password", none, cognito.PageForgotPassword, nil, "/forgotPassword", nil},
+		{"sign-up", none, provider.PageSignup, nil, "/signup", nil},
+		{"forgotten password", none, provider.PageForgotPassword, nil, "/forgotPassword", nil},
 		{
-			"extras", none, cognito.PageLogin,
+			"extras", none, provider.PageLogin,
 			map[string]string{"identity_provider": "Google", "login_hint": "a+b@example.com", "lang": "pt-BR", "prompt": "login", "max_age": "60"},
 			"/oauth2/authorize",
 			url.Values{"identity_provider": {"Google"}, "login_hint": {"a+b@example.com"}, "lang": {"pt-BR"}, "prompt": {"login"}, "max_age": {"60"}},
 		},
-		{"extras of a page", none, cognito.PageSignup, map[string]string{"lang": "de"}, "/signup", url.Values{"lang": {"de"}}},
-		{"extras that are ours", none, cognito.PageLogin, map[string]string{
+		{"extras of a page", none, provider.PageSignup, map[string]string{"lang": "de"}, "/signup", url.Values{"lang": {"de"}}},
+		{"extras that are ours", none, provider.PageLogin, map[string]string{
 			"response_type": "token", "response_mode": "query", "client_id": "x", "redirect_uri": "https://evil.example.com/", "scope": "x",
 			"state": "x", "nonce": "x", "code_challenge": "x", "code_challenge_method": "plain", "request": "x", "request_uri": "https://evil.example.com/",
 		}, "/oauth2/authorize", nil},
-		{"OIDC login", oidc, cognito.PageLogin, nil, "/oauth2/authorize", nil},
-		{"OIDC sign-up", oidc, cognito.PageSignup, map[string]string{"prompt": "none"}, "/oauth2/authorize", url.Values{"prompt": {"create"}}},
-		{"OIDC forgotten password", oidc, cognito.PageForgotPassword, nil, "/oauth2/authorize", nil},
+		{"OIDC login", oidc, provider.PageLogin, nil, "/oauth2/authorize", nil},
+		{"OIDC sign-up", oidc, provider.PageSignup, map[string]string{"prompt": "none"}, "/oauth2/authorize", url.Values{"prompt": {"create"}}},
+		{"OIDC forgotten password", oidc, provider.PageForgotPassword, nil, "/oauth2/authorize", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := connectedParty(t, cognitotest.Options{}, c.edit)
-			target, err := p.AuthorizeURL(cognito.AuthRequest{
+			target, err := p.AuthorizeURL(provider.AuthRequest{
 				Page: c.page, State: testState, Nonce: testNonce, Verifier: testVerifier, Extra: c.extra,
 			})
 			if err != nil {
@@ -76,15 +77,15 @@ func TestAuthorizeURL(t *testing.T) {
 }
 
 func TestEveryHostedPageEndsInTheSameCallback(t *testing.T) {
-	for _, page := range []cognito.Page{cognito.PageLogin, cognito.PageSignup, cognito.PageForgotPassword} {
+	for _, page := range []provider.Page{provider.PageLogin, provider.PageSignup, provider.PageForgotPassword} {
 		t.Run(string(page), func(t *testing.T) {
 			p := connectedParty(t, cognitotest.Options{})
 			verifier := oauth2.GenerateVerifier()
-			target, err := p.AuthorizeURL(cognito.AuthRequest{Page: page, State: testState, Nonce: testNonce, Verifier: verifier})
+			target, err := p.AuthorizeURL(provider.AuthRequest{Page: page, State: testState, Nonce: testNonce, Verifier: verifier})
 			if err != nil {
 				t.Fatal(err)
 			}
-			grant := cognito.CodeGrant{Code: p.callback(target).Get("code"), Verifier: verifier, Nonce: testNonce, MaxAge: -1}
+			grant := provider.CodeGrant{Code: p.callback(target).Get("code"), Verifier: verifier, Nonce: testNonce, MaxAge: -1}
 			if _, err := p.Exchange(t.Context(), grant); err != nil {
 				t.Error(err)
 			}
@@ -95,14 +96,14 @@ func TestEveryHostedPageEndsInTheSameCallback(t *testing.T) {
 // A request without one of them would have a check that compares nothing.
 func TestAuthorizeURLNeedsItsSecrets(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
-	for _, request := range []cognito.AuthRequest{
+	for _, request := range []provider.AuthRequest{
 		{},
 		{Nonce: "n", Verifier: "v"},
 		{State: "s", Verifier: "v"},
 		{State: "s", Nonce: "n"},
 	} {
 		_, err := p.AuthorizeURL(request)
-		p.wantKind(err, cognito.Misconfigured)
+		p.wantKind(err, provider.ErrMisconfigured)
 	}
 }
 
@@ -112,7 +113,7 @@ func TestExchangeNeedsTheVerifierOfTheLogin(t *testing.T) {
 		grant := p.grant()
 		grant.Verifier = verifier
 		_, err := p.Exchange(t.Context(), grant)
-		p.wantKind(err, cognito.Rejected)
+		p.wantKind(err, provider.ErrRejected)
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -31,13 +32,6 @@ const (
 	maxSubject = 255
 )
 
-// LogoutToken says which sessions the provider has ended. At least one of the
-// fields is set.
-type LogoutToken struct {
-	// Subject is the user, SID the provider's session.
-	Subject, SID string
-}
-
 // logoutClaims are the claims that go-oidc does not check.
 type logoutClaims struct {
 	IssuedAt  *int64                     `json:"iat"`
@@ -48,48 +42,48 @@ type logoutClaims struct {
 // VerifyLogout checks a logout token (OIDC Back-Channel Logout §2.6): RS256 by a
 // key of the issuer, typ, iss, aud, iat, exp, events, jti, sub or sid, no nonce.
 // A token is good once. What it names was NOT compared with any session. The
-// error is an [*Error]: [Unavailable] if the keys cannot be had, else the token
+// error is an [*provider.Error]: [provider.ErrUnavailable] if the keys cannot be had, else the token
 // is bad.
-func (p *Provider) VerifyLogout(ctx context.Context, raw string) (LogoutToken, error) {
+func (p *Provider) VerifyLogout(ctx context.Context, raw string) (provider.LogoutToken, error) {
 	c, err := p.connection(opLogout)
 	if err != nil {
-		return LogoutToken{}, err
+		return provider.LogoutToken{}, err
 	}
 	// Anybody can send us tokens: those that are not meant for us at all must not
 	// make us fetch keys.
 	claims, ok := unverified(secret.New(raw))
 	switch {
 	case !ok || !isLogoutType(raw):
-		return LogoutToken{}, badLogout("it is no signed JWT of that type")
+		return provider.LogoutToken{}, badLogout("it is no signed JWT of that type")
 	case claims.Issuer != p.cfg.Issuer:
-		return LogoutToken{}, badLogout("it was issued by another issuer")
+		return provider.LogoutToken{}, badLogout("it was issued by another issuer")
 	case !slices.Equal(claims.Audience, []string{p.cfg.ClientID}):
-		return LogoutToken{}, badLogout("it is for another client")
+		return provider.LogoutToken{}, badLogout("it is for another client")
 	}
 	_, err = c.keys.VerifySignature(ctx, raw)
 	if _, missing := errors.AsType[*keysError](err); missing {
-		return LogoutToken{}, &Error{Op: opLogout, Kind: Unavailable, Reason: "the provider's keys could not be fetched"}
+		return provider.LogoutToken{}, &provider.Error{Op: opLogout, Kind: provider.ErrUnavailable, Reason: "the provider's keys could not be fetched"}
 	}
 	if err != nil {
-		return LogoutToken{}, badLogout("it is not signed by a key of the issuer with RS256")
+		return provider.LogoutToken{}, badLogout("it is not signed by a key of the issuer with RS256")
 	}
 	token, err := c.idTokens.VerifyLogout(ctx, raw)
 	if err != nil {
-		return LogoutToken{}, explainLogout(err)
+		return provider.LogoutToken{}, explainLogout(err)
 	}
 	if err := p.checkLogout(token); err != nil {
-		return LogoutToken{}, err
+		return provider.LogoutToken{}, err
 	}
 	// exp is the provider's to choose; iat, which was checked, ends a token too.
 	until := token.IssuedAt.Add(maxLogoutAge + 2*skew)
 	if !p.replays.first(token.TokenID, until, p.cfg.Now()) {
-		return LogoutToken{}, badLogout("it was used before")
+		return provider.LogoutToken{}, badLogout("it was used before")
 	}
-	return LogoutToken{Subject: token.Subject, SID: token.SessionID}, nil
+	return provider.LogoutToken{Subject: token.Subject, SID: token.SessionID}, nil
 }
 
 func badLogout(reason string) error {
-	return &Error{Op: opLogout, Kind: Nonsense, Reason: "logout token: " + reason}
+	return &provider.Error{Op: opLogout, Kind: provider.ErrInvalidResponse, Reason: "logout token: " + reason}
 }
 
 // isLogoutType reports whether typ allows a token to be a logout token: the type

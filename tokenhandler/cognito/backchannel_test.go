@@ -8,6 +8,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 )
 
 func openID(cfg *cognito.Config) { cfg.Profile = cognito.OIDC }
@@ -22,7 +23,7 @@ func logoutParty(t *testing.T) *party {
 func (p *party) wantLogout(raw, sub, sid string) {
 	p.t.Helper()
 	got, err := p.VerifyLogout(p.t.Context(), raw)
-	if want := (cognito.LogoutToken{Subject: sub, SID: sid}); err != nil || got != want {
+	if want := (provider.LogoutToken{Subject: sub, SID: sid}); err != nil || got != want {
 		p.t.Errorf("%+v, %v, want %+v", got, err, want)
 	}
 }
@@ -57,8 +58,8 @@ func TestVerifyLogoutRefuses(t *testing.T) {
 			p := logoutParty(t)
 			raw := p.pool.LogoutToken("some-sub", "some-sid", fault.Edit)
 			token, err := p.VerifyLogout(t.Context(), raw)
-			p.wantKind(err, cognito.Nonsense)
-			if token != (cognito.LogoutToken{}) {
+			p.wantKind(err, provider.ErrInvalidResponse)
+			if token != (provider.LogoutToken{}) {
 				t.Errorf("%+v", token)
 			}
 			if strings.Contains(fmt.Sprint(err), "some-s") {
@@ -75,7 +76,7 @@ func TestVerifyLogoutRefusesOtherTokens(t *testing.T) {
 	tokens := p.mustLogin()
 	for _, raw := range []string{tokens.ID.Reveal(), tokens.Access.Reveal(), tokens.Refresh.Reveal(), "", "..", "eyJ"} {
 		_, err := p.VerifyLogout(t.Context(), raw)
-		p.wantKind(err, cognito.Nonsense)
+		p.wantKind(err, provider.ErrInvalidResponse)
 	}
 }
 
@@ -87,7 +88,7 @@ func TestVerifyLogoutOnce(t *testing.T) {
 	p.wantLogout(raw, "some-sub", "")
 	for range 12 {
 		_, err := p.VerifyLogout(t.Context(), raw)
-		p.wantKind(err, cognito.Nonsense)
+		p.wantKind(err, provider.ErrInvalidResponse)
 		p.clock.Add(time.Minute)
 	}
 	p.wantLogout(p.pool.LogoutToken("some-sub", "", forever), "some-sub", "")
@@ -121,7 +122,7 @@ func TestReplaysAreBounded(t *testing.T) {
 func TestVerifyLogoutWithoutKeys(t *testing.T) {
 	p := newParty(t, cognitotest.Options{OpenID: true}, openID)
 	_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", ""))
-	p.wantKind(err, cognito.Unavailable)
+	p.wantKind(err, provider.ErrUnavailable)
 	if err := p.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +130,7 @@ func TestVerifyLogoutWithoutKeys(t *testing.T) {
 	p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
 	raw := p.pool.LogoutToken("some-sub", "")
 	_, err = p.VerifyLogout(t.Context(), raw)
-	p.wantKind(err, cognito.Unavailable)
+	p.wantKind(err, provider.ErrUnavailable)
 	p.pool.Mend(cognitotest.JWKS)
 	p.clock.Add(2 * time.Second)
 	p.wantLogout(raw, "some-sub", "")
@@ -143,7 +144,7 @@ func TestForeignLogoutTokensFetchNoKeys(t *testing.T) {
 	for claim, value := range map[string]any{"iss": "https://evil.example.com", "aud": "another-client"} {
 		for range 10 {
 			_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", "", func(t *cognitotest.Token) { t.Claims[claim] = value }))
-			p.wantKind(err, cognito.Nonsense)
+			p.wantKind(err, provider.ErrInvalidResponse)
 		}
 	}
 	if n := p.pool.Count(cognitotest.JWKS) - before; n != 0 {

@@ -11,6 +11,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -111,7 +112,7 @@ func TestOIDCProfileRefusesFaultyIDTokens(t *testing.T) {
 			if cognitoOnly || fault.MayAccept {
 				return
 			}
-			p.wantKind(err, cognito.Nonsense)
+			p.wantKind(err, provider.ErrInvalidResponse)
 		})
 	}
 }
@@ -140,7 +141,7 @@ func TestClaimsOfUnexpectedTypes(t *testing.T) {
 			p := connectedParty(t, cognitotest.Options{})
 			p.pool.EditIDToken(func(token *cognitotest.Token) { edit(token.Claims) })
 			_, err := p.login()
-			p.wantKind(err, cognito.Nonsense)
+			p.wantKind(err, provider.ErrInvalidResponse)
 		})
 	}
 }
@@ -187,15 +188,7 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
-	for kind, want := range map[cognito.Kind]string{
-		cognito.Nonsense: "nonsense", cognito.Unavailable: "unavailable", cognito.Rejected: "rejected",
-		cognito.Misconfigured: "misconfigured", cognito.Kind(9): "unknown",
-	} {
-		if got := kind.String(); got != want {
-			t.Errorf("%s, want %s", got, want)
-		}
-	}
+func TestErrorCode(t *testing.T) {
 	for code, want := range map[string]string{"invalid_grant": "invalid_grant", "login_required": "login_required", "": "other", "Invalid_Grant": "other", "x\ny": "other"} {
 		if got := cognito.ErrorCode(code); got != want {
 			t.Errorf("%q: %s, want %s", code, got, want)

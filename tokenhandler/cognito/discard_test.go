@@ -12,6 +12,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 )
 
 // countedParty is a connected party and its metrics.
@@ -65,7 +66,7 @@ func TestDiscardThatFails(t *testing.T) {
 	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Claims["nonce"] = "another-nonce" })
 	p.pool.Break(cognitotest.Revoke, cognitotest.Reset(), 0)
 	_, err := p.login()
-	p.wantKind(err, cognito.Nonsense) // the first failure is the one to tell
+	p.wantKind(err, provider.ErrInvalidResponse) // the first failure is the one to tell
 	wantDiscarded(t, metrics, 0, 1)
 	if !strings.Contains(p.log.String(), "not revoked") {
 		t.Error("nothing is logged")
@@ -86,7 +87,7 @@ func TestCallerLeavesItsLogin(t *testing.T) {
 	gate.Await(t, 1)
 	cancel()
 	gate.Open()
-	p.wantKind(<-failed, cognito.Unavailable)
+	p.wantKind(<-failed, provider.ErrUnavailable)
 	if p.pool.Count(cognitotest.TokenCode+".ok") != 1 || p.pool.Living("demo") != 0 {
 		t.Errorf("%d logins live on of %d", p.pool.Living("demo"), p.pool.Count(cognitotest.TokenCode+".ok"))
 	}
@@ -106,7 +107,7 @@ func TestExchangeEndsByItself(t *testing.T) {
 	}()
 	gate.Await(t, 1)
 	cancel()
-	p.wantKind(<-failed, cognito.Unavailable)
+	p.wantKind(<-failed, provider.ErrUnavailable)
 }
 
 // TestRefreshedForAnotherUser: the session is over (OIDC-15), and so is what
@@ -118,7 +119,7 @@ func TestRefreshedForAnotherUser(t *testing.T) {
 			previous := p.mustLogin()
 			p.pool.EditIDToken(func(token *cognitotest.Token) { token.Claims[fault] = "https://another.example" })
 			_, err := p.Refresh(t.Context(), previous)
-			p.wantKind(err, cognito.Rejected)
+			p.wantKind(err, provider.ErrRejected)
 			if p.pool.Living("demo") != 0 {
 				t.Errorf("%s, rotation %v: the login lives on", fault, rotation)
 			}

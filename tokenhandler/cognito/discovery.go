@@ -13,6 +13,8 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+
+	"cognito-token-handler/tokenhandler/provider"
 )
 
 const (
@@ -40,7 +42,7 @@ func (p *Provider) Run(ctx context.Context) {
 }
 
 // Connect discovers the endpoints and loads the signing keys, once. The error
-// is an [*Error].
+// is an [*provider.Error].
 func (p *Provider) Connect(ctx context.Context) error {
 	if p.connected.Load() != nil {
 		return nil
@@ -73,7 +75,7 @@ func (p *Provider) discover(ctx context.Context) (Endpoints, error) {
 			return Endpoints{}, err
 		}
 		if e, err = merge(e, document, p.cfg.Issuer); err != nil {
-			return Endpoints{}, &Error{Op: opDiscovery, Kind: Misconfigured, Reason: err.Error()}
+			return Endpoints{}, &provider.Error{Op: opDiscovery, Kind: provider.ErrMisconfigured, Reason: err.Error()}
 		}
 	}
 	if p.cfg.Profile == Cognito && p.overrides().Logout == "" {
@@ -136,7 +138,7 @@ func (p *Provider) fetchDiscovery(ctx context.Context) (discoveryDocument, error
 func (p *Provider) getJSON(ctx context.Context, op, address string, into any) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 	if err != nil {
-		return &Error{Op: op, Kind: Misconfigured, Reason: "an endpoint is no URL"}
+		return &provider.Error{Op: op, Kind: provider.ErrMisconfigured, Reason: "an endpoint is no URL"}
 	}
 	answer, err := p.client.Do(r)
 	if err != nil {

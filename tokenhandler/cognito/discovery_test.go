@@ -12,6 +12,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -50,7 +51,7 @@ func TestDiscoveryIsRefused(t *testing.T) {
 			p := newParty(t, cognitotest.Options{})
 			p.pool.Break(cognitotest.Discovery, c.outage, 1)
 			err := p.Connect(t.Context())
-			p.wantKind(err, cognito.Misconfigured)
+			p.wantKind(err, provider.ErrMisconfigured)
 			if !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%q does not say %q", err, c.want)
 			}
@@ -140,7 +141,7 @@ func TestOneOverrideLeavesTheOthersToDiscovery(t *testing.T) {
 func TestDomainBuildsTheEndpoints(t *testing.T) {
 	for _, domain := range []string{"https://auth.example.com", "https://auth.example.com/"} {
 		p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Domain = domain })
-		target, err := p.AuthorizeURL(cognito.AuthRequest{Page: cognito.PageLogin, State: "s", Nonce: "n", Verifier: "v"})
+		target, err := p.AuthorizeURL(provider.AuthRequest{Page: provider.PageLogin, State: "s", Nonce: "n", Verifier: "v"})
 		if err != nil || !strings.HasPrefix(target, "https://auth.example.com/oauth2/authorize?") {
 			t.Errorf("authorize is at %q: %v", target, err)
 		}
@@ -169,7 +170,7 @@ func TestConnectOutages(t *testing.T) {
 				p.pool.Break(endpoint, o, 0)
 				want := kinds[o.Name]
 				if o.Name == "json-null" && endpoint == cognitotest.Discovery {
-					want = cognito.Misconfigured // it names no issuer
+					want = provider.ErrMisconfigured // it names no issuer
 				}
 				p.wantKind(p.Connect(t.Context()), want)
 				if p.pool.Count(cognitotest.Elsewhere) != 0 {
@@ -192,14 +193,14 @@ func TestConnectOutages(t *testing.T) {
 // wantNotConnected fails unless everything says that it may work later.
 func (p *party) wantNotConnected(ctx context.Context) {
 	p.t.Helper()
-	p.wantKind(p.Ready(), cognito.Unavailable)
-	_, err := p.AuthorizeURL(cognito.AuthRequest{Page: cognito.PageLogin, State: "s", Nonce: "n", Verifier: "v"})
-	p.wantKind(err, cognito.Unavailable)
-	_, err = p.Exchange(ctx, cognito.CodeGrant{Code: "c", Verifier: "v", Nonce: "n"})
-	p.wantKind(err, cognito.Unavailable)
+	p.wantKind(p.Ready(), provider.ErrUnavailable)
+	_, err := p.AuthorizeURL(provider.AuthRequest{Page: provider.PageLogin, State: "s", Nonce: "n", Verifier: "v"})
+	p.wantKind(err, provider.ErrUnavailable)
+	_, err = p.Exchange(ctx, provider.CodeGrant{Code: "c", Verifier: "v", Nonce: "n"})
+	p.wantKind(err, provider.ErrUnavailable)
 	_, err = p.Refresh(ctx, secret.Tokens{Refresh: secret.New("r"), Subject: "s"})
-	p.wantKind(err, cognito.Unavailable)
-	p.wantKind(p.Revoke(ctx, secret.New("r")), cognito.Unavailable)
+	p.wantKind(err, provider.ErrUnavailable)
+	p.wantKind(p.Revoke(ctx, secret.New("r")), provider.ErrUnavailable)
 	if got := p.LogoutURL("https://app.example.com/", secret.String{}); got != "" {
 		p.t.Errorf("logout at %q", got)
 	}

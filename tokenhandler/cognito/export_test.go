@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -37,7 +38,7 @@ func (p *Provider) VerifyID(ctx context.Context, id, access, nonce string) error
 	if err != nil {
 		return err
 	}
-	return p.checkLogin("fuzzing", checked, CodeGrant{Nonce: nonce, MaxAge: -1})
+	return p.checkLogin("fuzzing", checked, provider.CodeGrant{Nonce: nonce, MaxAge: -1})
 }
 
 // VerifyAccess is like [Provider.VerifyID] for the access token.

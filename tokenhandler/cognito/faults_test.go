@@ -6,6 +6,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -31,7 +32,7 @@ func TestExchangeRefusesFaultyTokens(t *testing.T) {
 			if fault.MayAccept && err == nil {
 				return
 			}
-			p.wantKind(err, cognito.Nonsense)
+			p.wantKind(err, provider.ErrInvalidResponse)
 			if tokens != (secret.Tokens{}) {
 				t.Error("tokens came with the error")
 			}
@@ -99,9 +100,9 @@ func TestRefreshRefusesFaultyTokens(t *testing.T) {
 			previous := p.mustLogin()
 			fault.Apply(p.pool)
 			tokens, err := p.Refresh(t.Context(), previous)
-			want := cognito.Nonsense
+			want := provider.ErrInvalidResponse
 			if ending[fault.Name] {
-				want = cognito.Rejected
+				want = provider.ErrRejected
 				seen++
 			}
 			p.wantKind(err, want)
@@ -131,11 +132,11 @@ func TestRefreshComparesNoEmptySubjects(t *testing.T) {
 	p.pool.EditIDToken(func(token *cognitotest.Token) { delete(token.Claims, "sub") })
 	p.pool.EditAccessToken(func(token *cognitotest.Token) { delete(token.Claims, "sub") })
 	_, err := p.Refresh(t.Context(), previous)
-	p.wantKind(err, cognito.Nonsense)
+	p.wantKind(err, provider.ErrInvalidResponse)
 
 	p.pool.Break(cognitotest.TokenRefresh, cognitotest.EditJSON("no ID token", func(body map[string]any) { delete(body, "id_token") }), 0)
 	_, err = p.Refresh(t.Context(), previous)
-	p.wantKind(err, cognito.Nonsense)
+	p.wantKind(err, provider.ErrInvalidResponse)
 }
 
 func TestRefreshWithoutAnIDToken(t *testing.T) {
@@ -149,7 +150,7 @@ func TestRefreshWithoutAnIDToken(t *testing.T) {
 
 	p.pool.EditAccessToken(func(token *cognitotest.Token) { token.Claims["sub"] = "another-user" })
 	_, err := p.Refresh(t.Context(), previous)
-	p.wantKind(err, cognito.Rejected)
+	p.wantKind(err, provider.ErrRejected)
 }
 
 // nonce "" on both sides is the defect of a peer: equal, and nothing checked.
@@ -222,7 +223,7 @@ func TestExchangeChecksWhenTheUserWasAuthenticated(t *testing.T) {
 			grant.MaxAge = seconds(c.maxAge)
 			tokens, err := p.Exchange(t.Context(), grant)
 			if !c.ok {
-				p.wantKind(err, cognito.Nonsense)
+				p.wantKind(err, provider.ErrInvalidResponse)
 				return
 			}
 			if err != nil {
@@ -245,7 +246,7 @@ func TestOIDCProfileEndsTheSessionForAnotherUser(t *testing.T) {
 	previous := p.mustLogin()
 	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Claims["sub"] = "another-user" })
 	_, err := p.Refresh(t.Context(), previous)
-	p.wantKind(err, cognito.Rejected)
+	p.wantKind(err, provider.ErrRejected)
 }
 
 // A token that names nobody is broken, and not another issuer's.
@@ -254,7 +255,7 @@ func TestRefreshKeepsTheSessionIfTheIssuerIsMissing(t *testing.T) {
 	previous := p.mustLogin()
 	p.pool.EditIDToken(func(token *cognitotest.Token) { delete(token.Claims, "iss") })
 	_, err := p.Refresh(t.Context(), previous)
-	p.wantKind(err, cognito.Nonsense)
+	p.wantKind(err, provider.ErrInvalidResponse)
 }
 
 // The JSON forms of a JWS can carry headers that nobody signed, and no API takes

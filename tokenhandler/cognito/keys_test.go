@@ -9,6 +9,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -35,7 +36,7 @@ func TestForgedKeyIDsMakeFewFetches(t *testing.T) {
 	tokens := p.mustLogin()
 	p.pool.RotateKeys()
 	_, err := p.login()
-	p.wantKind(err, cognito.Unavailable)
+	p.wantKind(err, provider.ErrUnavailable)
 	p.clock.Add(10 * time.Second)
 	p.mustRefresh(tokens)
 }
@@ -129,9 +130,9 @@ func TestUnreachableKeysKeepTheSession(t *testing.T) {
 			p.pool.Break(cognitotest.JWKS, o, 0)
 			p.SetPause(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
 			_, err := p.Refresh(t.Context(), previous)
-			p.wantKind(err, cognito.Unavailable)
+			p.wantKind(err, provider.ErrUnavailable)
 			_, err = p.login()
-			p.wantKind(err, cognito.Unavailable)
+			p.wantKind(err, provider.ErrUnavailable)
 			p.pool.Mend(cognitotest.JWKS)
 			p.clock.Add(time.Second)
 			p.mustRefresh(previous)
@@ -210,7 +211,7 @@ func TestRefreshGivesUpAtItsDeadline(t *testing.T) {
 				defer cancel()
 			}
 			_, err := p.Refresh(ctx, previous)
-			p.wantKind(err, cognito.Unavailable)
+			p.wantKind(err, provider.ErrUnavailable)
 		})
 	}
 }
@@ -287,7 +288,7 @@ func TestKeySets(t *testing.T) {
 			p.pool.Break(cognitotest.JWKS, c.keys, 0)
 			err := p.Connect(t.Context())
 			if !c.ok {
-				p.wantKind(err, cognito.Nonsense)
+				p.wantKind(err, provider.ErrInvalidResponse)
 				return
 			}
 			if err != nil {
@@ -314,7 +315,7 @@ func TestCallerThatLeavesWhileKeysAreFetched(t *testing.T) {
 	go refresh(t.Context(), stayed)
 	p.pool.Await(t, cognitotest.TokenRefresh, 2)
 	cancel()
-	p.wantKind(<-left, cognito.Unavailable)
+	p.wantKind(<-left, provider.ErrUnavailable)
 	gate.Open()
 	if err := <-stayed; err != nil {
 		t.Errorf("the other caller failed too: %v", err)

@@ -16,6 +16,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -138,11 +139,11 @@ func (p *party) callback(target string) url.Values {
 }
 
 // grant takes the browser to the hosted page and back.
-func (p *party) grant() cognito.CodeGrant {
+func (p *party) grant() provider.CodeGrant {
 	p.t.Helper()
 	verifier := oauth2.GenerateVerifier()
-	target, err := p.AuthorizeURL(cognito.AuthRequest{
-		Page: cognito.PageLogin, State: testState, Nonce: testNonce, Verifier: verifier,
+	target, err := p.AuthorizeURL(provider.AuthRequest{
+		Page: provider.PageLogin, State: testState, Nonce: testNonce, Verifier: verifier,
 	})
 	if err != nil {
 		p.t.Fatal(err)
@@ -151,7 +152,7 @@ func (p *party) grant() cognito.CodeGrant {
 	if back.Get("state") != testState {
 		p.t.Fatalf("state %q came back", back.Get("state"))
 	}
-	return cognito.CodeGrant{Code: back.Get("code"), Verifier: verifier, Nonce: testNonce, MaxAge: -1}
+	return provider.CodeGrant{Code: back.Get("code"), Verifier: verifier, Nonce: testNonce, MaxAge: -1}
 }
 
 // login is a whole login.
@@ -179,23 +180,20 @@ func (p *party) mustRefresh(previous secret.Tokens) secret.Tokens {
 }
 
 // wantKind fails unless err is an error of that kind which tells no secret.
-func (p *party) wantKind(err error, want cognito.Kind) {
+func (p *party) wantKind(err, want error) {
 	p.t.Helper()
 	_ = p.failure(err, want)
 }
 
 // failure is [party.wantKind], and the error.
-func (p *party) failure(err error, want cognito.Kind) *cognito.Error {
+func (p *party) failure(err, want error) *provider.Error {
 	p.t.Helper()
-	failed, ok := errors.AsType[*cognito.Error](err)
+	failed, ok := errors.AsType[*provider.Error](err)
 	if !ok {
 		p.t.Fatalf("got %v (%T), want a %s error", err, err, want)
 	}
-	if failed.Kind != want {
-		p.t.Errorf("got a %s error, want a %s one: %v", failed.Kind, want, err)
-	}
-	if failed.Rejected() != (want == cognito.Rejected) || failed.Unavailable() != (want == cognito.Unavailable) {
-		p.t.Errorf("rejected %v and unavailable %v do not fit %s", failed.Rejected(), failed.Unavailable(), want)
+	if !errors.Is(failed, want) {
+		p.t.Errorf("got a %q error, want a %q one: %v", failed.Kind, want, err)
 	}
 	p.wantNoLeak(err)
 	return failed

@@ -2,6 +2,7 @@ package cognito_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -10,51 +11,52 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
 // kinds is what each outage of the token endpoint means.
-var kinds = map[string]cognito.Kind{
-	"hang":              cognito.Unavailable,
-	"connection-reset":  cognito.Unavailable,
-	"html-200":          cognito.Nonsense,
-	"html-500":          cognito.Unavailable,
-	"html-502":          cognito.Unavailable,
-	"rate-exceeded-429": cognito.Unavailable,
-	"json-500":          cognito.Unavailable,
-	"json-503":          cognito.Unavailable,
-	"waf-403":           cognito.Nonsense,
-	"empty-200":         cognito.Nonsense,
-	"json-null":         cognito.Nonsense,
-	"json-array":        cognito.Nonsense,
-	"truncated-json":    cognito.Nonsense,
-	"cut-off":           cognito.Unavailable,
-	"oversize":          cognito.Nonsense,
-	"redirect-307":      cognito.Nonsense,
+var kinds = map[string]error{
+	"hang":              provider.ErrUnavailable,
+	"connection-reset":  provider.ErrUnavailable,
+	"html-200":          provider.ErrInvalidResponse,
+	"html-500":          provider.ErrUnavailable,
+	"html-502":          provider.ErrUnavailable,
+	"rate-exceeded-429": provider.ErrRateLimited,
+	"json-500":          provider.ErrUnavailable,
+	"json-503":          provider.ErrUnavailable,
+	"waf-403":           provider.ErrInvalidResponse,
+	"empty-200":         provider.ErrInvalidResponse,
+	"json-null":         provider.ErrInvalidResponse,
+	"json-array":        provider.ErrInvalidResponse,
+	"truncated-json":    provider.ErrInvalidResponse,
+	"cut-off":           provider.ErrUnavailable,
+	"oversize":          provider.ErrInvalidResponse,
+	"redirect-307":      provider.ErrInvalidResponse,
 
-	"invalid_grant":           cognito.Rejected,
-	"invalid_client":          cognito.Misconfigured,
-	"invalid_request":         cognito.Misconfigured,
-	"unauthorized_client":     cognito.Misconfigured,
-	"unsupported_grant_type":  cognito.Misconfigured,
-	"temporarily_unavailable": cognito.Unavailable,
-	"missing-access-token":    cognito.Nonsense,
-	"empty-access-token":      cognito.Nonsense,
-	"numeric-access-token":    cognito.Nonsense,
-	"wrong-token-type":        cognito.Nonsense,
-	"missing-token-type":      cognito.Nonsense,
-	"missing-expires-in":      cognito.Nonsense,
-	"negative-expires-in":     cognito.Nonsense,
-	"string-expires-in":       cognito.Nonsense,
-	"huge-expires-in":         cognito.Nonsense,
-	"invalid-grant-with-200":  cognito.Nonsense,
+	"invalid_grant":           provider.ErrRejected,
+	"invalid_client":          provider.ErrMisconfigured,
+	"invalid_request":         provider.ErrMisconfigured,
+	"unauthorized_client":     provider.ErrMisconfigured,
+	"unsupported_grant_type":  provider.ErrMisconfigured,
+	"temporarily_unavailable": provider.ErrUnavailable,
+	"missing-access-token":    provider.ErrInvalidResponse,
+	"empty-access-token":      provider.ErrInvalidResponse,
+	"numeric-access-token":    provider.ErrInvalidResponse,
+	"wrong-token-type":        provider.ErrInvalidResponse,
+	"missing-token-type":      provider.ErrInvalidResponse,
+	"missing-expires-in":      provider.ErrInvalidResponse,
+	"negative-expires-in":     provider.ErrInvalidResponse,
+	"string-expires-in":       provider.ErrInvalidResponse,
+	"huge-expires-in":         provider.ErrInvalidResponse,
+	"invalid-grant-with-200":  provider.ErrInvalidResponse,
 
 	// Not in the tables of the kit.
-	"server_error":           cognito.Unavailable,
-	"invalid_scope":          cognito.Misconfigured,
-	"access_denied":          cognito.Misconfigured,
-	"unsupported_token_type": cognito.Misconfigured,
-	cognitotest.Canary:       cognito.Misconfigured,
+	"server_error":           provider.ErrUnavailable,
+	"invalid_scope":          provider.ErrMisconfigured,
+	"access_denied":          provider.ErrMisconfigured,
+	"unsupported_token_type": provider.ErrMisconfigured,
+	cognitotest.Canary:       provider.ErrMisconfigured,
 }
 
 func tokenOutages(tb testing.TB) []cognitotest.Outage {
@@ -102,14 +104,14 @@ func TestTokenEndpointOutages(t *testing.T) {
 					return
 				}
 				failed := p.failure(err, want)
-				if failed.Rejected() != o.EndsSession {
-					t.Errorf("%s: ends the session: %v, want %v", op, failed.Rejected(), o.EndsSession)
+				if errors.Is(failed, provider.ErrRejected) != o.EndsSession {
+					t.Errorf("%s: ends the session: %v, want %v", op, errors.Is(failed, provider.ErrRejected), o.EndsSession)
 				}
 				if tokens != (secret.Tokens{}) {
 					t.Errorf("%s: tokens came with the error", op)
 				}
-				if (failed.RetryAfter() > 0) != failed.Unavailable() {
-					t.Errorf("%s: retry after %s", op, failed.RetryAfter())
+				if (provider.RetryAfter(failed) > 0) != errors.Is(failed, provider.ErrUnavailable) {
+					t.Errorf("%s: retry after %s", op, provider.RetryAfter(failed))
 				}
 			}
 			tokens, err := p.Refresh(t.Context(), previous)
@@ -136,7 +138,7 @@ func TestTokenEndpointOutages(t *testing.T) {
 func TestRevocationOutages(t *testing.T) {
 	t.Parallel()
 	for _, o := range tokenOutages(t) {
-		if want := kinds[o.Name]; want != cognito.Nonsense { // with 200 it is done, whatever the body
+		if want := kinds[o.Name]; !errors.Is(want, provider.ErrInvalidResponse) { // with 200 it is done, whatever the body
 			t.Run(o.Name, func(t *testing.T) {
 				t.Parallel()
 				p := connectedParty(t, cognitotest.Options{}, quick(o))
@@ -152,7 +154,7 @@ func TestErrorsNameTheRequestForTheSupport(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	p.pool.Break(cognitotest.TokenAny, cognitotest.OAuthError("invalid_grant"), 0)
 	_, err := p.login()
-	failed := p.failure(err, cognito.Rejected)
+	failed := p.failure(err, provider.ErrRejected)
 	if failed.Status != http.StatusBadRequest || failed.Code != "invalid_grant" || failed.RequestID == "" {
 		t.Errorf("status %d, code %q, request id %q", failed.Status, failed.Code, failed.RequestID)
 	}
@@ -163,7 +165,7 @@ func TestErrorsNameTheRequestForTheSupport(t *testing.T) {
 
 	p.pool.Break(cognitotest.TokenAny, cognitotest.OAuthError("code\nwith a line "+cognitotest.Canary), 0)
 	_, err = p.login()
-	if failed := p.failure(err, cognito.Misconfigured); failed.Code != "other" {
+	if failed := p.failure(err, provider.ErrMisconfigured); failed.Code != "other" {
 		t.Errorf("code %q, want other", failed.Code)
 	}
 }
@@ -210,13 +212,13 @@ func TestRetryAfter(t *testing.T) {
 				w.WriteHeader(c.status)
 				_, _ = w.Write([]byte("Rate exceeded " + cognitotest.Canary))
 			})
-			want := cognito.Unavailable
+			want := provider.ErrUnavailable
 			if c.want == 0 {
-				want = cognito.Nonsense
+				want = provider.ErrInvalidResponse
 			}
 			_, err := p.login()
-			if failed := p.failure(err, want); failed.RetryAfter() != c.want {
-				t.Errorf("retry after %s, want %s", failed.RetryAfter(), c.want)
+			if failed := p.failure(err, want); provider.RetryAfter(failed) != c.want {
+				t.Errorf("retry after %s, want %s", provider.RetryAfter(failed), c.want)
 			}
 		})
 	}
@@ -264,9 +266,9 @@ func TestProviderTextInOddPlaces(t *testing.T) {
 // its body says.
 func TestInvalidGrantByStatus(t *testing.T) {
 	t.Parallel()
-	for status, want := range map[int]cognito.Kind{
-		400: cognito.Rejected, 401: cognito.Rejected, 403: cognito.Rejected,
-		200: cognito.Nonsense, 302: cognito.Nonsense, 429: cognito.Unavailable, 500: cognito.Unavailable, 503: cognito.Unavailable,
+	for status, want := range map[int]error{
+		400: provider.ErrRejected, 401: provider.ErrRejected, 403: provider.ErrRejected,
+		200: provider.ErrInvalidResponse, 302: provider.ErrInvalidResponse, 429: provider.ErrUnavailable, 500: provider.ErrUnavailable, 503: provider.ErrUnavailable,
 	} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			p := connectedParty(t, cognitotest.Options{})
@@ -296,7 +298,7 @@ func TestAnswerThatStallsInItsBody(t *testing.T) {
 		cfg.Endpoints.Token, cfg.Timeout = server.URL, 500*time.Millisecond
 	})
 	_, err := p.login()
-	p.wantKind(err, cognito.Unavailable)
+	p.wantKind(err, provider.ErrUnavailable)
 }
 
 func TestCallerThatLeaves(t *testing.T) {
@@ -311,7 +313,7 @@ func TestCallerThatLeaves(t *testing.T) {
 	}()
 	gate.Await(t, 1)
 	cancel()
-	p.wantKind(<-failed, cognito.Unavailable)
+	p.wantKind(<-failed, provider.ErrUnavailable)
 }
 
 func TestSessionWithoutARefreshToken(t *testing.T) {
@@ -319,7 +321,7 @@ func TestSessionWithoutARefreshToken(t *testing.T) {
 	previous := p.mustLogin()
 	previous.Refresh = secret.String{}
 	_, err := p.Refresh(t.Context(), previous)
-	p.wantKind(err, cognito.Rejected)
+	p.wantKind(err, provider.ErrRejected)
 	if err := p.Revoke(t.Context(), previous.Refresh); err != nil {
 		t.Errorf("nothing to revoke: %v", err)
 	}

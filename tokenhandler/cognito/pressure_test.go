@@ -16,6 +16,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -70,11 +71,11 @@ func (c *crowd) note(err error) {
 		return
 	}
 	c.failures.Add(1)
-	if failed, ok := errors.AsType[*cognito.Error](err); ok {
-		if failed.Rejected() {
+	if failed, ok := errors.AsType[*provider.Error](err); ok {
+		if errors.Is(failed, provider.ErrRejected) {
 			c.lost.Add(1)
 		}
-		if failed.RateLimited() && failed.Unavailable() && failed.RetryAfter() >= time.Second {
+		if errors.Is(failed, provider.ErrRateLimited) && errors.Is(failed, provider.ErrUnavailable) && provider.RetryAfter(failed) >= time.Second {
 			c.limited.Add(1)
 		}
 	}
@@ -262,16 +263,16 @@ func TestRetryAfterStopsEverything(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		_, err := c.Refresh(ctx, tokens)
-		if failed := c.failure(err, cognito.Unavailable); failed.RetryAfter() != 7*time.Second || failed.Status != http.StatusTooManyRequests {
-			t.Errorf("retry after %s, status %d", failed.RetryAfter(), failed.Status)
+		if failed := c.failure(err, provider.ErrUnavailable); provider.RetryAfter(failed) != 7*time.Second || failed.Status != http.StatusTooManyRequests {
+			t.Errorf("retry after %s, status %d", provider.RetryAfter(failed), failed.Status)
 		}
 
 		c.SetTransport(slowly{c.pool.Transport()})
 		// Somebody with less time than the pause is told at once, in our words.
 		asked := time.Now()
 		_, err = c.Refresh(ctx, tokens)
-		if failed := c.failure(err, cognito.Unavailable); !failed.RateLimited() || failed.Status != 0 || failed.RetryAfter() < 6*time.Second || time.Since(asked) > 0 {
-			t.Errorf("after %s: %v, retry after %s", time.Since(asked), failed, failed.RetryAfter())
+		if failed := c.failure(err, provider.ErrUnavailable); !errors.Is(failed, provider.ErrRateLimited) || failed.Status != 0 || provider.RetryAfter(failed) < 6*time.Second || time.Since(asked) > 0 {
+			t.Errorf("after %s: %v, retry after %s", time.Since(asked), failed, provider.RetryAfter(failed))
 		}
 		if _, err := c.Exchange(t.Context(), grant); err != nil {
 			t.Fatal(err)
@@ -287,11 +288,11 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		c.SetTransport(saying429("3600"))
 		_, err := c.login()
-		c.wantKind(err, cognito.Unavailable)
+		c.wantKind(err, provider.ErrUnavailable)
 		c.SetTransport(slowly{c.pool.Transport()})
 		_, err = c.login()
-		if failed := c.failure(err, cognito.Unavailable); failed.RetryAfter() < 29*time.Second || failed.RetryAfter() > 30*time.Second {
-			t.Errorf("retry after %s", failed.RetryAfter())
+		if failed := c.failure(err, provider.ErrUnavailable); provider.RetryAfter(failed) < 29*time.Second || provider.RetryAfter(failed) > 30*time.Second {
+			t.Errorf("retry after %s", provider.RetryAfter(failed))
 		}
 		time.Sleep(31 * time.Second)
 		c.mustLogin()
@@ -310,7 +311,7 @@ func TestRefreshesAheadOfTimeYield(t *testing.T) {
 		synctest.Wait()
 		start := time.Now()
 		_, err := c.Refresh(t.Context(), tokens)
-		if failed := c.failure(err, cognito.Unavailable); !failed.RateLimited() || time.Since(start) > 0 {
+		if failed := c.failure(err, provider.ErrUnavailable); !errors.Is(failed, provider.ErrRateLimited) || time.Since(start) > 0 {
 			t.Errorf("after %s: %v", time.Since(start), err)
 		}
 		tokens.AccessExpires = time.Now()
@@ -340,7 +341,7 @@ func TestLeavingTheQueue(t *testing.T) {
 			t.Errorf("%v calls wait, want 1", n)
 		}
 		cancel()
-		if failed := c.failure(<-left, cognito.Unavailable); failed.RateLimited() {
+		if failed := c.failure(<-left, provider.ErrUnavailable); errors.Is(failed, provider.ErrRateLimited) {
 			t.Error("shed")
 		}
 		if n := c.metric("tokenhandler_provider_shed_total") + c.metric("tokenhandler_provider_waiting"); n != 0 {

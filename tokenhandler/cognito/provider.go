@@ -11,6 +11,7 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/tracing"
 )
@@ -74,7 +75,7 @@ type Config struct {
 }
 
 // Provider is one OpenID provider. It is safe for concurrent use. Until
-// [Provider.Connect] has succeeded, everything fails with an [Unavailable] error.
+// [Provider.Connect] has succeeded, everything fails with an [provider.ErrUnavailable] error.
 type Provider struct {
 	cfg    Config
 	client *http.Client
@@ -119,6 +120,9 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// Issuer is the provider's issuer.
+func (p *Provider) Issuer() string { return p.cfg.Issuer }
+
 // Ready reports nil when the provider is discovered and its keys are loaded.
 func (p *Provider) Ready() error {
 	if p.connected.Load() == nil {
@@ -127,8 +131,8 @@ func (p *Provider) Ready() error {
 	return nil
 }
 
-func errNotConnected(op string) *Error {
-	return &Error{Op: op, Kind: Unavailable, Reason: "the provider's configuration is not known yet"}
+func errNotConnected(op string) *provider.Error {
+	return &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: "the provider's configuration is not known yet"}
 }
 
 func (p *Provider) connection(op string) (*connection, error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -32,14 +33,14 @@ const (
 // verify access tokens by themselves take them until they expire.
 //
 // The error is [ErrNoAdminScope], without a call, if the token lacks the scope
-// or the provider is not Cognito; else an [*Error], a [Rejected] one if the
+// or the provider is not Cognito; else an [*provider.Error], a [provider.ErrRejected] one if the
 // token is no longer good.
 func (p *Provider) SignOutEverywhere(ctx context.Context, access secret.String) error {
 	if p.cfg.Profile != Cognito || !mayActOnUser(access) {
 		return ErrNoAdminScope
 	}
 	if p.api == nil {
-		return &Error{Op: opSignOut, Kind: Misconfigured, Reason: "the issuer is no URL"}
+		return &provider.Error{Op: opSignOut, Kind: provider.ErrMisconfigured, Reason: "the issuer is no URL"}
 	}
 	ctx, cancel := context.WithTimeout(p.context(ctx, call{endpoint: endpointSignOut}), p.cfg.Timeout)
 	defer cancel()
@@ -95,7 +96,7 @@ func apiEndpoint(issuer string) (endpoint, region string) {
 
 // apiError classifies an error of the AWS SDK, whose text is the provider's and
 // is told to nobody.
-func apiError(op string, err error) *Error {
+func apiError(op string, err error) *provider.Error {
 	failed := networkError(op, err)
 	if answered, ok := errors.AsType[interface {
 		error
@@ -107,16 +108,16 @@ func apiError(op string, err error) *Error {
 			failed.RequestID = id
 		}
 	}
-	if coded, ok := errors.AsType[smithy.APIError](err); ok && failed.Kind != Unavailable {
+	if coded, ok := errors.AsType[smithy.APIError](err); ok && !errors.Is(failed, provider.ErrUnavailable) {
 		switch coded.ErrorCode() {
 		case "NotAuthorizedException", "UserNotFoundException":
-			failed.Kind, failed.Reason = Rejected, "the provider refused the access token"
+			failed.Kind, failed.Reason = provider.ErrRejected, "the provider refused the access token"
 		case "TooManyRequestsException":
-			failed.Kind, failed.Reason, failed.limited = Unavailable, "the provider is busy or failing", true
+			failed.Kind, failed.Reason = provider.ErrRateLimited, "the provider is busy or failing"
 		case "InternalErrorException":
-			failed.Kind, failed.Reason = Unavailable, "the provider is busy or failing"
+			failed.Kind, failed.Reason = provider.ErrUnavailable, "the provider is busy or failing"
 		case "ForbiddenException", "InvalidParameterException", "OperationNotEnabledException", "ResourceNotFoundException":
-			failed.Kind, failed.Reason = Misconfigured, "the provider refused the request"
+			failed.Kind, failed.Reason = provider.ErrMisconfigured, "the provider refused the request"
 		}
 	}
 	return failed

@@ -8,6 +8,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -31,14 +32,14 @@ func TestSignOutEverywhere(t *testing.T) {
 		if !p.pool.Revoked(tokens.Refresh.Reveal()) {
 			t.Error("a login lives on")
 		}
-		p.wantKind(p.Alive(t.Context(), tokens.Access, tokens.Subject), cognito.Rejected)
+		p.wantKind(p.Alive(t.Context(), tokens.Access, tokens.Subject), provider.ErrRejected)
 	}
 	if h := p.pool.LastHeader(cognitotest.API); h.Get("Authorization") != "" || h.Get("X-Amz-Security-Token") != "" {
 		t.Error("the call is signed with credentials of ours")
 	}
 
 	err := p.SignOutEverywhere(t.Context(), desk.Access)
-	if failed := p.failure(err, cognito.Rejected); failed.Status != http.StatusBadRequest {
+	if failed := p.failure(err, provider.ErrRejected); failed.Status != http.StatusBadRequest {
 		t.Errorf("status %d", failed.Status)
 	}
 	p.wantNoLeak(err, desk.Access)
@@ -72,12 +73,12 @@ func TestSignOutEverywhereWithoutTheScope(t *testing.T) {
 }
 
 func TestSignOutEverywhereFails(t *testing.T) {
-	apiErrors := map[string]cognito.Kind{
-		"NotAuthorizedException": cognito.Rejected, "UserNotFoundException": cognito.Rejected,
-		"TooManyRequestsException": cognito.Unavailable, "InternalErrorException": cognito.Unavailable,
-		"ForbiddenException": cognito.Misconfigured, "ResourceNotFoundException": cognito.Misconfigured,
-		"InvalidParameterException": cognito.Misconfigured, "UserNotConfirmedException": cognito.Nonsense,
-		cognitotest.Canary: cognito.Nonsense,
+	apiErrors := map[string]error{
+		"NotAuthorizedException": provider.ErrRejected, "UserNotFoundException": provider.ErrRejected,
+		"TooManyRequestsException": provider.ErrUnavailable, "InternalErrorException": provider.ErrUnavailable,
+		"ForbiddenException": provider.ErrMisconfigured, "ResourceNotFoundException": provider.ErrMisconfigured,
+		"InvalidParameterException": provider.ErrMisconfigured, "UserNotConfirmedException": provider.ErrInvalidResponse,
+		cognitotest.Canary: provider.ErrInvalidResponse,
 	}
 	for code, want := range apiErrors {
 		t.Run(code, func(t *testing.T) {
@@ -85,8 +86,8 @@ func TestSignOutEverywhereFails(t *testing.T) {
 			tokens := p.mustLogin()
 			p.pool.Break(cognitotest.API, cognitotest.APIError(code, "no"), 0)
 			err := p.SignOutEverywhere(t.Context(), tokens.Access)
-			if failed := p.failure(err, want); failed.RateLimited() != (code == "TooManyRequestsException") || failed.Status != http.StatusBadRequest {
-				t.Errorf("limited %v, status %d", failed.RateLimited(), failed.Status)
+			if failed := p.failure(err, want); errors.Is(failed, provider.ErrRateLimited) != (code == "TooManyRequestsException") || failed.Status != http.StatusBadRequest {
+				t.Errorf("limited %v, status %d", errors.Is(failed, provider.ErrRateLimited), failed.Status)
 			}
 			p.wantNoLeak(err, tokens.Access)
 			if n := p.pool.Count(cognitotest.API); n != 1 {
@@ -108,7 +109,7 @@ func TestSignOutEverywhereFails(t *testing.T) {
 			}
 			want := kinds[o.Name]
 			if o.Name == "waf-403" {
-				want = cognito.Misconfigured
+				want = provider.ErrMisconfigured
 			}
 			p.wantKind(err, want)
 			p.wantNoLeak(err, tokens.Access)
@@ -126,7 +127,7 @@ func TestSignOutEverywhereIsBounded(t *testing.T) {
 			return &http.Response{StatusCode: http.StatusBadGateway, Body: http.NoBody}
 		}))
 		start := time.Now()
-		c.wantKind(c.SignOutEverywhere(t.Context(), tokens.Access), cognito.Unavailable)
+		c.wantKind(c.SignOutEverywhere(t.Context(), tokens.Access), provider.ErrUnavailable)
 		if took := time.Since(start); took != 10*time.Second {
 			t.Errorf("it took %s, want 10s", took)
 		}

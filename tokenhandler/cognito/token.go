@@ -12,32 +12,20 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
-
-// CodeGrant is what redeems an authorization code (RFC 6749 §4.1.3, RFC 7636).
-type CodeGrant struct {
-	// Code is the callback's.
-	Code string
-	// Verifier is the PKCE verifier of this login.
-	Verifier string
-	// Nonce was sent with this login and must stand in the ID token.
-	Nonce string
-	// MaxAge, if not negative, is the max_age that was asked for: the ID token
-	// must then show a recent auth_time (OIDC-10).
-	MaxAge time.Duration
-}
 
 const opExchange = "redeeming the code"
 
 // Exchange redeems a code and verifies the tokens: OIDC-01…12 for the ID token,
-// OIDC-16 for the access token. The error is an [*Error].
+// OIDC-16 for the access token. The error is an [*provider.Error].
 //
 // A caller that leaves before the code was sent has used up nothing. Later the
 // conversation goes on without it, within Timeout: a refresh token that comes
 // and that nobody gets, because of a faulty answer or because the caller is
 // gone, is revoked and does not live on for its thirty days.
-func (p *Provider) Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens, error) {
+func (p *Provider) Exchange(ctx context.Context, grant provider.CodeGrant) (secret.Tokens, error) {
 	c, err := p.connection(opExchange)
 	if err != nil {
 		return secret.Tokens{}, err
@@ -52,7 +40,7 @@ func (p *Provider) Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens
 	tokens := p.unpack(answer)
 	verified, err := p.verifyLogin(ctx, c, tokens, grant)
 	if err == nil && ctx.Err() != nil {
-		err = &Error{Op: opExchange, Kind: Unavailable, Reason: "the browser left before the tokens came"}
+		err = &provider.Error{Op: opExchange, Kind: provider.ErrUnavailable, Reason: "the browser left before the tokens came"}
 	}
 	if err != nil {
 		p.discard(ctx, tokens.Refresh)
@@ -62,7 +50,7 @@ func (p *Provider) Exchange(ctx context.Context, grant CodeGrant) (secret.Tokens
 }
 
 // verifyLogin checks the tokens of a login, whether the caller is there or not.
-func (p *Provider) verifyLogin(ctx context.Context, c *connection, tokens secret.Tokens, grant CodeGrant) (secret.Tokens, error) {
+func (p *Provider) verifyLogin(ctx context.Context, c *connection, tokens secret.Tokens, grant provider.CodeGrant) (secret.Tokens, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.Timeout)
 	defer cancel()
 	id, err := p.verifyID(ctx, c, opExchange, tokens)
@@ -102,7 +90,7 @@ const opRefresh = "refreshing tokens"
 
 // Refresh renews previous with its refresh token and verifies what comes back
 // against it (OIDC-15). Without rotation there is no new refresh token. The
-// error is an [*Error]; [Rejected] is the only one that ends a session.
+// error is an [*provider.Error]; [provider.ErrRejected] is the only one that ends a session.
 func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
 	const op = opRefresh
 	c, err := p.connection(op)
@@ -110,7 +98,7 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 		return secret.Tokens{}, err
 	}
 	if previous.Refresh.IsZero() {
-		return secret.Tokens{}, &Error{Op: op, Kind: Rejected, Reason: "the session has no refresh token"}
+		return secret.Tokens{}, &provider.Error{Op: op, Kind: provider.ErrRejected, Reason: "the session has no refresh token"}
 	}
 	// Nobody waits for a refresh while the token is good for longer than that.
 	spare := previous.AccessExpires.Sub(p.cfg.Now()) > optionalMargin
@@ -131,7 +119,7 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	verified, err := p.untilChecked(ctx, func(ctx context.Context) (secret.Tokens, error) {
 		return p.verifyRenewed(ctx, c, tokens, previous)
 	})
-	if failed, ok := errors.AsType[*Error](err); ok && failed.Rejected() {
+	if errors.Is(err, provider.ErrRejected) {
 		// Another user's or issuer's: the session is over, and so is what came for it.
 		p.discard(ctx, tokens.Refresh)
 	}
@@ -149,7 +137,7 @@ func (p *Provider) untilChecked(ctx context.Context, verify func(context.Context
 	}
 	for {
 		tokens, err := verify(ctx)
-		if failed, ok := errors.AsType[*Error](err); !ok || !failed.Unavailable() || p.pause(ctx, fetchAgain) != nil {
+		if !errors.Is(err, provider.ErrUnavailable) || p.pause(ctx, fetchAgain) != nil {
 			return tokens, err
 		}
 	}
@@ -162,7 +150,7 @@ func (p *Provider) untilChecked(ctx context.Context, verify func(context.Context
 func (p *Provider) withSecrets(op string, call func(i int) (*oauth2.Token, error)) (*oauth2.Token, error) {
 	n := max(1, len(p.cfg.ClientSecrets))
 	first := int(p.secretInUse.Load())
-	var failed *Error
+	var failed *provider.Error
 	for k := range n {
 		i := (first + k) % n
 		answer, err := call(i)
@@ -252,7 +240,7 @@ func (p *Provider) postRevocation(ctx context.Context, c *connection, i int, ref
 	}
 	r, err := http.NewRequestWithContext(p.context(ctx, call{endpoint: endpointRevocation}), http.MethodPost, c.endpoints.Revocation, strings.NewReader(form.Encode()))
 	if err != nil {
-		return &Error{Op: op, Kind: Misconfigured, Reason: "the revocation endpoint is no URL"}
+		return &provider.Error{Op: op, Kind: provider.ErrMisconfigured, Reason: "the revocation endpoint is no URL"}
 	}
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	if conf.Endpoint.AuthStyle == oauth2.AuthStyleInHeader {

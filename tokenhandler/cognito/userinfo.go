@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -17,7 +18,7 @@ const opAlive = "asking whether the user is still logged in"
 // (FACTS COG-UI-02, COG-SO-03). It is nil for a 200 with the subject (COG-UI-03),
 // and if the provider has no userInfo.
 //
-// The error is an [*Error]. Only 401 with invalid_token is a [Rejected] one:
+// The error is an [*provider.Error]. Only 401 with invalid_token is a [provider.ErrRejected] one:
 // the token has ended or was revoked, or the user was disabled, deleted or signed
 // out everywhere. Anything else may pass and says nothing of the user.
 func (p *Provider) Alive(ctx context.Context, access secret.String, subject string) error {
@@ -31,7 +32,7 @@ func (p *Provider) Alive(ctx context.Context, access secret.String, subject stri
 	asking := p.context(ctx, call{endpoint: endpointUserinfo, optional: true})
 	r, err := http.NewRequestWithContext(asking, http.MethodGet, c.endpoints.Userinfo, http.NoBody)
 	if err != nil {
-		return &Error{Op: opAlive, Kind: Misconfigured, Reason: "the userinfo endpoint is no URL"}
+		return &provider.Error{Op: opAlive, Kind: provider.ErrMisconfigured, Reason: "the userinfo endpoint is no URL"}
 	}
 	r.Header.Set("Authorization", "Bearer "+access.Reveal())
 	answer, err := p.client.Do(r)
@@ -47,7 +48,7 @@ func (p *Provider) Alive(ctx context.Context, access secret.String, subject stri
 	failed := statusError(opAlive, answer)
 	switch {
 	case answer.StatusCode == http.StatusUnauthorized && (told.Error == codeInvalidToken || saysInvalidToken(answer)):
-		failed.Kind, failed.Code, failed.Reason = Rejected, codeInvalidToken, "the provider refused the access token"
+		failed.Kind, failed.Code, failed.Reason = provider.ErrRejected, codeInvalidToken, "the provider refused the access token"
 	case answer.StatusCode != http.StatusOK:
 	case unreadable != nil:
 		failed.Reason = "the provider's answer could not be read"

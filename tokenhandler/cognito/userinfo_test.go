@@ -8,6 +8,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -40,7 +41,7 @@ func TestAlive(t *testing.T) {
 				}
 				return
 			}
-			if failed := p.failure(err, cognito.Rejected); failed.Status != http.StatusUnauthorized || failed.Code != "invalid_token" {
+			if failed := p.failure(err, provider.ErrRejected); failed.Status != http.StatusUnauthorized || failed.Code != "invalid_token" {
 				t.Errorf("status %d, code %q", failed.Status, failed.Code)
 			}
 			p.wantNoLeak(err, tokens.Access)
@@ -55,27 +56,27 @@ func TestOnlyInvalidTokenIsDeath(t *testing.T) {
 	for _, c := range []struct {
 		name, challenge, body string
 		status                int
-		want                  cognito.Kind
+		want                  error
 	}{
-		{"as Cognito", `error="invalid_token", error_description="x"`, "", 401, cognito.Rejected},
-		{"as RFC 6750", `Bearer realm="x", error="invalid_token"`, "", 401, cognito.Rejected},
-		{"first", `Bearer error="invalid_token",error_description="x"`, "<html>", 401, cognito.Rejected},
-		{"a token and no string", `Bearer error=invalid_token`, "", 401, cognito.Rejected},
-		{"by its body", "", `{"error":"invalid_token"}`, 401, cognito.Rejected},
-		{"no reason", "", "", 401, cognito.Nonsense},
-		{"another reason", `Bearer error="invalid_request"`, `{"error":"invalid_request"}`, 401, cognito.Nonsense},
-		{"in a description", `Bearer error="x", error_description="not invalid_token"`, `{"error":"x"}`, 401, cognito.Nonsense},
-		{"in another parameter", `Bearer my_error="invalid_token"`, "", 401, cognito.Nonsense},
-		{"longer", `Bearer error=invalid_token_type`, "", 401, cognito.Nonsense},
-		{"forbidden", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 403, cognito.Nonsense},
-		{"bad request", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 400, cognito.Nonsense},
-		{"success", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 200, cognito.Nonsense},
-		{"limited", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 429, cognito.Unavailable},
-		{"failing", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 503, cognito.Unavailable},
-		{"another user", "", `{"sub":"another"}`, 200, cognito.Nonsense},
-		{"nobody", "", `{"sub":""}`, 200, cognito.Nonsense},
-		{"no JSON", "", `<html>`, 200, cognito.Nonsense},
-		{"a redirect", "", "", 302, cognito.Nonsense},
+		{"as Cognito", `error="invalid_token", error_description="x"`, "", 401, provider.ErrRejected},
+		{"as RFC 6750", `Bearer realm="x", error="invalid_token"`, "", 401, provider.ErrRejected},
+		{"first", `Bearer error="invalid_token",error_description="x"`, "<html>", 401, provider.ErrRejected},
+		{"a token and no string", `Bearer error=invalid_token`, "", 401, provider.ErrRejected},
+		{"by its body", "", `{"error":"invalid_token"}`, 401, provider.ErrRejected},
+		{"no reason", "", "", 401, provider.ErrInvalidResponse},
+		{"another reason", `Bearer error="invalid_request"`, `{"error":"invalid_request"}`, 401, provider.ErrInvalidResponse},
+		{"in a description", `Bearer error="x", error_description="not invalid_token"`, `{"error":"x"}`, 401, provider.ErrInvalidResponse},
+		{"in another parameter", `Bearer my_error="invalid_token"`, "", 401, provider.ErrInvalidResponse},
+		{"longer", `Bearer error=invalid_token_type`, "", 401, provider.ErrInvalidResponse},
+		{"forbidden", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 403, provider.ErrInvalidResponse},
+		{"bad request", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 400, provider.ErrInvalidResponse},
+		{"success", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 200, provider.ErrInvalidResponse},
+		{"limited", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 429, provider.ErrUnavailable},
+		{"failing", `Bearer error="invalid_token"`, `{"error":"invalid_token"}`, 503, provider.ErrUnavailable},
+		{"another user", "", `{"sub":"another"}`, 200, provider.ErrInvalidResponse},
+		{"nobody", "", `{"sub":""}`, 200, provider.ErrInvalidResponse},
+		{"no JSON", "", `<html>`, 200, provider.ErrInvalidResponse},
+		{"a redirect", "", "", 302, provider.ErrInvalidResponse},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -113,7 +114,7 @@ func TestAliveDuringOutages(t *testing.T) {
 
 func TestAliveWithoutUserinfo(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
-	p.wantKind(p.Alive(t.Context(), secret.New("a-token"), "the-user"), cognito.Unavailable) // not connected
+	p.wantKind(p.Alive(t.Context(), secret.New("a-token"), "the-user"), provider.ErrUnavailable) // not connected
 	p = connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
 		cfg.Endpoints = cognito.Endpoints{
 			Authorization: cfg.Issuer + "/authorize", Token: cfg.Issuer + "/token", JWKS: cfg.Issuer + "/.well-known/jwks.json",

@@ -11,6 +11,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -55,7 +56,7 @@ func (id *identity) authTime() time.Time {
 // verifyID checks an ID token by itself: OIDC-01…07, 09, 11, 12.
 func (p *Provider) verifyID(ctx context.Context, c *connection, op string, tokens secret.Tokens) (*identity, error) {
 	bad := func(reason string) error {
-		return &Error{Op: op, Kind: Nonsense, Reason: "ID token: " + reason}
+		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: " + reason}
 	}
 	if tokens.ID.IsZero() {
 		return nil, bad("missing in the answer")
@@ -92,15 +93,15 @@ func (p *Provider) verifyID(ctx context.Context, c *connection, op string, token
 }
 
 // checkLogin compares an ID token with the login it answers: OIDC-08, OIDC-10.
-func (p *Provider) checkLogin(op string, id *identity, grant CodeGrant) error {
+func (p *Provider) checkLogin(op string, id *identity, grant provider.CodeGrant) error {
 	if !p.cfg.InsecureSkipNonce && !secret.New(id.Nonce).Equal(secret.New(grant.Nonce)) {
-		return &Error{Op: op, Kind: Nonsense, Reason: "ID token: the nonce is not the one that was sent"}
+		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: the nonce is not the one that was sent"}
 	}
 	if grant.MaxAge < 0 {
 		return nil
 	}
 	if id.claims.AuthTime == nil || id.authTime().Add(grant.MaxAge+skew).Before(p.cfg.Now()) {
-		return &Error{Op: op, Kind: Nonsense, Reason: "ID token: the user was not authenticated as recently as max_age asks"}
+		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: the user was not authenticated as recently as max_age asks"}
 	}
 	return nil
 }
@@ -117,9 +118,9 @@ func (p *Provider) verifyRenewed(ctx context.Context, c *connection, tokens, pre
 	case err != nil:
 		return secret.Tokens{}, err
 	case id.Subject != previous.Subject:
-		return secret.Tokens{}, &Error{Op: opRefresh, Kind: Rejected, Reason: "ID token: the refreshed one names another user"}
+		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrRejected, Reason: "ID token: the refreshed one names another user"}
 	case id.Nonce != "" && !p.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash:
-		return secret.Tokens{}, &Error{Op: opRefresh, Kind: Nonsense, Reason: "ID token: the refreshed one has another nonce"}
+		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrInvalidResponse, Reason: "ID token: the refreshed one has another nonce"}
 	}
 	tokens.Claims = p.showClaims(id.all)
 	return p.verifyAccess(ctx, c, opRefresh, tokens)
@@ -130,7 +131,7 @@ func (p *Provider) verifyRenewed(ctx context.Context, c *connection, tokens, pre
 // client (RFC 6749 §1.4) and only has to be there.
 func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, tokens secret.Tokens) (secret.Tokens, error) {
 	bad := func(reason string) (secret.Tokens, error) {
-		return secret.Tokens{}, &Error{Op: op, Kind: Nonsense, Reason: "access token: " + reason}
+		return secret.Tokens{}, &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "access token: " + reason}
 	}
 	if tokens.Access.IsZero() {
 		return bad("missing in the answer, or no bearer token")
@@ -156,7 +157,7 @@ func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, t
 	case token.Subject == "":
 		return bad("it has no sub")
 	case token.Subject != tokens.Subject:
-		return secret.Tokens{}, &Error{Op: op, Kind: fatalAtRefresh(op), Reason: "access token: it is another user's"}
+		return secret.Tokens{}, &provider.Error{Op: op, Kind: fatalAtRefresh(op), Reason: "access token: it is another user's"}
 	}
 	tokens.AccessExpires = token.Expiry
 	return tokens, nil
@@ -168,7 +169,7 @@ func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, t
 func (p *Provider) verify(ctx context.Context, c *connection, verifier *oidc.IDTokenVerifier, op, which string, token secret.String) (*oidc.IDToken, error) {
 	_, err := c.keys.VerifySignature(ctx, token.Reveal())
 	if _, ok := errors.AsType[*keysError](err); ok {
-		return nil, &Error{Op: op, Kind: Unavailable, Reason: which + ": the provider's keys could not be fetched"}
+		return nil, &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: which + ": the provider's keys could not be fetched"}
 	}
 	var verified *oidc.IDToken
 	if err == nil {
@@ -182,11 +183,11 @@ func (p *Provider) verify(ctx context.Context, c *connection, verifier *oidc.IDT
 
 // fatalAtRefresh is the kind of a failure that ends a session: tokens of another
 // user or issuer (OIDC-15). A login has no session to end.
-func fatalAtRefresh(op string) Kind {
+func fatalAtRefresh(op string) error {
 	if op == opRefresh {
-		return Rejected
+		return provider.ErrRejected
 	}
-	return Nonsense
+	return provider.ErrInvalidResponse
 }
 
 // explain finds the reason why a token was refused, in our own words: go-oidc's
@@ -195,9 +196,9 @@ func fatalAtRefresh(op string) Kind {
 // over TLS, as invalid_grant does.
 func (p *Provider) explain(op, which string, err error, token secret.String) error {
 	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
-		return &Error{Op: op, Kind: Nonsense, Reason: which + ": it has expired; are the clocks right?"}
+		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: which + ": it has expired; are the clocks right?"}
 	}
-	kind, reason := Nonsense, "it is not signed by a key of the issuer with RS256, or not valid yet"
+	kind, reason := provider.ErrInvalidResponse, "it is not signed by a key of the issuer with RS256, or not valid yet"
 	claims, ok := unverified(token)
 	switch {
 	case !ok:
@@ -209,7 +210,7 @@ func (p *Provider) explain(op, which string, err error, token secret.String) err
 	case which == "ID token" && !slices.Contains(claims.Audience, p.cfg.ClientID):
 		reason = "it is for another client"
 	}
-	return &Error{Op: op, Kind: kind, Reason: which + ": " + reason}
+	return &provider.Error{Op: op, Kind: kind, Reason: which + ": " + reason}
 }
 
 // unverified reads a token's claims without any check.

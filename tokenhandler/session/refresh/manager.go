@@ -24,10 +24,9 @@ type DenyList interface {
 // Refresher turns a refresh token into new tokens.
 type Refresher interface {
 	// Refresh makes one call to the provider and verifies what it answers
-	// against previous: same issuer, same subject. An error that has a method
-	// Rejected() bool returning true means that the provider refused the refresh
-	// token for good (invalid_grant); one with RetryAfter() time.Duration says
-	// when to try again. Every other error is passing: the session stays.
+	// against previous: same issuer, same subject. provider.ErrRejected means that
+	// the provider refused the refresh token for good, and ends the session. Every
+	// other error keeps it; provider.RetryAfter says when to try again.
 	Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error)
 }
 

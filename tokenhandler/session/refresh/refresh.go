@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -274,7 +275,7 @@ func (m *Manager) call(ctx context.Context, s *session.Session, f *flight) outco
 	now := m.cfg.Now()
 	m.metrics.RefreshSeconds.Observe(now.Sub(start).Seconds())
 	if err != nil {
-		if isRejected(err) {
+		if errors.Is(err, provider.ErrRejected) {
 			m.metrics.Refreshes.WithLabelValues("rejected").Inc()
 			return outcome{rejected: true}
 		}
@@ -297,24 +298,13 @@ func (m *Manager) discard(o outcome) {
 	}
 }
 
-func isRejected(err error) bool {
-	rejected, ok := errors.AsType[interface {
-		error
-		Rejected() bool
-	}](err)
-	return ok && rejected.Rejected()
-}
-
 // pauseAfter tells how long to leave the provider alone, and the outcome's name.
 func pauseAfter(err error) (time.Duration, string) {
-	asked, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err)
-	if !ok || asked.RetryAfter() <= 0 {
+	asked := provider.RetryAfter(err)
+	if asked <= 0 {
 		return retryPause, "error"
 	}
-	return min(max(asked.RetryAfter(), retryPause), maxRetryPause), "unavailable"
+	return min(max(asked, retryPause), maxRetryPause), "unavailable"
 }
 
 // Drain starts no more refreshes that a request could do without: their results

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	contract "cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
@@ -80,13 +81,15 @@ func (p *provider) count() int {
 
 type rejectedError struct{}
 
-func (rejectedError) Error() string  { return "invalid_grant" }
-func (rejectedError) Rejected() bool { return true }
+func (rejectedError) Error() string { return "invalid_grant" }
+func (rejectedError) Unwrap() error { return contract.ErrRejected }
 
 type busyError struct{}
 
-func (busyError) Error() string             { return "429" }
-func (busyError) RetryAfter() time.Duration { return 7 * time.Second }
+func (busyError) Error() string { return "429" }
+func (busyError) Unwrap() error {
+	return &contract.Error{Kind: contract.ErrRateLimited, RetryAfter: 7 * time.Second}
+}
 
 // bubble runs a test in synthetic time against p.
 func bubble(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar)) {
