@@ -11,45 +11,46 @@ import (
 
 var hostPattern = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*$`)
 
-// parseURL takes an absolute http or https URL without user and fragment, and
-// writes its origin as browsers do: lower case, no default port.
-func parseURL(s string) (*url.URL, *wrong) {
+// parseURL accepts absolute http and https URLs without user and fragment. The
+// result's scheme and host are in lower case and without a default port, as
+// browsers write them.
+func parseURL(s string) (*url.URL, *invalid) {
 	const example = "write it as https://host.example.com"
 	if s == "" {
-		return nil, &wrong{"is empty", example}
+		return nil, &invalid{"is empty", example}
 	}
 	u, err := url.Parse(s)
-	if err != nil || strings.ContainsAny(s, `\ `) { // the error quotes what may hold a password
-		return nil, &wrong{quote(s) + " is not a URL", example}
+	if err != nil || strings.ContainsAny(s, `\ `) { // err quotes s, which may contain a password
+		return nil, &invalid{quote(s) + " is not a URL", example}
 	}
 	u.Scheme = strings.ToLower(u.Scheme)
 	switch {
 	case u.Scheme != "https" && u.Scheme != "http":
-		return nil, &wrong{quote(s) + " does not begin with https:// or http://", example}
+		return nil, &invalid{quote(s) + " does not start with https:// or http://", example}
 	case u.User != nil:
-		return nil, &wrong{"holds a user name or password", "remove what stands before the @"}
+		return nil, &invalid{"contains a user name or password", "remove everything between :// and the host, including the @"}
 	case strings.Contains(s, "#"):
-		return nil, &wrong{"has a fragment", "remove the # and what follows it"}
+		return nil, &invalid{"has a fragment", "remove the # and everything after it"}
 	}
 	if bad := normaliseHost(u); bad != nil {
-		return nil, &wrong{quote(s) + bad.problem, bad.fix}
+		return nil, &invalid{quote(s) + bad.problem, bad.fix}
 	}
 	return u, nil
 }
 
-func normaliseHost(u *url.URL) *wrong {
+func normaliseHost(u *url.URL) *invalid {
 	name, port := strings.ToLower(u.Hostname()), u.Port()
 	_, notIP := netip.ParseAddr(name)
 	switch {
 	case name == "":
-		return &wrong{" has no host", "write it as https://host.example.com"}
+		return &invalid{" has no host", "write it as https://host.example.com"}
 	case notIP != nil && !hostPattern.MatchString(name):
-		return &wrong{" has a host name that does not exist in DNS", "write letters, digits, dashes and dots (xn--… for other letters)"}
+		return &invalid{" has a host name with characters that DNS does not allow", "write letters, digits, dashes and dots (xn--… for other letters)"}
 	case port == "" && strings.HasSuffix(u.Host, ":"):
-		return &wrong{" has a colon but no port", "remove the colon or write the port"}
+		return &invalid{" has a colon but no port", "remove the colon or write the port"}
 	}
 	if port != "" && !isPort(port, 1) {
-		return &wrong{" has an impossible port", "write a port from 1 to 65535"}
+		return &invalid{" has an invalid port", "write a port from 1 to 65535"}
 	}
 	if u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
 		port = ""
@@ -70,24 +71,24 @@ func isPort(s string, least int) bool {
 	return err == nil && n >= least && n <= 65535 && strconv.Itoa(n) == s
 }
 
-// parseOrigin takes a URL that is nothing but scheme, host and port.
-func parseOrigin(s string) (*url.URL, *wrong) {
+// parseOrigin accepts a URL that has only scheme, host and port.
+func parseOrigin(s string) (*url.URL, *invalid) {
 	if s == "*" || strings.Contains(s, "://*") {
-		return nil, &wrong{quote(s) + " is a wildcard", "write each origin out, such as https://admin.example.com"}
+		return nil, &invalid{quote(s) + " is a wildcard", "list each origin, such as https://admin.example.com"}
 	}
 	u, bad := parseURL(s)
 	if bad != nil {
 		return nil, bad
 	}
 	if u.Path != "" || u.RawQuery != "" || u.ForceQuery {
-		return nil, &wrong{quote(s) + " is more than an origin", "write " + u.Scheme + "://" + u.Host}
+		return nil, &invalid{quote(s) + " is more than an origin", "write " + u.Scheme + "://" + u.Host}
 	}
 	return u, nil
 }
 
-// parseSecureOrigin takes an origin that is https, or http on this machine, and
-// gives it as browsers write it.
-func parseSecureOrigin(s string) (string, *wrong) {
+// parseSecureOrigin accepts an https origin, or an http origin of this machine, and
+// returns it as browsers write it.
+func parseSecureOrigin(s string) (string, *invalid) {
 	u, bad := parseOrigin(s)
 	if bad == nil {
 		bad = insecure(u)
@@ -98,8 +99,8 @@ func parseSecureOrigin(s string) (string, *wrong) {
 	return u.String(), nil
 }
 
-// parseAnyOrigin takes any origin and gives it as browsers write it.
-func parseAnyOrigin(s string) (string, *wrong) {
+// parseAnyOrigin accepts any origin and returns it as browsers write it.
+func parseAnyOrigin(s string) (string, *invalid) {
 	u, bad := parseOrigin(s)
 	if bad != nil {
 		return "", bad
@@ -107,15 +108,15 @@ func parseAnyOrigin(s string) (string, *wrong) {
 	return u.String(), nil
 }
 
-// parseIssuer keeps the issuer to the letter: the provider's tokens are
-// compared with it (OpenID Connect Core, section 3.1.3.7).
-func parseIssuer(s string) (string, *wrong) {
+// parseIssuer accepts an issuer and returns it unchanged, because it must equal the
+// claim iss of the provider's tokens (OpenID Connect Core 1.0, section 3.1.3.7).
+func parseIssuer(s string) (string, *invalid) {
 	u, bad := parseURL(s)
 	switch {
 	case bad != nil:
 		return "", bad
 	case u.RawQuery != "" || u.ForceQuery:
-		return "", &wrong{"has a query", "remove the ? and what follows it"}
+		return "", &invalid{"has a query", "remove the ? and everything after it"}
 	}
 	if bad := insecure(u); bad != nil {
 		return "", bad
@@ -123,8 +124,8 @@ func parseIssuer(s string) (string, *wrong) {
 	return s, nil
 }
 
-// parseEndpoint takes an https URL, or http on this machine.
-func parseEndpoint(s string) (string, *wrong) {
+// parseEndpoint accepts an https URL, or an http URL of this machine.
+func parseEndpoint(s string) (string, *invalid) {
 	u, bad := parseURL(s)
 	if bad == nil {
 		bad = insecure(u)
@@ -135,12 +136,13 @@ func parseEndpoint(s string) (string, *wrong) {
 	return u.String(), nil
 }
 
-// insecure refuses what would carry tokens in the clear (V12.2.1).
-func insecure(u *url.URL) *wrong {
+// insecure refuses a URL to which tokens would be sent unencrypted (OWASP ASVS 5.0,
+// V12.2.1). It returns nil for https and for this machine.
+func insecure(u *url.URL) *invalid {
 	if u.Scheme == "https" || isLoopback(u.Hostname()) {
 		return nil
 	}
-	return &wrong{quote(u.String()) + " is not https", "write https:// (http:// is for localhost only)"}
+	return &invalid{quote(u.String()) + " is not https", "write https:// (http:// is for localhost only)"}
 }
 
 func isLoopback(host string) bool {
@@ -151,22 +153,23 @@ func isLoopback(host string) bool {
 	return err == nil && ip.IsLoopback()
 }
 
-// parseListen takes host:port; an empty host is every interface, port 0 any.
-func parseListen(s string) (string, *wrong) {
+// parseListen accepts host:port. An empty host stands for every interface, port 0
+// for any free port.
+func parseListen(s string) (string, *invalid) {
 	host, port, err := net.SplitHostPort(s)
 	const example = "write host:port, such as 127.0.0.1:8080 or :8080"
 	if err != nil || !isPort(port, 0) {
-		return "", &wrong{quote(s) + " is not an address to listen on", example}
+		return "", &invalid{quote(s) + " is not an address to listen on", example}
 	}
 	if _, err := netip.ParseAddr(host); err != nil && host != "" && !hostPattern.MatchString(host) {
-		return "", &wrong{quote(s) + " is not an address to listen on", example}
+		return "", &invalid{quote(s) + " is not an address to listen on", example}
 	}
 	return s, nil
 }
 
-// parseProxy takes an address or a network. Every address is refused: then
-// anybody could forge X-Forwarded-For.
-func parseProxy(s string) (netip.Prefix, *wrong) {
+// parseProxy accepts an address or a network. It refuses a network of all addresses,
+// with which every client could forge its address in X-Forwarded-For.
+func parseProxy(s string) (netip.Prefix, *invalid) {
 	const example = "write an address or network, such as 10.0.0.7 or 10.0.0.0/8"
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
@@ -175,13 +178,13 @@ func parseProxy(s string) (netip.Prefix, *wrong) {
 	p, err := netip.ParsePrefix(s)
 	switch {
 	case err != nil:
-		return netip.Prefix{}, &wrong{quote(s) + " is neither an address nor a network", example}
+		return netip.Prefix{}, &invalid{quote(s) + " is neither an address nor a network", example}
 	case p.Addr().Is4In6():
-		return netip.Prefix{}, &wrong{quote(s) + " is an IPv4 network written as IPv6", "write it as IPv4, such as 10.0.0.0/8"}
+		return netip.Prefix{}, &invalid{quote(s) + " is an IPv4 network written as IPv6", "write it as IPv4, such as 10.0.0.0/8"}
 	case p.Bits() == 0:
-		return netip.Prefix{}, &wrong{quote(s) + " trusts every address", "write the networks of your own proxies"}
+		return netip.Prefix{}, &invalid{quote(s) + " trusts every address", "write the networks of your own proxies"}
 	case p != p.Masked():
-		return netip.Prefix{}, &wrong{quote(s) + " has address bits beyond its length", "write " + p.Masked().String()}
+		return netip.Prefix{}, &invalid{quote(s) + " has address bits set after its prefix length", "write " + p.Masked().String()}
 	}
 	return p, nil
 }

@@ -8,13 +8,13 @@ import (
 	"strings"
 )
 
-// check is what several keys say together.
+// check checks combinations of keys, and that the required keys are set.
 func (l *loader) check(c *Config) {
 	l.checkOrigins(c)
 	l.checkServer(c)
 	l.checkProvider(&c.Provider)
 	l.checkSession(&c.Session)
-	if c.Revocation.OnOutage == "deny" && !l.has("session.store") && !l.has("session.store_file") {
+	if c.Revocation.OnOutage == "deny" && !l.isSet("session.store") && !l.isSet("session.store_file") {
 		l.fault("revocation.on_outage", "is deny, but session.store is not set", "set session.store, or remove it: memory has no outage")
 	}
 	l.checkPaths(c)
@@ -25,17 +25,19 @@ func (l *loader) check(c *Config) {
 	}
 }
 
-// required faults a key that nobody wrote.
+// required reports a fault if the key is not set. The result says whether the key
+// is set and valid.
 func (l *loader) required(key, fix string) bool {
-	if !l.has(key) {
+	if !l.isSet(key) {
 		l.fault(key, "is missing", fix)
 		return false
 	}
-	return l.fine(key)
+	return l.valid(key)
 }
 
-// checkOrigins keeps session cookies off plain http (V12.2.1), except where the
-// traffic never leaves the machine or the operator says so.
+// checkOrigins refuses origins with plain http, over which session cookies could be
+// read (OWASP ASVS 5.0, V12.2.1). Localhost is allowed, because the traffic does
+// not leave the machine, and so is what cookies.insecure_plain_http allows.
 func (l *loader) checkOrigins(c *Config) {
 	const exception = "write https:// (or set cookies.insecure_plain_http: true on a test machine)"
 	plain := c.Cookies.InsecurePlainHTTP
@@ -57,20 +59,21 @@ func (l *loader) checkOrigins(c *Config) {
 
 func (l *loader) checkServer(c *Config) {
 	for _, pair := range [][2]string{{"tls.cert_file", "tls.key_file"}, {"tls.key_file", "tls.cert_file"}} {
-		if l.has(pair[0]) && !l.has(pair[1]) {
+		if l.isSet(pair[0]) && !l.isSet(pair[1]) {
 			l.fault(pair[0], "is set, but "+pair[1]+" is not", "set both or neither")
 		}
 	}
-	if c.H2C && l.has("tls.cert_file") {
-		l.fault("h2c", "is true beside tls.cert_file", "remove it: over TLS, HTTP/2 is always on")
+	if c.H2C && l.isSet("tls.cert_file") {
+		l.fault("h2c", "is true together with tls.cert_file", "remove it: over TLS, HTTP/2 is always on")
 	}
-	if l.fine("listen", "admin.listen") && sameAddress(c.Listen, c.Admin.Listen) {
-		l.fault(l.written("admin.listen", "listen"),
+	if l.valid("listen", "admin.listen") && sameAddress(c.Listen, c.Admin.Listen) {
+		l.fault(l.firstSet("admin.listen", "listen"),
 			fmt.Sprintf("makes listen (%s) and admin.listen (%s) take the same port", c.Listen, c.Admin.Listen), "write another port")
 	}
 }
 
-// sameAddress reports whether two listeners would collide. Port 0 never does.
+// sameAddress reports whether two listeners cannot both be opened. Port 0 stands
+// for any free port.
 func sameAddress(a, b string) bool {
 	hostA, portA, errA := net.SplitHostPort(a)
 	hostB, portB, errB := net.SplitHostPort(b)
@@ -87,26 +90,27 @@ func (l *loader) checkProvider(p *Provider) {
 	}
 	l.required("provider.issuer", "write the issuer, such as https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI")
 	l.required("provider.client_id", "write the app client's id")
-	hasSecret := l.has("provider.client_secret") || l.has("provider.client_secret_file")
+	hasSecret := l.isSet("provider.client_secret") || l.isSet("provider.client_secret_file")
 	switch {
-	case !l.fine("provider.insecure_public_client"):
+	case !l.valid("provider.insecure_public_client"):
 	case hasSecret && p.InsecurePublicClient:
-		l.fault("provider.insecure_public_client", "is true beside a client secret", "remove one of the two")
+		l.fault("provider.insecure_public_client", "is true together with a client secret", "remove one of the two")
 	case !hasSecret && !p.InsecurePublicClient:
 		l.fault("provider.client_secret", "is missing", "set it or provider.client_secret_file (or provider.insecure_public_client: true for a client without secret)")
 	}
-	if !l.fine("provider.scopes") {
+	if !l.valid("provider.scopes") {
 		return
 	}
 	if !slices.Contains(p.Scopes, "openid") {
-		l.fault("provider.scopes", "do not hold openid", "add openid: without it there is no ID token")
+		l.fault("provider.scopes", "must include openid", "add openid: without it the provider issues no ID token")
 	}
 	if p.Kind == KindCognito && slices.Contains(p.Scopes, "offline_access") {
-		l.fault("provider.scopes", "hold offline_access, which Cognito does not have and refuses a login for", "remove it: Cognito always gives a refresh token")
+		l.fault("provider.scopes", "must not include offline_access: Cognito has no such scope and refuses the login", "remove it: Cognito always issues a refresh token")
 	}
 }
 
-// inferKind knows both forms of Cognito's issuer (COG-DISC-02), China included.
+// inferKind returns [KindCognito] for both forms of the issuer of a Cognito user
+// pool, in all regions including China, else [KindOIDC].
 func inferKind(issuer string) string {
 	u, err := url.Parse(issuer)
 	if err != nil {
@@ -123,29 +127,29 @@ func inferKind(issuer string) string {
 }
 
 func (l *loader) checkSession(s *Session) {
-	if !l.has("session.keys") && !l.has("session.keys_file") {
+	if !l.isSet("session.keys") && !l.isSet("session.keys_file") {
 		l.fault("session.keys", "is missing", "set it or session.keys_file; "+keyFix)
 	}
-	if l.fine("session.idle_timeout", "session.absolute_lifetime") && s.IdleTimeout > s.AbsoluteLifetime {
-		l.fault(l.written("session.idle_timeout", "session.absolute_lifetime"),
+	if l.valid("session.idle_timeout", "session.absolute_lifetime") && s.IdleTimeout > s.AbsoluteLifetime {
+		l.fault(l.firstSet("session.idle_timeout", "session.absolute_lifetime"),
 			fmt.Sprintf("makes the idle timeout (%s) longer than the absolute lifetime (%s)", showDuration(s.IdleTimeout), showDuration(s.AbsoluteLifetime)),
 			"write an idle_timeout of at most absolute_lifetime")
 	}
-	if l.fine("session.refresh_before", "session.idle_timeout") && s.RefreshBefore >= s.IdleTimeout {
-		l.fault(l.written("session.refresh_before", "session.idle_timeout"),
+	if l.valid("session.refresh_before", "session.idle_timeout") && s.RefreshBefore >= s.IdleTimeout {
+		l.fault(l.firstSet("session.refresh_before", "session.idle_timeout"),
 			fmt.Sprintf("makes refresh_before (%s) no shorter than the idle timeout (%s)", showDuration(s.RefreshBefore), showDuration(s.IdleTimeout)),
 			"write a refresh_before well below idle_timeout")
 	}
-	if l.fine("session.claims") && len(s.Claims) == 0 {
+	if l.valid("session.claims") && len(s.Claims) == 0 {
 		l.fault("session.claims", "is empty", "write at least sub")
 	}
 }
 
-// written is the first key that the operator wrote, so that the fault points at
-// a line and not at a default.
-func (l *loader) written(keys ...string) string {
+// firstSet returns the first of the keys that is set, so that a fault points at a
+// line of the file and not at a default.
+func (l *loader) firstSet(keys ...string) string {
 	for _, key := range keys {
-		if l.has(key) {
+		if l.isSet(key) {
 			return key
 		}
 	}

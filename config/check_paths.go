@@ -5,30 +5,30 @@ import (
 	"strings"
 )
 
-// under reports whether path is prefix or lies below it. Slashes at the end do
-// not matter; /authors is not under /auth.
+// under reports whether path equals prefix or is below it. Slashes at the end make
+// no difference; /authors is not below /auth.
 func under(path, prefix string) bool {
 	return strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", strings.TrimSuffix(prefix, "/")+"/")
 }
 
-// checkPaths keeps our own prefixes apart.
+// checkPaths checks that the service's own prefixes do not overlap.
 func (l *loader) checkPaths(c *Config) {
-	if !l.fine("auth.path") {
+	if !l.valid("auth.path") {
 		return
 	}
-	if c.Storage.Bucket != "" && l.fine("storage.path") && (under(c.Storage.Path, c.Auth.Path) || under(c.Auth.Path, c.Storage.Path)) {
-		l.fault(l.written("storage.path", "auth.path"),
+	if c.Storage.Bucket != "" && l.valid("storage.path") && (under(c.Storage.Path, c.Auth.Path) || under(c.Auth.Path, c.Storage.Path)) {
+		l.fault(l.firstSet("storage.path", "auth.path"),
 			fmt.Sprintf("makes the storage path %s overlap the auth path %s", c.Storage.Path, c.Auth.Path), "write two separate paths")
 	}
 	if c.Auth.ErrorPath != "" && under(c.Auth.ErrorPath, c.Auth.Path) {
-		l.fault("auth.error_path", quote(c.Auth.ErrorPath)+" is under auth.path and could loop", "write a path of your app")
+		l.fault("auth.error_path", quote(c.Auth.ErrorPath)+" is below auth.path and could redirect in a loop", "write a path of your app")
 	}
 }
 
-// checkRoutes keeps routes apart from each other and from our own prefixes. It
-// works on what is written and not on c, which lacks the routes with faults.
+// checkRoutes checks that no two routes have the same path, and that no route
+// covers a path that the service itself answers.
 func (l *loader) checkRoutes(c *Config) {
-	if !l.fine("api.routes") {
+	if !l.valid("api.routes") {
 		return
 	}
 	first := map[string]int{}
@@ -41,16 +41,16 @@ func (l *loader) checkRoutes(c *Config) {
 		first[r.Path] = i
 		switch {
 		case under(r.Path, c.Auth.Path):
-			l.routeFault(i, label, quote(r.Path)+" is under auth.path, which is ours", "write another path")
+			l.routeFault(i, label, quote(r.Path)+" is below auth.path, which the service itself answers", "write another path")
 		case c.Storage.Bucket != "" && under(r.Path, c.Storage.Path):
-			l.routeFault(i, label, quote(r.Path)+" is under storage.path, which is ours", "write another path")
+			l.routeFault(i, label, quote(r.Path)+" is below storage.path, which the service itself answers", "write another path")
 		case r.Path == "/" && c.SPA.Dir != "":
-			l.routeFault(i, label, quote(r.Path)+" takes the paths of spa.dir", "write a longer path, or remove spa.dir")
+			l.routeFault(i, label, quote(r.Path)+" covers all paths, also those of spa.dir", "write a longer path, or remove spa.dir")
 		}
 	}
 }
 
-// routeFault points at the route's own line.
+// routeFault reports a fault at the line of a route.
 func (l *loader) routeFault(i int, key, problem, fix string) {
 	s := l.set["api.routes"]
 	if i < len(s.node.Content) {
@@ -64,22 +64,22 @@ func (l *loader) checkStorage(s *Storage) {
 		return
 	}
 	switch {
-	case s.Region != "" || !l.fine("storage.region", "storage.endpoint"):
+	case s.Region != "" || !l.valid("storage.region", "storage.endpoint"):
 	case s.Endpoint == "":
 		l.fault("storage.region", "is missing", "write the bucket's region, such as us-east-1")
 	default:
-		s.Region = "us-east-1" // what S3-compatible services sign with
+		s.Region = "us-east-1" // other S3 services expect it in signatures
 	}
 }
 
-// storageIsOff faults settings that would have no effect.
+// storageIsOff reports storage settings that have no effect without a bucket.
 func (l *loader) storageIsOff() {
-	if !l.fine("storage.bucket") {
+	if !l.valid("storage.bucket") {
 		return
 	}
 	var unused Storage
 	for _, o := range storageOptions(&unused) {
-		if o.key != "storage.bucket" && l.has(o.key) {
+		if o.key != "storage.bucket" && l.isSet(o.key) {
 			l.fault(o.key, "is set, but storage.bucket is not", "set storage.bucket, or remove it")
 		}
 	}

@@ -8,28 +8,28 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// Config is everything an operator can set, checked and with defaults filled
-// in. The keys, defaults and limits of every field are in reference.md.
+// Config is the checked configuration, with defaults filled in. reference.md has the
+// key, default and limits of every field.
 type Config struct {
-	// PublicURL is the origin that browsers see: scheme, host and, if it is
-	// not the scheme's own, port. It has no path, not even "/".
+	// PublicURL is the origin under which browsers reach the service: scheme, host,
+	// and the port unless it is the scheme's default. Its path is empty.
 	PublicURL *url.URL
-	// Listen is the public listener's host:port.
+	// Listen is the host:port of the public listener.
 	Listen string
-	// H2C: the public listener speaks HTTP/2 without TLS, too.
+	// H2C reports whether the public listener accepts HTTP/2 without TLS.
 	H2C bool
 	TLS TLS
-	// AllowedOrigins are origins as browsers write them in Origin: lower
-	// case, no default port, no trailing slash.
+	// AllowedOrigins are origins as browsers write them in the Origin header: lower
+	// case, no default port, no slash at the end.
 	AllowedOrigins []string
-	// TrustedProxies are masked prefixes; a single address is a full-length one.
+	// TrustedProxies are masked prefixes. A single address is a prefix of full length.
 	TrustedProxies []netip.Prefix
 
 	Cookies  Cookies
 	Provider Provider
 	Auth     Auth
 	Session  Session
-	// Revocation only matters with Session.Store.
+	// Revocation has an effect only if Session.Store is set.
 	Revocation Revocation
 	API        API
 	Storage    Storage
@@ -39,7 +39,7 @@ type Config struct {
 	Tracing    Tracing
 }
 
-// TLS names the public listener's certificate. Both are set or neither is.
+// TLS names the certificate of the public listener. Both fields are set or neither.
 type TLS struct {
 	CertFile string
 	KeyFile  string
@@ -47,29 +47,30 @@ type TLS struct {
 
 // Cookies holds what may be relaxed about cookies.
 type Cookies struct {
-	// InsecurePlainHTTP drops the name prefix and Secure. Only possible where
-	// PublicURL is http://; safe only on a developer's machine.
+	// InsecurePlainHTTP leaves out the prefix of the cookies' names and Secure. It is
+	// possible only if PublicURL is http://, and safe only on a developer's machine.
 	InsecurePlainHTTP bool
 }
 
-// The kinds of provider, see [Provider.Kind].
+// The values of [Provider.Kind].
 const (
 	KindCognito = "cognito"
 	KindOIDC    = "oidc"
 )
 
-// Provider is the OpenID provider and our registration with it.
+// Provider is the OpenID provider and the client that is registered with it.
 type Provider struct {
-	// Kind is [KindCognito] or [KindOIDC]; inferred from Issuer if not set.
+	// Kind is [KindCognito] or [KindOIDC]. If it is not set, it follows from Issuer.
 	Kind string
-	// Issuer is kept to the letter: it must equal the provider's own spelling.
+	// Issuer is spelt as the operator wrote it, because it must equal the provider's
+	// own spelling.
 	Issuer string
-	// Domain is the hosted UI's origin without a trailing slash; empty means
-	// that discovery tells.
+	// Domain is the origin of the hosted UI without a slash at the end. If it is
+	// empty, the discovery document has it.
 	Domain   string
 	ClientID string
-	// ClientSecret holds at least one secret unless InsecurePublicClient. Try
-	// them in order: a client may have two while one is replaced (COG-TOK-01).
+	// ClientSecret holds at least one secret unless InsecurePublicClient is set. A
+	// client may have two while one is being replaced: try them in order.
 	ClientSecret         []secret.String
 	InsecurePublicClient bool
 	// ClientAuth is "basic" or "post".
@@ -78,14 +79,15 @@ type Provider struct {
 	Scopes            []string
 	Endpoints         Endpoints
 	InsecureSkipNonce bool
-	// RotationGrace is the app client's RetryGracePeriodSeconds.
+	// RotationGrace is how long the provider accepts a refresh token after it was
+	// rotated: RetryGracePeriodSeconds in Cognito.
 	RotationGrace time.Duration
-	// MaxRequestsPerSecond is at least 1, and for this process alone.
+	// MaxRequestsPerSecond limits the calls of this process. It is at least 1.
 	MaxRequestsPerSecond int
 }
 
-// Endpoints override what discovery says; empty ones do not. With
-// Authorization, Token and JWKS given, discovery is not needed.
+// Endpoints replace those of the discovery document; empty ones do not. If
+// Authorization, Token and JWKS are set, the document is not needed.
 type Endpoints struct {
 	Authorization string
 	Token         string
@@ -95,11 +97,12 @@ type Endpoints struct {
 	JWKS          string
 }
 
-// Auth is where the token handler's own pages are.
+// Auth configures the endpoints for login, session and logout.
 type Auth struct {
-	// Path has no trailing slash.
+	// Path has no slash at the end.
 	Path string
-	// ErrorPath is a path of the app, or empty: then a plain page is shown.
+	// ErrorPath is a path of the app. If it is empty, failed logins end on a plain
+	// page of the service.
 	ErrorPath string
 	// AfterLogout is a path of the app.
 	AfterLogout         string
@@ -108,59 +111,60 @@ type Auth struct {
 	VerifySecret secret.String
 }
 
-// Session is how sessions are sealed and how long they live.
+// Session configures how sessions are encrypted and how long they live.
 type Session struct {
-	// Keys are in base64, each of exactly 32 bytes, no two alike, at least
-	// one: the first seals, all open. [KeyBytes] decodes them.
+	// Keys are in base64, 32 bytes each, all different, at least one. The
+	// first encrypts, all decrypt. [KeyBytes] decodes them.
 	Keys []secret.String
-	// KeysFile is where Keys came from, so that it can be read again with
-	// [ParseKeys]; empty if they were given inline.
+	// KeysFile is the file of Keys, which [ParseKeys] can parse again when it
+	// changes. It is empty if the keys were set without a file.
 	KeysFile         string
 	IdleTimeout      time.Duration
 	AbsoluteLifetime time.Duration
 	RefreshBefore    time.Duration
 	RefreshGrace     time.Duration
-	// Claims are what /auth/session shows of the user.
+	// Claims are the claims that /auth/session returns.
 	Claims []string
-	// CookieName is the part after the prefix.
+	// CookieName is the name of the session cookie without its prefix.
 	CookieName string
-	// Store is a URL that may hold a password; empty for none.
+	// Store is a URL that may contain a password, or empty for no store.
 	Store secret.String
-	// ProbeInterval is 0 for never.
+	// ProbeInterval is 0 if there are no probes.
 	ProbeInterval time.Duration
 }
 
-// Revocation is what happens to revocations when the shared store is out.
+// Revocation configures what happens while the shared store cannot be reached.
 type Revocation struct {
 	// OnOutage is "allow" or "deny".
 	OnOutage string
 }
 
-// API is the same-site proxy.
+// API configures the API proxy.
 type API struct {
 	Routes []Route
 }
 
-// Route sends one path prefix to one upstream.
+// Route forwards the requests whose path has a prefix to one upstream.
 type Route struct {
-	// Path begins and ends with a slash.
+	// Path starts and ends with a slash.
 	Path string
-	// Upstream has a host and perhaps a path; no user, query or fragment. Its scheme
-	// is http, https or h2c; or unix, and then it is the path of a socket only.
+	// Upstream has the scheme http, https, h2c or unix. With unix, it has only the
+	// path of a socket. Otherwise it has a host and may have a path; it has no user,
+	// query or fragment.
 	Upstream *url.URL
-	// UpstreamHost is empty but beside a unix upstream.
+	// UpstreamHost is empty unless the upstream is unix.
 	UpstreamHost string
-	// UpstreamCAFile is empty but beside an https upstream.
+	// UpstreamCAFile is empty unless the upstream is https.
 	UpstreamCAFile string
-	// InsecureHTTPUpstream permits an http:// upstream that is not on this
-	// machine. Safe only where the network itself encrypts.
+	// InsecureHTTPUpstream allows an http or h2c upstream on another machine. That is
+	// safe only if the network itself encrypts.
 	InsecureHTTPUpstream bool
 	StripPrefix          bool
-	// Methods is empty for all (but CONNECT and TRACE).
+	// Methods is empty if all methods except CONNECT and TRACE are allowed.
 	Methods []string
 	// Token is "access", "id" or "none".
 	Token string
-	// Scopes and Groups are empty if the route asks for none.
+	// Scopes and Groups are empty if the route requires none.
 	Scopes     []string
 	Groups     []string
 	Anonymous  bool
@@ -168,46 +172,46 @@ type Route struct {
 	MaxBody    int64 // bytes
 	ReplayBody int64 // bytes
 	WebSocket  bool
-	// ProbeInterval is 0 for the session's.
+	// ProbeInterval is 0 if only the session's applies.
 	ProbeInterval time.Duration
 }
 
-// Storage is the users' folders in S3. It is off if Bucket is empty.
+// Storage configures the users' folders in S3. They are off if Bucket is empty.
 type Storage struct {
 	Bucket string
 	Region string
-	// Endpoint is an origin without a trailing slash; empty means AWS.
+	// Endpoint is an origin without a slash at the end, or empty for AWS.
 	Endpoint  string
 	PathStyle bool
-	// Path has no trailing slash.
+	// Path has no slash at the end.
 	Path string
 	// Prefix contains {sub} as a whole segment and ends with a slash.
 	Prefix  string
 	MaxSize int64 // bytes
-	// ContentTypes are lower case; empty means all.
+	// ContentTypes are in lower case. All types are allowed if it is empty.
 	ContentTypes []string
 	Expires      time.Duration
-	// Credentials is always "service" for now.
+	// Credentials is "service"; other values are reserved.
 	Credentials    string
 	RoleARN        string
 	IdentityPoolID string
 }
 
-// SPA is the built app that we serve. It is off if Dir is empty.
+// SPA configures the app that the service serves. It serves none if Dir is empty.
 type SPA struct {
 	Dir string
-	// ContentSecurityPolicy is empty for the built-in strict one.
+	// ContentSecurityPolicy is empty for the built-in strict policy.
 	ContentSecurityPolicy string
 }
 
-// Admin is the second listener.
+// Admin configures the listener for operators.
 type Admin struct {
 	Listen string
 	// Token is empty if /admin is off.
 	Token secret.String
 }
 
-// Log is how the service logs.
+// Log configures the log.
 type Log struct {
 	Level  string // "debug", "info", "warn" or "error"
 	Format string // "text" or "json"

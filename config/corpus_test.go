@@ -10,7 +10,7 @@ import (
 	"cognito-token-handler/config"
 )
 
-// go test ./config -run TestBad -update writes the messages; read them.
+// After go test ./config -run TestBad -update, review the messages.
 var update = flag.Bool("update", false, "write the expected messages of testdata/bad")
 
 func TestBadFilesAreRefusedWithTheExactMessage(t *testing.T) {
@@ -38,9 +38,9 @@ func TestBadFilesAreRefusedWithTheExactMessage(t *testing.T) {
 		if got != string(want) {
 			t.Errorf("%s:\n got %s\nwant %s", name, got, want)
 		}
-		// Every secret of the corpus is spelt so.
+		// These are all secrets of the corpus.
 		if strings.Contains(got, "hunter2") || strings.Contains(got, plantedSecret) {
-			t.Errorf("%s: the message shows a secret: %s", name, got)
+			t.Errorf("%s: the message contains a secret: %s", name, got)
 		}
 		for _, f := range faults {
 			if f.Problem == "" || f.Fix == "" || f.Where == "" {

@@ -1,24 +1,25 @@
-// Package config owns everything an operator can set: the file, the
-// environment, the defaults, the checks and the reference page.
+// Package config owns everything that an operator can set: the file, the
+// environment variables, the defaults, the checks and the reference page.
 //
-// There is one table of keys (the options functions). Loading, defaults, the
-// environment variables and reference.md are all read from it, so none of them
-// can drift from the others; the tests walk the same table.
+// All keys are in one table, the options functions. Loading, defaults, the names of
+// environment variables and reference.md are derived from it, and the tests walk
+// through it, so they cannot disagree.
 //
-// [Load] is pure: it opens no connection, resolves no name, and reads a file
-// only through the function that it is given. A value that it returns is
-// complete and has been checked; the rest of the program does not check again.
+// [Load] is pure: it opens no connection, resolves no name, and reads files only
+// through the function that it is given. The Config that it returns is complete
+// and checked. Where another package defines which values are valid, Load calls
+// that package's check; this package only adds the key, the line and the fix.
 //
-// Tracing alone has no keys: OpenTelemetry's own variables ask for it, and are
-// checked here because its SDK passes by in silence what it cannot read.
+// Tracing has no keys. It is set up by the standard environment variables of
+// OpenTelemetry.
 //
-// It stands against the careless start: a misspelt key that silently switches
-// a protection off, a plain-http URL that carries tokens, a secret repeated in
-// an error message. Unknown keys are refused, every dangerous switch begins
-// with "insecure", and no fault ever quotes a secret.
+// The package protects against mistakes of operators: a misspelt key that leaves a
+// protection off, a plain-http URL over which tokens are sent, a secret quoted in an
+// error message. Unknown keys are refused, every key that weakens a protection
+// starts with "insecure", and no fault quotes a secret.
 //
-// It must not know how any of the settings are used: no HTTP handlers, no
-// OAuth, no S3. Only cmd imports it; every other package takes its own Config.
+// It does not know how settings are used. Only cmd imports it; every other package
+// has its own Config type.
 package config
 
 //go:generate go run gen_reference.go

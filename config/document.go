@@ -12,7 +12,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// document parses the one YAML document of a file. Root is nil if it is empty.
+// document parses the YAML document of a file. root is nil if the file is empty.
 func (l *loader) document(file []byte) (root *yaml.Node, ok bool) {
 	dec := yaml.NewDecoder(bytes.NewReader(file))
 	var doc, more yaml.Node
@@ -23,7 +23,7 @@ func (l *loader) document(file []byte) (root *yaml.Node, ok bool) {
 		return nil, false
 	}
 	if err := dec.Decode(&more); err == nil {
-		l.whole("holds more than one YAML document", "remove what follows the ---")
+		l.fileFault("contains more than one YAML document", "remove the --- and everything after it")
 		return nil, false
 	} else if !errors.Is(err, io.EOF) {
 		l.syntax(err, file)
@@ -34,7 +34,7 @@ func (l *loader) document(file []byte) (root *yaml.Node, ok bool) {
 		return nil, true
 	}
 	if root.Kind != yaml.MappingNode {
-		l.whole("is not a YAML mapping", "write key: value lines, such as public_url: https://app.example.com")
+		l.fileFault("is not a YAML mapping", "write key: value lines, such as public_url: https://app.example.com")
 		return nil, false
 	}
 	return root, true
@@ -49,36 +49,36 @@ var (
 	yamlQuoted = regexp.MustCompile(`['"\x60].*`)
 )
 
-// syntax passes on what the parser says and the line, but nothing it quotes: an
-// unquoted secret that begins with * is an "unknown anchor" to it.
+// syntax reports the parser's error and its line, without what the error quotes: the
+// parser calls an unquoted secret that starts with * an "unknown anchor".
 func (l *loader) syntax(err error, file []byte) {
-	const fix = "check the indentation (spaces, no tabs), and quote values that hold any of : # * & ! % @"
-	said := err.Error()
+	const fix = "check the indentation (spaces, no tabs), and quote values that contain any of : # * & ! % @"
+	text := err.Error()
 	f := Fault{Where: l.fileName, Fix: fix}
-	if m := yamlLine.FindStringSubmatch(said); m != nil {
+	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		f.line, _ = strconv.Atoi(m[1]) // the pattern only takes digits
-	} else if m := yamlAnchor.FindStringSubmatch(said); m != nil {
+	} else if m := yamlAnchor.FindStringSubmatch(text); m != nil {
 		before, _, _ := bytes.Cut(file, []byte("*"+m[1]))
 		f.line = 1 + bytes.Count(before, []byte("\n"))
 	}
 	if f.line > 0 {
 		f.Where = fmt.Sprintf("%s:%d", l.fileName, f.line)
 	}
-	f.Problem = "is not YAML: " + yamlQuoted.ReplaceAllString(yamlPrefix.ReplaceAllString(said, ""), "…")
+	f.Problem = "is not YAML: " + yamlQuoted.ReplaceAllString(yamlPrefix.ReplaceAllString(text, ""), "…")
 	l.faults = append(l.faults, f)
 	l.bad[""] = true
 }
 
-// scan reports what YAML allows and we do not: repeated keys, of which one
-// would silently lose, and anchors, aliases, tags and merges, which make a
-// value something else than what stands behind its key.
+// scan reports features of YAML that are refused here: repeated keys, of which all
+// but one would be ignored, and anchors, aliases, tags and merges, with which a
+// value differs from what the operator reads after its key.
 func (l *loader) scan(n *yaml.Node, path string) {
 	fault := l.reporter(path, setting{})
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
-		fault(n, "", "uses a YAML anchor or alias", "write the value out; quote a value that begins with & or *")
+		fault(n, "", "uses a YAML anchor or alias", "write the value itself; quote a value that starts with & or *")
 	case n.Style&yaml.TaggedStyle != 0:
-		fault(n, "", "uses a YAML tag", "remove it; quote a value that begins with !")
+		fault(n, "", "uses a YAML tag", "remove it; quote a value that starts with !")
 	}
 	if n.Kind == yaml.MappingNode {
 		l.scanMapping(n, path)
@@ -99,7 +99,7 @@ func (l *loader) scanMapping(n *yaml.Node, path string) {
 		}
 		full := join(path, key.Value)
 		if line, again := first[key.Value]; again {
-			l.reporter(showKey(full), setting{})(key, "", fmt.Sprintf("stands here a second time (first on line %d)", line), "keep one of them")
+			l.reporter(showKey(full), setting{})(key, "", fmt.Sprintf("is repeated (first on line %d)", line), "keep one of them")
 			continue
 		}
 		first[key.Value] = key.Line
@@ -114,8 +114,8 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
-// flatten finds the options of a mapping by their dotted keys. label stands
-// before the keys in faults: it tells one route from another.
+// flatten returns the settings of a mapping by their dotted keys. prefix is the
+// dotted key of the mapping. In faults, label precedes the keys.
 func (l *loader) flatten(n *yaml.Node, prefix, label string, table []option) map[string]setting {
 	known, inner := map[string]bool{}, sections(table)
 	for _, o := range table {
@@ -132,14 +132,14 @@ func (l *loader) flatten(n *yaml.Node, prefix, label string, table []option) map
 			found[full] = setting{node: val}
 		case !inner[full]:
 			fix := seeReference
-			if len(l.faults) < maxFaults { // searching for each of a megabyte's keys takes seconds
+			if len(l.faults) < maxFaults { // for a megabyte of unknown keys the search would take seconds
 				fix = suggest(label, full, table)
 			}
-			l.reporter(label+showKey(full), setting{})(key, "", "is not a key that we know", fix)
+			l.reporter(label+showKey(full), setting{})(key, "", "is not a known key", fix)
 		case val.Kind == yaml.MappingNode:
 			maps.Copy(found, l.flatten(val, full, label, table))
 		case !isNull(val) && val.Kind != yaml.AliasNode:
-			l.reporter(label+full, setting{})(val, "", "is not a section", "write its keys below it, indented")
+			l.reporter(label+full, setting{})(val, "", "is not a section", "write its keys on the lines below it, indented")
 		}
 	}
 	return found

@@ -7,8 +7,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// environment finds the settings of the TH_ variables. Of a variable that
-// stands twice the first counts, as for os.Getenv.
+// environment returns the settings of the TH_ variables by their keys. If a variable
+// is there twice, the first one counts, as with os.Getenv.
 func (l *loader) environment(environ []string, table []option) map[string]setting {
 	byName := map[string]option{}
 	for _, o := range table {
@@ -22,7 +22,7 @@ func (l *loader) environment(environ []string, table []option) map[string]settin
 		}
 		o, ok := byName[name]
 		if !ok {
-			l.faults = append(l.faults, Fault{Where: showKey(name), Problem: "is not a variable that we know", Fix: suggestVariable(name, table)})
+			l.faults = append(l.faults, Fault{Where: showKey(name), Problem: "is not a known variable", Fix: suggestVariable(name, table)})
 			continue
 		}
 		if _, again := found[o.key]; again {
@@ -43,7 +43,8 @@ func (l *loader) environment(environ []string, table []option) map[string]settin
 	return found
 }
 
-// scanEnv scans a YAML value of the environment as [loader.scan] does the file.
+// scanEnv does for a YAML value of the environment what [loader.scan] does for the
+// file.
 func (l *loader) scanEnv(node *yaml.Node, s setting, key string) {
 	inner := &loader{fileName: l.fileName, bad: l.bad}
 	inner.scan(node, key)
@@ -67,8 +68,9 @@ func suggestVariable(name string, table []option) string {
 	return "unset it; config/reference.md lists every variable"
 }
 
-// node makes of an environment variable what YAML would have made of a file.
-func (f form) node(val string) (*yaml.Node, *wrong) {
+// node parses the value of an environment variable into the node that the same
+// setting has in a file.
+func (f form) node(val string) (*yaml.Node, *invalid) {
 	if f == formList && !strings.HasPrefix(strings.TrimSpace(val), "[") {
 		list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
 		for _, item := range strings.FieldsFunc(val, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
@@ -81,7 +83,7 @@ func (f form) node(val string) (*yaml.Node, *wrong) {
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal([]byte(val), &doc); err != nil || len(doc.Content) != 1 {
-		return nil, &wrong{"is not a YAML list", "write it in one line as [first, second], routes as [{path: /api/, upstream: \"https://…\"}]"}
+		return nil, &invalid{"is not a YAML list", "write it on one line as [first, second], routes as [{path: /api/, upstream: \"https://…\"}]"}
 	}
 	return doc.Content[0], nil
 }

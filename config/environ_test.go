@@ -11,7 +11,7 @@ import (
 	"cognito-token-handler/config"
 )
 
-// sample is two values of one key, and the variables that it needs beside it.
+// sample has two values for one key, and the variables that must be set with it.
 type sample struct {
 	file, env string // YAML in the file, text in the environment
 	with      []string
@@ -46,7 +46,7 @@ var samples = map[string]sample{
 	"provider.endpoints.logout":        {file: "https://a.example", env: "https://b.example"},
 	"provider.endpoints.jwks":          {file: "https://a.example", env: "https://b.example"},
 	"auth.path":                        {file: "/a", env: "/b"},
-	"auth.error_path":                  {file: "/a", env: ""}, // empty takes the file's away
+	"auth.error_path":                  {file: "/a", env: ""}, // an empty value removes the file's
 	"auth.after_logout":                {file: "/a", env: "/b"},
 	"auth.allow_cross_site_login":      {file: "false", env: "true"},
 	"session.keys":                     {file: "[" + key(3) + "]", env: key(4) + "," + key(5)},
@@ -74,7 +74,7 @@ var samples = map[string]sample{
 	"storage.max_size":                 {file: "1", env: "64 KiB", with: bucket},
 	"storage.content_types":            {file: "[image/png]", env: "image/* image/GIF", with: bucket},
 	"storage.expires":                  {file: "1m", env: "168h", with: bucket},
-	"storage.credentials":              {file: "service", env: "service", with: bucket}, // the only one yet
+	"storage.credentials":              {file: "service", env: "service", with: bucket}, // there is no other value yet
 	"storage.role_arn":                 {env: "arn", with: bucket},
 	"storage.identity_pool_id":         {env: "pool", with: bucket},
 	"spa.dir":                          {file: "a", env: "b"},
@@ -86,7 +86,8 @@ var samples = map[string]sample{
 	"log.format":                       {file: "json", env: "text"},
 }
 
-// base is the smallest configuration, without what the key under test replaces.
+// base returns the smallest configuration, without the settings that the key under
+// test replaces.
 func base(key string) []string {
 	all := map[string]string{
 		"public_url": "https://app.example.com", "provider.issuer": "https://idp.example.com",
@@ -110,7 +111,7 @@ func base(key string) []string {
 
 var firstKey = key(1)
 
-// inFile is a file that holds one key.
+// inFile returns a file with one key.
 func inFile(key, val string) string {
 	parts := strings.Split(key, ".")
 	file := parts[len(parts)-1] + ": " + val
@@ -133,7 +134,7 @@ func TestEnvironmentOverridesEveryKey(t *testing.T) {
 			}
 			environ := append(base(k.Key), s.with...)
 			variable := k.Env + "=" + s.env
-			if k.Later {
+			if k.Unavailable {
 				refusedForNow(t, k, append(environ, variable))
 				return
 			}
@@ -145,7 +146,7 @@ func TestEnvironmentOverridesEveryKey(t *testing.T) {
 			both := mustLoad(t, inFile(k.Key, s.file), append(environ, variable)...)
 			variableOnly := mustLoad(t, "", append(environ, variable)...)
 			if diff := cmp.Diff(variableOnly, both, revealed()); diff != "" {
-				t.Errorf("the file shows through (-variable +both):\n%s", diff)
+				t.Errorf("the variable does not replace the file's value (-variable +both):\n%s", diff)
 			}
 			if s.file != s.env && cmp.Equal(alone, both, revealed()) {
 				t.Errorf("%s changes nothing", k.Env)
@@ -168,21 +169,21 @@ func TestEnvironmentFaults(t *testing.T) {
 		environ []string
 		want    string
 	}{
-		"misspelt":        {[]string{"TH_SESION__IDLE_TIMEOUT=1h"}, "TH_SESION__IDLE_TIMEOUT: is not a variable that we know; did you mean TH_SESSION__IDLE_TIMEOUT?"},
-		"one underscore":  {[]string{"TH_SESSION_IDLE_TIMEOUT=1h"}, "TH_SESSION_IDLE_TIMEOUT: is not a variable that we know; did you mean TH_SESSION__IDLE_TIMEOUT?"},
-		"lower case":      {[]string{"TH_listen=:1"}, "TH_listen: is not a variable that we know; unset it; config/reference.md lists every variable"},
-		"unknown":         {[]string{"TH_PLANTED_HUNTER=hunter2"}, "TH_PLANTED_HUNTER: is not a variable that we know; unset it; config/reference.md lists every variable"},
-		"terminal codes":  {[]string{"TH_\x1b[2J=1"}, `"TH_\x1b[2J": is not a variable that we know; unset it; config/reference.md lists every variable`},
-		"very long":       {[]string{"TH_" + strings.Repeat("X", 500) + "=1"}, "TH_" + strings.Repeat("X", 57) + "…: is not a variable that we know; unset it; config/reference.md lists every variable"},
-		"indexed route":   {[]string{"TH_API__ROUTES__0__PATH=/a/"}, "TH_API__ROUTES__0__PATH: is not a variable that we know; set all routes in TH_API__ROUTES, as one YAML list"},
+		"misspelt":        {[]string{"TH_SESION__IDLE_TIMEOUT=1h"}, "TH_SESION__IDLE_TIMEOUT: is not a known variable; did you mean TH_SESSION__IDLE_TIMEOUT?"},
+		"one underscore":  {[]string{"TH_SESSION_IDLE_TIMEOUT=1h"}, "TH_SESSION_IDLE_TIMEOUT: is not a known variable; did you mean TH_SESSION__IDLE_TIMEOUT?"},
+		"lower case":      {[]string{"TH_listen=:1"}, "TH_listen: is not a known variable; unset it; config/reference.md lists every variable"},
+		"unknown":         {[]string{"TH_PLANTED_HUNTER=hunter2"}, "TH_PLANTED_HUNTER: is not a known variable; unset it; config/reference.md lists every variable"},
+		"terminal codes":  {[]string{"TH_\x1b[2J=1"}, `"TH_\x1b[2J": is not a known variable; unset it; config/reference.md lists every variable`},
+		"very long":       {[]string{"TH_" + strings.Repeat("X", 500) + "=1"}, "TH_" + strings.Repeat("X", 57) + "…: is not a known variable; unset it; config/reference.md lists every variable"},
+		"indexed route":   {[]string{"TH_API__ROUTES__0__PATH=/a/"}, "TH_API__ROUTES__0__PATH: is not a known variable; set all routes in TH_API__ROUTES, as one YAML list"},
 		"empty":           {[]string{"TH_LISTEN="}, "TH_LISTEN: listen: an empty value is not an address to listen on; write host:port, such as 127.0.0.1:8080 or :8080"},
 		"empty secret":    {[]string{"TH_ADMIN__TOKEN="}, "TH_ADMIN__TOKEN: admin.token: is empty; give it a value or remove it"},
-		"secret twice":    {[]string{"TH_SESSION__KEYS=" + key(1), "TH_SESSION__KEYS_FILE=/run/secrets/session_keys"}, "TH_SESSION__KEYS_FILE: session.keys_file: stands beside session.keys (TH_SESSION__KEYS); keep one of the two"},
-		"list item":       {[]string{"TH_PROVIDER__SCOPES=openid,é"}, `TH_PROVIDER__SCOPES: provider.scopes[1]: "é" is not a scope; write one scope an item, such as email or orders/read`},
-		"not yaml":        {[]string{"TH_API__ROUTES=[{path: hunter2"}, `TH_API__ROUTES: api.routes: is not a YAML list; write it in one line as [first, second], routes as [{path: /api/, upstream: "https://…"}]`},
-		"route":           {[]string{"TH_API__ROUTES=[{path: /a/, upstreem: 'https://a.example'}]"}, "TH_API__ROUTES: api.routes[0].upstreem: is not a key that we know; did you mean upstream?\nTH_API__ROUTES: api.routes[0].upstream: is missing; write where to forward to, such as https://api.internal.example.com"},
+		"secret twice":    {[]string{"TH_SESSION__KEYS=" + key(1), "TH_SESSION__KEYS_FILE=/run/secrets/session_keys"}, "TH_SESSION__KEYS_FILE: session.keys_file: is set as well as session.keys (TH_SESSION__KEYS); keep one of the two"},
+		"list item":       {[]string{"TH_PROVIDER__SCOPES=openid,é"}, `TH_PROVIDER__SCOPES: provider.scopes[1]: "é" is not a scope; write one scope per item, such as email or orders/read`},
+		"not yaml":        {[]string{"TH_API__ROUTES=[{path: hunter2"}, `TH_API__ROUTES: api.routes: is not a YAML list; write it on one line as [first, second], routes as [{path: /api/, upstream: "https://…"}]`},
+		"route":           {[]string{"TH_API__ROUTES=[{path: /a/, upstreem: 'https://a.example'}]"}, "TH_API__ROUTES: api.routes[0].upstreem: is not a known key; did you mean upstream?\nTH_API__ROUTES: api.routes[0].upstream: is missing; write where to forward to, such as https://api.internal.example.com"},
 		"route twice":     {[]string{"TH_API__ROUTES=[{path: /a/, upstream: 'https://a.example'}, {path: /a/, upstream: 'https://a.example'}]"}, `TH_API__ROUTES: api.routes[1].path: "/a/" is also the path of route 0; keep one of them, or write another path`},
-		"route key twice": {[]string{"TH_API__ROUTES=[{path: /a/, path: /b/, upstream: 'https://a.example'}]"}, "TH_API__ROUTES: api.routes[0].path: stands here a second time (first on line 1); keep one of them"},
+		"route key twice": {[]string{"TH_API__ROUTES=[{path: /a/, path: /b/, upstream: 'https://a.example'}]"}, "TH_API__ROUTES: api.routes[0].path: is repeated (first on line 1); keep one of them"},
 		"several keys":    {[]string{"TH_SESSION__IDLE_TIMEOUT=13h"}, "TH_SESSION__IDLE_TIMEOUT: session.idle_timeout: makes the idle timeout (13h) longer than the absolute lifetime (12h); write an idle_timeout of at most absolute_lifetime"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +195,7 @@ func TestEnvironmentFaults(t *testing.T) {
 	}
 }
 
-// The same key in every route: none of the table may be forgotten either.
+// Every key of a route changes the configuration.
 func TestEveryRouteKeyIsRead(t *testing.T) {
 	values := map[string]string{
 		"path": "/b/", "upstream": "https://b.example", "insecure_http_upstream": "true", "strip_prefix": "true",
@@ -226,11 +227,11 @@ func TestEveryRouteKeyIsRead(t *testing.T) {
 	for _, k := range config.AllRouteKeys() {
 		c, err := load(k.Key, values[k.Key])
 		switch {
-		case k.Later && (err == nil || !strings.Contains(err.Error(), "api.routes[0]."+k.Key+": is not yet available; remove it")):
+		case k.Unavailable && (err == nil || !strings.Contains(err.Error(), "api.routes[0]."+k.Key+": is not yet available; remove it")):
 			t.Errorf("%s: %v, want that it is not yet available", k.Key, err)
-		case !k.Later && err != nil:
+		case !k.Unavailable && err != nil:
 			t.Errorf("%s: %v", k.Key, err)
-		case !k.Later && cmp.Equal(c, plain, revealed()):
+		case !k.Unavailable && cmp.Equal(c, plain, revealed()):
 			t.Errorf("%s changes nothing", k.Key)
 		}
 	}

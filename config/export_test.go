@@ -1,27 +1,27 @@
 package config
 
-// KeyInfo is what the tests need to know of an option.
+// KeyInfo describes an option to tests.
 type KeyInfo struct {
-	Key, Env string
-	Later    bool
+	Key, Env    string
+	Unavailable bool
 }
 
-// AllKeys lists every option, so that a table of tests can miss none.
+// AllKeys lists all options, so that no table of tests can miss one.
 func AllKeys() []KeyInfo {
 	var c Config
 	var infos []KeyInfo
 	for _, o := range options(&c, nil) {
-		infos = append(infos, KeyInfo{Key: o.key, Env: o.env(), Later: o.later})
+		infos = append(infos, KeyInfo{Key: o.key, Env: o.env(), Unavailable: o.unavailable})
 	}
 	return infos
 }
 
-// AllRouteKeys lists every option of a route.
+// AllRouteKeys lists all options of a route.
 func AllRouteKeys() []KeyInfo {
 	var r Route
 	var infos []KeyInfo
 	for _, o := range routeOptions(&r) {
-		infos = append(infos, KeyInfo{Key: o.key, Later: o.later})
+		infos = append(infos, KeyInfo{Key: o.key, Unavailable: o.unavailable})
 	}
 	return infos
 }

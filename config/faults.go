@@ -6,24 +6,24 @@ import (
 	"strings"
 )
 
-// maxFaults bounds how much a garbage file can make us say.
+// maxFaults is the largest number of faults that are reported.
 const maxFaults = 100
 
-// Fault is one thing wrong with the configuration. It never holds a secret.
+// Fault is one error in the configuration. It never contains a secret.
 type Fault struct {
-	// Where is "file:line", the file's name or the environment variable's.
+	// Where is "file:line", or the name of the file or of an environment variable.
 	Where string
 	// Key is the dotted path, such as session.idle_timeout or
-	// api.routes[0].path; empty if the file as a whole is at fault.
+	// api.routes[0].path; empty if the fault concerns the whole file.
 	Key string
-	// Problem is what is wrong, Fix what to write instead.
+	// Problem says what is wrong, Fix what to write instead.
 	Problem string
 	Fix     string
 
 	line int
 }
 
-// String is the fault on one line: where, key, problem; fix.
+// String returns the fault on one line: where, key, problem; fix.
 func (f Fault) String() string {
 	var b strings.Builder
 	for _, part := range []string{f.Where, f.Key} {
@@ -40,11 +40,11 @@ func (f Fault) String() string {
 	return b.String()
 }
 
-// Faults is everything wrong with a configuration: first what stands in the
-// file, in the file's order, then what is missing or comes from the environment.
-type Faults []Fault //nolint:errname // a list, and errors.As reads well with it
+// Faults lists all errors in a configuration: first those in lines of the file, in
+// the order of the lines, then missing keys and those in the environment.
+type Faults []Fault //nolint:errname // it is a list of faults
 
-// Error is one fault a line.
+// Error returns the faults, one per line.
 func (fs Faults) Error() string {
 	lines := make([]string, len(fs))
 	for i, f := range fs {
@@ -53,7 +53,7 @@ func (fs Faults) Error() string {
 	return strings.Join(lines, "\n")
 }
 
-// sorted returns the faults in the order that [Faults] promises.
+// sorted returns the faults in the order that [Faults] describes, at most maxFaults.
 func (fs Faults) sorted() Faults {
 	slices.SortStableFunc(fs, func(a, b Fault) int {
 		switch {

@@ -9,8 +9,8 @@ import (
 	"cognito-token-handler/config"
 )
 
-// FuzzLoad feeds garbage: no panic, no fault without words, and no secret in
-// any fault, neither one that another source holds nor one in the file itself.
+// FuzzLoad checks that Load never panics, and that no fault contains a secret, from
+// the file or from the environment.
 func FuzzLoad(f *testing.F) {
 	for _, pattern := range []string{"testdata/bad/*.yaml", "testdata/good/*.yaml", "examples/*.yaml"} {
 		for _, name := range corpus(f, pattern, 2) {
@@ -36,7 +36,7 @@ func FuzzLoad(f *testing.F) {
 		around := "provider:\n  client_secret: %\n"
 		_, err = config.Load([]byte(strings.Replace(around, "%", "x", 1)), "f.yaml", nil, readFile)
 		if err != nil && strings.Contains(err.Error(), secretValue) {
-			return // the words of a fault themselves
+			return // the value equals a word of the message
 		}
 		_, err = config.Load([]byte(strings.Replace(around, "%", secretValue, 1)), "f.yaml", nil, readFile)
 		check(t, err, secretValue)
@@ -45,7 +45,7 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
-// check is what holds for whatever Load says.
+// check asserts what must hold for every error of Load.
 func check(t *testing.T, err error, secrets ...string) {
 	t.Helper()
 	var faults config.Faults

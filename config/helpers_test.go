@@ -10,13 +10,12 @@ import (
 )
 
 const (
-	plantedSecret = "planted-client-secret-value"
-	plantedToken  = "planted-admin-token-value"
-	// plantedGateway is a gateway's secret.
+	plantedSecret  = "planted-client-secret-value"
+	plantedToken   = "planted-admin-token-value"
 	plantedGateway = "planted-verify-secret-value"
 )
 
-// key is a valid session key, another one for every n.
+// key returns a valid session key that differs for every n.
 func key(n int) string {
 	raw := make([]byte, 32)
 	for i := range raw {
@@ -25,7 +24,7 @@ func key(n int) string {
 	return base64.StdEncoding.EncodeToString(raw)
 }
 
-// readFile stands for the operator's disk.
+// readFile reads the files of an imaginary operator.
 func readFile(name string) ([]byte, error) {
 	files := map[string]string{
 		"/run/secrets/client_secret":   plantedSecret + "\n",
@@ -61,7 +60,8 @@ func mustLoad(t *testing.T, file string, environ ...string) config.Config {
 	return c
 }
 
-// corpus lists the files of a folder, and fails if they have gone astray.
+// corpus lists the files that match the pattern. It fails if there are too few, so
+// that a moved folder is noticed.
 func corpus(tb testing.TB, pattern string, least int) []string {
 	tb.Helper()
 	files, err := filepath.Glob(pattern)

@@ -11,37 +11,38 @@ import (
 // maxFile bounds the file before it is parsed.
 const maxFile = 1 << 20
 
-// loader collects what the operator wrote and what is wrong with it.
+// loader collects the settings and their faults.
 type loader struct {
 	fileName string
 	readFile func(string) ([]byte, error)
 	faults   Faults
-	bad      map[string]bool    // keys that have a fault
-	set      map[string]setting // key → what the operator wrote, environment over file
+	bad      map[string]bool    // keys with a fault; "" if the file cannot be read
+	set      map[string]setting // key → setting; the environment wins over the file
 }
 
-// setting is one written value. env is the variable that it comes from; empty
-// for the file.
+// setting is the value of one key. env is the variable that it comes from, or "" if
+// it comes from the file.
 type setting struct {
 	node *yaml.Node
 	env  string
 }
 
-// Load makes a Config of a YAML file (which may be empty) and the environment,
-// whose TH_ variables win, and whose OTEL_ variables ask for traces. fileName only
-// stands in faults. readFile reads what the …_file keys name; pass os.ReadFile.
+// Load returns the configuration of a YAML file, which may be empty, and the
+// environment. TH_ variables win over the file; OTEL_ variables set up tracing.
+// fileName is the name of the file in faults. readFile reads the files that the
+// …_file keys name; pass os.ReadFile.
 //
-// The steps: parse the file; match the file's keys, then the environment's,
-// with the table of options; read defaults, then values; check what several
-// keys say together. The error is [Faults], everything wrong at once, and then
-// the Config is empty.
+// Load parses the file, matches the keys of the file and of the environment with
+// the table of options, parses defaults and values, and checks combinations of
+// keys. If anything is wrong, the error is [Faults] with all faults, and the
+// Config is empty.
 //
-// We read yaml.Node ourselves and not through koanf: its maps have lost the
-// line numbers, the repeated keys and the spelling (a client_id of 0123 would
-// become 83) that faults and values need.
+// Load reads yaml.Node itself. Libraries such as koanf read maps, in which line
+// numbers, repeated keys and the spelling of values are lost: a client_id of 0123
+// would become 83.
 func Load(file []byte, fileName string, environ []string, readFile func(string) ([]byte, error)) (Config, error) {
 	if readFile == nil {
-		readFile = func(string) ([]byte, error) { return nil, errors.New("no files here") }
+		readFile = func(string) ([]byte, error) { return nil, errors.New("reading files is not possible here") }
 	}
 	l := &loader{fileName: fileName, readFile: readFile, bad: map[string]bool{}, set: map[string]setting{}}
 	var c Config
@@ -58,10 +59,10 @@ func Load(file []byte, fileName string, environ []string, readFile func(string) 
 	return c, nil
 }
 
-// parse finds the settings of the file.
+// parse returns the settings of the file by their keys.
 func (l *loader) parse(file []byte, table []option) map[string]setting {
 	if len(file) > maxFile {
-		l.whole("is over 1MiB", "check that this is the right file")
+		l.fileFault("is larger than 1MiB", "check that this is the right file")
 		return nil
 	}
 	root, ok := l.document(file)
@@ -72,20 +73,21 @@ func (l *loader) parse(file []byte, table []option) map[string]setting {
 	return l.flatten(root, "", "", table)
 }
 
-// whole is a fault of the file as such.
-func (l *loader) whole(problem, fix string) {
+// fileFault reports a fault of the whole file.
+func (l *loader) fileFault(problem, fix string) {
 	l.faults = append(l.faults, Fault{Where: l.fileName, Problem: problem, Fix: fix})
 	l.bad[""] = true
 }
 
-// merge puts the environment over the file. A secret and its …_file variant
-// are one thing: whichever the environment gives wins over both in the file.
+// merge combines the settings of the file and of the environment, which wins. A
+// secret and its …_file variant count as one setting: if the environment has one of
+// them, the file's are ignored. Both in one place are a fault.
 func (l *loader) merge(table []option, fromFile, fromEnv map[string]setting) {
 	for _, layer := range []map[string]setting{fromFile, fromEnv} {
 		for _, o := range table {
 			other, both := layer[o.fileFor]
 			if here, ok := layer[o.key]; ok && both {
-				l.reporter(o.key, here)(here.node, "", "stands beside "+o.fileFor+other.place(), "keep one of the two")
+				l.reporter(o.key, here)(here.node, "", "is set as well as "+o.fileFor+other.place(), "keep one of the two")
 			}
 		}
 	}
@@ -104,7 +106,7 @@ func (l *loader) merge(table []option, fromFile, fromEnv map[string]setting) {
 	maps.Copy(l.set, fromEnv)
 }
 
-// place says where a setting stands, for a fault of another one.
+// place returns where a setting was made, for the fault of another setting.
 func (s setting) place() string {
 	if s.env != "" {
 		return " (" + s.env + ")"
@@ -112,7 +114,7 @@ func (s setting) place() string {
 	return fmt.Sprintf(" (line %d)", s.node.Line)
 }
 
-// read stores the defaults, then what was written.
+// read stores the defaults, then the settings.
 func (l *loader) read(table []option) {
 	for _, o := range table {
 		if o.def != "" {
@@ -131,7 +133,7 @@ func (l *loader) read(table []option) {
 			continue
 		}
 		fault := l.reporter(o.key, s)
-		if o.later {
+		if o.unavailable {
 			fault(s.node, "", "is not yet available", "remove it")
 			continue
 		}
@@ -139,7 +141,7 @@ func (l *loader) read(table []option) {
 	}
 }
 
-// reporter makes the report of a setting.
+// reporter returns the function that reports faults of a setting.
 func (l *loader) reporter(key string, s setting) report {
 	return func(n *yaml.Node, sub, problem, fix string) {
 		f := Fault{Where: s.env, Key: key + sub, Problem: problem, Fix: fix}
@@ -151,8 +153,8 @@ func (l *loader) reporter(key string, s setting) report {
 	}
 }
 
-// fault is something wrong with a key once everything is read. It is left out
-// if the key (or the file) could not be read: then it would only be confusing.
+// fault reports a fault that was found after everything was read. It does nothing if
+// the key or the file has a fault already, of which this one may be a consequence.
 func (l *loader) fault(key, problem, fix string) {
 	if l.bad[key] || l.bad[""] {
 		return
@@ -169,14 +171,14 @@ func (l *loader) fault(key, problem, fix string) {
 	}
 }
 
-// has reports whether the operator wrote the key.
-func (l *loader) has(key string) bool {
+// isSet reports whether the key is in the file or the environment.
+func (l *loader) isSet(key string) bool {
 	_, ok := l.set[key]
 	return ok
 }
 
-// fine reports whether all these keys can be compared with each other.
-func (l *loader) fine(keys ...string) bool {
+// valid reports whether none of the keys has a fault.
+func (l *loader) valid(keys ...string) bool {
 	for _, key := range keys {
 		if l.bad[key] {
 			return false

@@ -32,7 +32,7 @@ func revealed() cmp.Option {
 	}
 }
 
-func TestLoadContractFile(t *testing.T) {
+func TestLoadWithDefaults(t *testing.T) {
 	file, err := os.ReadFile("testdata/good/contract.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,7 @@ func TestLoadContractFile(t *testing.T) {
 	}
 }
 
-// The contract's file is the README's and the reference's: it must stay small.
+// All example files load.
 func TestExamplesLoad(t *testing.T) {
 	for _, name := range append(corpus(t, "examples/*.yaml", 2), corpus(t, "testdata/good/*.yaml", 5)...) {
 		file, err := os.ReadFile(name)
@@ -100,7 +100,7 @@ func TestEnvironmentAlone(t *testing.T) {
 	c := mustLoad(t, "",
 		"TH_PUBLIC_URL=http://localhost:8080",
 		"TH_PROVIDER__ISSUER=http://localhost:9229/local_pool",
-		"TH_PROVIDER__CLIENT_ID=0123", // a number to YAML, with its zero lost
+		"TH_PROVIDER__CLIENT_ID=0123", // as a number of YAML it would lose its zero
 		"TH_PROVIDER__CLIENT_SECRET=one, and the same\ntwo\n",
 		"TH_SESSION__KEYS="+key(1)+","+key(2),
 		`TH_API__ROUTES=[{path: /api/, upstream: "http://127.0.0.1:7000", methods: [GET, POST]}, {path: /, upstream: "https://x.example", token: id}]`,
@@ -117,8 +117,8 @@ func TestEnvironmentAlone(t *testing.T) {
 	}
 }
 
-// A secret of the environment wins over the file's, whichever of the two ways
-// each of them was given in.
+// A secret in the environment wins over the one in the file, in all combinations of
+// a value and a …_file key.
 func TestEnvironmentWinsOverSecretFile(t *testing.T) {
 	c := mustLoad(t, smallest, "TH_PROVIDER__CLIENT_SECRET=from-env", "TH_SESSION__KEYS="+key(5))
 	if got := c.Provider.ClientSecret; len(got) != 1 || got[0].Reveal() != "from-env" {
@@ -134,8 +134,8 @@ func TestEnvironmentWinsOverSecretFile(t *testing.T) {
 	}
 }
 
-// What the environment replaces is not read at all: a placeholder in the file
-// must not stop the start.
+// A setting that the environment replaces is not read: a placeholder in the file
+// must not prevent the start.
 func TestReplacedSecretIsNotRead(t *testing.T) {
 	file := strings.Replace(smallest, "keys_file: /run/secrets/session_keys", "keys: CHANGE-ME", 1)
 	c := mustLoad(t, file, "TH_SESSION__KEYS_FILE=/run/secrets/session_keys")
@@ -188,7 +188,7 @@ func TestOriginsAreWrittenAsBrowsersDo(t *testing.T) {
 
 func TestFileSizeIsBounded(t *testing.T) {
 	_, err := config.Load([]byte(strings.Repeat("#", 1<<20+1)), "big.yaml", nil, readFile)
-	if want := "big.yaml: is over 1MiB; check that this is the right file"; err == nil || err.Error() != want {
+	if want := "big.yaml: is larger than 1MiB; check that this is the right file"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }
@@ -196,7 +196,7 @@ func TestFileSizeIsBounded(t *testing.T) {
 func TestFaultsAreBounded(t *testing.T) {
 	var b strings.Builder
 	for i := range 1000 {
-		fmt.Fprintf(&b, "nonsense%d: 1\n", i)
+		fmt.Fprintf(&b, "unknown%d: 1\n", i)
 	}
 	_, err := config.Load([]byte(b.String()), "big.yaml", nil, readFile)
 	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != 101 || !strings.HasPrefix(lines[100], "and 9") {

@@ -6,49 +6,49 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// option is one key that an operator can set: the single source of loading,
-// defaults, environment names and reference.md.
+// option describes one key. Loading, defaults, the names of environment variables
+// and reference.md all follow from it.
 type option struct {
 	value
 
-	// key is the dotted path in the file; inside a route, the part below it.
+	// key is the dotted path in the file, or in the route for the options of routes.
 	key string
-	// def is the default as an operator would write it in the environment.
+	// def is the default, written as in an environment variable.
 	def string
-	// doc says what it means, refused what Load does not accept.
+	// doc explains the key. refused lists what Load refuses.
 	doc     string
 	refused string
-	// fileFor names the secret key that this one reads from a file.
+	// fileFor is the key of the secret that this key names a file for.
 	fileFor string
-	// later marks a key that the contract has and the program not yet.
-	later bool
+	// unavailable marks a key that is reserved for a later version.
+	unavailable bool
 }
 
-// value says how an option is written and where it goes.
+// value says how an option is written and where its value is stored.
 type value struct {
 	kind string // for the reference: "duration"
 	form form
 	read reader
 }
 
-// reader stores the value at the node, or reports why not.
+// reader stores the value of a node, or reports faults.
 type reader func(n *yaml.Node, fault report)
 
-// report names something wrong at n. sub is the path below the option's key,
-// such as "[1]" or "[0].path"; empty for the option itself.
+// report reports a fault at the line of n. sub is the path below the option's key,
+// such as "[1]" or "[0].path", or "" for the option itself.
 type report func(n *yaml.Node, sub, problem, fix string)
 
-// form is how a value is spelt in an environment variable.
+// form is how a value is written in an environment variable.
 type form int
 
 const (
-	formScalar form = iota // as it is
+	formScalar form = iota // the value as it is
 	formList               // items between commas or spaces, or a YAML flow list
-	formLines              // one item a line
+	formLines              // one item per line
 	formYAML               // a YAML flow value
 )
 
-// env is the environment variable of a key.
+// env returns the name of the key's environment variable.
 func (o option) env() string { return envName(o.key) }
 
 func envName(key string) string {
@@ -57,7 +57,7 @@ func envName(key string) string {
 
 const envPrefix = "TH_"
 
-// section is what stands before the last dot of a key.
+// section returns the part of a key before its last dot.
 func section(key string) string {
 	if i := strings.LastIndexByte(key, '.'); i >= 0 {
 		return key[:i]
@@ -65,7 +65,7 @@ func section(key string) string {
 	return ""
 }
 
-// sections are the mappings that the options live in.
+// sections returns the keys of the mappings that contain the options.
 func sections(opts []option) map[string]bool {
 	found := map[string]bool{}
 	for _, o := range opts {

@@ -2,72 +2,73 @@ package config
 
 import "time"
 
-// routeOptions is the table of the keys of one route.
+// routeOptions returns the table of the keys of one route. Reading an option stores
+// its value in r.
 func routeOptions(r *Route) []option {
 	return []option{
 		{
 			key: "path", value: one(&r.Path, "path", parseRoutePath),
-			doc: "Which requests: those whose path begins so. Required.", refused: "without a slash at both ends; dot segments, encoded characters",
+			doc: "Requests whose path starts with this prefix take this route. Required.", refused: "a path without a slash at both ends; dot segments; encoded characters",
 		},
 		{
 			key: "upstream", value: one(&r.Upstream, "URL", parseUpstream),
-			doc: "Where they go: `https://`, `http://`, `h2c://` (HTTP/2 without TLS), or `unix:///run/api.sock`. A path here (but a socket's) is put before the request's. Required.", refused: "a user, query or fragment; plain http or h2c to another machine (V12.2.1)",
+			doc: "Where requests are forwarded to: `https://`, `http://`, `h2c://` (HTTP/2 without TLS), or `unix:///run/api.sock`. A path in this URL is put before the request's path; a socket's path is not. Required.", refused: "a user, a query or a fragment; plain http or h2c to another machine (OWASP ASVS 5.0, V12.2.1)",
 		},
 		{
 			key: "upstream_host", value: one(&r.UpstreamHost, "host", parseHost),
-			doc: "The `Host` that an API behind a `unix://` socket gets. Default: `localhost`.", refused: "beside another upstream, which gets its own",
+			doc: "The `Host` header for an API behind a `unix://` socket. Default: `localhost`.", refused: "with another kind of upstream, whose own host is sent",
 		},
 		{
 			key: "upstream_ca_file", value: one(&r.UpstreamCAFile, "file", parsePath),
-			doc: "PEM certificates of the authorities that the `https://` upstream's certificate must come from, instead of the system's. Read at start.", refused: "beside another upstream",
+			doc: "The PEM certificates of the authorities that may have issued the certificate of an `https://` upstream. They replace the system's. The file is read at start.", refused: "with another kind of upstream",
 		},
 		{
 			key: "insecure_http_upstream", def: "false", value: one(&r.InsecureHTTPUpstream, "true or false", parseBool),
-			doc: "Permits an `http://` or `h2c://` upstream on another machine: tokens cross the network in the clear, unless the network itself encrypts.", refused: "`true` beside an upstream that does not need it",
+			doc: "Allows an `http://` or `h2c://` upstream on another machine. Tokens then cross the network in the clear, unless the network itself encrypts.", refused: "`true` with an upstream that does not need it",
 		},
 		{
 			key: "strip_prefix", def: "false", value: one(&r.StripPrefix, "true or false", parseBool),
-			doc: "Takes `path` off (but its last slash) before forwarding, and names it in `X-Forwarded-Prefix`.",
+			doc: "Removes `path`, except its last slash, before the request is forwarded, and sends it in `X-Forwarded-Prefix`.",
 		},
 		{
 			key: "methods", value: many(&r.Methods, "list of methods", parseMethod),
-			doc: "The methods that pass; others get 405. Default: all but CONNECT and TRACE.", refused: "CONNECT, TRACE, lower case",
+			doc: "The allowed methods; others get 405. Default: all except CONNECT and TRACE.", refused: "CONNECT, TRACE, lower case",
 		},
 		{
 			key: "token", def: "access", value: one(&r.Token, "word", oneOf("access", "id", "none")),
-			doc: "What the upstream gets as `Authorization: Bearer`: `access`, `id` or `none`.",
+			doc: "The token that the upstream gets as `Authorization: Bearer`: `access`, `id` or `none`.",
 		},
 		{
 			key: "scopes", value: many(&r.Scopes, "list of scopes", parseScope),
-			doc: "Scopes that the access token must have, all of them (its `scope` claim); else 403 `insufficient_scope`. Ask for them in `provider.scopes`.", refused: "an empty list; beside `anonymous: true`",
+			doc: "The scopes that the access token must have in its `scope` claim, all of them; otherwise the answer is 403 `insufficient_scope`. List them in `provider.scopes` too, so that logins ask for them.", refused: "an empty list; together with `anonymous: true`",
 		},
 		{
 			key: "groups", value: many(&r.Groups, "list of groups", parseWord),
-			doc: "Groups of which the user must be in one (the access token's claim `cognito:groups`, or `groups` with `provider.kind: oidc`); else 403 `insufficient_scope`.", refused: "an empty list; beside `anonymous: true`",
+			doc: "The user must be in at least one of these groups; otherwise the answer is 403 `insufficient_scope`. The groups are in the access token's claim `cognito:groups`, or `groups` with `provider.kind: oidc`.", refused: "an empty list; together with `anonymous: true`",
 		},
 		{
 			key: "anonymous", def: "false", value: one(&r.Anonymous, "true or false", parseBool),
-			doc: "Forwards requests without a session too, then without a token.",
+			doc: "Forwards requests without a session too. They carry no token.",
 		},
 		{
 			key: "timeout", def: "60s", value: one(&r.Timeout, "duration", parseDuration(time.Millisecond, 24*time.Hour)),
-			doc: "How long the upstream may take to begin its answer; then 504.", refused: "0; more than 24h",
+			doc: "How long the upstream may take until it starts to answer; then the client gets 504.", refused: "0; more than 24h",
 		},
 		{
 			key: "max_body", def: "10MiB", value: one(&r.MaxBody, "size", parseSize(0, maxBodyLimit)),
-			doc: "The largest request body; over it 413. 0: no body at all.", refused: "more than 1024GiB",
+			doc: "The largest request body; a larger one gets 413. 0: no body at all.", refused: "more than 1024GiB",
 		},
 		{
 			key: "replay_body", def: "64KiB", value: one(&r.ReplayBody, "size", parseSize(0, maxReplay)),
-			doc: "The largest body of a PUT or DELETE that is kept to send the request again, once, with a new token after an upstream's 401. 0: none.", refused: "more than 16MiB",
+			doc: "When the upstream answers 401, the service refreshes the token and sends the request once more. The body of a PUT or DELETE is kept for that if it is at most this large. 0: requests with a body are not sent again.", refused: "more than 16MiB",
 		},
 		{
 			key: "probe_interval", def: "0s", value: one(&r.ProbeInterval, "duration", parseDuration(0, maxLifetime)),
-			doc: "As `session.probe_interval`, for this route; the shorter of the two counts.",
+			doc: "Like `session.probe_interval`, for this route. The shorter of the two applies.",
 		},
 		{
 			key: "websocket", def: "false", value: one(&r.WebSocket, "true or false", parseBool),
-			doc: "Lets WebSockets pass (over HTTP/1.1, `Origin` required: the public one or of `allowed_origins`); no other upgrade ever does. A socket is closed with 4401 when its session is logged out, revoked or at its absolute end, not when it is idle; its messages are no activity: `session.idle_timeout` counts requests.",
+			doc: "Allows WebSockets, over HTTP/1.1; no other protocol upgrade is possible. The handshake must have an `Origin` header with the origin of `public_url` or one of `allowed_origins`. The service closes a WebSocket with code 4401 when its session is logged out, is revoked or reaches its absolute lifetime. Messages do not count as activity for `session.idle_timeout`, and an idle session does not close its WebSockets.",
 		},
 	}
 }
@@ -76,59 +77,60 @@ func storageOptions(s *Storage) []option {
 	return []option{
 		{
 			key: "storage.bucket", value: one(&s.Bucket, "name", parseBucket),
-			doc: "The S3 bucket of the users' folders. Storage is off without one.", refused: "what S3 does not take as a bucket's name",
+			doc: "The S3 bucket with the users' folders. Without it the storage endpoints are off.", refused: "a name that S3 does not allow",
 		},
 		{
 			key: "storage.region", value: one(&s.Region, "name", parseRegion),
-			doc: "The bucket's region. Required, unless `storage.endpoint` is set; then `us-east-1`.",
+			doc: "The region of the bucket. Required, unless `storage.endpoint` is set; the default is `us-east-1` then.",
 		},
 		{
 			key: "storage.endpoint", value: one(&s.Endpoint, "origin", parseSecureOrigin),
-			doc: "Another S3-compatible service. Browsers must reach it by this name: it is part of what is signed.", refused: "plain http, except on localhost; a path",
+			doc: "The origin of another S3-compatible service. Browsers must reach it under this name, because the name is signed.", refused: "plain http, except for localhost; a path",
 		},
 		{
 			key: "storage.path_style", def: "false", value: one(&s.PathStyle, "true or false", parseBool),
-			doc: "Puts the bucket into the path and not the host name. Most services other than AWS need it.",
+			doc: "Puts the bucket into the path of the URL instead of the host name. Most services other than AWS need it.",
 		},
 		{
 			key: "storage.path", def: "/storage", value: one(&s.Path, "path", parsePrefix),
-			doc: "Where the storage endpoints are.", refused: "`/`; a slash at the end; a path that overlaps `auth.path`",
+			doc: "The prefix of the storage endpoints.", refused: "`/`; a slash at the end; a path that overlaps `auth.path`",
 		},
 		{
 			key: "storage.prefix", def: "users/{sub}/", value: one(&s.Prefix, "key prefix", parseFolder),
-			doc: "A user's folder in the bucket.", refused: "without `{sub}` once as a whole segment; a slash at the beginning, none at the end",
+			doc: "The prefix of a user's keys in the bucket. `{sub}` is replaced by the user's `sub`.", refused: "a prefix without exactly one `{sub}`, as a whole segment; a slash at the start; no slash at the end",
 		},
 		{
 			key: "storage.max_size", def: "100MiB", value: one(&s.MaxSize, "size", parseSize(1, maxUpload)),
-			doc: "The largest upload; it is signed into the URL (S3-05).", refused: "0; more than 5GiB (S3-20)",
+			doc: "The largest upload. The size of each upload is part of the signature, so S3 enforces it.", refused: "0; more than 5GiB, the limit of S3 for one PUT",
 		},
 		{
 			key: "storage.content_types", value: many(&s.ContentTypes, "list of content types", parseContentType),
-			doc: "The types that may be uploaded, such as `image/png`, or `image/*` for all images. Default: all.", refused: "parameters; other wildcards, `*/*` included",
+			doc: "The content types that may be uploaded, such as `image/png`, or `image/*` for all images. Default: all.", refused: "parameters; other wildcards, such as `*/*`",
 		},
 		{
 			key: "storage.expires", def: "5m", value: one(&s.Expires, "duration", parseDuration(time.Second, maxExpires)),
-			doc: "How long a signed URL may be used.", refused: "less than 1s; more than 168h (S3-02)",
+			doc: "How long a presigned URL is valid.", refused: "less than 1s; more than 168h, the limit of S3",
 		},
 		{
 			key: "storage.credentials", def: "service", value: one(&s.Credentials, "word", parseCredentials),
-			doc: "`service`: the AWS credentials of this service. Not yet available: `session_policy`, `web_identity`, `identity_pool`.",
+			doc: "Which AWS credentials sign. `service`: those of this service. Not yet available: `session_policy`, `web_identity`, `identity_pool`.",
 		},
 		{
-			key: "storage.role_arn", later: true, value: one(&s.RoleARN, "ARN", parseText),
+			key: "storage.role_arn", unavailable: true, value: one(&s.RoleARN, "ARN", parseText),
 			doc: "The role to assume.",
 		},
 		{
-			key: "storage.identity_pool_id", later: true, value: one(&s.IdentityPoolID, "name", parseText),
+			key: "storage.identity_pool_id", unavailable: true, value: one(&s.IdentityPoolID, "name", parseText),
 			doc: "The Cognito identity pool.",
 		},
 	}
 }
 
-// parseCredentials knows the names of what is to come.
-func parseCredentials(s string) (string, *wrong) {
+// parseCredentials also knows the values that a later version will accept, so that
+// the fault does not call them unknown.
+func parseCredentials(s string) (string, *invalid) {
 	if _, bad := oneOf("session_policy", "web_identity", "identity_pool")(s); bad == nil {
-		return "", &wrong{quote(s) + " is not yet available", "write service"}
+		return "", &invalid{quote(s) + " is not yet available", "write service"}
 	}
 	return oneOf("service")(s)
 }

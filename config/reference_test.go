@@ -13,6 +13,6 @@ func TestReferenceIsUpToDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if string(page) != config.Reference() {
-		t.Error("config/reference.md is not what the table of options says: run go generate ./config")
+		t.Error("config/reference.md differs from the table of options: run go generate ./config")
 	}
 }

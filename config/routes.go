@@ -6,7 +6,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// routes is the option that holds a table of options for each of its items.
+// routes makes the option api.routes, each item of which has options of its own.
 func routes(dst *[]Route) value {
 	return value{kind: "list of routes", form: formYAML, read: func(n *yaml.Node, fault report) {
 		if n.Kind == yaml.AliasNode || isNull(n) {
@@ -25,13 +25,14 @@ func routes(dst *[]Route) value {
 	}}
 }
 
-// readRoute reads one item with the same means as the whole file.
+// readRoute reads one item with a loader of its own. sub is the index of the item,
+// such as "[0]", for faults.
 func readRoute(item *yaml.Node, sub string, fault report) (r Route, ok bool) {
 	if item.Kind == yaml.AliasNode {
 		return r, false
 	}
 	if item.Kind != yaml.MappingNode {
-		fault(item, sub, "is not a route", "write path: and upstream: below each other")
+		fault(item, sub, "is not a route", "write path: and upstream: on lines of their own")
 		return r, false
 	}
 	in := &loader{bad: map[string]bool{}, set: map[string]setting{}}
@@ -49,12 +50,12 @@ func readRoute(item *yaml.Node, sub string, fault report) (r Route, ok bool) {
 	return r, len(in.faults) == 0
 }
 
-// checkRoute is what the keys of one route say together.
+// checkRoute checks combinations of the keys of one route.
 func checkRoute(in *loader, r Route) {
-	if !in.has("path") {
+	if !in.isSet("path") {
 		in.fault("path", "is missing", "write which paths to forward, such as /api/")
 	}
-	if !in.has("upstream") {
+	if !in.isSet("upstream") {
 		in.fault("upstream", "is missing", "write where to forward to, such as https://api.internal.example.com")
 	}
 	checkPermission(in, "scopes", r.Scopes, r.Anonymous)
@@ -63,29 +64,29 @@ func checkRoute(in *loader, r Route) {
 		return
 	}
 	if r.UpstreamHost != "" && r.Upstream.Scheme != "unix" {
-		in.fault("upstream_host", "is set, but the upstream is not a unix:// socket", "remove it: the API gets its own name")
+		in.fault("upstream_host", "is set, but the upstream is not a unix:// socket", "remove it: the API gets the host of its URL")
 	}
 	if r.UpstreamCAFile != "" && r.Upstream.Scheme != "https" {
 		in.fault("upstream_ca_file", "is set, but the upstream is not https://", "write https://, or remove it")
 	}
 	if r.WebSocket && r.Upstream.Scheme == "h2c" {
-		in.fault("websocket", "is true, but an h2c:// upstream takes none from here", "write http://, or remove it")
+		in.fault("websocket", "is true, but WebSockets to an h2c:// upstream are not supported", "write http://, or remove it")
 	}
 	switch secure := r.Upstream.Scheme == "unix" || insecure(r.Upstream) == nil; {
 	case !secure && !r.InsecureHTTPUpstream:
 		in.fault("upstream", quote(r.Upstream.String())+" is not https", "write https://, or set insecure_http_upstream: true if the network itself encrypts")
 	case secure && r.InsecureHTTPUpstream:
-		in.fault("insecure_http_upstream", "permits what the upstream does not need", "remove it")
+		in.fault("insecure_http_upstream", "is true, but the upstream does not need it", "remove it")
 	}
 }
 
-// checkPermission refuses what would let everybody in.
+// checkPermission refuses scopes or groups that would restrict nothing.
 func checkPermission(in *loader, key string, list []string, anonymous bool) {
 	switch {
-	case !in.has(key) || !in.fine(key):
+	case !in.isSet(key) || !in.valid(key):
 	case len(list) == 0:
-		in.fault(key, "is empty, which asks for nothing", "write at least one, or remove it")
+		in.fault(key, "is empty and would restrict nothing", "write at least one, or remove it")
 	case anonymous:
-		in.fault(key, "stand beside anonymous: true, and a request without a session has none", "remove one of the two")
+		in.fault(key, "cannot be combined with anonymous: true: a request without a session has none", "remove one of the two")
 	}
 }

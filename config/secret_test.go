@@ -21,12 +21,12 @@ func TestParseKeys(t *testing.T) {
 	for i, b := range raw {
 		want, _ := base64.StdEncoding.DecodeString(key(i + 1))
 		if !bytes.Equal(b, want) {
-			t.Errorf("key %d is another one", i)
+			t.Errorf("key %d is not the one of the file", i)
 		}
 	}
 }
 
-// A reload must refuse what the start refuses, and say why without the key.
+// A reload refuses the same files as the start. The error says why and quotes no key.
 func TestParseKeysRefuses(t *testing.T) {
 	many := make([]string, 17)
 	for i := range many {
@@ -37,7 +37,7 @@ func TestParseKeysRefuses(t *testing.T) {
 		"# only a comment\n":     "session.keys_file: is empty; give it a value or remove it",
 		key(1) + "\nhunter2!\n":  "session.keys_file: line 2 is not base64; make one with `tokenhandler keygen`",
 		key(1) + "\n" + key(1):   "session.keys_file: line 2 repeats value 1; remove one of them",
-		strings.Join(many, "\n"): "session.keys_file: holds 17 values; keep at most 16",
+		strings.Join(many, "\n"): "session.keys_file: has 17 values; keep at most 16",
 	} {
 		if _, err := config.ParseKeys([]byte(content)); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)

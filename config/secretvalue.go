@@ -16,39 +16,38 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
 const (
-	keyBytes      = 32
-	maxKeys       = 16
 	maxSecrets    = 4
 	maxSecretFile = 64 << 10
 	keyFix        = "make one with `tokenhandler keygen`"
 )
 
-// secretRule is what a kind of secret must look like.
+// secretRule says how many secrets an option takes and which are valid.
 type secretRule struct {
 	most     int
-	comments bool // lines that begin with # are skipped in files
+	comments bool // skip lines that start with #
 	parse    parser[secret.String]
 }
 
-// secrets is an option of one secret or a list.
-func secrets(dst *[]secret.String, kind string, rule secretRule) value {
+// manySecrets makes an option whose value is one secret or a list of secrets.
+func manySecrets(dst *[]secret.String, kind string, rule secretRule) value {
 	return value{kind: kind, form: formLines, read: func(n *yaml.Node, fault report) {
 		if n.Kind != yaml.SequenceNode {
 			s, ok := scalar(n, "", fault)
 			if !ok {
 				return
 			}
-			if rule.comments { // base64 has no commas
+			if rule.comments { // these are keys: base64 has no commas
 				s = strings.ReplaceAll(s, ",", "\n")
 			}
 			n = lines([]byte(s), n.Line, rule.comments)
-			if len(n.Content) == 1 { // not a list to the one who wrote it
-				list := fault
-				fault = func(item *yaml.Node, _, problem, fix string) { list(item, "", problem, fix) }
+			if len(n.Content) == 1 { // the operator wrote no list: name no index
+				indexed := fault
+				fault = func(item *yaml.Node, _, problem, fix string) { indexed(item, "", problem, fix) }
 			}
 		}
 		if len(n.Content) == 0 {
@@ -61,10 +60,10 @@ func secrets(dst *[]secret.String, kind string, rule secretRule) value {
 	}}
 }
 
-// distinct refuses too many secrets and repeated ones.
+// distinct reports too many secrets, and secrets that are there twice.
 func distinct(n *yaml.Node, list []secret.String, rule secretRule, fault report) bool {
 	if len(list) > rule.most {
-		fault(n, "", fmt.Sprintf("holds %d values", len(list)), fmt.Sprintf("keep at most %d", rule.most))
+		fault(n, "", fmt.Sprintf("has %d values", len(list)), fmt.Sprintf("keep at most %d", rule.most))
 		return false
 	}
 	seen, ok := map[[sha256.Size]byte]int{}, true
@@ -80,11 +79,11 @@ func distinct(n *yaml.Node, list []secret.String, rule secretRule, fault report)
 	return ok
 }
 
-// single is an option of exactly one secret.
-func single(dst *secret.String, kind string, rule secretRule) value {
+// oneSecret makes an option whose value is exactly one secret.
+func oneSecret(dst *secret.String, kind string, rule secretRule) value {
 	rule.most = 1
 	var list []secret.String
-	v := secrets(&list, kind, rule)
+	v := manySecrets(&list, kind, rule)
 	return value{kind: kind, form: formLines, read: func(n *yaml.Node, fault report) {
 		if n.Kind == yaml.SequenceNode {
 			fault(n, "", "is not a single value", "write one value behind the colon")
@@ -97,15 +96,16 @@ func single(dst *secret.String, kind string, rule secretRule) value {
 	}}
 }
 
-// secretFile is the …_file variant of a secret: the same rules for what the
-// file holds, one value a line.
+// secretFile makes the …_file variant of the secret option of. The file has one
+// secret per line, and the same rules apply to them.
 func secretFile(path *string, of value, rule secretRule, readFile func(string) ([]byte, error)) value {
 	return value{kind: "file", form: formScalar, read: func(n *yaml.Node, fault report) {
 		name, ok := scalar(n, "", fault)
 		if !ok {
 			return
 		}
-		// The path is not repeated: what stands here by mistake may be the secret.
+		// Faults do not quote the path: an operator may have written the secret here
+		// by mistake.
 		if name == "" {
 			fault(n, "", "is empty", "write the path of a file")
 			return
@@ -130,7 +130,7 @@ func secretFile(path *string, of value, rule secretRule, readFile func(string) (
 			fault(n, "", problem, fix)
 		}
 		if rule.most == 1 && len(list.Content) > 1 {
-			inFile(n, "", fmt.Sprintf("holds %d values", len(list.Content)), "keep one line")
+			inFile(n, "", fmt.Sprintf("has %d values", len(list.Content)), "keep one line")
 			return
 		}
 		if rule.most == 1 {
@@ -141,23 +141,23 @@ func secretFile(path *string, of value, rule secretRule, readFile func(string) (
 	}}
 }
 
-func readSecret(name string, readFile func(string) ([]byte, error)) ([]byte, *wrong) {
+func readSecret(name string, readFile func(string) ([]byte, error)) ([]byte, *invalid) {
 	content, err := readFile(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, &wrong{"names a file that does not exist", "check the path, and that the secret is mounted"}
+		return nil, &invalid{"names a file that does not exist", "check the path, and that the secret is mounted"}
 	case errors.Is(err, fs.ErrPermission):
-		return nil, &wrong{"names a file that may not be read", "give the service's user the right to read it"}
+		return nil, &invalid{"names a file that the service may not read", "give the service's user the right to read it"}
 	case err != nil:
-		return nil, &wrong{"names a file that cannot be read", "check the path and the file"}
+		return nil, &invalid{"names a file that cannot be read", "check the path and the file"}
 	case len(content) > maxSecretFile:
-		return nil, &wrong{"names a file that is over 64KiB", "check the path"}
+		return nil, &invalid{"names a file that is over 64KiB", "check the path"}
 	}
 	return content, nil
 }
 
-// lines makes a list of the lines that hold something. An item's Column is the
-// number of its line in the text.
+// lines returns the lines of text that are not empty as a YAML list. The Line of an
+// item is at, its Column is the number of the line in text.
 func lines(text []byte, at int, comments bool) *yaml.Node {
 	list := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Line: at}
 	number := 0
@@ -175,83 +175,72 @@ func lines(text []byte, at int, comments bool) *yaml.Node {
 }
 
 func clientSecretRule() secretRule {
-	return secretRule{most: maxSecrets, parse: func(s string) (secret.String, *wrong) {
+	return secretRule{most: maxSecrets, parse: func(s string) (secret.String, *invalid) {
 		if s == "" {
-			return secret.String{}, &wrong{"is empty", "give it a value or remove it"}
+			return secret.String{}, &invalid{"is empty", "give it a value or remove it"}
 		}
 		if strings.ContainsFunc(s, unicode.IsControl) || !utf8.ValidString(s) {
-			return secret.String{}, &wrong{"holds control characters", "copy the secret again"}
+			return secret.String{}, &invalid{"contains control characters", "copy the secret again"}
 		}
 		return secret.New(s), nil
 	}}
 }
 
-// storeRule takes the URL of the shared store. It is not repeated in faults: it
-// may hold a password.
+// storeRule accepts the URL of the shared store. Faults do not quote it, because it
+// may contain a password.
 func storeRule() secretRule {
-	return secretRule{most: 1, parse: func(s string) (secret.String, *wrong) {
+	return secretRule{most: 1, parse: func(s string) (secret.String, *invalid) {
 		const fix = "write valkey://host:6379/0, redis://…, or with TLS valkeys://… or rediss://…"
 		u, err := url.Parse(s)
 		if err != nil || !slices.Contains([]string{"valkey", "valkeys", "redis", "rediss"}, u.Scheme) {
-			return secret.String{}, &wrong{"is not the URL of a Valkey or Redis server", fix}
+			return secret.String{}, &invalid{"is not the URL of a Valkey or Redis server", fix}
 		}
 		database := strings.Trim(u.Path, "/")
 		_, notNumber := strconv.ParseUint(database, 10, 16)
 		if u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || database != "" && notNumber != nil {
-			return secret.String{}, &wrong{"is not only scheme, user, host, port and the number of a database", fix}
+			return secret.String{}, &invalid{"has more or less than scheme, user, host, port and a database number", fix}
 		}
 		return secret.New(s), nil
 	}}
 }
 
-// minHeaderSecret is the length in characters from where guessing is hopeless.
+// minHeaderSecret is the shortest allowed length of a secret that is sent in a
+// header: attackers can try to guess it over the network.
 const minHeaderSecret = 16
 
-// headerSecretRule takes a secret that travels as a whole in what kind says.
+// headerSecretRule accepts a secret that is sent in a header. kind names it in
+// faults: "a header" or "a bearer token".
 func headerSecretRule(kind string) secretRule {
-	return secretRule{most: 1, parse: func(s string) (secret.String, *wrong) {
+	return secretRule{most: 1, parse: func(s string) (secret.String, *invalid) {
 		switch {
 		case len(s) < minHeaderSecret:
-			return secret.String{}, &wrong{
+			return secret.String{}, &invalid{
 				fmt.Sprintf("is shorter than %d characters", minHeaderSecret),
 				"write a long random value, such as `openssl rand -base64 32` prints",
 			}
 		case strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' }):
-			return secret.String{}, &wrong{"holds characters that " + kind + " cannot", "write letters, digits and -._~+/= only"}
+			return secret.String{}, &invalid{"contains characters that " + kind + " must not have", "write letters, digits and -._~+/= only"}
 		}
 		return secret.New(s), nil
 	}}
 }
 
+// keyRule accepts keys that [seal.ParseKey] accepts. It gives all of them the same
+// spelling, so that a key that is there twice in two spellings is found.
 func keyRule() secretRule {
-	return secretRule{most: maxKeys, comments: true, parse: func(s string) (secret.String, *wrong) {
-		raw, err := decodeKey(s)
-		switch {
-		case err != nil:
-			return secret.String{}, &wrong{"is not base64", keyFix}
-		case len(raw) != keyBytes:
-			return secret.String{}, &wrong{fmt.Sprintf("is %d bytes long and not %d", len(raw), keyBytes), keyFix}
-		case bytes.Count(raw, raw[:1]) == keyBytes:
-			return secret.String{}, &wrong{"is the same byte 32 times", keyFix}
+	return secretRule{most: seal.MaxKeys, comments: true, parse: func(s string) (secret.String, *invalid) {
+		raw, err := seal.ParseKey(s)
+		if err != nil { // the error quotes nothing of the key
+			return secret.String{}, &invalid{err.Error(), keyFix}
 		}
-		// One spelling, so that a key that is repeated in another one is seen.
 		return secret.New(base64.StdEncoding.EncodeToString(raw)), nil
 	}}
 }
 
-// decodeKey takes standard and URL-safe base64, padded or not.
-func decodeKey(s string) ([]byte, error) {
-	s = strings.NewReplacer("-", "+", "_", "/").Replace(strings.TrimRight(s, "="))
-	raw, err := base64.RawStdEncoding.Strict().DecodeString(s)
-	if err != nil {
-		return nil, errors.New("decoding base64") // the library's own error quotes the input
-	}
-	return raw, nil
-}
-
-// ParseKeys reads session keys from what session.keys_file holds: one base64
-// key of 32 bytes a line; empty lines and lines that begin with # are skipped.
-// The first seals, all open. The error is [Faults] and quotes no key.
+// ParseKeys parses the content of the file that session.keys_file names: one
+// base64 key of [seal.KeySize] bytes per line. Empty lines and lines that start
+// with # are skipped. The first key encrypts, all keys decrypt. The error is
+// [Faults] and quotes no key.
 func ParseKeys(content []byte) ([]secret.String, error) {
 	var keys []secret.String
 	var faults Faults
@@ -262,19 +251,19 @@ func ParseKeys(content []byte) ([]secret.String, error) {
 		faults = append(faults, Fault{Key: "session.keys_file", Problem: problem, Fix: fix})
 	}
 	list := lines(content, 0, true)
-	secrets(&keys, "", keyRule()).read(list, fault)
+	manySecrets(&keys, "", keyRule()).read(list, fault)
 	if len(faults) > 0 {
 		return nil, faults
 	}
 	return keys, nil
 }
 
-// KeyBytes decodes keys that [Load] or [ParseKeys] has checked, in their order.
-// Hand the result to the cipher at once: it prints like any other bytes.
+// KeyBytes decodes keys that [Load] or [ParseKeys] returned, in their order. Pass
+// the result to the cipher at once: unlike [secret.String] it is printed as it is.
 func KeyBytes(keys []secret.String) [][]byte {
 	raw := make([][]byte, 0, len(keys))
 	for _, k := range keys {
-		if b, err := decodeKey(k.Reveal()); err == nil {
+		if b, err := seal.ParseKey(k.Reveal()); err == nil {
 			raw = append(raw, b)
 		}
 	}

@@ -6,12 +6,12 @@ import (
 	"unicode"
 )
 
-// maxKey is where a key is surely not a misspelt one.
+// maxKey is the length in bytes beyond which a key is not taken for a misspelt one.
 const maxKey = 60
 
 const seeReference = "remove it; config/reference.md lists every key"
 
-// showKey makes a key that the operator wrote fit for a terminal.
+// showKey shortens a key of the file for a fault and escapes control characters.
 func showKey(key string) string {
 	if len(key) > maxKey {
 		key = key[:maxKey] + "…"
@@ -22,7 +22,7 @@ func showKey(key string) string {
 	return key
 }
 
-// suggest is the fix for an unknown key: the one that was probably meant.
+// suggest returns the fix for an unknown key: the key that was probably meant.
 func suggest(label, key string, table []option) string {
 	names := make([]string, 0, 2*len(table))
 	for _, o := range table {
@@ -37,8 +37,8 @@ func suggest(label, key string, table []option) string {
 	return seeReference
 }
 
-// nearest is the name that key is a misspelling of, or whose last part it is;
-// empty if there is none.
+// nearest returns the name that key is a misspelling of, or the name whose last part
+// is key; "" if there is none.
 func nearest(key string, names []string) string {
 	if len(key) > maxKey {
 		return ""
@@ -62,7 +62,8 @@ func nearest(key string, names []string) string {
 	return best
 }
 
-// distance is Levenshtein's: single insertions, removals and changes.
+// distance returns the Levenshtein distance of a and b: the number of bytes to
+// insert, remove or change.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

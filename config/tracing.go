@@ -20,7 +20,7 @@ const ProtocolGRPC = "grpc"
 // otelEnvironment holds the environment variables of OpenTelemetry.
 type otelEnvironment struct {
 	values map[string]string // name → value
-	report func(name string, bad *wrong)
+	report func(name string, bad *invalid)
 }
 
 // tracing reads the environment variables of OpenTelemetry that say whether
@@ -28,7 +28,7 @@ type otelEnvironment struct {
 // trace. The SDK reads all other variables itself; it logs those that it cannot
 // read and uses their defaults.
 func (l *loader) tracing(environ []string) Tracing {
-	e := otelEnvironment{values: map[string]string{}, report: func(name string, bad *wrong) {
+	e := otelEnvironment{values: map[string]string{}, report: func(name string, bad *invalid) {
 		if bad != nil {
 			l.faults = append(l.faults, Fault{Where: name, Problem: bad.problem, Fix: bad.fix})
 		}
@@ -67,7 +67,7 @@ func (e otelEnvironment) exporters() []string {
 	}
 	for _, name := range names {
 		if name == "none" {
-			e.report(exporter, &wrong{"has none together with others", "write none alone, or remove it"})
+			e.report(exporter, &invalid{"has none together with others", "write none alone, or remove it"})
 			continue
 		}
 		_, bad := oneOf(ExporterOTLP, ExporterConsole, "none")(name)
@@ -86,7 +86,7 @@ func (e otelEnvironment) propagators() []string {
 		return []string{"tracecontext"}
 	}
 	if _, err := tracing.Propagator(names...); err != nil {
-		e.report(variable, &wrong{
+		e.report(variable, &invalid{
 			quote(e.values[variable]) + " names a format that is not supported",
 			"write tracecontext, baggage, b3, b3multi, jaeger, xray, ottrace or none",
 		})
@@ -115,7 +115,7 @@ func (e otelEnvironment) checkOTLP() {
 		if insecure := e.values[prefix+"INSECURE"]; insecure != "" {
 			plain, bad := parseBool(strings.ToLower(insecure))
 			if bad == nil && plain != e.isPlain() {
-				bad = &wrong{"contradicts the scheme of the endpoint", "remove it"}
+				bad = &invalid{"contradicts the scheme of the endpoint", "remove it"}
 			}
 			e.report(prefix+"INSECURE", bad)
 		}
@@ -124,10 +124,10 @@ func (e otelEnvironment) checkOTLP() {
 
 // checkCollector checks an endpoint. The exporter would drop a query without a
 // word, and with it a key.
-func checkCollector(s string) *wrong {
+func checkCollector(s string) *invalid {
 	u, bad := parseURL(s)
 	if bad == nil && (u.RawQuery != "" || u.ForceQuery) {
-		bad = &wrong{"has a query", "remove the ? and what follows it; keys belong in OTEL_EXPORTER_OTLP_HEADERS"}
+		bad = &invalid{"has a query", "remove the ? and everything after it; keys belong in OTEL_EXPORTER_OTLP_HEADERS"}
 	}
 	return bad
 }

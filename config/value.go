@@ -14,13 +14,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// wrong is what a parser has against a value. It must not quote a secret.
-type wrong struct{ problem, fix string }
+// invalid says why a parser refuses a value, and what to write instead. It must not
+// quote a secret.
+type invalid struct{ problem, fix string }
 
-// parser turns one written value into T.
-type parser[T any] func(s string) (T, *wrong)
+// parser parses the text of one value.
+type parser[T any] func(s string) (T, *invalid)
 
-// one is an option with a single value.
+// one makes the value of an option that takes a single value.
 func one[T any](dst *T, kind string, parse parser[T]) value {
 	return value{kind: kind, form: formScalar, read: func(n *yaml.Node, fault report) {
 		s, ok := scalar(n, "", fault)
@@ -36,14 +37,14 @@ func one[T any](dst *T, kind string, parse parser[T]) value {
 	}}
 }
 
-// many is an option with a list of values. An empty list is a value too.
+// many makes the value of an option that takes a list. The list may be empty.
 func many[T any](dst *[]T, kind string, parse parser[T]) value {
 	return value{kind: kind, form: formList, read: func(n *yaml.Node, fault report) {
 		if n.Kind == yaml.AliasNode {
 			return
 		}
 		if n.Kind != yaml.SequenceNode {
-			fault(n, "", "is not a list", "write it as [first, second] or with one \"- item\" a line")
+			fault(n, "", "is not a list", "write it as [first, second], or as one \"- item\" per line")
 			return
 		}
 		list, ok := items(n, parse, fault)
@@ -53,7 +54,7 @@ func many[T any](dst *[]T, kind string, parse parser[T]) value {
 	}}
 }
 
-// items parses every item, so that all faults are found.
+// items parses all items even after a fault, so that all faults are reported.
 func items[T any](n *yaml.Node, parse parser[T], fault report) (list []T, ok bool) {
 	list, ok = []T{}, true
 	for i, item := range n.Content {
@@ -74,14 +75,14 @@ func items[T any](n *yaml.Node, parse parser[T], fault report) (list []T, ok boo
 	return list, ok
 }
 
-// scalar is the text of a single value. Taking the text and not YAML's idea of
-// a type keeps 0123 and 1e5 what the operator wrote.
+// scalar returns the text of a single value. YAML's types are ignored, so that
+// 0123 and 1e5 stay as the operator wrote them.
 func scalar(n *yaml.Node, sub string, fault report) (string, bool) {
 	switch {
 	case n.Kind == yaml.AliasNode: // reported by scan
 		return "", false
 	case n.Kind != yaml.ScalarNode:
-		fault(n, sub, "is not a single value", "write one value behind the colon")
+		fault(n, sub, "is not a single value", "write one value after the colon")
 		return "", false
 	case n.ShortTag() == "!!null":
 		fault(n, sub, "has no value", "give it one or remove the line")
@@ -90,8 +91,8 @@ func scalar(n *yaml.Node, sub string, fault report) (string, bool) {
 	return n.Value, true
 }
 
-// quote shows a value in a fault, short and without control characters. What
-// holds an @ might be a password in a URL and is not shown.
+// quote quotes a value for a fault, shortened and with control characters escaped.
+// A value with an @ is not quoted: it may be a URL with a password.
 func quote(s string) string {
 	const most = 80
 	switch {
@@ -105,47 +106,48 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// parseText takes any printable text, or none.
-func parseText(s string) (string, *wrong) {
+// parseText accepts text without control characters; it may be empty.
+func parseText(s string) (string, *invalid) {
 	if strings.ContainsFunc(s, unicode.IsControl) || !utf8.ValidString(s) {
-		return "", &wrong{"holds control characters", "write it as plain text on one line"}
+		return "", &invalid{"contains control characters", "write it as plain text on one line"}
 	}
 	return s, nil
 }
 
-// parseWord takes text without spaces, not empty.
-func parseWord(s string) (string, *wrong) {
+// parseWord accepts text without spaces that is not empty.
+func parseWord(s string) (string, *invalid) {
 	if s == "" || strings.ContainsFunc(s, unicode.IsSpace) {
-		return "", &wrong{quote(s) + " is not a name without spaces", "write one name"}
+		return "", &invalid{quote(s) + " is not a name without spaces", "write one name"}
 	}
 	return parseText(s)
 }
 
-// parsePath takes the path of a file or directory, not empty.
-func parsePath(s string) (string, *wrong) {
+// parsePath accepts the path of a file or directory. It does not look whether it
+// exists.
+func parsePath(s string) (string, *invalid) {
 	if s == "" {
-		return "", &wrong{"is empty", "write a path or remove it"}
+		return "", &invalid{"is empty", "write a path or remove it"}
 	}
 	return parseText(s)
 }
 
-func parseBool(s string) (bool, *wrong) {
+func parseBool(s string) (bool, *invalid) {
 	switch s {
 	case "true":
 		return true, nil
 	case "false":
 		return false, nil
 	}
-	return false, &wrong{quote(s) + " is neither true nor false", "write true or false"}
+	return false, &invalid{quote(s) + " is neither true nor false", "write true or false"}
 }
 
-// oneOf takes exactly the given words.
+// oneOf accepts exactly the given words.
 func oneOf(words ...string) parser[string] {
-	return func(s string) (string, *wrong) {
+	return func(s string) (string, *invalid) {
 		if slices.Contains(words, s) {
 			return s, nil
 		}
-		return "", &wrong{quote(s) + " is not one of the possible values", "write " + alternatives(words)}
+		return "", &invalid{quote(s) + " is not one of the possible values", "write " + alternatives(words)}
 	}
 }
 
@@ -157,23 +159,24 @@ func alternatives(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// parseDuration takes Go's durations from least to most.
+// parseDuration accepts durations in Go's notation from least to most.
 func parseDuration(least, most time.Duration) parser[time.Duration] {
-	return func(s string) (time.Duration, *wrong) {
+	return func(s string) (time.Duration, *invalid) {
 		d, err := time.ParseDuration(s)
 		switch {
 		case err != nil:
-			return 0, &wrong{quote(s) + " is not a duration", "write a number with its unit, such as 90s, 15m or 12h"}
+			return 0, &invalid{quote(s) + " is not a duration", "write a number with its unit, such as 90s, 15m or 12h"}
 		case d < least:
-			return 0, &wrong{quote(s) + " is too short", "write at least " + showDuration(least)}
+			return 0, &invalid{quote(s) + " is too short", "write at least " + showDuration(least)}
 		case d > most:
-			return 0, &wrong{quote(s) + " is too long", "write at most " + showDuration(most)}
+			return 0, &invalid{quote(s) + " is too long", "write at most " + showDuration(most)}
 		}
 		return d, nil
 	}
 }
 
-// showDuration leaves out the zero parts that time.Duration prints: 12h0m0s.
+// showDuration formats d without the zero parts that time.Duration prints: 12h, not
+// 12h0m0s.
 func showDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
@@ -185,12 +188,12 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
-// parseCount takes a whole number from least to most.
+// parseCount accepts whole numbers from least to most.
 func parseCount(least, most int) parser[int] {
-	return func(s string) (int, *wrong) {
+	return func(s string) (int, *invalid) {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < least || n > most {
-			return 0, &wrong{quote(s) + " is not a possible number", fmt.Sprintf("write a whole number from %d to %d", least, most)}
+			return 0, &invalid{quote(s) + " is not a number in the allowed range", fmt.Sprintf("write a whole number from %d to %d", least, most)}
 		}
 		return n, nil
 	}
@@ -198,20 +201,20 @@ func parseCount(least, most int) parser[int] {
 
 var sizePattern = regexp.MustCompile(`^([0-9]{1,15}) ?(|B|KiB|MiB|GiB)$`)
 
-// parseSize takes bytes from least to most.
+// parseSize accepts sizes from least to most bytes.
 func parseSize(least, most int64) parser[int64] {
-	return func(s string) (int64, *wrong) {
+	return func(s string) (int64, *invalid) {
 		m := sizePattern.FindStringSubmatch(s)
 		if m == nil {
-			return 0, &wrong{quote(s) + " is not a size", "write bytes, or a whole number with its unit, such as 64KiB, 100MiB or 5GiB"}
+			return 0, &invalid{quote(s) + " is not a size", "write bytes, or a whole number with its unit, such as 64KiB, 100MiB or 5GiB"}
 		}
 		n, err := strconv.ParseInt(m[1], 10, 64)
 		shift := map[string]uint{"KiB": 10, "MiB": 20, "GiB": 30}[m[2]]
 		switch {
 		case err != nil || n > math.MaxInt64>>shift || n<<shift > most:
-			return 0, &wrong{quote(s) + " is too large", "write at most " + showSize(most)}
+			return 0, &invalid{quote(s) + " is too large", "write at most " + showSize(most)}
 		case n<<shift < least:
-			return 0, &wrong{quote(s) + " is too small", "write at least " + showSize(least)}
+			return 0, &invalid{quote(s) + " is too small", "write at least " + showSize(least)}
 		}
 		return n << shift, nil
 	}
