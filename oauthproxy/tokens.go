@@ -18,24 +18,34 @@ type TokenSource interface {
 	// [*web.Problem] with everything that the response needs: a 401 if there is no
 	// session or it has ended, which anonymous routes ignore.
 	Authorize(r *http.Request, probe time.Duration) (Grant, error)
-	// Permits reports whether the access token of grant, which Authorize returned, has
-	// all of scopes, and whether its user is in one of groups. An empty list requires
-	// nothing.
-	Permits(grant Grant, scopes, groups []string) bool
 }
 
-// Grant is the permission to call an API for one user. All methods except Watch must
-// be called from the request's goroutine.
+// Grant is the permission to call an API for one user: the user's tokens, and the
+// session that they belong to. All methods except Watch must be called from the
+// request's goroutine.
 type Grant interface {
+	Tokens
+	Session
+}
+
+// Tokens are the tokens of a [Grant].
+type Tokens interface {
 	// AccessToken returns the bearer token for APIs (RFC 6750).
 	AccessToken() secret.String
 	// IDToken returns the ID token, for upstreams that insist on it. It is empty if the
 	// session does not keep one.
 	IDToken() secret.String
+	// Permits reports whether the access token has all of scopes, and whether its user
+	// is in one of groups. An empty list requires nothing.
+	Permits(scopes, groups []string) bool
 	// Renew replaces the access token after an upstream refused it. If it returns nil,
 	// there is another token than before. It fails if the token was renewed a moment
 	// ago: some upstreams answer 401 to every token.
 	Renew(ctx context.Context) error
+}
+
+// Session is the session of a [Grant].
+type Session interface {
 	// Commit adds the session's cookies to the response's header. It is called once,
 	// right before the header is written.
 	Commit(h http.Header)
@@ -78,7 +88,7 @@ func (c *call) authorize() error {
 // grant's current access token.
 func (c *call) isPermitted() bool {
 	r := c.route
-	return len(r.Scopes) == 0 && len(r.Groups) == 0 || c.handler.cfg.Tokens.Permits(c.grant, r.Scopes, r.Groups)
+	return len(r.Scopes) == 0 && len(r.Groups) == 0 || c.grant.Permits(r.Scopes, r.Groups)
 }
 
 // checkPermission refuses a user to whom the route is not open. The response still

@@ -41,11 +41,6 @@ func (s *tokens) end(why error) {
 	}
 }
 
-// Permits implements [oauthproxy.TokenSource].
-func (s *tokens) Permits(grant oauthproxy.Grant, scopes, groups []string) bool {
-	return s.permits != nil && s.permits(grant.AccessToken().Reveal(), scopes, groups)
-}
-
 func (s *tokens) Authorize(_ *http.Request, probe time.Duration) (oauthproxy.Grant, error) {
 	s.probe.Store(int64(probe))
 	s.calls.Add(1)
@@ -62,6 +57,11 @@ type grant struct {
 }
 
 func (g *grant) AccessToken() secret.String { return secret.New(cmp.Or(g.renewed, accessToken)) }
+
+func (g *grant) Permits(scopes, groups []string) bool {
+	permits := g.source.permits
+	return permits != nil && permits(g.AccessToken().Reveal(), scopes, groups)
+}
 
 func (g *grant) Watch(ctx context.Context) context.Context {
 	s := g.source

@@ -51,12 +51,6 @@ func (t tokens) Authorize(r *http.Request, probe time.Duration) (oauthproxy.Gran
 	return grant, nil
 }
 
-// Permits implements [oauthproxy.TokenSource].
-func (tokens) Permits(g oauthproxy.Grant, scopes, groups []string) bool {
-	grant, ours := g.(tokenhandler.Grant)
-	return ours && grant.Permits(scopes, groups)
-}
-
 // folders is the login half as the storage's authorizer.
 type folders struct{ auth *tokenhandler.Handler }
 
