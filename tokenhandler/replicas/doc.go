@@ -13,5 +13,8 @@
 // Each technology that can hold these has a folder of its own: memory for the deny
 // list of one process, valkey for a Valkey or Redis server that all replicas reach.
 //
+// The conformance suite in test/replicastest says what a store must do, and how a
+// further one is added.
+//
 // The package must not know cookies, tokens or HTTP.
 package replicas

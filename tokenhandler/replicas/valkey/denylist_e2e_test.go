@@ -3,7 +3,6 @@
 package valkey_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -32,34 +31,6 @@ func (r *replica) denies(sub string) bool {
 	return r.local.Denied(session.Name{9}, sub, "", time.Now().Add(-time.Minute))
 }
 
-func TestRevocationReachesEveryReplica(t *testing.T) {
-	t.Parallel()
-	server := serve(t, redislocal.Options{})
-	stores := ready(t, server.URL(), 3)
-	now := time.Now()
-	for _, e := range []replicas.Revocation{
-		subject("user"),
-		{Kind: replicas.KindProviderSession, Name: "a sid, 100 % \r\n odd", Before: now, Until: now.Add(time.Hour)},
-		{Kind: replicas.KindSession, Name: "0123456789abcdef", Until: now.Add(time.Hour)},
-	} {
-		revoke(t, stores[0], e)
-		for _, r := range stores {
-			took := eventually(t, "the entry is there", func() bool {
-				for _, got := range r.local.Entries() {
-					if got.Kind == e.Kind && got.Name == e.Name &&
-						got.Until.Sub(e.Until).Abs() < time.Millisecond && got.Before.Sub(e.Before).Abs() < time.Millisecond {
-						return true
-					}
-				}
-				return false
-			})
-			if took > 500*time.Millisecond {
-				t.Errorf("%s: it took %s", e.Kind, took)
-			}
-		}
-	}
-}
-
 func TestRevocationsOutliveTheService(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
@@ -76,22 +47,6 @@ func TestRevocationsOutliveTheService(t *testing.T) {
 	second := ready(t, server.URL(), 1)[0]
 	if got := second.local.Len(); got != many {
 		t.Errorf("%d entries when ready, want %d", got, many)
-	}
-}
-
-// TestRevocationOutlivesItsRequest: who logs out may close the tab.
-func TestRevocationOutlivesItsRequest(t *testing.T) {
-	t.Parallel()
-	server := serve(t, redislocal.Options{})
-	stores := ready(t, server.URL(), 2)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := stores[0].Revoke(ctx, subject("user")); err != nil {
-		t.Fatal(err)
-	}
-	took := eventually(t, "the entry is there", func() bool { return stores[1].denies("user") })
-	if took > time.Second {
-		t.Errorf("it took %s", took)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cognito-token-handler/test/replicastest"
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
@@ -90,7 +91,7 @@ func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
 // the browser never got, has ended, too.
 func TestOutdatedResultOfAnotherReplica(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
 		all[0].mustRequest(t, j) // lost
@@ -128,7 +129,7 @@ func TestOlderCookieWithoutRotation(t *testing.T) {
 // and gets it from the store again.
 func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
 		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
@@ -148,7 +149,7 @@ func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 // timeout is; then it must still find what became of it.
 func TestResultOutlivesTheOlderToken(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 		if err := all[0].mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); err != nil { // its answer is lost
 			t.Fatal(err)
 		}
@@ -199,7 +200,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 // whoever waits for the lease must not show the used-up token.
 func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 	p := &provider{rotate: true, latency: 4 * time.Second}
-	withReplicas(t, 2, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(time.Hour - 2*time.Second)
 		for _, f := range all {
 			v := f.mustOpen(t, j)
@@ -217,7 +218,7 @@ func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 // the store took its result, but a browser shows it to another one, which was
 // waiting for the lease with the used-up token.
 func TestShownWhileWaitingForTheLease(t *testing.T) {
-	store := newShared()
+	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
@@ -245,11 +246,11 @@ func TestShownWhileWaitingForTheLease(t *testing.T) {
 // TestShownResultIsPublishedAgain: the replica that refreshed went while the
 // store was out; another one, which was shown the result, brings it there.
 func TestShownResultIsPublishedAgain(t *testing.T) {
-	store := newShared()
+	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
-		store.set(true, false)
+		store.SetOutage(true, false)
 		gone := newFixture(t, func(c *settings) { c.refresh.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
 		_, h := gone.mustRequest(t, j)
 		newer := jar{}
@@ -258,7 +259,7 @@ func TestShownResultIsPublishedAgain(t *testing.T) {
 			t.Fatal("no error without the store")
 		}
 		all[0].mustOpen(t, newer)
-		store.set(false, false)
+		store.SetOutage(false, false)
 		time.Sleep(2 * time.Second)
 		if v, _ := all[1].mustRequest(t, j); v.Session.Generation != 2 || p.count() != 1 {
 			t.Errorf("generation %d, %d calls", v.Session.Generation, p.count())

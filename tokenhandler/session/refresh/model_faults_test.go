@@ -142,12 +142,12 @@ func (w *world) breakStore(d time.Duration, down bool) {
 	w.storeUp = time.Time{}
 	w.trouble(d)
 	w.mu.Unlock()
-	w.store.set(down, !down)
+	w.store.SetOutage(down, !down)
 	w.mendStore, w.storeMends = time.AfterFunc(d, w.storeWorks), time.Now().Add(d)
 }
 
 func (w *world) storeWorks() {
-	w.store.set(false, false)
+	w.store.SetOutage(false, false)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.storeUp = time.Now()
@@ -157,10 +157,7 @@ func (w *world) storeWorks() {
 // loseStore lets the store forget. It gives no lease before those that it has
 // forgotten have run out.
 func (w *world) loseStore() {
-	w.store.lose()
-	w.store.mu.Lock()
-	w.store.settled = time.Now().Add(modelLease)
-	w.store.mu.Unlock()
+	w.store.ForgetFor(modelLease)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trouble(modelLease)

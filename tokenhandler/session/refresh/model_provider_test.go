@@ -103,7 +103,7 @@ func (w *world) called(inc *incarnation, previous secret.Tokens) call {
 // latency is of one way. The caller holds mu.
 func (w *world) latency() time.Duration { return w.noise.between(time.Millisecond, w.cfg.latency/2) }
 
-var errHangs = errors.New("no answer")
+var errHangs, errProviderDown = errors.New("no answer"), errors.New("the provider is down")
 
 // renew is what happens at the provider.
 func (w *world) renew(inc *incarnation, previous secret.Tokens, knows call) (renewed secret.Tokens, r *renewal, err error) {
@@ -117,7 +117,7 @@ func (w *world) renew(inc *incarnation, previous secret.Tokens, knows call) (ren
 	}
 	if now.Before(w.outEnds) {
 		w.counts["provider: out"]++
-		return renewed, nil, map[string]error{"hangs": errHangs, "error": errStoreDown, "429": busyError{}}[w.outage]
+		return renewed, nil, map[string]error{"hangs": errHangs, "error": errProviderDown, "429": busyError{}}[w.outage]
 	}
 	if l.gone(now) {
 		w.counts["provider: refused"]++

@@ -22,7 +22,7 @@ func (k link) Claim(ctx context.Context, name session.Name, generation uint64, l
 		if err := k.inc.wait(ctx, way); err != nil {
 			return refresh.Claim{}, err
 		}
-		claim, done, err := w.store.try(name, generation, lease)
+		claim, done, err := w.store.TryClaim(name, generation, lease)
 		if done || err != nil {
 			k.claimed(name, generation, claim, err)
 			return claim, err

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/test/replicastest"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
@@ -81,7 +82,7 @@ type world struct {
 	keys    *seal.Keyring
 	cookies session.Cookies
 	metrics *refresh.Metrics
-	store   *shared // nil without
+	store   *replicastest.Fake // nil without
 	central *memory.List
 	// mendStore ends the store's outage, at storeMends.
 	mendStore  *time.Timer
@@ -165,7 +166,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w.cfg = newScenario(&w.plan)
 	if w.cfg.store {
-		w.store, w.storeUp = newShared(), w.start.Add(-time.Hour)
+		w.store, w.storeUp = replicastest.NewFake(), w.start.Add(-time.Hour)
 	}
 	for i := range w.cfg.replicas {
 		w.places = append(w.places, nil)

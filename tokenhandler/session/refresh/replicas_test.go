@@ -10,18 +10,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cognito-token-handler/test/replicastest"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // withReplicas runs a test in synthetic time against n processes with one store
 // (nil for none) and one provider. The browser logged in at the first of them.
-func withReplicas(t *testing.T, n int, store *shared, p *provider, test func(t *testing.T, all []*fixture, j jar), change ...func(*settings)) {
+func withReplicas(t *testing.T, n int, store *replicastest.Fake, p *provider, test func(t *testing.T, all []*fixture, j jar), change ...func(*settings)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		if store != nil {
-			store.settled = time.Time{}
-		}
 		ctx, stop := context.WithCancel(t.Context())
 		all := make([]*fixture, n)
 		var background sync.WaitGroup
@@ -77,7 +75,7 @@ func TestReplicasRefreshOnce(t *testing.T) {
 	for _, n := range []int{2, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			p := &provider{rotate: true, latency: 100 * time.Millisecond}
-			withReplicas(t, n, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+			withReplicas(t, n, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 				for expiry := 1; expiry <= 3; expiry++ {
 					time.Sleep(61 * time.Minute)
 					keepActive(t, all[0], j)
@@ -99,7 +97,7 @@ func TestReplicasRefreshOnce(t *testing.T) {
 // successor from the store, also long after the grace.
 func TestOldCookieAtAnotherReplica(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	withReplicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 3, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
 		fresh := burst(t, all[:1], j, 1, "access 1")
@@ -124,7 +122,7 @@ func TestOldCookieAtAnotherReplica(t *testing.T) {
 // the token in the store has ended as well. It gets one that has not.
 func TestResultThatHasEnded(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	withReplicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 3, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		burst(t, all[:1], j, 1, "access 1")
 		time.Sleep(61 * time.Minute)
@@ -138,7 +136,7 @@ func TestResultThatHasEnded(t *testing.T) {
 // TestDeadHolderOfTheLease: it was killed while it refreshed; the others go on
 // when its lease ends.
 func TestDeadHolderOfTheLease(t *testing.T) {
-	store := newShared()
+	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
@@ -168,13 +166,13 @@ func TestStoreOutage(t *testing.T) {
 		"rotation, a grace of 10s": {true, 10 * time.Second, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newShared()
+			store := replicastest.NewFake()
 			p := &provider{rotate: c.rotate, grace: c.grace, latency: 100 * time.Millisecond}
 			withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 				time.Sleep(61 * time.Minute)
 				keepActive(t, all[0], j)
 				j = burst(t, all, j, 4, "access 1") // now it is known whether tokens rotate
-				store.set(true, false)
+				store.SetOutage(true, false)
 				time.Sleep(59*time.Minute + 10*time.Second) // due, not ended
 				keepActive(t, all[0], j)
 				if token, _, err := all[1].request(t, j); err != nil || token != "access 1" {
@@ -186,7 +184,7 @@ func TestStoreOutage(t *testing.T) {
 				if c.goesOn && err != nil || !c.goesOn && (!waits || unavailable.RetryAfter > time.Second) {
 					t.Fatalf("with a token that ended: %v", err)
 				}
-				store.set(false, false)
+				store.SetOutage(false, false)
 				time.Sleep(2 * time.Second)
 				for i, f := range all {
 					if _, h, err := f.request(t, j); err != nil {
@@ -206,16 +204,16 @@ func TestStoreOutage(t *testing.T) {
 // TestResultThatTheStoreDidNotTake: it was full when the refresh ended. Until it
 // takes the result, the lease keeps the others away from the used-up token.
 func TestResultThatTheStoreDidNotTake(t *testing.T) {
-	store := newShared()
+	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
-		go func() { time.Sleep(50 * time.Millisecond); store.set(false, true) }()
+		go func() { time.Sleep(50 * time.Millisecond); store.SetOutage(false, true) }()
 		if token, _, err := all[0].request(t, j); err != nil || token != "access 1" {
 			t.Fatalf("%q, %v", token, err)
 		}
 		time.Sleep(3 * time.Second)
-		store.set(false, false)
+		store.SetOutage(false, false)
 		if token, _, err := all[1].request(t, j); err != nil || token != "access 1" {
 			t.Errorf("the other replica: %q, %v", token, err)
 		}
@@ -240,14 +238,14 @@ func TestResultsOutliveTheirReplica(t *testing.T) {
 		"the browser has it":   {time.Hour, true, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			store := newShared()
+			store := replicastest.NewFake()
 			p := &provider{rotate: true, latency: 100 * time.Millisecond}
 			withReplicas(t, 1, store, p, func(t *testing.T, all []*fixture, j jar) {
 				ending := newFixture(t, func(c *settings) {
 					c.refresh.Refresher, c.Now, c.IdleTimeout, c.refresh.Replicas = p, time.Now, 3*time.Hour, store
 				})
 				time.Sleep(61 * time.Minute)
-				go func() { time.Sleep(50 * time.Millisecond); store.set(false, true) }()
+				go func() { time.Sleep(50 * time.Millisecond); store.SetOutage(false, true) }()
 				token, h, err := ending.request(t, j)
 				if err != nil || token != "access 1" {
 					t.Fatalf("%q, %v", token, err)
@@ -257,7 +255,7 @@ func TestResultsOutliveTheirReplica(t *testing.T) {
 					ending.mustOpen(t, j)
 				}
 				ending.Close()
-				heal := time.AfterFunc(c.outage, func() { store.set(false, false) })
+				heal := time.AfterFunc(c.outage, func() { store.SetOutage(false, false) })
 				defer heal.Stop()
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
@@ -279,7 +277,7 @@ func TestResultsOutliveTheirReplica(t *testing.T) {
 // TestStoreLosesItsMemory: the replicas publish again what they know before
 // anybody may refresh with what was used up.
 func TestStoreLosesItsMemory(t *testing.T) {
-	store := newShared()
+	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 3, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
@@ -288,7 +286,7 @@ func TestStoreLosesItsMemory(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute)
-		store.lose()
+		store.Forget()
 		if token, _, err := all[2].request(t, j); err != nil || token != "access 1" || p.count() != 1 {
 			t.Errorf("token %q, %v, %d calls", token, err, p.count())
 		}
@@ -299,7 +297,7 @@ func TestStoreLosesItsMemory(t *testing.T) {
 // asked once.
 func TestRejectionIsShared(t *testing.T) {
 	p := &provider{fail: rejectedError{}, latency: 100 * time.Millisecond}
-	withReplicas(t, 3, newShared(), p, func(t *testing.T, all []*fixture, j jar) {
+	withReplicas(t, 3, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		var wg sync.WaitGroup
 		for _, f := range all {
@@ -346,7 +344,7 @@ func TestReplicasWithoutAStore(t *testing.T) {
 // TestSharedSessionsAreNoCookies: whoever reads the store cannot log in with
 // what is in it, nor give one session another's tokens.
 func TestSharedSessionsAreNoCookies(t *testing.T) {
-	store := newShared()
+	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: time.Millisecond}
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
@@ -355,13 +353,13 @@ func TestSharedSessionsAreNoCookies(t *testing.T) {
 			t.Fatal(err)
 		}
 		mine := all[0].mustOpen(t, j).Session.ID.Name()
-		stolen := jar{sessionCookie: "1" + string(store.results[mine].Sealed)}
+		stolen := jar{sessionCookie: "1" + string(store.Result(mine))}
 		if _, err := all[0].Open(stolen.header()); !errors.Is(err, session.ErrUnreadable) {
 			t.Errorf("as a cookie: %v", err)
 		}
 		other := all[1].login(t, tokens(2, time.Now().Add(-2*time.Hour)))
 		name := all[1].mustOpen(t, other).Session.ID.Name()
-		store.results[name] = store.results[mine]
+		store.Copy(mine, name)
 		if token, _, err := all[1].request(t, other); err == nil || token == "access 1" {
 			t.Errorf("another session's tokens: %q, %v", token, err)
 		}

@@ -1,0 +1,31 @@
+package memory_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/replicastest"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/memory"
+)
+
+// denyList is a list as the suite uses it.
+type denyList struct{ *memory.List }
+
+func (d denyList) Revoke(_ context.Context, revocation replicas.Revocation) error {
+	_, err := d.Add(revocation)
+	return err
+}
+
+func TestConformance(t *testing.T) {
+	replicastest.Run(t, func(*testing.T) replicastest.Store {
+		list := denyList{memory.New(time.Now)}
+		return replicastest.Store{
+			Alone: true, SyntheticTime: true,
+			Start: func(*testing.T) *replicastest.Replica {
+				return &replicastest.Replica{DenyList: list, Crash: func() {}}
+			},
+		}
+	})
+}

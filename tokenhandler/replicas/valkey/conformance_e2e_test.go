@@ -1,0 +1,76 @@
+//go:build e2e
+
+package valkey_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/test/replicastest"
+	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// denyList is a replica's deny list as the suite uses it.
+type denyList struct{ *replica }
+
+func (d denyList) Revoke(ctx context.Context, revocation replicas.Revocation) error {
+	return d.Store.Revoke(ctx, revocation)
+}
+
+func (d denyList) Denied(name session.Name, sub, sid string, begun time.Time) bool {
+	return d.local.Denied(name, sub, sid, begun)
+}
+
+// startForSuite starts a replica and waits until it gives leases.
+func startForSuite(t *testing.T, url string) *replicastest.Replica {
+	t.Helper()
+	r := start(t, url)
+	eventually(t, "the store is ready", func() bool { return r.Ready() == nil })
+	return &replicastest.Replica{Refreshes: r.Store, DenyList: denyList{r}, Crash: r.stop}
+}
+
+// stateOf waits until the replicas have noticed whether the store works.
+func stateOf(t *testing.T, works bool, all []*replicastest.Replica) {
+	t.Helper()
+	for _, r := range all {
+		store := r.DenyList.(denyList).Store
+		eventually(t, "the state of the store is noticed", func() bool { return (store.Ready() == nil) == works })
+	}
+}
+
+func TestConformance(t *testing.T) {
+	replicastest.Run(t, func(t *testing.T) replicastest.Store {
+		t.Helper()
+		server := serve(t, redislocal.Options{})
+		resume := func(t *testing.T) {
+			t.Helper()
+			if err := server.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return replicastest.Store{
+			Start: func(t *testing.T) *replicastest.Replica { t.Helper(); return startForSuite(t, server.URL()) },
+			Break: func(t *testing.T, noticed ...*replicastest.Replica) {
+				t.Helper()
+				server.Stop()
+				stateOf(t, false, noticed)
+			},
+			Mend: func(t *testing.T, noticed ...*replicastest.Replica) {
+				t.Helper()
+				resume(t)
+				stateOf(t, true, noticed)
+			},
+			Forget: func(t *testing.T) {
+				t.Helper()
+				server.Stop()
+				if err := server.Forget(); err != nil {
+					t.Fatal(err)
+				}
+				resume(t)
+			},
+		}
+	})
+}
