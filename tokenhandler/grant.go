@@ -50,7 +50,7 @@ func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSes
 		return visit, err
 	}
 	before := visit.Session
-	err = visit.Fresh(r.Context(), why)
+	err = visit.Refresh(r.Context(), why)
 	if err == nil && visit.Session == before {
 		return visit, nil
 	}
@@ -108,7 +108,7 @@ func (g Grant) IDToken() secret.String {
 // Renew gets other tokens after an upstream refused the access token, and waits
 // for them. It does so every 30 seconds at most. The error is one of session's.
 func (g Grant) Renew(ctx context.Context) error {
-	if err := g.visit.Fresh(ctx, refresh.Refused); err != nil {
+	if err := g.visit.Refresh(ctx, refresh.Refused); err != nil {
 		return err
 	}
 	if g.visit.Ended() {

@@ -73,7 +73,7 @@ func (h *Handler) ask(ctx context.Context, visit *refresh.RequestSession) error 
 		h.metrics.Probes.WithLabelValues("ok").Inc()
 		return nil
 	}
-	if errors.Is(err, provider.ErrRejected) && errors.Is(visit.Fresh(ctx, refresh.Refused), refresh.ErrRejected) {
+	if errors.Is(err, provider.ErrRejected) && errors.Is(visit.Refresh(ctx, refresh.Refused), refresh.ErrRejected) {
 		h.metrics.Probes.WithLabelValues("ended").Inc()
 		h.cfg.Log.InfoContext(ctx, "session ended: the provider no longer knows its user", "session", visit.Session.ID, "sub", visit.Session.Subject)
 		return refresh.ErrRejected

@@ -1,3 +1,92 @@
-// Package refresh keeps the tokens of sessions fresh: one refresh of a session
-// runs at a time, and every parallel request gets its result.
+// Package refresh keeps the tokens of sessions fresh. At most one refresh of a
+// session runs at a time, and every parallel request gets its result.
+//
+// It defends against a race of requests that logs a user out (with rotation, a
+// refresh token works once, and the provider takes a second use for theft), against
+// a late response that replaces a newer cookie or brings back a session that was
+// ended, and against the loss of the only copy of a rotated refresh token.
+//
+// It knows nothing of routes, of error pages and of how cookies are sealed: the
+// provider is a [Refresher], the other processes are [Replicas], and sessions come
+// from a [session.Store].
+//
+// # Generations
+//
+// A login is generation 1 of its session, and every refresh makes the next
+// generation. The browser learns of a new generation from the cookies of a response,
+// which may get lost. So requests with older generations arrive at any time. For each
+// session that was refreshed here, the [Manager] keeps a record. Three state machines
+// describe it.
+//
+// # What a request gets
+//
+// The state depends on the record and on the generation that the request has. The
+// first row that applies counts (record.stateOf):
+//
+//	state       applies when                         a request that needs a new token
+//	replaced    a newer generation is in memory      gets the newer generation
+//	superseded  a newer generation with another      gets ErrSuperseded: to use the old
+//	            refresh token was made, but is no    refresh token again would look like
+//	            longer in memory; there is no store  theft
+//	refused     the provider refused this            gets ErrRejected: the session has
+//	            generation, or a later one           ended
+//	running     an attempt for this generation, or   waits for that attempt
+//	            a later one, runs
+//	paused      the last attempt failed less than    gets UnavailableError with the time
+//	            Retry-After ago                      that is left
+//	ready       otherwise                            starts an attempt and waits for it
+//
+// A request whose token has not ended yet does not wait: it goes on with the token
+// that it has. An attempt ends with one event (attempt.run), which changes the record
+// (record.finish):
+//
+//	event       meaning                              the record then
+//	made        the provider gave new tokens         holds the new generation; no pause
+//	found       another replica made a newer         the same
+//	            generation, or a browser showed it
+//	refused     the provider, or a replica that it   notes the refused generation
+//	            told, says that the refresh token
+//	            is dead (invalid_grant)
+//	revoked     the session was ended meanwhile      is unchanged; new tokens are given back
+//	superseded  the refresh token was used, and no   is unchanged
+//	            replica has its successor
+//	failed      anything that may pass               pauses, for a second or Retry-After
+//
+// # How long the newest generation is kept
+//
+// With rotation, the process that made a generation has the only copy of its refresh
+// token until the browser shows the new cookie. So it is kept until then, and as long
+// as requests with older cookies may still be on their way (newest in record.go):
+//
+//	state        a browser shows   a browser   an attempt made or    RefreshGrace   logout
+//	             a later one       shows it    found a later one     is over
+//	unknown      confirmed         –           unconfirmed (1)       –              –
+//	unconfirmed  confirmed         confirmed   unconfirmed (1)       unconfirmed    released
+//	confirmed    confirmed         confirmed   unconfirmed (1)       released       released
+//	released     confirmed         released    unconfirmed (1)       released       released
+//
+//	unknown: the record is new.
+//	unconfirmed: its tokens are in memory, and no browser has shown them yet.
+//	confirmed: its tokens are in memory, and a browser has them, too.
+//	released: only its number is in memory.
+//	(1) confirmed, if the provider does not rotate: then an older cookie is as good.
+//
+// # The steps of one attempt
+//
+// An attempt runs in a goroutine of its own, and ends with none of its requests: after
+// a rotation, its response holds the only token that still works. Its steps
+// (attempt.go) are taken in this order; each may end the attempt with an event:
+//
+//	step   does                                       ends the attempt
+//	claim  asks the store for the lease of the        found, refused: another replica was
+//	       session; without a store, or if the store  faster. failed: the store is not
+//	       is not reached and a race does no harm     reached, and a race could do harm.
+//	       (Config.RotationGrace), goes on alone      superseded: see above
+//	check  looks at the record and the deny list:     found, revoked
+//	       time has passed
+//	call   calls the provider, once                   –
+//	share  publishes the result in the store and      made, refused, failed
+//	       gives up the lease
+//
+// If the store does not take a result, [Manager.Run] publishes it again later.
 package refresh

@@ -1,6 +1,9 @@
 package refresh
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // The reasons why a request has no session, beside those of package session.
 var (
@@ -8,10 +11,45 @@ var (
 	ErrRevoked = errors.New("session revoked")
 	// ErrRejected means that the provider refused the refresh token for good.
 	ErrRejected = errors.New("refresh token rejected")
-	// ErrSuperseded means that the cookie is old: its refresh token was rotated away,
-	// and the grace is over. The session goes on in the browser's newer cookie.
+	// ErrSuperseded means that the cookie is old: its refresh token was replaced, and
+	// RefreshGrace is over. The session goes on in the browser's newer cookie.
 	ErrSuperseded = errors.New("cookie superseded by a newer one")
-	// ErrDenyListOutdated means that the shared deny list is not reached, and may
-	// hold the session.
+	// ErrDenyListOutdated means that the shared deny list is not reached, and may hold
+	// the session.
 	ErrDenyListOutdated = errors.New("revocations cannot be checked")
+)
+
+// UnavailableError means that the access token has ended, and that the provider
+// could not renew it now. The session is kept.
+type UnavailableError struct {
+	// RetryAfter is when a new request makes sense.
+	RetryAfter time.Duration
+	// Err is the cause.
+	Err error
+}
+
+// Error implements error.
+func (e *UnavailableError) Error() string {
+	return "renewing the access token: " + e.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// TooOftenError means that the session was refreshed on demand too often. Nothing
+// else is wrong with it.
+type TooOftenError struct {
+	// RetryAfter is when the next refresh on demand is allowed.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (*TooOftenError) Error() string { return "the session was renewed on demand too often" }
+
+var (
+	// errNotShared: see [Config.RotationGrace].
+	errNotShared = errors.New("the shared store is not reached, and refreshing alone could end the session")
+	errClosing   = errors.New("the service is shutting down")
+	// errOutrun: see maxTurns.
+	errOutrun = errors.New("every renewed access token had already ended")
 )

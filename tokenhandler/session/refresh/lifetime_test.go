@@ -189,7 +189,7 @@ func TestSessionEndsWithItsRefreshToken(t *testing.T) {
 				t.Errorf("it says that it ends at %v, idle at %v, want %v", v.Session.Ends(), v.IdleExpires(), end)
 			}
 			f.now = end.Add(-time.Second)
-			if err := f.mustOpen(t, j).Fresh(t.Context(), refresh.IfDue); err != nil {
+			if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.IfDue); err != nil {
 				t.Errorf("one second before its end: %v", err)
 			}
 			f.now = end
@@ -211,7 +211,7 @@ func TestRefreshMovesTheEndOfTheRefreshToken(t *testing.T) {
 	}
 	v := f.mustOpen(t, f.login(t, given))
 	f.now = f.now.Add(20 * time.Minute)
-	if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil || !v.Session.Ends().Equal(f.now.Add(40*time.Minute)) {
+	if err := v.Refresh(t.Context(), refresh.OnDemand); err != nil || !v.Session.Ends().Equal(f.now.Add(40*time.Minute)) {
 		t.Errorf("ends at %v, %v", v.Session.Ends(), err)
 	}
 }

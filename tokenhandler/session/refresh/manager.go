@@ -3,30 +3,32 @@ package refresh
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// DenyList knows which sessions were ended before their time.
+// DenyList holds the sessions that were ended before their time.
 type DenyList interface {
-	// Denied reports whether the session was ended: itself by name ([ID.Name]), or
-	// with all sessions of sub, or of sid at the provider (empty for none), that
-	// began before some moment. It is asked on every request: it must not wait
-	// for the network.
+	// Denied reports whether the session was ended: itself by name ([session.ID.Name]),
+	// or with all sessions of sub, or of sid at the provider (empty for none), that
+	// began before some moment. It is called on every request: it must not wait for
+	// the network.
 	Denied(name session.Name, sub, sid string, begun time.Time) bool
-	// Deny ends one session, here at once. The entry may be forgotten at until,
-	// when the session would have ended anyway. Denying twice is not an error.
+	// Deny ends one session, here at once. The entry may be forgotten at until, when
+	// the session would have ended anyway. Denying twice is not an error.
 	Deny(name session.Name, until time.Time)
 }
 
 // Refresher turns a refresh token into new tokens.
 type Refresher interface {
-	// Refresh makes one call to the provider and verifies what it answers
-	// against previous: same issuer, same subject. provider.ErrRejected means that
-	// the provider refused the refresh token for good, and ends the session. Every
-	// other error keeps it; provider.RetryAfter says when to try again.
+	// Refresh makes one call to the provider and verifies the answer against previous:
+	// same issuer, same subject. [provider.ErrRejected] means that the provider refused
+	// the refresh token for good (invalid_grant), which ends the session. After every
+	// other error the session is kept, and a later refresh may succeed:
+	// [provider.RetryAfter] says when.
 	Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error)
 }
 
@@ -38,22 +40,25 @@ type Config struct {
 	Refresher Refresher
 	// Denied is asked on every request. Required.
 	Denied DenyList
-	// RefreshBefore is how long before its end an access token is renewed.
+	// RefreshBefore is how long before its end an access token is refreshed.
 	RefreshBefore time.Duration
-	// RefreshGrace is how long an older cookie is served the newer tokens.
+	// RefreshGrace is how long after a refresh a request with an older cookie gets the
+	// new tokens.
 	RefreshGrace time.Duration
 	// RefreshTimeout bounds one call to the provider. Required.
 	RefreshTimeout time.Duration
-	// Replicas is what is shared with other processes; nil for a single one, or
-	// for several if the provider's grace covers their races.
+	// Replicas is the store that is shared with other processes. It may be nil if there
+	// are none, or if RotationGrace covers their races.
 	Replicas Replicas
 	// RotationGrace is how long the provider accepts a refresh token that it has
-	// replaced.
+	// replaced. With less than 10 seconds, no token is refreshed while Replicas is not
+	// reached, unless the provider does not replace refresh tokens: it could take a
+	// second use for theft and end the session.
 	RotationGrace time.Duration
-	// DenyListCurrent reports whether the deny list is known to be up to date; while
-	// it is not, no session opens. Nil means that it does not matter.
+	// DenyListCurrent reports whether the deny list is known to be up to date. While it
+	// returns false, no session opens. Nil means that it does not matter.
 	DenyListCurrent func() bool
-	// Discard gives back a refresh token that nobody will use; nil drops it.
+	// Discard revokes a refresh token that nobody will use. It may be nil.
 	Discard func(refresh secret.String)
 	// Now is the clock. Required.
 	Now func() time.Time
@@ -65,10 +70,12 @@ type Config struct {
 
 // Manager opens, refreshes and ends sessions. It is safe for concurrent use.
 type Manager struct {
-	cfg       Config
-	metrics   *Metrics
-	refreshes refreshes
-	watchers  watchers
+	cfg     Config
+	metrics *Metrics
+	memory  memory
+	watches watches
+	// notRotated tells that the last refresh gave no new refresh token.
+	notRotated atomic.Bool
 }
 
 // NewManager builds a Manager.
@@ -77,6 +84,23 @@ func NewManager(cfg Config) *Manager {
 	if m.metrics == nil {
 		m.metrics = NewMetrics(nil)
 	}
-	m.refreshes.entries = make(map[session.ID]*entry)
+	m.memory.cfg, m.memory.records = &m.cfg, make(map[session.ID]*record)
 	return m
+}
+
+// denied reports whether a session was ended before its time.
+func (m *Manager) denied(s *session.Session) bool {
+	return m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun)
+}
+
+// Drain starts no more refreshes that a request could do without: the process would
+// end before a response could carry their results.
+func (m *Manager) Drain() { m.memory.stop(draining) }
+
+// Close starts no more refreshes at all and returns when none is running: a process
+// that ends during a rotation would lose the only token that still works. It takes
+// RefreshTimeout at most, or twice the time of a lease where another replica holds it.
+func (m *Manager) Close() {
+	m.memory.stop(closed)
+	m.memory.attempts.Wait()
 }

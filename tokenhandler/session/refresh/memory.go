@@ -2,276 +2,234 @@ package refresh
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// refreshes remembers what became of sessions that were refreshed here.
-type refreshes struct {
-	mu      sync.Mutex
-	entries map[session.ID]*entry // session → its refreshes
-	swept   time.Time
-	// dirty: an entry may be unknown to the store; epoch is what it was last.
-	dirty            bool
-	epoch            uint64
-	draining, closed bool
+// memory holds the records of all sessions that were refreshed here. Nothing is
+// sealed, compressed, logged or sent while mu is held: every request takes it.
+type memory struct {
+	cfg      *Config
+	attempts sync.WaitGroup // that run
 
-	flights sync.WaitGroup
-	// steady: the last refresh gave no new refresh token.
-	steady atomic.Bool
+	mu      sync.Mutex
+	records map[session.ID]*record
+	swept   time.Time
+	// unpublished tells that the store with that epoch may lack a generation.
+	unpublished bool
+	epoch       uint64
+	stopping    stopping
 }
 
+// stopping is how far the process has got in shutting down.
+type stopping int
+
+const (
+	serving  stopping = iota
+	draining          // no attempt starts unless a request needs it
+	closed            // no attempt starts
+)
+
+// sweepEvery is the shortest interval between two searches for records that are of no
+// more use.
 const sweepEvery = 10 * time.Second
 
-// entry is the memory of one session. All fields are guarded by refreshes.mu.
-type entry struct {
-	// newest is the latest generation, cookies its cookie values if it was made
-	// here, unwritable that they do not fit. It stays until the grace is over and, if the refresh token was
-	// rotated, until the browser has shown that it holds it: its cookie may have
-	// been lost with a broken connection, and then this is the only copy of the
-	// only token that is still good.
-	newest     *session.Session
-	cookies    []string
-	unwritable bool
-	// generation is newest's, and lasts when it ends, also when newest is gone.
-	generation uint64
-	lasts      time.Time
-	rotated    bool
-	shown      bool
-	graceEnds  time.Time
-	// ends is when no older cookie can be alive, see keepFor.
-	ends time.Time
-	// epoch is the store's that has newest, or 0.
-	epoch uint64
-	// rejected is the generation whose refresh token the provider refused.
-	rejected uint64
-	// failed is the last passing error; until retryAt it is the answer.
-	failed  error
-	retryAt time.Time
-	flight  *flight
-	// forced is until when the refreshes on demand are paid for, retried when an
-	// upstream's 401 last renewed.
-	forced, retried time.Time
-}
-
-// flight is one refresh, for all requests that wait for it.
-type flight struct {
-	done       chan struct{}
-	err        error // set before done is closed
-	generation uint64
-	// known is the latest generation known here. If it is later than generation,
-	// its tokens are not: the browser had shown it and shows an older one again.
-	known uint64
-	// superseded: its refresh token was used up; another replica's result may help.
-	superseded bool
-}
-
-// makes is the generation that this refresh makes.
-func (f *flight) makes() uint64 { return max(f.generation, f.known) + 1 }
-
-// beyond is the generation beyond which another replica's result is of use.
-func (f *flight) beyond() uint64 {
-	if f.known > f.generation {
-		return f.known - 1
-	}
-	return f.generation
-}
-
-// entry returns the memory of s, which stays for [Manager.keepFor] at least. The
-// caller holds refreshes.mu.
-func (m *Manager) entry(s *session.Session, now time.Time) *entry {
-	e := m.refreshes.entries[s.ID]
-	if e == nil {
-		e = &entry{}
-		m.refreshes.entries[s.ID] = e
-	}
-	m.takeUp(e, s, now)
-	e.stay(now.Add(m.keepFor(s)))
-	return e
-}
-
-func (e *entry) stay(ends time.Time) {
-	if ends.After(e.ends) {
-		e.ends = ends
-	}
-}
-
-// takeUp takes over a session that is ahead of this process, because another one
-// has refreshed it: then older cookies are served from it. Only a cookie can
-// have brought it here. The caller holds refreshes.mu.
-func (m *Manager) takeUp(e *entry, s *session.Session, now time.Time) {
-	if s.Generation > e.generation {
-		e.generation, e.newest, e.cookies, e.unwritable = s.Generation, s, nil, false
-		e.lasts = s.Ends()
-		e.rotated, e.shown, e.graceEnds = s.Rotates, true, now.Add(m.cfg.RefreshGrace)
-		e.epoch, m.refreshes.dirty = 0, true // who made it may have gone before the store took it
-		e.stay(now.Add(m.keepFor(s)))
-	}
-}
-
-// see notes that a browser's cookie holds s, and returns what newest does. It is
-// for cookies only: what a request was given from memory is not in the browser
-// before its answer is.
-func (m *Manager) see(s *session.Session) (newest *session.Session, rejected bool) {
-	r := &m.refreshes
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.entries[s.ID]
-	if e == nil {
+// shown notes that a browser's cookie holds s, and returns the newest generation and
+// whether the provider refused to refresh it. It is for cookies only: a generation
+// that a request got from memory is not in the browser before its response is.
+func (m *memory) shown(s *session.Session) (newest *session.Session, rejected bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.records[s.ID]
+	if r == nil {
 		return s, false
 	}
-	m.takeUp(e, s, m.cfg.Now())
-	e.shown = e.shown || s.Generation == e.generation
-	return e.latest(s)
+	m.adopt(r, s, m.cfg.Now())
+	return r.current(s)
 }
 
-// mayForce bounds the refreshes that are not due.
-func (e *entry) mayForce(why Reason, now time.Time) error {
-	switch why {
-	case IfDue:
-	case OnDemand:
-		paid := e.forced
-		if paid.Before(now) {
-			paid = now
-		}
-		if wait := paid.Sub(now) - (forcedBurst-1)*forcedEvery; wait > 0 {
-			return &TooOftenError{RetryAfter: wait}
-		}
-		e.forced = paid.Add(forcedEvery)
-	case Refused:
-		if wait := retriedEvery - now.Sub(e.retried); wait > 0 {
-			return &TooOftenError{RetryAfter: wait}
-		}
-		e.retried = now
-	}
-	return nil
-}
-
-// endOf is when the session of s ends by itself, as far as is known here: a
-// refresh may have prolonged it.
-func (m *Manager) endOf(s *session.Session) time.Time {
-	r := &m.refreshes
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.entries[s.ID]; e != nil && e.generation > s.Generation {
-		return e.lasts
-	}
-	return s.Ends()
-}
-
-// newest returns the latest generation of s that is known here, and whether
-// the provider refused to renew it.
-func (m *Manager) newest(s *session.Session) (newest *session.Session, rejected bool) {
-	r := &m.refreshes
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.entries[s.ID]
-	if e == nil {
-		return s, false
-	}
-	return e.latest(s)
-}
-
-// latest is newest for the session's memory. The caller holds mu.
-func (e *entry) latest(s *session.Session) (newest *session.Session, rejected bool) {
-	if s.Generation < e.generation && e.newest != nil {
-		s = e.newest
-	}
-	return s, e.rejected >= s.Generation
-}
-
-// cookiesOf returns the cookie values of s; none if they do not fit. All answers
-// of one generation share them, and a failure is told once.
-func (m *Manager) cookiesOf(s *session.Session) []string {
-	r := &m.refreshes
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	e := r.entries[s.ID]
-	if e == nil || e.newest != s {
-		e = &entry{newest: s}
-	}
-	if e.cookies == nil && !e.unwritable {
-		m.sealCookies(e)
-	}
-	return e.cookies
-}
-
-// sealCookies makes the cookie values of e's newest generation. If they do not
-// fit, the browser keeps its older cookie: as long as this process lives the
-// session goes on from memory.
-func (m *Manager) sealCookies(e *entry) {
-	var err error
-	if e.cookies, _, err = m.cfg.Store.Seal(e.newest); err != nil {
-		e.unwritable = true
-		m.cfg.Log.Error("session not written", "error", err.Error(), "session", e.newest.ID)
+// adopt applies the event that a browser shows s to its record. The caller holds mu.
+func (m *memory) adopt(r *record, s *session.Session, now time.Time) {
+	if r.newest.shown(s, now.Add(m.cfg.RefreshGrace)) {
+		r.keep(now.Add(m.cfg.keepFor(s, now)))
+		m.unpublished = true
 	}
 }
 
-// forget drops what is known of a session that has ended.
-func (m *Manager) forget(id session.ID) {
-	r := &m.refreshes
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.entries[id]; e != nil {
-		e.newest, e.cookies = nil, nil
+// current returns the newest generation of s that is known here, and whether the
+// provider refused to refresh it.
+func (m *memory) current(s *session.Session) (newest *session.Session, rejected bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.records[s.ID]; r != nil {
+		return r.current(s)
+	}
+	return s, false
+}
+
+// held returns s as it is in memory, where all of its requests share its cookies.
+func (m *memory) held(s *session.Session) *generation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.records[s.ID]; r != nil && r.newest.held != nil && r.newest.held.Session == s {
+		return r.newest.held
+	}
+	return &generation{Session: s}
+}
+
+// end is when the session of s ends by itself, as far as is known here: a refresh may
+// have prolonged it. The second result tells whether the provider ended it already.
+func (m *memory) end(s *session.Session) (ends time.Time, rejected bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.records[s.ID]
+	if r == nil {
+		return s.Ends(), false
+	}
+	ends = s.Ends()
+	if r.newest.number > s.Generation {
+		ends = r.newest.ends
+	}
+	_, rejected = r.current(s)
+	return ends, rejected
+}
+
+// forget is the event that the user logged out.
+func (m *memory) forget(id session.ID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r := m.records[id]; r != nil {
+		r.newest.release()
 	}
 }
 
-// sweep forgets what is over, at most every [sweepEvery]. The caller holds mu.
-func (r *refreshes) sweep(now time.Time) {
-	if now.Sub(r.swept) < sweepEvery {
+// ask is the event that a request with s needs a new token, or that s is due. It
+// returns the attempt to wait for, which was started with run if none was running;
+// nil if a newer generation is in memory already, or if s is due only and the process
+// shuts down.
+func (m *memory) ask(s *session.Session, why Reason, needed bool, run func(*attempt)) (a *attempt, joined bool, err error) {
+	now := m.cfg.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sweep(now)
+	r := m.record(s, now)
+	switch r.stateOf(s, m.cfg.Replicas != nil, now) {
+	case replaced:
+		return nil, false, nil
+	case superseded:
+		return nil, false, ErrSuperseded
+	case refused:
+		return nil, false, ErrRejected
+	case running:
+		return r.attempt, true, nil
+	case paused:
+		return nil, false, &UnavailableError{RetryAfter: r.retryAt.Sub(now), Err: r.failure}
+	case ready:
+	}
+	switch {
+	case m.stopping == serving, m.stopping == draining && needed:
+	case needed:
+		return nil, false, &UnavailableError{RetryAfter: retryPause, Err: errClosing}
+	default:
+		return nil, false, nil
+	}
+	if err := r.demand.take(why, now); err != nil {
+		return nil, false, err
+	}
+	r.attempt = &attempt{session: s, record: r, known: r.newest.number, resultOnly: r.newest.supersedes(s), done: make(chan struct{})}
+	a = r.attempt
+	m.attempts.Go(func() { run(a) })
+	return a, false, nil
+}
+
+// record returns the record of s, and makes one if there is none. The caller holds mu.
+func (m *memory) record(s *session.Session, now time.Time) *record {
+	r := m.records[s.ID]
+	if r == nil {
+		r = &record{}
+		m.records[s.ID] = r
+	}
+	if s.Generation > r.newest.number { // only a cookie can have brought it here
+		m.adopt(r, s, now)
+	}
+	r.keep(now.Add(m.cfg.keepFor(s, now)))
+	return r
+}
+
+// finish applies the event that an attempt ended with, and wakes its requests.
+func (m *memory) finish(a *attempt, o outcome) {
+	now := m.cfg.Now()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := a.record
+	r.finish(a, o, now, m.cfg.RefreshGrace)
+	if o.next != nil {
+		r.keep(now.Add(m.cfg.keepFor(o.next, now)))
+		m.unpublished = m.unpublished || o.epoch == 0
+	}
+	a.err = o.asError()
+	close(a.done)
+}
+
+// sweep releases and deletes what is of no more use, every [sweepEvery] at most. The
+// caller holds mu.
+func (m *memory) sweep(now time.Time) {
+	if now.Sub(m.swept) < sweepEvery {
 		return
 	}
-	r.swept = now
-	for id, e := range r.entries {
+	m.swept = now
+	for id, r := range m.records {
 		switch {
-		case e.flight != nil:
-		case !now.Before(e.ends):
-			delete(r.entries, id)
-		case e.shown && !now.Before(e.graceEnds):
-			e.newest, e.cookies = nil, nil
+		case r.attempt != nil:
+		case !now.Before(r.keepUntil):
+			delete(m.records, id)
+		case r.newest.state == confirmed && !now.Before(r.newest.graceEnds):
+			r.newest.release()
 		}
 	}
 }
 
-// unpublished are the results that the store with this epoch does not have.
-func (r *refreshes) unpublished(epoch uint64) []*session.Session {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.dirty && epoch == r.epoch {
+// stop changes how far the process has got in shutting down.
+func (m *memory) stop(to stopping) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stopping = max(m.stopping, to)
+}
+
+// missing returns the generations in memory that the store with that epoch lacks.
+func (m *memory) missing(epoch uint64) []*generation {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if !m.unpublished && epoch == m.epoch {
 		return nil
 	}
-	r.dirty, r.epoch = false, epoch
-	var missing []*session.Session
-	for _, e := range r.entries {
-		if e.newest != nil && e.epoch != epoch {
-			missing = append(missing, e.newest)
+	var missing []*generation
+	for _, r := range m.records {
+		if g := r.newest.held; g != nil && g.epoch != epoch {
+			missing = append(missing, g)
 		}
 	}
-	r.dirty = len(missing) > 0
+	m.unpublished, m.epoch = len(missing) > 0, epoch
 	return missing
 }
 
-// onlyHere counts the results that neither the store with this epoch nor, as far
+// published notes that the store with that epoch has g.
+func (m *memory) published(g *generation, epoch uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	g.epoch = epoch
+}
+
+// onlyHere counts the generations that neither the store with that epoch nor, as far
 // as is known, a browser has.
-func (r *refreshes) onlyHere(epoch uint64) (count int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, e := range r.entries {
-		if e.newest != nil && !e.shown && e.epoch != epoch {
+func (m *memory) onlyHere(epoch uint64) (count int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.records {
+		if g := r.newest.held; g != nil && r.newest.state == unconfirmed && g.epoch != epoch {
 			count++
 		}
 	}
 	return count
-}
-
-// published notes that the store has s.
-func (r *refreshes) published(s *session.Session, epoch uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.entries[s.ID]; e != nil && e.newest == s {
-		e.epoch = epoch
-	}
 }

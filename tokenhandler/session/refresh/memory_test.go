@@ -33,7 +33,7 @@ func later(t *testing.T, f *fixture, d time.Duration, jars ...jar) {
 func (f *fixture) mustRequest(t *testing.T, j jar) (*refresh.RequestSession, http.Header) {
 	t.Helper()
 	v := f.mustOpen(t, j)
-	if err := v.Fresh(t.Context(), refresh.IfDue); err != nil {
+	if err := v.Refresh(t.Context(), refresh.IfDue); err != nil {
 		t.Fatalf("generation %d: %v", v.Session.Generation, err)
 	}
 	if !time.Now().Before(v.Session.AccessExpires) {
@@ -78,7 +78,7 @@ func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
 		p.mu.Lock()
 		p.fail = errors.New("HTML")
 		p.mu.Unlock()
-		_ = f.mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand)
+		_ = f.mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand)
 		time.Sleep(time.Minute)
 		f.sweep(t)
 		if v, _ := f.mustRequest(t, j); v.Session.Generation != 2 {
@@ -109,7 +109,7 @@ func TestOlderCookieWithoutRotation(t *testing.T) {
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil {
+		if err := v.Refresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
 		h := make(http.Header)
@@ -150,7 +150,7 @@ func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 func TestResultOutlivesTheOlderToken(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
-		if err := all[0].mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); err != nil { // its answer is lost
+		if err := all[0].mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err != nil { // its answer is lost
 			t.Fatal(err)
 		}
 		for range 6 {
@@ -172,7 +172,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 		p.mu.Lock()
 		p.fail = errors.New("HTML")
 		p.mu.Unlock()
-		if err := all[1].mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); err == nil { // so that it remembers the session
+		if err := all[1].mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err == nil { // so that it remembers the session
 			t.Fatal("no error")
 		}
 		p.mu.Lock()
@@ -181,7 +181,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 		time.Sleep(59*time.Minute + 50*time.Second)
 		underWay := all[1].mustOpen(t, j)
 		v := all[0].mustOpen(t, j)
-		if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil {
+		if err := v.Refresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
 		newer, h := jar{activeCookie: j[activeCookie]}, make(http.Header)
@@ -190,7 +190,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 		all[1].mustOpen(t, newer)
 		time.Sleep(11 * time.Second)
 		all[1].sweep(t)
-		if err := underWay.Fresh(t.Context(), refresh.IfDue); err != nil || underWay.Session.Generation != 2 {
+		if err := underWay.Refresh(t.Context(), refresh.IfDue); err != nil || underWay.Session.Generation != 2 {
 			t.Errorf("generation %d, %v", underWay.Session.Generation, err)
 		}
 	})
@@ -204,7 +204,7 @@ func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 		time.Sleep(time.Hour - 2*time.Second)
 		for _, f := range all {
 			v := f.mustOpen(t, j)
-			go func() { _ = v.Fresh(t.Context(), refresh.OnDemand) }()
+			go func() { _ = v.Refresh(t.Context(), refresh.OnDemand) }()
 		}
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
@@ -231,7 +231,7 @@ func TestShownWhileWaitingForTheLease(t *testing.T) {
 		}
 		late := all[0].mustOpen(t, j)
 		result := make(chan error, 1)
-		go func() { result <- late.Fresh(t.Context(), refresh.IfDue) }()
+		go func() { result <- late.Refresh(t.Context(), refresh.IfDue) }()
 		time.Sleep(time.Second)
 		all[0].mustOpen(t, newer)
 		if err := <-result; err != nil || late.Session.Generation != 2 || p.count() != 1 {
@@ -255,7 +255,7 @@ func TestShownResultIsPublishedAgain(t *testing.T) {
 		_, h := gone.mustRequest(t, j)
 		newer := jar{}
 		newer.take(t, h)
-		if err := all[0].mustOpen(t, j).Fresh(t.Context(), refresh.IfDue); err == nil {
+		if err := all[0].mustOpen(t, j).Refresh(t.Context(), refresh.IfDue); err == nil {
 			t.Fatal("no error without the store")
 		}
 		all[0].mustOpen(t, newer)

@@ -129,7 +129,7 @@ func (w *world) fresh(inc *incarnation, e errand, s showing, v *refresh.RequestS
 	s.token = w.access[before.Access.Reveal()]
 	w.note("%v: session %d generation %d (%d) fresh %d", inc, s.life.n, s.generation, before.Generation, why)
 	w.mu.Unlock()
-	err := v.Fresh(ctx, why)
+	err := v.Refresh(ctx, why)
 	if inc.dead() {
 		return nil
 	}

@@ -111,7 +111,7 @@ func (f *fixture) request(tb testing.TB, j jar) (string, http.Header, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err := v.Fresh(tb.Context(), refresh.IfDue); err != nil {
+	if err := v.Refresh(tb.Context(), refresh.IfDue); err != nil {
 		return "", nil, err
 	}
 	h := make(http.Header)
@@ -193,7 +193,7 @@ func TestRefreshThatEndsDuringTheRequestIsToldAtOnce(t *testing.T) {
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), refresh.IfDue); err != nil {
+		if err := v.Refresh(t.Context(), refresh.IfDue); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(3 * time.Second) // the upstream takes its time
@@ -215,7 +215,7 @@ func TestLostAnswerDoesNotLoseTheSession(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		v := f.mustOpen(t, j)
 		go func() { time.Sleep(10 * time.Millisecond); leave() }()
-		if err := v.Fresh(ctx, refresh.IfDue); !errors.Is(err, context.Canceled) {
+		if err := v.Refresh(ctx, refresh.IfDue); !errors.Is(err, context.Canceled) {
 			t.Fatalf("the client left: %v", err)
 		}
 		time.Sleep(10 * time.Minute)
@@ -271,7 +271,7 @@ func TestOldCookieAfterTheGraceNeverKillsTheSession(t *testing.T) {
 func (f *fixture) sweep(t *testing.T) {
 	t.Helper()
 	other := f.mustOpen(t, f.login(t, tokens(99, time.Now())))
-	_ = other.Fresh(t.Context(), refresh.OnDemand)
+	_ = other.Refresh(t.Context(), refresh.OnDemand)
 }
 
 func TestWithoutRotationTheOldRefreshTokenStays(t *testing.T) {
@@ -343,7 +343,7 @@ func TestRejectedRefreshTokenEndsTheSession(t *testing.T) {
 	p := &provider{fail: rejectedError{}, latency: time.Millisecond}
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrRejected) {
+		if err := v.Refresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrRejected) {
 			t.Fatalf("%v", err)
 		}
 		for range 10 {
@@ -364,7 +364,7 @@ func TestLogoutDuringARefreshWins(t *testing.T) {
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), refresh.IfDue); err != nil {
+		if err := v.Refresh(t.Context(), refresh.IfDue); err != nil {
 			t.Fatal(err)
 		}
 		f.mustOpen(t, j).End()
@@ -384,7 +384,7 @@ func TestForcedRefreshesCoalesce(t *testing.T) {
 		for range 20 {
 			wg.Go(func() {
 				v := f.mustOpen(t, j)
-				if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil || v.Session.Generation != 2 {
+				if err := v.Refresh(t.Context(), refresh.OnDemand); err != nil || v.Session.Generation != 2 {
 					t.Errorf("generation %d, %v", v.Session.Generation, err)
 				}
 			})
@@ -402,7 +402,7 @@ func TestCloseLetsARefreshFinish(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
 	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
-		if err := f.mustOpen(t, j).Fresh(t.Context(), refresh.IfDue); err != nil {
+		if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.IfDue); err != nil {
 			t.Fatal(err)
 		}
 		f.Close()

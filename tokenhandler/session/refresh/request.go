@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -29,7 +30,7 @@ func (m *Manager) Open(h http.Header) (*RequestSession, error) {
 	cookies, err := m.cfg.Store.Open(h)
 	r := &RequestSession{RequestCookies: cookies, manager: m}
 	if err == nil {
-		err = r.open()
+		r.Session, err = m.newest(r.Stored)
 	}
 	if !errors.Is(err, session.ErrNone) {
 		m.metrics.Opened.WithLabelValues(openOutcome(err)).Inc()
@@ -37,23 +38,22 @@ func (m *Manager) Open(h http.Header) (*RequestSession, error) {
 	return r, err
 }
 
-func (r *RequestSession) open() error {
-	m := r.manager
-	if r.denied(r.Stored) {
-		return ErrRevoked
+// newest returns the newest generation of a session that a cookie holds.
+func (m *Manager) newest(stored *session.Session) (*session.Session, error) {
+	if m.denied(stored) {
+		return nil, ErrRevoked
 	}
 	if m.cfg.DenyListCurrent != nil && !m.cfg.DenyListCurrent() {
-		return ErrDenyListOutdated
+		return nil, ErrDenyListOutdated
 	}
-	newest, rejected := m.see(r.Stored)
+	newest, rejected := m.memory.shown(stored)
 	if rejected {
-		return ErrRejected
+		return nil, ErrRejected
 	}
-	if newest != r.Stored {
+	if newest != stored {
 		m.metrics.Superseded.Inc()
 	}
-	r.Session = newest
-	return nil
+	return newest, nil
 }
 
 func openOutcome(err error) string {
@@ -74,6 +74,90 @@ func openOutcome(err error) string {
 	return "unreadable"
 }
 
+// Reason is why a token is refreshed.
+type Reason int
+
+const (
+	// IfDue refreshes a token only if it has ended or soon will.
+	IfDue Reason = iota
+	// OnDemand refreshes because the app asked for it.
+	OnDemand
+	// Refused refreshes because an upstream answered 401 to the token.
+	Refused
+)
+
+// maxRounds bounds how often a request asks for a token that has not ended. What
+// another request or replica found may be so old that it has ended, too; a round later
+// nothing newer can be known.
+const maxRounds = 3
+
+// Refresh makes sure that the access token is good. If the token is due but has not
+// ended, the refresh runs in the background and the request goes on with the token
+// that it has. For another reason than [IfDue], Refresh waits for a new token.
+//
+// Errors: [ErrRejected] if the provider refused the refresh token of the newest
+// generation: the session has ended. [ErrSuperseded]. [ErrRevoked]. [*TooOftenError].
+// [*UnavailableError] for everything that may pass: the session is kept. The error of
+// ctx.
+func (r *RequestSession) Refresh(ctx context.Context, why Reason) error {
+	for range maxRounds {
+		err := r.refreshOnce(ctx, why)
+		if err != nil || usable(r.Session, r.manager.cfg.Now()) || !renewable(r.Session) {
+			return err
+		}
+		why = IfDue
+	}
+	return &UnavailableError{RetryAfter: retryPause, Err: errOutrun}
+}
+
+// refreshOnce is one round of [RequestSession.Refresh]. The newer token that it finds
+// may have ended.
+func (r *RequestSession) refreshOnce(ctx context.Context, why Reason) error {
+	m, s := r.manager, r.Session
+	now := m.cfg.Now()
+	needed := why != IfDue || !usable(s, now)
+	if !renewable(s) || !needed && !m.cfg.due(s, now) {
+		return nil // without a refresh token, the session ends with its access token
+	}
+	a, joined, err := m.memory.ask(s, why, needed, func(a *attempt) {
+		a.manager = m
+		a.run(context.WithoutCancel(ctx))
+	})
+	if joined {
+		m.metrics.Coalesced.Inc()
+	}
+	if a != nil {
+		if !needed {
+			return nil
+		}
+		select {
+		case <-a.done:
+			err = a.err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return r.takeNewest(err, needed)
+}
+
+// takeNewest goes on with the newest generation. An error counts only if the request
+// needed a new token and there is none.
+func (r *RequestSession) takeNewest(err error, needed bool) error {
+	before := r.Session.Generation
+	newest, rejected := r.manager.memory.current(r.Session)
+	r.Session = newest
+	switch {
+	case rejected:
+		return ErrRejected
+	case newest.Generation > before, err == nil, !needed:
+		return nil
+	case errors.Is(err, ErrRejected):
+		// An older generation was refused, and this one was not.
+		return &UnavailableError{RetryAfter: retryPause, Err: err}
+	}
+	return err
+}
+
 // IdleExpires is when the session ends if the user does nothing.
 func (r *RequestSession) IdleExpires() time.Time {
 	idle := r.Active().Add(r.manager.cfg.Store.IdleTimeout())
@@ -88,15 +172,11 @@ func (r *RequestSession) IdleExpires() time.Time {
 func (r *RequestSession) End() {
 	s := cmp.Or(r.Session, r.Stored)
 	r.manager.cfg.Denied.Deny(s.ID.Name(), s.Expires)
-	r.manager.forget(s.ID)
+	r.manager.memory.forget(s.ID)
 }
 
 // Ended reports whether the session was revoked since it was opened.
-func (r *RequestSession) Ended() bool { return r.denied(r.Session) }
-
-func (r *RequestSession) denied(s *session.Session) bool {
-	return r.manager.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun)
-}
+func (r *RequestSession) Ended() bool { return r.manager.denied(r.Session) }
 
 // Commit adds to the response's header what the browser does not hold yet: the
 // newest generation and the user's activity. Call it once, right before the header
@@ -107,9 +187,10 @@ func (r *RequestSession) Commit(h http.Header) {
 	if r.Session == nil || r.Ended() {
 		return // the browser may hold the cookie of another session by now
 	}
-	r.Session, _ = r.manager.newest(r.Session)
+	m := r.manager
+	r.Session, _ = m.memory.current(r.Session)
 	if r.Session.Generation > r.Generation() {
-		if values := r.manager.cookiesOf(r.Session); values != nil {
+		if values := m.memory.held(r.Session).seal(m.cfg.Store, m.cfg.Log); values != nil {
 			r.Write(h, r.Session, values)
 		}
 	}

@@ -9,96 +9,95 @@ import (
 )
 
 const (
-	// recheckAfter is how long after the deny list has grown the sessions are
-	// looked at: many additions within it (a store's whole list, all users of a
-	// company) cost one look.
+	// recheckAfter is how long after a change of the deny list the watched sessions are
+	// checked. Many changes within that time (the list of a store, all users of a
+	// company) cause one check.
 	recheckAfter = 10 * time.Millisecond
-	// recheckEvery bounds how long a watched session goes unlooked at: timers
+	// recheckEvery is the longest time between two checks of a watched session: timers
 	// stand still while a machine sleeps, and clocks are set.
 	recheckEvery = time.Minute
 )
 
-// watchers are the requests that last, and must end with their sessions.
-type watchers struct {
-	mu    sync.Mutex
-	all   map[*watcher]struct{}
-	woken bool // a recheck is on its way
+// watches are the sessions of long-lived connections, which must end with them.
+type watches struct {
+	mu        sync.Mutex
+	all       map[*watch]struct{}
+	scheduled bool // a check of all is on its way
 }
 
-// watcher is one of them. Its timer is guarded by watchers.mu.
-type watcher struct {
+// watch is one of them. Its timer is guarded by watches.mu.
+type watch struct {
 	session *session.Session
-	over    context.CancelCauseFunc
-	timer   *time.Timer // runs until the session is to be looked at again
+	end     context.CancelCauseFunc
+	timer   *time.Timer // runs until the next check
 }
 
-// Watch returns a context that ends with ctx, or when the session is over, with
-// [ErrRevoked] (a logout, an operator, another replica's word), [session.ErrExpired] or
-// [ErrRejected] as its cause. Being idle ends no session that is watched: what
-// its user does is told by requests, and the next one shows it.
+// Watch returns a context that ends with ctx, or when the session ends, with
+// [ErrRevoked] (a logout, an operator, another replica), [session.ErrExpired] or
+// [ErrRejected] as its cause. A watched session does not end by being idle: that
+// depends on the user's requests, and the next one decides it.
 //
-// The session is watched until ctx ends, which the caller has to see to. Other
-// than the visit's other methods, Watch may be called by any goroutine: it knows
-// the session as the request's cookie has it. If another replica prolonged the
-// life of its refresh token since, the context ends early.
+// The session is watched until ctx ends, so the caller must end it. In contrast to the
+// other methods, Watch may be called by any goroutine: it knows the session as the
+// request's cookie has it. If another replica prolonged the life of its refresh token
+// since, the context ends early.
 func (r *RequestSession) Watch(ctx context.Context) context.Context {
 	m := r.manager
-	ctx, over := context.WithCancelCause(ctx)
-	w := &watcher{session: r.Stored, over: over}
-	m.watchers.add(w)
-	context.AfterFunc(ctx, func() { m.watchers.remove(w) })
-	m.look(w) // after it was added, so that no revocation slips through between
+	ctx, end := context.WithCancelCause(ctx)
+	w := &watch{session: r.Stored, end: end}
+	m.watches.add(w)
+	context.AfterFunc(ctx, func() { m.watches.remove(w) })
+	m.check(w) // after it was added, so that no revocation is missed in between
 	return ctx
 }
 
-// Recheck looks at all watched sessions, within a moment. It is to be called when
-// the deny list has grown, and returns at once.
+// Recheck checks all watched sessions within a moment. Call it when the deny list has
+// grown. It returns at once.
 func (m *Manager) Recheck() {
-	s := &m.watchers
+	s := &m.watches
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.woken || len(s.all) == 0 {
+	if s.scheduled || len(s.all) == 0 {
 		return
 	}
-	s.woken = true
+	s.scheduled = true
 	time.AfterFunc(recheckAfter, func() {
 		for _, w := range s.list() {
-			m.look(w)
+			m.check(w)
 		}
 	})
 }
 
-// look ends w if its session is over, or else sees to it that it is looked at
-// again in time.
-func (m *Manager) look(w *watcher) {
-	_, rejected := m.newest(w.session)
+// check ends the context of w if its session has ended, and schedules the next check
+// otherwise.
+func (m *Manager) check(w *watch) {
 	s, now := w.session, m.cfg.Now()
-	ends := m.endOf(s)
+	ends, rejected := m.memory.end(s)
 	if s.Expires.Before(ends) {
 		ends = s.Expires
 	}
 	switch {
-	case m.cfg.Denied.Denied(s.ID.Name(), s.Subject, s.SID, s.Begun):
-		w.over(ErrRevoked)
+	case m.denied(s):
+		w.end(ErrRevoked)
 	case rejected:
-		w.over(ErrRejected)
+		w.end(ErrRejected)
 	case !now.Before(ends):
-		w.over(session.ErrExpired)
+		w.end(session.ErrExpired)
 	default:
-		m.watchers.arm(w, min(ends.Sub(now), recheckEvery), func() { m.look(w) })
+		m.watches.schedule(w, min(ends.Sub(now), recheckEvery), func() { m.check(w) })
 	}
 }
 
-func (s *watchers) add(w *watcher) {
+func (s *watches) add(w *watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.all == nil {
-		s.all = make(map[*watcher]struct{})
+		s.all = make(map[*watch]struct{})
 	}
 	s.all[w] = struct{}{}
 }
 
-func (s *watchers) remove(w *watcher) {
+func (s *watches) remove(w *watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.all, w)
@@ -107,26 +106,26 @@ func (s *watchers) remove(w *watcher) {
 	}
 }
 
-// arm has w looked at again, unless it is gone.
-func (s *watchers) arm(w *watcher, after time.Duration, look func()) {
+// schedule calls check after some time, unless w was removed.
+func (s *watches) schedule(w *watch, after time.Duration, check func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch _, there := s.all[w]; {
 	case !there:
 	case w.timer == nil:
-		w.timer = time.AfterFunc(after, look)
+		w.timer = time.AfterFunc(after, check)
 	default:
 		w.timer.Reset(after)
 	}
 }
 
-// list returns all, and lets the next addition wake the next look. They are
-// looked at without the lock: what ends them may take its time.
-func (s *watchers) list() []*watcher {
+// list returns all watches, and lets the next change schedule the next check. They are
+// checked without the lock, because ending a context may take time.
+func (s *watches) list() []*watch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.woken = false
-	all := make([]*watcher, 0, len(s.all))
+	s.scheduled = false
+	all := make([]*watch, 0, len(s.all))
 	for w := range s.all {
 		all = append(all, w)
 	}

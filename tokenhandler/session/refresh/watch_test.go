@@ -110,7 +110,7 @@ func TestWatchFollowsTheRefreshToken(t *testing.T) {
 		v := f.mustOpen(t, j)
 		w := watch{v.Watch(t.Context())}
 		time.Sleep(59 * time.Minute)
-		if err := f.mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); err != nil {
+		if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(119 * time.Minute)
@@ -122,7 +122,7 @@ func TestWatchFollowsTheRefreshToken(t *testing.T) {
 
 func TestWatchEndsWhenTheRefreshTokenIsRejected(t *testing.T) {
 	watched(t, &provider{fail: rejectedError{}}, func(t *testing.T, f *fixture, j jar, w watch) {
-		if err := f.mustOpen(t, j).Fresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrRejected) {
+		if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrRejected) {
 			t.Fatal(err)
 		}
 		time.Sleep(soon)
@@ -202,7 +202,7 @@ func TestWatchFollowsAProlongedSession(t *testing.T) {
 		w := watch{f.mustOpen(t, j).Watch(t.Context())}
 		time.Sleep(20 * time.Minute)
 		v := f.mustOpen(t, j)
-		if err := v.Fresh(t.Context(), refresh.OnDemand); err != nil {
+		if err := v.Refresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
 		h := make(http.Header)

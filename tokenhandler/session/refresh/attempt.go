@@ -1,0 +1,244 @@
+package refresh
+
+import (
+	"context"
+	"errors"
+
+	"cognito-token-handler/tokenhandler/provider"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// attempt is one refresh, for all requests that wait for it. The package comment lists
+// its steps and the events that it may end with.
+type attempt struct {
+	manager *Manager
+	// session is the generation that is refreshed, record that of its session.
+	session *session.Session
+	record  *record
+	// known is the latest generation that was known when the attempt began. If it is
+	// later than that of session, its tokens are no longer in memory.
+	known uint64
+	// resultOnly: the refresh token of session was replaced, so that only a result of
+	// another replica is of use.
+	resultOnly bool
+
+	done chan struct{}
+	err  error // for the requests; set before done is closed
+}
+
+// event is what an attempt ends with.
+type event int
+
+const (
+	eventNone event = iota // the attempt goes on
+	eventMade
+	eventFound
+	eventRefused
+	eventRevoked
+	eventSuperseded
+	eventFailed
+)
+
+// outcome is an event with what belongs to it.
+type outcome struct {
+	event event
+	// next is the new generation, with eventMade and eventFound.
+	next *session.Session
+	// epoch is that of the store which has next; 0 for none.
+	epoch uint64
+	// unused is a generation that was made after its session was revoked.
+	unused *session.Session
+	// err is the cause of eventFailed.
+	err error
+}
+
+func failed(err error) outcome { return outcome{event: eventFailed, err: err} }
+
+// asError is what a request gets that waited for the attempt.
+func (o outcome) asError() error {
+	switch o.event {
+	case eventRefused:
+		return ErrRejected
+	case eventRevoked:
+		return ErrRevoked
+	case eventSuperseded:
+		return ErrSuperseded
+	case eventFailed:
+		return &UnavailableError{RetryAfter: pauseAfter(o.err), Err: o.err}
+	case eventNone, eventMade, eventFound:
+	}
+	return nil
+}
+
+// run makes the attempt and tells the requests that wait for it.
+func (a *attempt) run(ctx context.Context) {
+	o := a.steps(ctx)
+	a.report(o)
+	a.manager.memory.finish(a, o)
+	if o.event == eventRefused {
+		a.manager.Recheck()
+	}
+	a.giveBack(o.unused) // when no request waits any more
+}
+
+// steps takes the steps of the attempt, up to the one that ends it.
+func (a *attempt) steps(ctx context.Context) outcome {
+	shared, cancel := context.WithTimeout(ctx, 2*a.manager.cfg.lease())
+	defer cancel()
+	lease, o := a.claim(shared)
+	if o.event == eventNone {
+		o = a.check()
+	}
+	if o.event == eventNone {
+		o = a.call(ctx)
+	}
+	if lease != nil {
+		a.share(shared, lease, &o)
+	}
+	if o.event <= eventRefused && a.manager.denied(a.session) {
+		ended := outcome{event: eventRevoked}
+		if o.event == eventMade {
+			ended.unused = o.next
+		}
+		return ended
+	}
+	return o
+}
+
+// lease is the permission of all replicas to refresh one session.
+type lease struct {
+	name  string
+	epoch uint64 // of the store that gave it
+}
+
+// claim asks the store for the lease of the session. Without one it goes on alone.
+func (a *attempt) claim(ctx context.Context) (*lease, outcome) {
+	m := a.manager
+	if m.cfg.Replicas == nil {
+		return nil, outcome{}
+	}
+	epoch := m.cfg.Replicas.Epoch()
+	claim, err := m.cfg.Replicas.Claim(ctx, a.session.ID.Name(), a.claimed(), m.cfg.lease())
+	switch {
+	case err != nil && !a.resultOnly && m.mayRace(a.session):
+		m.metrics.Unshared.Inc()
+		return nil, outcome{}
+	case err != nil:
+		return nil, failed(errors.Join(errNotShared, err))
+	case claim.Lease != "" && a.resultOnly:
+		return &lease{claim.Lease, epoch}, outcome{event: eventSuperseded}
+	case claim.Lease != "":
+		return &lease{claim.Lease, epoch}, outcome{}
+	case len(claim.Sealed) == 0:
+		return nil, outcome{event: eventRefused}
+	}
+	next, err := m.cfg.Store.OpenShared(a.session.ID, claim.Generation, claim.Sealed)
+	if err != nil {
+		return nil, failed(err)
+	}
+	return nil, outcome{event: eventFound, next: next, epoch: epoch}
+}
+
+// claimed is the generation beyond which a result of another replica is of use.
+func (a *attempt) claimed() uint64 {
+	if a.known > a.session.Generation {
+		return a.known - 1
+	}
+	return a.session.Generation
+}
+
+// makes is the generation that the attempt makes: later than all that are known.
+func (a *attempt) makes() uint64 { return max(a.session.Generation, a.known) + 1 }
+
+// check looks at what became known while the attempt waited for the lease, or since
+// its request opened the session: a process that has just started may see an older
+// cookie before it sees the newer one.
+func (a *attempt) check() outcome {
+	newer, _ := a.manager.memory.current(a.session)
+	switch {
+	case newer.Generation > a.session.Generation:
+		return outcome{event: eventFound, next: newer}
+	case a.manager.denied(a.session):
+		return outcome{event: eventRevoked}
+	}
+	return outcome{}
+}
+
+// call makes the one call to the provider. It is shorter than the lease.
+func (a *attempt) call(ctx context.Context) outcome {
+	m := a.manager
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.RefreshTimeout)
+	defer cancel()
+	previous, err := a.session.Tokens()
+	if err != nil {
+		return failed(err)
+	}
+	start := m.cfg.Now()
+	renewed, err := m.cfg.Refresher.Refresh(ctx, previous)
+	now := m.cfg.Now()
+	m.metrics.RefreshSeconds.Observe(now.Sub(start).Seconds())
+	switch {
+	case errors.Is(err, provider.ErrRejected):
+		m.metrics.Refreshes.WithLabelValues("rejected").Inc()
+		return outcome{event: eventRefused}
+	case err != nil:
+		return failed(err)
+	}
+	rotated := !renewed.Refresh.IsZero() && !renewed.Refresh.Equal(previous.Refresh)
+	m.notRotated.Store(!rotated)
+	m.metrics.Refreshes.WithLabelValues(map[bool]string{false: "ok", true: "rotated"}[rotated]).Inc()
+	return outcome{event: eventMade, next: m.cfg.Store.Next(a.session, previous, renewed, a.makes(), now)}
+}
+
+// share tells the other replicas of a result and gives up the lease. If the store
+// takes the result, o.epoch says so.
+func (a *attempt) share(ctx context.Context, l *lease, o *outcome) {
+	m, name := a.manager, a.session.ID.Name()
+	result := Result{Generation: a.makes()}
+	if o.next != nil {
+		result.Generation = o.next.Generation
+		sealed, err := m.cfg.Store.SealShared(o.next)
+		if err != nil {
+			m.cfg.Log.ErrorContext(ctx, "refresh not shared", "error", err.Error(), "session", a.session.ID)
+			o.epoch = l.epoch // it can never be sealed: Run must not try again
+		}
+		result.Sealed = sealed
+	}
+	if o.event != eventRefused && result.Sealed == nil {
+		_ = m.cfg.Replicas.Release(ctx, name, l.name) // if it fails, the lease runs out
+		return
+	}
+	err := m.cfg.Replicas.Publish(ctx, name, l.name, result, m.cfg.keepFor(a.session, m.cfg.Now()))
+	if err != nil {
+		m.cfg.Log.WarnContext(ctx, "refresh not shared yet", "error", err.Error(), "session", a.session.ID)
+		return
+	}
+	o.epoch = l.epoch
+}
+
+// report logs and counts how the attempt ended, before its requests go on.
+func (a *attempt) report(o outcome) {
+	m, s := a.manager, a.session
+	switch o.event {
+	case eventRefused:
+		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
+	case eventFailed:
+		name := "error"
+		if provider.RetryAfter(o.err) > 0 {
+			name = "unavailable"
+		}
+		m.metrics.Refreshes.WithLabelValues(name).Inc()
+		m.cfg.Log.Warn("refresh failed, session kept", "session", s.ID, "error", o.err.Error())
+	case eventNone, eventMade, eventFound, eventRevoked, eventSuperseded:
+	}
+}
+
+// giveBack revokes the refresh token of a generation that nobody will use.
+func (a *attempt) giveBack(unused *session.Session) {
+	if unused == nil || a.manager.cfg.Discard == nil {
+		return
+	}
+	if t, err := unused.Tokens(); err == nil {
+		a.manager.cfg.Discard(t.Refresh)
+	}
+}

@@ -1,0 +1,99 @@
+package refresh
+
+import (
+	"time"
+
+	"cognito-token-handler/tokenhandler/provider"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+const (
+	// clockSkew is how long before its end an access token is not used any more: it
+	// has to reach the upstream, whose clock may differ.
+	clockSkew = 5 * time.Second
+	// retryPause is the shortest time between two failing attempts for one session.
+	retryPause = time.Second
+	// maxRetryPause is the longest Retry-After of the provider that is respected.
+	maxRetryPause = 30 * time.Second
+	// demandBurst refreshes of one session may be demanded at once, and one more every
+	// demandEvery. The provider's quota is shared by all users.
+	demandBurst = 10
+	demandEvery = 10 * time.Second
+	// retryRefusedEvery is how often a 401 of an upstream may refresh a token. An
+	// upstream that answers 401 to everything must not cause a refresh each time.
+	retryRefusedEvery = 30 * time.Second
+	// shortestGrace is the shortest grace of the provider's rotation that lets replicas
+	// refresh at the same time.
+	shortestGrace = 10 * time.Second
+	// leaseMargin is how much longer a lease lasts than the call that it protects: its
+	// holder must be done, or dead, before another replica begins.
+	leaseMargin = 2 * time.Second
+)
+
+// usable reports whether the access token of s can still be sent to an upstream.
+func usable(s *session.Session, now time.Time) bool {
+	skew := min(clockSkew, s.AccessExpires.Sub(s.AccessIssued)/8)
+	return now.Before(s.AccessExpires.Add(-skew))
+}
+
+// renewable reports whether s has a refresh token.
+func renewable(s *session.Session) bool { return !s.RefreshExpires.Equal(s.AccessExpires) }
+
+// due reports whether s is to be refreshed. It spreads the refreshes of sessions that
+// began at the same time: each session has its own margin, up to a quarter longer than
+// RefreshBefore. The margin is at most a quarter of the token's lifetime.
+func (c *Config) due(s *session.Session, now time.Time) bool {
+	before := c.RefreshBefore
+	before += before * time.Duration(s.ID[0]) / (4 * 256)
+	before = min(before, s.AccessExpires.Sub(s.AccessIssued)/4)
+	return !now.Before(s.AccessExpires.Add(-before))
+}
+
+// lease is how long a lease lasts.
+func (c *Config) lease() time.Duration { return c.RefreshTimeout + leaseMargin }
+
+// keepFor is how long the result of refreshing s is of use. Replicas that have not
+// heard of it serve the older cookie its access token until that ends, and the user
+// may be active until then; the older cookie is then dead after the idle timeout. A
+// replica that waits for the lease finds the result in any case, even if the session
+// has ended meanwhile, so that none uses the old refresh token again.
+func (c *Config) keepFor(s *session.Session, now time.Time) time.Duration {
+	served := max(s.AccessExpires.Sub(now), 0)
+	keep := max(served+c.Store.IdleTimeout(), c.RefreshGrace) + session.TouchEvery
+	return max(min(keep, s.Ends().Sub(now)), 2*c.lease())
+}
+
+// pauseAfter is how long no attempt is made after one that failed with err.
+func pauseAfter(err error) time.Duration {
+	return min(max(provider.RetryAfter(err), retryPause), maxRetryPause)
+}
+
+// demand limits the refreshes of one session that are not due.
+type demand struct {
+	// paidUntil moves on by demandEvery with every refresh that the app demands.
+	paidUntil time.Time
+	// refusedAt is when a 401 of an upstream last caused a refresh.
+	refusedAt time.Time
+}
+
+// take counts a refresh for that reason. The error is a [*TooOftenError].
+func (d *demand) take(why Reason, now time.Time) error {
+	switch why {
+	case IfDue:
+	case OnDemand:
+		paid := d.paidUntil
+		if paid.Before(now) {
+			paid = now
+		}
+		if wait := paid.Sub(now) - (demandBurst-1)*demandEvery; wait > 0 {
+			return &TooOftenError{RetryAfter: wait}
+		}
+		d.paidUntil = paid.Add(demandEvery)
+	case Refused:
+		if wait := retryRefusedEvery - now.Sub(d.refusedAt); wait > 0 {
+			return &TooOftenError{RetryAfter: wait}
+		}
+		d.refusedAt = now
+	}
+	return nil
+}
