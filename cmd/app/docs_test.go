@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,8 +19,9 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-// TestReadmeIsTrue: the configuration that it shows is the example that is
-// loaded by a test, its links lead somewhere, its targets exist, it is short.
+// TestReadmeIsTrue: the README is short, its configuration is the example that
+// another test loads, and its links, its make targets and the files that it names
+// exist.
 func TestReadmeIsTrue(t *testing.T) {
 	readme := read(t, "../../README.md")
 	if lines := strings.Count(readme, "\n"); lines > 150 {
@@ -30,10 +32,10 @@ func TestReadmeIsTrue(t *testing.T) {
 	if shown != read(t, "../../config/examples/production.yaml") {
 		t.Error("the configuration shown is not config/examples/production.yaml")
 	}
-	links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(readme, -1)
-	for _, link := range links {
-		if _, err := os.Stat(filepath.Join("../..", link[1])); err != nil {
-			t.Errorf("a link leads nowhere: %v", err)
+	files := regexp.MustCompile("`((?:cmd|config|oauthproxy|test|tokenhandler)(?:/[a-z0-9_.*/]*)?)`").FindAllStringSubmatch(readme, -1)
+	for _, file := range files {
+		if found, err := filepath.Glob(filepath.Join("../..", file[1])); err != nil || len(found) == 0 {
+			t.Errorf("there is no %s", file[1])
 		}
 	}
 	makefile := read(t, "../../Makefile")
@@ -43,13 +45,68 @@ func TestReadmeIsTrue(t *testing.T) {
 			t.Errorf("there is no target %s", target[1])
 		}
 	}
-	if len(links) < 2 || len(targets) < 4 {
-		t.Errorf("only %d links and %d targets were found", len(links), len(targets))
+	if len(files) < 12 || len(targets) < 4 {
+		t.Errorf("only %d files and %d targets were found", len(files), len(targets))
 	}
 }
 
-// TestEveryPackageSaysWhatItOwns: a package comment, in doc.go or beside its
-// only file, and every folder of the README's table exists.
+// TestLinksLeadSomewhere: the relative links of all pages lead to a file and, if
+// they have a fragment, to a heading in it.
+func TestLinksLeadSomewhere(t *testing.T) {
+	found := 0
+	for _, page := range pages(t) {
+		for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(read(t, page), -1) {
+			target, fragment, _ := strings.Cut(link[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			found++
+			path := filepath.Join(filepath.Dir(page), target)
+			if target == "" {
+				path = page
+			}
+			if info, err := os.Stat(path); err == nil && info.IsDir() {
+				path = filepath.Join(path, "README.md")
+			}
+			content, err := os.ReadFile(path)
+			if err != nil || fragment != "" && !slices.Contains(headings(string(content)), fragment) {
+				t.Errorf("%s: the link %s leads nowhere", page, link[1])
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d links were found", found)
+	}
+}
+
+// pages returns the paths of all Markdown files.
+func pages(t *testing.T) []string {
+	t.Helper()
+	var all []string
+	for _, pattern := range []string{"*.md", ".github/*.md", "config/*.md", "config/*/*.md", "config/*/*/*.md", "tokenhandler/*.md", "tokenhandler/*/*.md", "test/*/*.md"} {
+		found, err := filepath.Glob(filepath.Join("../..", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, found...)
+	}
+	if len(all) < 8 {
+		t.Fatalf("only %d pages", len(all))
+	}
+	return all
+}
+
+// headings returns the fragments of the headings of a page, as GitHub makes them.
+func headings(page string) []string {
+	var all []string
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(page, -1) {
+		text := regexp.MustCompile(`[^a-z0-9 _-]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+		all = append(all, strings.ReplaceAll(text, " ", "-"))
+	}
+	return all
+}
+
+// TestEveryPackageSaysWhatItOwns: every package has a package comment, in doc.go.
 func TestEveryPackageSaysWhatItOwns(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-tags", "e2e", "-f", "{{.Dir}}\t{{.Doc}}", "../../...").Output()
 	if err != nil {

@@ -4,28 +4,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"cognito-token-handler/config"
+	"cognito-token-handler/tokenhandler/secret"
 )
 
-// TestReadmeMakesAndRotatesKeys runs the README's own commands: the first makes
-// a key file, each further one puts a new key in front.
+// TestReadmeMakesAndRotatesKeys runs the README's own commands for keys, in its
+// order: make the first key, add one at the top, append one, move it to the top.
 func TestReadmeMakesAndRotatesKeys(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var commands []string
-	for line := range strings.Lines(string(readme)) {
-		if strings.Contains(line, ".build/tokenhandler keygen") {
-			commands = append(commands, line)
-		}
-	}
-	if len(commands) != 2 {
-		t.Fatalf("the README makes keys by %q", commands)
-	}
+	commands := keyCommands(t)
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, ".build"), 0o700); err != nil {
 		t.Fatal(err)
@@ -33,30 +23,69 @@ func TestReadmeMakesAndRotatesKeys(t *testing.T) {
 	if err := os.Symlink(program(t), filepath.Join(dir, ".build", "tokenhandler")); err != nil {
 		t.Fatal(err)
 	}
-	var known []string // newest first
-	for _, command := range append(commands, commands[1]) {
-		sh := exec.CommandContext(t.Context(), "sh", "-c", command)
-		sh.Dir = dir
-		if out, err := sh.CombinedOutput(); err != nil || len(out) > 0 {
-			t.Fatalf("%s: %v %s", command, err, out)
+	var before []string // the keys, the first one encrypts
+	for i, isRight := range []func(after []string) bool{
+		func(after []string) bool { return len(after) == 1 },
+		func(after []string) bool { return len(after) == 2 && slices.Equal(after[1:], before) },
+		func(after []string) bool { return len(after) == 3 && slices.Equal(after[:2], before) },
+		func(after []string) bool {
+			return len(after) == 3 && after[0] == before[2] && slices.Equal(after[1:], before[:2])
+		},
+	} {
+		after := runKeyCommand(t, dir, commands[i])
+		if !isRight(after) {
+			t.Errorf("%s: makes %d keys of %d, or another order", commands[i], len(after), len(before))
 		}
-		content, err := os.ReadFile(filepath.Join(dir, "session_keys"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		keys, err := config.ParseKeys(content)
-		if err != nil || len(keys) != len(known)+1 {
-			t.Fatalf("%s: %d keys, %v", command, len(keys), err)
-		}
-		for i, old := range known {
-			if keys[i+1].Reveal() != old {
-				t.Errorf("%s: key %d is not the old one", command, i+2)
-			}
-		}
-		known = append([]string{keys[0].Reveal()}, known...)
+		before = after
 	}
 	info, err := os.Stat(filepath.Join(dir, "session_keys"))
 	if err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file of a rotation: %v, %v", info.Mode(), err)
+		t.Errorf("the file after a rotation: %v, %v", info.Mode(), err)
 	}
+}
+
+// keyCommands returns the commands of the README that write a key file.
+func keyCommands(t *testing.T) []string {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var commands []string
+	for line := range strings.Lines(string(readme)) {
+		if strings.Contains(line, "> session_keys") || strings.Contains(line, "mv new session_keys") {
+			commands = append(commands, line)
+		}
+	}
+	if len(commands) != 4 {
+		t.Fatalf("the README has %d commands for keys: %q", len(commands), commands)
+	}
+	return commands
+}
+
+// runKeyCommand runs a command in dir and returns the keys of the file.
+func runKeyCommand(t *testing.T, dir, command string) []string {
+	t.Helper()
+	sh := exec.CommandContext(t.Context(), "sh", "-c", command)
+	sh.Dir = dir
+	if out, err := sh.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%s: %v %s", command, err, out)
+	}
+	content, err := os.ReadFile(filepath.Join(dir, "session_keys"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := config.ParseKeys(content)
+	if err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+	return reveal(keys)
+}
+
+func reveal(keys []secret.String) []string {
+	all := make([]string, len(keys))
+	for i, key := range keys {
+		all[i] = key.Reveal()
+	}
+	return all
 }
