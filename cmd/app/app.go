@@ -81,8 +81,13 @@ type shutdownTimes struct{ total, drain, flush time.Duration }
 // New builds the service. It uses no network: a provider that is down does not
 // keep the service from starting. Errors name the configuration key.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
+	return newAt(ctx, cfg, log, time.Now)
+}
+
+// newAt is [New] with another clock.
+func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*App, error) {
 	a := &App{
-		cfg: cfg, log: log, now: time.Now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery,
+		cfg: cfg, log: log, now: now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery,
 		shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cognito-token-handler/cmd/app"
+	"cognito-token-handler/test/testkit"
 )
 
 const roleAnswer = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleWithWebIdentityResult>
@@ -33,14 +34,14 @@ func TestHangingSTSIsAskedAgain(t *testing.T) {
 	t.Cleanup(sts.Close)
 	t.Cleanup(func() { close(release) })
 	assumeRole(t, sts.URL)
-	credentials, err := app.AWSCredentials(t.Context(), "us-east-1", 100*time.Millisecond, nil)
+	credentials, err := app.AWSCredentials(t.Context(), "us-east-1", 2*time.Second, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	defer cancel()
 	got, err := credentials.Retrieve(ctx)
-	if err != nil || got.AccessKeyID != "ASIATEST" || calls.Load() != 2 {
+	if err != nil || got.AccessKeyID != "ASIATEST" || calls.Load() < 2 {
 		t.Errorf("after %d calls: %q, %v", calls.Load(), got.AccessKeyID, err)
 	}
 }

@@ -38,6 +38,9 @@ func MetricsTable(a *App) string {
 	return "| metric | labels | meaning |\n|---|---|---|\n" + strings.Join(rows, "")
 }
 
+// NewAt is [New] with another clock.
+var NewAt = newAt
+
 // Public is what the public listener serves.
 func Public(a *App) http.Handler { return a.public }
 
@@ -57,7 +60,8 @@ const (
 	ProviderTimeout = providerTimeout
 )
 
-// ShutdownTimes sets how long a shutdown of a may take, and its requests.
+// ShutdownTimes sets how long a shutdown of a may take in total, and how long its
+// requests may take.
 func ShutdownTimes(a *App, total, drain time.Duration) {
 	a.shutdown = shutdownTimes{total, drain, total}
 }

@@ -18,6 +18,8 @@ import (
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // field is one of a header, as its bytes go over the wire.
@@ -67,7 +69,7 @@ func sendFields(to *http2.Framer, fields []field, last bool) error {
 func wire2(t *testing.T, conn net.Conn, request stream) string {
 	t.Helper()
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(testkit.Deadline))
 	frames := http2.NewFramer(conn, conn)
 	frames.AllowIllegalWrites = true
 	frames.ReadMetaHeaders = hpack.NewDecoder(4<<10, nil)

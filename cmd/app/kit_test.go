@@ -49,6 +49,8 @@ type service struct {
 	routes []string
 	// environ is what the environment says.
 	environ []string
+	// clock is the service's; default time.Now.
+	clock func() time.Time
 }
 
 // start runs the service with a provider's double and an API; more are further
@@ -116,11 +118,15 @@ api:
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	a, err := app.New(s.tb.Context(), cfg, s.log.Logger())
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	a, err := app.NewAt(s.tb.Context(), cfg, s.log.Logger(), s.clock)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
 	app.ReloadEvery(a, 5*time.Millisecond)
+	app.ShutdownTimes(a, testkit.Deadline, testkit.Deadline) // a busy machine may need more than is usual
 	if s.built != nil {
 		s.built(a)
 	}

@@ -46,7 +46,7 @@ func TestNoCacheKeepsOurCookies(t *testing.T) {
     - {path: /status/, upstream: %[1]q}
     - {path: /guests/, upstream: %[1]q, anonymous: true}
     - {path: /admins/, upstream: %[1]q, groups: [admins]}
-    - {path: /late/, upstream: %[1]q, timeout: 20ms}
+    - {path: /late/, upstream: %[1]q, timeout: 500ms}
 spa: {dir: %[2]q}
 auth: {verify_secret: %[3]s}`, upstream.URL, newSPA(t), shown))
 	s.ready()

@@ -117,7 +117,7 @@ func (s *service) wire(text string) string {
 		s.tb.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(testkit.Deadline))
 	go func() { _, _ = io.WriteString(conn, text+last) }() // it may not be read to the end
 	var answers []string
 	reader := bufio.NewReader(conn)

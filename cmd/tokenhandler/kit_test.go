@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -9,7 +8,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // builds is the folder that the program is built in.
@@ -25,7 +25,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// build builds the program once for all tests.
+// build builds the program once for all tests. It returns the program's path and
+// what the compiler wrote, with a newline between them.
 var build = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(builds, "tokenhandler")
 	out, err := exec.Command("go", "build", "-o", path, ".").CombinedOutput()
@@ -34,8 +35,8 @@ var build = sync.OnceValues(func() (string, error) {
 
 func program(t *testing.T) string {
 	t.Helper()
-	said, err := build()
-	path, out, _ := strings.Cut(said, "\n")
+	result, err := build()
+	path, out, _ := strings.Cut(result, "\n")
 	if err != nil {
 		t.Fatalf("building: %v\n%s", err, out)
 	}
@@ -46,7 +47,7 @@ func program(t *testing.T) string {
 type service struct {
 	t             *testing.T
 	cmd           *exec.Cmd
-	out           output
+	out           testkit.Log
 	ended         chan error
 	public, admin string
 }
@@ -72,7 +73,7 @@ func serve(t *testing.T, config string, environ ...string) *service {
 			t.Logf("the program wrote:\n%s", s.out.String())
 		}
 	})
-	s.eventually("listening", func() bool {
+	testkit.Eventually(s.t, "listening", func() bool {
 		for line := range strings.Lines(s.out.String()) {
 			var record struct{ Msg, Public, Admin string }
 			if json.Unmarshal([]byte(line), &record) == nil && record.Msg == "listening" {
@@ -82,18 +83,6 @@ func serve(t *testing.T, config string, environ ...string) *service {
 		return s.public != ""
 	})
 	return s
-}
-
-// patience is how long anything may take before a test gives up.
-const patience = 20 * time.Second
-
-func (s *service) eventually(what string, ask func() bool) {
-	s.t.Helper()
-	for deadline := time.Now().Add(patience); !ask(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			s.t.Fatalf("never %s", what)
-		}
-	}
 }
 
 // signal sends a signal to the program.
@@ -107,29 +96,5 @@ func (s *service) signal(signal os.Signal) {
 // end returns how the program ended, once it did.
 func (s *service) end() error {
 	s.t.Helper()
-	select {
-	case err := <-s.ended:
-		return err
-	case <-time.After(patience):
-		s.t.Fatal("the program did not end")
-		return nil
-	}
-}
-
-// output is what a program wrote, while it writes.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
+	return testkit.Receive(s.t, s.ended, "the end of the program")
 }
