@@ -11,9 +11,11 @@ export GOTOOLCHAIN := go1.27.3
 export TOKENHANDLER_TOOLS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cognito-token-handler
 
 VERSITYGW_VERSION := v1.8.0
+VEGETA_VERSION    := v12.13.0
 LINT_VERSION      := v2.15.0
 LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)-$(GOTOOLCHAIN)
 VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
+VEGETA_STAMP    := $(TOKENHANDLER_TOOLS)/bin/.vegeta-$(VEGETA_VERSION)
 VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
 COGNITO     := test/cognitolocal/node_modules/.package-lock.json
 OPENID      := test/oidcprovider/node_modules/.package-lock.json
@@ -23,7 +25,7 @@ BINARY      := .build/tokenhandler
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 NPM_CI      := npm ci --no-audit --no-fund --loglevel=error
 FUZZTIME    ?= 20s
-BENCH       ?= -rounds 12 -duration 3s
+BENCH       ?= -rounds 12 -duration 3s -settings free:100,free:400,0:100,0:400
 CHAOS       ?= 60s
 SOAK        ?= 10m
 
@@ -78,9 +80,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (20s)
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks, and the proxy against a bare one (BENCH="-rounds 12 -duration 3s")
-	go test -tags e2e -count=1 -v -run AgainstABareOne ./test/bench -args $(BENCH)
-	go test -run '^$$' -bench . -benchmem ./tokenhandler/... ./cmd/app
+bench: build wrk $(VEGETA_STAMP) ## Run the benchmarks, and compare the built binary with a bare proxy (BENCH="-rounds 3 -duration 1s")
+	TOKENHANDLER_BINARY=$(CURDIR)/$(BINARY) go test -tags e2e -count=1 -v -timeout 2h -run AgainstABareOne ./test/bench -args $(BENCH)
+	go test -run '^$$' -bench . -benchmem ./tokenhandler/... ./oauthproxy/... ./cmd/app
 
 .PHONY: soak
 soak: ## Load the service for SOAK (10m), look for what grows
@@ -95,7 +97,7 @@ cover: ## Show the coverage of the unit tests
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools $(OPENID) chromium redis nginx caddy ## Install what the tests need
+tools: stack-tools $(OPENID) $(VEGETA_STAMP) chromium redis nginx caddy wrk ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -106,6 +108,10 @@ $(LINT):
 
 $(VERSITYGW_STAMP):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
+	touch $@
+
+$(VEGETA_STAMP):
+	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/tsenart/vegeta/v12@$(VEGETA_VERSION)
 	touch $@
 
 $(COGNITO): test/cognitolocal/package-lock.json
@@ -131,7 +137,7 @@ define debian
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(2) $(3); }
 endef
 
-.PHONY: chromium redis nginx caddy
+.PHONY: chromium redis nginx caddy wrk
 chromium:
 	$(call debian,chromium,chromium,fonts-dejavu-core)
 redis:
@@ -140,3 +146,5 @@ nginx:
 	$(call debian,nginx,nginx-light)
 caddy:
 	$(call debian,caddy,caddy)
+wrk:
+	$(call debian,wrk,wrk)

@@ -9,14 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/pprof"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -30,6 +27,10 @@ import (
 const configEnv = "BENCH_CONFIG"
 
 func TestMain(m *testing.M) {
+	if ran, err := serveRole(); ran {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	if text := os.Getenv(configEnv); text != "" {
 		if err := serve(text); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -42,9 +43,8 @@ func TestMain(m *testing.M) {
 
 // served are the addresses of the measured process.
 type served struct {
-	// Ours is the service, Bare the library's proxy as it comes, Pooled the same
-	// with a pool of buffers. Admin is the service's.
-	Ours, Admin, Bare, Pooled, Control string
+	// Ours is the public listener, Admin the admin one, Control tells of the process.
+	Ours, Admin, Control string
 }
 
 // usage is what the measured process has used so far.
@@ -87,19 +87,11 @@ func serve(text string) error {
 	case err := <-failed:
 		return err
 	}
-	bare, err := listen(bareProxy(cfg.API.Routes[0].Upstream, nil))
-	if err != nil {
-		return err
-	}
-	pooled, err := listen(bareProxy(cfg.API.Routes[0].Upstream, &buffers{}))
-	if err != nil {
-		return err
-	}
 	control, err := listen(controls())
 	if err != nil {
 		return err
 	}
-	if err := json.NewEncoder(os.Stdout).Encode(served{Ours: at.Public, Admin: at.Admin, Bare: bare, Pooled: pooled, Control: control}); err != nil {
+	if err := json.NewEncoder(os.Stdout).Encode(served{Ours: at.Public, Admin: at.Admin, Control: control}); err != nil {
 		return err
 	}
 	if profile := os.Getenv("BENCH_PROFILE"); profile != "" {
@@ -126,28 +118,6 @@ func listen(h http.Handler) (string, error) {
 	go func() { _ = server.Serve(listener) }()
 	return listener.Addr().String(), nil
 }
-
-// bareProxy is the yardstick: the library's proxy with a transport that keeps
-// its connections, and nothing else. With a pool of buffers it makes a third of
-// the garbage.
-func bareProxy(upstream *url.URL, pool httputil.BufferPool) http.Handler {
-	return &httputil.ReverseProxy{
-		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
-		Transport:  &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true},
-		BufferPool: pool,
-	}
-}
-
-type buffers struct{ pool sync.Pool }
-
-func (b *buffers) Get() []byte {
-	if lent, ok := b.pool.Get().(*[32 << 10]byte); ok {
-		return lent[:]
-	}
-	return make([]byte, 32<<10)
-}
-
-func (b *buffers) Put(lent []byte) { b.pool.Put((*[32 << 10]byte)(lent)) }
 
 func controls() http.Handler {
 	mux := http.NewServeMux()
