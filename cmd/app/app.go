@@ -33,9 +33,9 @@ const (
 	// refreshTimeout leaves time for the provider's keys, or for a second client
 	// secret, after one slow call.
 	refreshTimeout = 15 * time.Second
-	// credentialsTimeout bounds one call for the storage's credentials. It leaves
-	// time for a second one before the upload that asked is given up.
-	credentialsTimeout = 4 * time.Second
+	// awsCallTimeout bounds one call for the storage's credentials. The storage waits 10
+	// seconds for them, which leaves time for a second call.
+	awsCallTimeout = 4 * time.Second
 	// shutdownTimeout is how long everything may take after SIGTERM. Kubernetes
 	// kills after 30 seconds unless it is told otherwise.
 	shutdownTimeout = 28 * time.Second
@@ -267,19 +267,19 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 
 func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {
 	s := a.cfg.Storage
-	credentials, err := awsCredentials(ctx, s.Region, credentialsTimeout, a.tracer)
+	credentials, err := awsCredentials(ctx, s.Region, awsCallTimeout, a.tracer)
 	if err != nil {
 		return nil, fmt.Errorf("storage.credentials: %w", err)
 	}
 	handler, err := storage.New(storage.Config{
 		Path: s.Path, Bucket: s.Bucket, Region: s.Region, Endpoint: s.Endpoint, PathStyle: s.PathStyle,
 		Prefix: s.Prefix, MaxSize: s.MaxSize, ContentTypes: s.ContentTypes, Expires: s.Expires,
-		Credentials: credentials, Now: a.now, Site: site, Metrics: a.registry,
+		Credentials: credentials, Now: a.now, Site: site, Metrics: storage.NewMetrics(a.registry),
 	}, folders{auth})
 	if err != nil {
 		return nil, err
 	}
-	return site.Guard(handler), nil
+	return handler, nil
 }
 
 func (a *App) newSPA(site *web.Site) (http.Handler, error) {

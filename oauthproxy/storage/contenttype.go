@@ -1,44 +1,64 @@
 package storage
 
 import (
-	"fmt"
+	"errors"
 	"mime"
 	"slices"
 	"strings"
 )
 
+// maxContentType bounds an upload's content type, in bytes.
 const maxContentType = 255
 
-// typeList is the allow-list of media types; empty allows everything.
+var (
+	errNotMediaType = errors.New("is not a content type")
+	errParameters   = errors.New("has parameters")
+	errStar         = errors.New("has a star that stands for no whole subtype")
+)
+
+// ParseContentType parses one entry of the list of allowed content types: a media type
+// without parameters ("image/png"), or all subtypes of one type ("image/*"). It returns
+// the entry in lower case. The error completes a sentence that names the entry.
+func ParseContentType(entry string) (string, error) {
+	media, params, err := mime.ParseMediaType(entry)
+	kind, subtype, _ := strings.Cut(media, "/")
+	switch {
+	case err != nil || strings.Count(media, "/") != 1:
+		return "", errNotMediaType
+	case len(params) > 0:
+		return "", errParameters
+	case strings.Contains(kind, "*") || strings.Contains(subtype, "*") && subtype != "*":
+		return "", errStar
+	}
+	return media, nil
+}
+
+// typeList is the list of allowed content types. An empty list allows all.
 type typeList struct {
 	exact    map[string]bool // "image/png" → allowed
-	families []string        // "image/"
+	families []string        // "image/" for "image/*"
 	any      bool
 }
 
-func parseTypes(entries []string) (typeList, error) {
+func newTypeList(entries []string) (typeList, error) {
 	list := typeList{exact: make(map[string]bool, len(entries)), any: len(entries) == 0}
 	for _, entry := range entries {
-		entry = strings.ToLower(entry)
-		media, params, err := mime.ParseMediaType(entry)
-		kind, sub, slash := strings.Cut(media, "/")
-		switch {
-		case err != nil || len(params) > 0 || media != entry || !slash || strings.Contains(kind, "*") || strings.Contains(strings.TrimSuffix(sub, "*"), "*"):
-			return typeList{}, fmt.Errorf("content_types: %q is neither a media type nor one like image/*", entry)
-		case sub == "*":
-			list.families = append(list.families, kind+"/")
-		case strings.HasSuffix(sub, "*"):
-			return typeList{}, fmt.Errorf("content_types: %q: a star stands for a whole subtype only", entry)
-		default:
-			list.exact[entry] = true
+		media, err := ParseContentType(entry)
+		if err != nil {
+			return typeList{}, fault("content type", entry, err)
+		}
+		if family, isFamily := strings.CutSuffix(media, "*"); isFamily {
+			list.families = append(list.families, family)
+		} else {
+			list.exact[media] = true
 		}
 	}
 	return list, nil
 }
 
-// check says what is wrong with a content type, or "". It goes into a header
-// that the browser must repeat byte by byte, so only what every browser sends
-// unchanged is signed.
+// check describes what is wrong with an upload's content type. It returns "" for a
+// good one. The type goes into a header that the browser must repeat byte by byte, so
+// only what every browser sends unchanged is signed.
 func (l typeList) check(contentType string) string {
 	switch {
 	case contentType == "":

@@ -12,19 +12,22 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// maxBody bounds a request body: a key of 900 bytes, all escaped, needs less
-// than half of it.
+// maxBody bounds a request body, in bytes. A key of 900 bytes that are all escaped
+// needs less than half of it.
 const maxBody = 16 << 10
+
+// maxQuoted bounds what an error quotes of the client's own text, in bytes.
+const maxQuoted = 64
 
 func invalid(detail string) *web.Problem {
 	return web.NewProblem(web.CodeInvalidRequest, detail, nil)
 }
 
-// readJSON reads r's body into fields: JSON name → pointer to a string or an
-// integer. It is stricter than encoding/json, because what is signed must be
-// what the client meant under every reading of its text: unknown names, names
-// in another case, repeated names, null, invalid UTF-8 and text behind the
-// object are refused. Names that are absent leave their field as it is.
+// readJSON decodes r's body into fields: JSON name → pointer to a string or an integer.
+// It is stricter than encoding/json, so that every parser would read the same values
+// from the body as are signed: it refuses unknown names, names in another case,
+// repeated names, null, invalid UTF-8 and text after the object. A field whose name is
+// absent stays as it is.
 func readJSON(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
 	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	charset, hasCharset := params["charset"]
@@ -51,11 +54,11 @@ func decodeObject(body []byte, fields map[string]any) error {
 	}
 	seen := make(map[string]bool, len(fields))
 	for dec.More() {
-		token, _ := dec.Token() // valid was checked, so it is a name
+		token, _ := dec.Token() // the body is valid JSON, so this is a name
 		name, _ := token.(string)
 		field, known := fields[name]
 		if !known {
-			return invalid(fmt.Sprintf("the body holds the unknown field %q", clip(name)))
+			return invalid(fmt.Sprintf("the body holds the unknown field %q", web.Excerpt(name, maxQuoted)))
 		}
 		if seen[name] {
 			return invalid(fmt.Sprintf("the body holds %q twice", name))
@@ -78,12 +81,4 @@ func decodeField(dec *json.Decoder, name string, field any) error {
 		return invalid(fmt.Sprintf("%q must be %s", name, want))
 	}
 	return nil
-}
-
-// clip bounds what is repeated of a client's own text.
-func clip(name string) string {
-	if len(name) > 64 {
-		return strings.ToValidUTF8(name[:64], "") + "…"
-	}
-	return name
 }

@@ -5,62 +5,27 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"cognito-token-handler/tokenhandler/web"
 )
 
 const (
-	// maxKey is the contract's bound of a relative key, in bytes.
+	// maxKey bounds a key relative to the user's folder, in bytes.
 	maxKey = 900
-	// maxFullKey is S3's bound of a key, the folder included (FACTS S3-16).
+	// maxFullKey is S3's limit for a key, the folder included, in bytes (Amazon S3 User
+	// Guide, "Naming Amazon S3 objects").
 	maxFullKey = 1024
-	// maxSubject bounds a user id; Cognito's are 36 bytes.
-	maxSubject = 128
-
-	subjectMark = "{sub}"
 )
 
-var (
-	errFolder  = errors.New("prefix must hold {sub} once, end with a slash and have no empty or dot segment")
-	errSubject = errors.New("the subject holds other characters than A-Z a-z 0-9 _ : - or is too long")
-)
-
-// folderTemplate is where users' folders are, taken apart around the subject.
-type folderTemplate struct{ before, after string }
-
-func parseFolder(prefix string) (folderTemplate, error) {
-	before, after, found := strings.Cut(prefix, subjectMark)
-	segments, slash := strings.CutSuffix(strings.Replace(prefix, subjectMark, "x", 1), "/")
-	if !found || !slash || strings.ContainsAny(segments, "{}") || checkKey(segments) != "" {
-		return folderTemplate{}, errFolder
-	}
-	return folderTemplate{before: before, after: after}, nil
-}
-
-// of returns the folder of subject, trailing slash included: without the slash
-// users/abc would hold users/abcd too (FACTS S3-19). A subject that is no
-// single plain path segment is refused; it is not required to be a UUID,
-// because not every provider's is (COG-CLM-03).
-func (f folderTemplate) of(subject string) (string, error) {
-	if subject == "" || len(subject) > maxSubject || strings.ContainsFunc(subject, isOutsideSubject) {
-		return "", errSubject
-	}
-	return f.before + subject + f.after, nil
-}
-
-func isOutsideSubject(c rune) bool {
-	switch {
-	case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '_', c == ':', c == '-':
-		return false
-	}
-	return true
-}
-
-// checkKey says what is wrong with a relative key, or "". A dot segment would
-// leave the folder in whatever cleans paths on the way (the browser does, so
-// the signature would not match; a gateway over a file system does, so it
-// would); an empty one makes nameless folders (FACTS S3-05, S3-17).
+// checkKey describes what is wrong with a key relative to the user's folder. It
+// returns "" for a good key.
 //
-// A key named exactly "soap" is trouble for S3 in path style (S3-17). It needs
-// no rule here: with the folder in front no full key is.
+// A dot segment would lead out of the folder wherever paths are normalised: in a
+// gateway in front of a file system, and in the browser, after which the signature
+// does not match. An empty segment makes a folder without a name.
+//
+// A key named exactly "soap" would be a problem with S3's path-style URLs. It needs
+// no rule, because every full key has the folder in front.
 func checkKey(key string) string {
 	switch {
 	case key == "":
@@ -68,7 +33,7 @@ func checkKey(key string) string {
 	case len(key) > maxKey:
 		return `"key" is over 900 bytes`
 	case !utf8.ValidString(key), strings.ContainsRune(key, utf8.RuneError):
-		// The decoder writes U+FFFD for half a surrogate pair: the object would
+		// The JSON decoder replaces half a surrogate pair with U+FFFD: the object would
 		// get another name than the client asked for.
 		return `"key" is not valid UTF-8`
 	case strings.ContainsFunc(key, unicode.IsControl):
@@ -77,11 +42,80 @@ func checkKey(key string) string {
 		return `"key" holds a backslash`
 	case strings.HasPrefix(key, "/"), strings.HasSuffix(key, "/"):
 		return `"key" begins or ends with a slash`
-	}
-	for segment := range strings.SplitSeq(key, "/") {
-		if segment == "" || segment == "." || segment == ".." {
-			return `"key" holds an empty, "." or ".." segment`
-		}
+	case web.CheckSegments(key) != nil:
+		return `"key" holds an empty, "." or ".." segment`
 	}
 	return ""
+}
+
+const (
+	// subjectMark stands for the user's id in a folder's pattern.
+	subjectMark = "{sub}"
+	// maxPrefix bounds the pattern of a user's folder, in bytes.
+	maxPrefix = 100
+	// maxSubject bounds a user's id, in bytes. Cognito's have 36.
+	maxSubject = 128
+)
+
+var (
+	errPrefixStart   = errors.New("begins with /")
+	errPrefixEnd     = errors.New("does not end with /")
+	errPrefixSubject = errors.New("does not hold {sub} once, as a whole segment")
+	errPrefixLong    = errors.New("is longer than 100 bytes")
+	errPrefixChars   = errors.New("holds characters other than letters, digits and -._~ between the slashes")
+	errSubject       = errors.New("the subject holds other characters than A-Z a-z 0-9 _ : - or is too long")
+)
+
+// folderPattern is the pattern of a user's folder, split at the subject.
+type folderPattern struct{ before, after string }
+
+// CheckPrefix reports what is wrong with the pattern of a user's folder, such as
+// users/{sub}/. {sub} must be a whole segment: in users-{sub}-x/ one user's folder
+// could be a prefix of another's. The error completes a sentence that names the
+// pattern.
+func CheckPrefix(prefix string) error {
+	_, err := parsePrefix(prefix)
+	return err
+}
+
+func parsePrefix(prefix string) (folderPattern, error) {
+	before, after, _ := strings.Cut(prefix, subjectMark)
+	others := before + strings.TrimPrefix(after, "/") // the segments besides {sub}
+	switch {
+	case strings.HasPrefix(prefix, "/"):
+		return folderPattern{}, errPrefixStart
+	case !strings.HasSuffix(prefix, "/"):
+		return folderPattern{}, errPrefixEnd
+	case strings.Count("/"+prefix, "/"+subjectMark+"/") != 1 || strings.Count(prefix, "{") != 1:
+		return folderPattern{}, errPrefixSubject
+	case len(prefix) > maxPrefix:
+		return folderPattern{}, errPrefixLong
+	case others == "":
+		return folderPattern{before: before, after: after}, nil
+	}
+	if err := web.CheckSegments(strings.TrimSuffix(others, "/")); err != nil {
+		return folderPattern{}, err //nolint:wrapcheck // it completes a sentence
+	}
+	if strings.ContainsFunc(others, isOutsidePrefix) {
+		return folderPattern{}, errPrefixChars
+	}
+	return folderPattern{before: before, after: after}, nil
+}
+
+// folderOf returns the folder of subject, with a slash at its end: without it
+// users/abc would contain users/abcd as well. A subject that is not a single plain
+// path segment is refused. It need not be a UUID, because not every provider's is.
+func (p folderPattern) folderOf(subject string) (string, error) {
+	if subject == "" || len(subject) > maxSubject || strings.ContainsFunc(subject, isOutsideSubject) {
+		return "", errSubject
+	}
+	return p.before + subject + p.after, nil
+}
+
+func isOutsideSubject(c rune) bool { return !isAlphanumeric(c) && !strings.ContainsRune("_:-", c) }
+
+func isOutsidePrefix(c rune) bool { return !isAlphanumeric(c) && !strings.ContainsRune("/-._~", c) }
+
+func isAlphanumeric(c rune) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }

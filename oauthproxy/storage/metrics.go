@@ -2,33 +2,35 @@ package storage
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// The operations that are counted.
+// opUpload is the operation label of uploads.
 const opUpload = "upload"
 
-type metrics struct {
-	presigns *prometheus.CounterVec
+// Metrics are the metrics of this package.
+type Metrics struct {
+	// Presigns counts the answered requests for a presigned URL, by operation (upload)
+	// and by outcome (ok, or the code of the problem).
+	Presigns *prometheus.CounterVec
 }
 
-func newMetrics(registry prometheus.Registerer) (*metrics, error) {
-	m := &metrics{presigns: prometheus.NewCounterVec(prometheus.CounterOpts{
+// NewMetrics registers the metrics with reg; nil leaves them unregistered.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	m := &Metrics{Presigns: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "tokenhandler_storage_presigns_total",
 		Help: "Requests for a presigned URL, by operation and by outcome: ok, or the code of the problem that was answered.",
 	}, []string{"operation", "outcome"})}
-	m.presigns.WithLabelValues(opUpload, "ok") // so that the series is there before the first request
-	if registry == nil {
-		return m, nil
-	}
-	return m, registry.Register(m.presigns)
+	m.Presigns.WithLabelValues(opUpload, "ok") // so that the series exists before the first request
+	return m
 }
 
-func (m *metrics) count(operation string, err error) {
+func (m *Metrics) count(operation string, err error) {
 	outcome := "ok"
 	if err != nil {
 		outcome = string(web.AsProblem(err).Code)
 	}
-	m.presigns.WithLabelValues(operation, outcome).Inc()
+	m.Presigns.WithLabelValues(operation, outcome).Inc()
 }

@@ -15,7 +15,7 @@ import (
 func TestMetricsCountEveryOutcome(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	cfg := goodConfig(t)
-	cfg.Metrics = registry
+	cfg.Metrics = storage.NewMetrics(registry)
 	auth := &authority{subject: subject}
 	h := mustNew(t, cfg, auth)
 	const header = "# HELP tokenhandler_storage_presigns_total Requests for a presigned URL, by operation and by outcome: ok, or the code of the problem that was answered.\n" +
@@ -39,8 +39,4 @@ tokenhandler_storage_presigns_total{operation="upload",outcome="ok"} 2
 tokenhandler_storage_presigns_total{operation="upload",outcome="session_expired"} 1
 tokenhandler_storage_presigns_total{operation="upload",outcome="too_large"} 1
 `)
-
-	if _, err := storage.New(cfg, auth); err == nil || !strings.HasPrefix(err.Error(), "registering storage metrics: ") {
-		t.Errorf("registering twice: %v", err)
-	}
 }

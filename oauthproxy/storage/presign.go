@@ -14,18 +14,18 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// credentialsTimeout bounds what the credentials provider may take to look them
-// up, at STS or the machine's metadata: the browser waits for it. One upload in
-// many does; all others are signed with what is cached.
+// credentialsTimeout bounds how long the credentials provider may take to get
+// credentials from STS or from the machine's metadata service, because the browser
+// waits for it. Most uploads are signed with cached credentials.
 const credentialsTimeout = 10 * time.Second
 
 var (
-	errCredentialsEmpty   = errors.New("the storage credentials hold no keys")
-	errCredentialsExpired = errors.New("the storage credentials are expired")
+	errCredentialsEmpty   = errors.New("the storage credentials have no keys")
+	errCredentialsExpired = errors.New("the storage credentials have expired")
 )
 
-// signer turns a checked upload into a presigned request. Nothing it does
-// reaches the network, but for what the credentials provider does.
+// signer turns a checked upload into a presigned request. Only the credentials
+// provider uses the network.
 type signer struct {
 	client      *s3.PresignClient
 	v4          *v4.Signer
@@ -35,7 +35,7 @@ type signer struct {
 	now         func() time.Time
 }
 
-// signedRequest is a presigned request as a browser needs it.
+// signedRequest is a presigned request in the form that a browser needs.
 type signedRequest struct {
 	method    string
 	url       string
@@ -47,11 +47,11 @@ func newSigner(cfg Config) *signer {
 	options := s3.Options{
 		Region:       cfg.Region,
 		UsePathStyle: cfg.PathStyle,
-		// Only the checksum that the client gives is signed. An algorithm
-		// without a value would sign that of an empty body, and every real
-		// upload would fail (FACTS S3-05).
+		// Only a checksum that the client has sent is signed. With an algorithm but no
+		// value, the SDK would sign the checksum of an empty body, and S3 would refuse
+		// every upload.
 		RequestChecksumCalculation: aws.RequestChecksumCalculationWhenRequired,
-		// A directory bucket's session would be fetched over the network.
+		// For a directory bucket the SDK would create a session over the network.
 		DisableS3ExpressSessionAuth: aws.Bool(true),
 	}
 	if cfg.Endpoint != "" {
@@ -74,7 +74,7 @@ func (s *signer) put(ctx context.Context, key string, u upload) (*signedRequest,
 	if err != nil {
 		return nil, err
 	}
-	at := s.now().UTC().Truncate(time.Second) // SigV4 counts in seconds
+	at := s.now().UTC().Truncate(time.Second) // Signature Version 4 counts in seconds
 	expires := s.lifetime(credentials, at)
 	if expires < time.Second {
 		return nil, web.NewProblem(web.CodeUpstreamError, "the storage credentials are expired; try again later", errCredentialsExpired)
@@ -105,7 +105,7 @@ func (s *signer) put(ctx context.Context, key string, u upload) (*signedRequest,
 	}, nil
 }
 
-// retrieve looks the credentials up. Its error is a problem.
+// retrieve gets the credentials. The error is a [*web.Problem].
 func (s *signer) retrieve(ctx context.Context) (aws.Credentials, error) {
 	bounded, cancel := context.WithTimeout(ctx, credentialsTimeout)
 	defer cancel()
@@ -123,8 +123,9 @@ func (s *signer) retrieve(ctx context.Context) (aws.Credentials, error) {
 	return aws.Credentials{}, web.NewProblem(web.CodeUpstreamError, "the storage credentials are unavailable; try again later", err)
 }
 
-// lifetime is the configured one, cut to what is left of the credentials: the
-// URL dies with them whatever it says (FACTS S3-01).
+// lifetime returns the configured lifetime of a URL, cut to that of the credentials:
+// when they expire the URL does, too (Amazon S3 User Guide, "Download and upload
+// objects with presigned URLs").
 func (s *signer) lifetime(credentials aws.Credentials, at time.Time) time.Duration {
 	expires := s.expires
 	if credentials.CanExpire {
@@ -133,8 +134,8 @@ func (s *signer) lifetime(credentials aws.Credentials, at time.Time) time.Durati
 	return expires.Truncate(time.Second)
 }
 
-// scriptable leaves out what a script cannot set (Fetch standard, forbidden
-// request-header names): the browser derives it from the URL and the body.
+// scriptable leaves out the headers that a script cannot set (Fetch Standard, forbidden
+// request-headers). The browser derives them from the URL and the body.
 func scriptable(signed http.Header) map[string]string {
 	headers := make(map[string]string, len(signed))
 	for name := range signed {
@@ -146,8 +147,9 @@ func scriptable(signed http.Header) map[string]string {
 	return headers
 }
 
-// signerAt signs at the time and with the credentials that the lifetime was
-// computed from, not with what a clock or a cache says a moment later.
+// signerAt signs with the time and the credentials from which the lifetime was
+// computed. By default the SDK would ask the clock and the provider again, which may
+// differ a moment later.
 type signerAt struct {
 	*v4.Signer
 

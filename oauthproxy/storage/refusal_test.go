@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -185,8 +187,8 @@ func TestUploadTooLarge(t *testing.T) {
 
 func TestUploadWholeKeyFitsS3(t *testing.T) {
 	cfg := goodConfig(t)
-	cfg.Prefix = strings.Repeat("p", 121) + "/{sub}/" // 130 bytes with the subject
-	h := mustNew(t, cfg, authority{subject: "seven77"})
+	cfg.Prefix = strings.Repeat("p", 91) + "/{sub}/" // 130 bytes with the subject
+	h := mustNew(t, cfg, authority{subject: strings.Repeat("s", 37)})
 	body := func(n int) string {
 		return fmt.Sprintf(`{"key":%q,"content_type":"text/plain","size":1}`, strings.Repeat("k", n))
 	}
@@ -276,6 +278,7 @@ func TestUploadAuthorizesFirst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
 			h.ServeHTTP(discard{}, r)
 		})
 	}
@@ -313,13 +316,12 @@ func TestSurface(t *testing.T) {
 }
 
 func TestNewRefuses(t *testing.T) {
-	const prefix = "configuring storage: prefix must hold {sub} once, end with a slash and have no empty or dot segment"
 	for name, c := range map[string]struct {
 		change func(*storage.Config)
 		want   string
 	}{
-		"path":             {func(c *storage.Config) { c.Path = "storage" }, "configuring storage: path must begin and not end with a slash"},
-		"path, slash":      {func(c *storage.Config) { c.Path = "/storage/" }, "configuring storage: path must begin and not end with a slash"},
+		"path":             {func(c *storage.Config) { c.Path = "storage" }, "configuring storage: path must begin with a slash and not end with one"},
+		"path, slash":      {func(c *storage.Config) { c.Path = "/storage/" }, "configuring storage: path must begin with a slash and not end with one"},
 		"bucket":           {func(c *storage.Config) { c.Bucket = "" }, "configuring storage: bucket is missing"},
 		"region":           {func(c *storage.Config) { c.Region = "" }, "configuring storage: region is missing"},
 		"endpoint":         {func(c *storage.Config) { c.Endpoint = "s3.example.com" }, "configuring storage: endpoint must be an http or https URL without a path"},
@@ -332,19 +334,22 @@ func TestNewRefuses(t *testing.T) {
 		"credentials":      {func(c *storage.Config) { c.Credentials = nil }, "configuring storage: credentials are missing"},
 		"clock":            {func(c *storage.Config) { c.Now = nil }, "configuring storage: the clock is missing"},
 		"site":             {func(c *storage.Config) { c.Site = nil }, "configuring storage: the site is missing"},
-		"prefix empty":     {func(c *storage.Config) { c.Prefix = "" }, prefix},
-		"prefix shared":    {func(c *storage.Config) { c.Prefix = "users/" }, prefix},
-		"prefix open":      {func(c *storage.Config) { c.Prefix = "users/{sub}" }, prefix},
-		"prefix twice":     {func(c *storage.Config) { c.Prefix = "{sub}/{sub}/" }, prefix},
-		"prefix rooted":    {func(c *storage.Config) { c.Prefix = "/users/{sub}/" }, prefix},
-		"prefix dots":      {func(c *storage.Config) { c.Prefix = "a/../{sub}/" }, prefix},
-		"prefix other":     {func(c *storage.Config) { c.Prefix = "{tenant}/{sub}/" }, prefix},
-		"prefix segment":   {func(c *storage.Config) { c.Prefix = "users//{sub}/" }, prefix},
-		"prefix too long":  {func(c *storage.Config) { c.Prefix = strings.Repeat("p", 900) + "/{sub}/x/" }, prefix},
-		"type":             {func(c *storage.Config) { c.ContentTypes = []string{"png"} }, `configuring storage: content_types: "png" is neither a media type nor one like image/*`},
-		"type, all":        {func(c *storage.Config) { c.ContentTypes = []string{"*/*"} }, `configuring storage: content_types: "*/*" is neither a media type nor one like image/*`},
-		"type, half star":  {func(c *storage.Config) { c.ContentTypes = []string{"image/p*"} }, `configuring storage: content_types: "image/p*": a star stands for a whole subtype only`},
-		"type, parameter":  {func(c *storage.Config) { c.ContentTypes = []string{"text/plain; charset=utf-8"} }, `configuring storage: content_types: "text/plain; charset=utf-8" is neither a media type nor one like image/*`},
+		"prefix empty":     {func(c *storage.Config) { c.Prefix = "" }, `configuring storage: prefix "" does not end with /`},
+		"prefix shared":    {func(c *storage.Config) { c.Prefix = "users/" }, `configuring storage: prefix "users/" does not hold {sub} once, as a whole segment`},
+		"prefix open":      {func(c *storage.Config) { c.Prefix = "users/{sub}" }, `configuring storage: prefix "users/{sub}" does not end with /`},
+		"prefix twice":     {func(c *storage.Config) { c.Prefix = "{sub}/{sub}/" }, `configuring storage: prefix "{sub}/{sub}/" does not hold {sub} once, as a whole segment`},
+		"prefix rooted":    {func(c *storage.Config) { c.Prefix = "/users/{sub}/" }, `configuring storage: prefix "/users/{sub}/" begins with /`},
+		"prefix dots":      {func(c *storage.Config) { c.Prefix = "a/../{sub}/" }, `configuring storage: prefix "a/../{sub}/" has a dot segment`},
+		"prefix other":     {func(c *storage.Config) { c.Prefix = "{tenant}/{sub}/" }, `configuring storage: prefix "{tenant}/{sub}/" does not hold {sub} once, as a whole segment`},
+		"prefix part":      {func(c *storage.Config) { c.Prefix = "users-{sub}/" }, `configuring storage: prefix "users-{sub}/" does not hold {sub} once, as a whole segment`},
+		"prefix space":     {func(c *storage.Config) { c.Prefix = "a b/{sub}/" }, `configuring storage: prefix "a b/{sub}/" holds characters other than letters, digits and -._~ between the slashes`},
+		"prefix end":       {func(c *storage.Config) { c.Prefix = "{sub}//" }, `configuring storage: prefix "{sub}//" has an empty segment`},
+		"prefix segment":   {func(c *storage.Config) { c.Prefix = "users//{sub}/" }, `configuring storage: prefix "users//{sub}/" has an empty segment`},
+		"prefix too long":  {func(c *storage.Config) { c.Prefix = strings.Repeat("p", 100) + "/{sub}/" }, `configuring storage: prefix "` + strings.Repeat("p", 100) + `/{sub}/" is longer than 100 bytes`},
+		"type":             {func(c *storage.Config) { c.ContentTypes = []string{"png"} }, `configuring storage: content type "png" is not a content type`},
+		"type, all":        {func(c *storage.Config) { c.ContentTypes = []string{"*/*"} }, `configuring storage: content type "*/*" has a star that stands for no whole subtype`},
+		"type, half star":  {func(c *storage.Config) { c.ContentTypes = []string{"image/p*"} }, `configuring storage: content type "image/p*" has a star that stands for no whole subtype`},
+		"type, parameter":  {func(c *storage.Config) { c.ContentTypes = []string{"text/plain; charset=utf-8"} }, `configuring storage: content type "text/plain; charset=utf-8" has parameters`},
 		"all at once":      {func(c *storage.Config) { c.Bucket, c.Region = "", "" }, "configuring storage: bucket is missing\nregion is missing"},
 		"plaintext scheme": {func(c *storage.Config) { c.Endpoint = "ftp://s3.example.com" }, "configuring storage: endpoint must be an http or https URL without a path"},
 	} {
@@ -356,4 +361,37 @@ func TestNewRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A page of another site must not get a URL signed with the user's session, however
+// the handler is mounted.
+func TestNewGuardsItself(t *testing.T) {
+	for name, header := range map[string]http.Header{
+		"cross-site page":     {"Sec-Fetch-Site": {"cross-site"}},
+		"another origin":      {"Origin": {"https://evil.example"}},
+		"neither header":      {},
+		"forged with a token": {"Origin": {"https://evil.example"}, "X-Csrf": {"1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := mustNew(t, goodConfig(t), untouchableAuthorizer{t})
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "/storage/uploads", untouchable{t})
+			if err != nil {
+				t.Fatal(err)
+			}
+			maps.Copy(r.Header, header)
+			rec := httptest.NewRecorder()
+			h.ServeHTTP(rec, r)
+			if rec.Code != http.StatusForbidden || !strings.Contains(rec.Body.String(), "cross_site_request") {
+				t.Errorf("answered %d %s", rec.Code, rec.Body)
+			}
+		})
+	}
+}
+
+// untouchableAuthorizer fails the test if a request is authorised.
+type untouchableAuthorizer struct{ t *testing.T }
+
+func (u untouchableAuthorizer) Authorize(*http.Request) (storage.Grant, error) {
+	u.t.Error("the request was authorised")
+	return grant(subject), nil
 }

@@ -86,6 +86,7 @@ func mustNew(tb testing.TB, cfg storage.Config, auth storage.Authorizer) *storag
 func send(tb testing.TB, h http.Handler, method, path, contentType, body string) *httptest.ResponseRecorder {
 	tb.Helper()
 	r := httptest.NewRequestWithContext(tb.Context(), method, path, strings.NewReader(body))
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	if contentType != "" {
 		r.Header.Set("Content-Type", contentType)
 	}

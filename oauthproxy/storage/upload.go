@@ -9,10 +9,10 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// sha256Text is the length of a SHA-256 in base64 with padding.
-const sha256Text = 44
+// sha256Length is the length of a SHA-256 in base64 with padding.
+const sha256Length = 44
 
-// upload is what a client promises to send.
+// upload describes the file that the client is going to send.
 type upload struct {
 	// key is relative to the user's folder.
 	key         string
@@ -24,29 +24,29 @@ type upload struct {
 	ifNoneMatch string
 }
 
-// uploadAnswer is the wire form of a presigned upload.
-type uploadAnswer struct {
+// uploadResponse is the JSON form of a presigned upload.
+type uploadResponse struct {
 	// Method is the request's method, always PUT.
 	Method string `json:"method"`
-	// URL is a bearer capability: whoever has it can send this one object.
+	// URL is a bearer capability: whoever has it can upload this one object.
 	URL string `json:"url"`
-	// Headers must be sent exactly so. Host and Content-Length are signed as
-	// well, but scripts may not set them: the browser does, from the URL and
-	// the body (FACTS S3-08).
+	// Headers must be sent exactly as they are. Host and Content-Length are signed as
+	// well, but scripts cannot set them (Fetch Standard, forbidden request-headers): the
+	// browser does, from the URL and the body.
 	Headers map[string]string `json:"headers"`
-	// Key is relative to the user's folder, as it was asked for.
+	// Key is relative to the user's folder, as the client sent it.
 	Key string `json:"key"`
-	// ExpiresAt is when S3 stops accepting the request's start, UTC.
+	// ExpiresAt is the time in UTC until which S3 accepts the start of the request.
 	ExpiresAt time.Time `json:"expires_at"`
 }
 
-// createUpload answers POST /uploads:
+// createUpload handles POST /uploads:
 //
-//  1. the body, strictly decoded
-//  2. every promise of it checked against our limits
-//  3. the user's folder put in front of the key
-//  4. one PUT presigned with all of it
-func (h *Handler) createUpload(w http.ResponseWriter, r *http.Request, subject string) (answer, error) {
+//  1. It decodes the body strictly.
+//  2. It checks each field against the limits.
+//  3. It puts the user's folder in front of the key.
+//  4. It presigns one PUT with all of that.
+func (h *Handler) createUpload(w http.ResponseWriter, r *http.Request, subject string) (response, error) {
 	var u upload
 	err := readJSON(w, r, map[string]any{
 		"key":             &u.key,
@@ -56,23 +56,23 @@ func (h *Handler) createUpload(w http.ResponseWriter, r *http.Request, subject s
 		"if_none_match":   &u.ifNoneMatch,
 	})
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	if err := h.checkUpload(u); err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	folder, err := h.folder.of(subject)
+	folder, err := h.folders.folderOf(subject)
 	if err != nil {
-		return answer{}, web.NewProblem(web.CodeProviderError, "the user's id cannot name a folder", err)
+		return response{}, web.NewProblem(web.CodeProviderError, "the user's id cannot name a folder", err)
 	}
 	if len(folder)+len(u.key) > maxFullKey {
-		return answer{}, invalid(fmt.Sprintf(`"key" is over %d bytes`, maxFullKey-len(folder)))
+		return response{}, invalid(fmt.Sprintf(`"key" is over %d bytes`, maxFullKey-len(folder)))
 	}
 	signed, err := h.signer.put(r.Context(), folder+u.key, u)
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return answer{http.StatusCreated, uploadAnswer{
+	return response{http.StatusCreated, uploadResponse{
 		Method:    signed.method,
 		URL:       signed.url,
 		Headers:   signed.headers,
@@ -90,7 +90,7 @@ func (h *Handler) checkUpload(u upload) error {
 	}
 	switch {
 	case u.size < 1:
-		// A size of 0 would not be signed at all, and any size accepted (S3-05).
+		// The SDK does not sign a size of 0: S3 would accept any size.
 		return invalid(`"size" is required and must be at least 1`)
 	case u.size > h.cfg.MaxSize:
 		return web.NewProblem(web.CodeTooLarge, fmt.Sprintf(`"size" is over the limit of %d bytes`, h.cfg.MaxSize), nil)
@@ -102,9 +102,9 @@ func (h *Handler) checkUpload(u upload) error {
 	return nil
 }
 
-// isSHA256 checks the length too, because the decoder skips line breaks, which
-// must not reach a header.
+// isSHA256 reports whether text is a SHA-256 in base64. It checks the length as well,
+// because the decoder skips line breaks, which must not reach a header.
 func isSHA256(text string) bool {
 	sum, err := base64.StdEncoding.Strict().DecodeString(text)
-	return err == nil && len(text) == sha256Text && len(sum) == 32
+	return err == nil && len(text) == sha256Length && len(sum) == 32
 }

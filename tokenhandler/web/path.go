@@ -15,6 +15,9 @@ var (
 	errControl  = errors.New("the path holds a backslash or a control character")
 	errText     = errors.New("the path is not UTF-8")
 	errSegments = errors.New("the path holds an empty or dot segment")
+
+	errEmptySegment = errors.New("has an empty segment")
+	errDotSegment   = errors.New("has a dot segment")
 )
 
 // PlainPath refuses every request whose path could mean another path to the
@@ -63,7 +66,8 @@ func CheckPath(r *http.Request) error {
 	rest := path[1:]
 	for rest != "" {
 		segment, after, more := strings.Cut(rest, "/")
-		if isEmptyOrDots(segment) {
+		// Some servers ignore path parameters: they read "..;x" as ".." and "/;x/" as "//".
+		if name, _, _ := strings.Cut(segment, ";"); checkSegment(name) != nil {
 			return errSegments
 		}
 		if !more {
@@ -88,11 +92,26 @@ func hasTrickyEscape(raw string) bool {
 	return false
 }
 
-// isEmptyOrDots sees through a path parameter: some servers take "..;x" for
-// "..", and "/;x/" for "//".
-func isEmptyOrDots(segment string) bool {
-	name, _, _ := strings.Cut(segment, ";")
-	return name == "" || name == "." || name == ".."
+// CheckSegments reports the first empty segment ("a//b") or dot segment ("." or "..")
+// of a path that has no slash at its beginning or end. Whoever normalises such a path
+// gets another one. The error completes a sentence that names the path.
+func CheckSegments(path string) error {
+	for segment := range strings.SplitSeq(path, "/") {
+		if err := checkSegment(segment); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkSegment(segment string) error {
+	switch segment {
+	case "":
+		return errEmptySegment
+	case ".", "..":
+		return errDotSegment
+	}
+	return nil
 }
 
 func isHex(c byte) bool {

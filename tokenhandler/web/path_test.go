@@ -201,3 +201,19 @@ func FuzzPath(f *testing.F) {
 		}
 	})
 }
+
+func TestCheckSegments(t *testing.T) {
+	for path, want := range map[string]string{
+		"a": "", "a/b.c/...": "", "a;..": "", "..a/b..": "",
+		"": "has an empty segment", "/a": "has an empty segment", "a/": "has an empty segment", "a//b": "has an empty segment",
+		".": "has a dot segment", "..": "has a dot segment", "a/../b": "has a dot segment", "a/.": "has a dot segment",
+	} {
+		got := ""
+		if err := web.CheckSegments(path); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", path, got, want)
+		}
+	}
+}

@@ -58,21 +58,11 @@ func isUnsafeInPath(c rune) bool {
 	return c < ' ' || c == '\\' || c == 0x7f
 }
 
-// isPlainPath reports whether path begins with exactly one slash and holds no
-// empty and no dot segment.
+// isPlainPath reports whether path begins with exactly one slash and has neither
+// empty nor dot segments.
 func isPlainPath(path string) bool {
 	rest, rooted := strings.CutPrefix(path, "/")
-	if !rooted {
-		return false
-	}
-	segments := strings.Split(rest, "/")
-	for i, segment := range segments {
-		last := i == len(segments)-1
-		if segment == "" && !last || segment == "." || segment == ".." {
-			return false
-		}
-	}
-	return true
+	return rooted && (rest == "" || CheckSegments(strings.TrimSuffix(rest, "/")) == nil)
 }
 
 // Redirect answers with a redirect to target, which must be what

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
 
 	"cognito-token-handler/tokenhandler/tracing"
@@ -115,8 +116,8 @@ func (s *Site) logRequest(r *http.Request, rec *recorder, info *request, took ti
 	}
 	attrs := []slog.Attr{
 		slog.String("request_id", info.id),
-		slog.String("method", clip(r.Method, 32)),
-		slog.String("path", clip(r.URL.Path, 256)),
+		slog.String("method", Excerpt(r.Method, 32)),
+		slog.String("path", Excerpt(r.URL.Path, 256)),
 		slog.Int("status", rec.statusOrOK()),
 		slog.Int64("bytes", rec.bytes),
 		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
@@ -126,7 +127,7 @@ func (s *Site) logRequest(r *http.Request, rec *recorder, info *request, took ti
 		attrs = append(attrs, slog.String("trace_id", id))
 	}
 	if info.problem != nil {
-		attrs = append(attrs, slog.String("error_code", string(info.problem.Code)), slog.String("error", clip(info.problem.Error(), 512)))
+		attrs = append(attrs, slog.String("error_code", string(info.problem.Code)), slog.String("error", Excerpt(info.problem.Error(), 512)))
 		if info.problem.Status() >= http.StatusInternalServerError {
 			level = slog.LevelWarn
 		}
@@ -134,9 +135,10 @@ func (s *Site) logRequest(r *http.Request, rec *recorder, info *request, took ti
 	s.log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-func clip(s string, n int) string {
+// Excerpt returns s if it has at most n bytes, and otherwise its beginning and "…".
+func Excerpt(s string, n int) string {
 	if len(s) > n {
-		return s[:n] + "…"
+		return strings.ToValidUTF8(s[:n], "") + "…"
 	}
 	return s
 }
