@@ -38,16 +38,15 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	jar, _ := h.cfg.Store.Cookies().Read(r.Header) // bounded; unreadable ones are no login
-	h.dropNamedLogin(w.Header(), &jar, r.URL.Query()["state"])
+	h.removeNamedLogin(w, r, r.URL.Query()["state"])
 	query, err := singleValues(r.URL.RawQuery)
 	if err != nil || len(query["code"]) > maxCode || len(query["state"]) > maxState {
 		h.fail(w, r, failure{code: "invalid_request", err: errors.Join(errCallback, err)})
 		return nil
 	}
-	l, found := h.takeLogin(&jar, query["state"])
+	l, found := h.loginOf(r, query["state"])
 	if !found {
-		h.unknownState(w, r, &jar, query)
+		h.unknownState(w, r, query)
 		return nil
 	}
 	if iss, sent := query["iss"]; sent && iss != h.cfg.Provider.Issuer() {
@@ -62,7 +61,7 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 		h.fail(w, r, failure{code: "invalid_request", returnTo: l.ReturnTo, err: errCallback})
 		return nil
 	}
-	h.redeem(w, r, &jar, l, query["code"])
+	h.redeem(w, r, l, query["code"])
 	return nil
 }
 
@@ -73,7 +72,7 @@ var (
 )
 
 // redeem does steps 7 and 8.
-func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, jar *session.Jar, l login, code string) {
+func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) {
 	maxAge := time.Duration(-1)
 	if l.MaxAge != nil {
 		maxAge = time.Duration(*l.MaxAge) * time.Second
@@ -83,14 +82,16 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, jar *session.Ja
 		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err, retryAfter: retryAfter(err)})
 		return
 	}
-	s, size, err := h.cfg.Store.Begin(w.Header(), tokens)
-	if err != nil {
+	s := h.cfg.Store.Begin(tokens)
+	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Session()) // what the browser has is replaced
+	cookie.Values[session.Key], cookie.Values[session.ActivityKey] = s, s.Activity()
+	if err := cookie.Save(r, w); err != nil {
 		// Nobody will ever use these tokens.
 		h.revoke(r.Context(), tokens.Refresh)
 		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), returnTo: l.ReturnTo, err: err})
 		return
 	}
-	h.dropLogins(w.Header(), jar, size)
+	h.makeRoom(w, r)
 	h.endEarlier(r, l)
 	h.metrics.Logins.WithLabelValues("ok").Inc()
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r))
@@ -102,7 +103,7 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, jar *session.Ja
 // the name is known, so its refresh token cannot be revoked; nobody can use it
 // here any more.
 func (h *Handler) endEarlier(r *http.Request, l login) {
-	visit, _ := h.cfg.Sessions.Open(r.Header)
+	visit, _ := h.cfg.Sessions.Open(r)
 	if s := cmp.Or(visit.Session, visit.Stored); s != nil {
 		visit.End()
 		h.revokeSession(r.Context(), s)
@@ -118,8 +119,8 @@ func (h *Handler) endEarlier(r *http.Request, l login) {
 
 // unknownState answers a callback whose login is not known here: the cookie
 // ran out, or was used, or another browser's link was opened.
-func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, jar *session.Jar, query map[string]string) {
-	if _, err := h.cfg.Sessions.Open(r.Header); err == nil {
+func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, query map[string]string) {
+	if _, err := h.cfg.Sessions.Open(r); err == nil {
 		h.metrics.Logins.WithLabelValues("already_logged_in").Inc()
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, "/")
 		return
@@ -135,7 +136,7 @@ func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, jar *sess
 		h.fail(w, r, failure{code: code, err: errState})
 		return
 	}
-	if err := h.sendToProvider(w, jar, newLogin("/", 1, h.cfg.Now()), provider.PageLogin, nil); err != nil {
+	if err := h.sendToProvider(w, r, newLogin("/", 1, h.cfg.Now()), provider.PageLogin, nil); err != nil {
 		h.fail(w, r, failure{code: string(web.AsProblem(err).Code), err: err, retryAfter: retryAfter(err)})
 		return
 	}

@@ -128,23 +128,17 @@ func TestBadLoginCookies(t *testing.T) {
 		},
 		"of another key": func(_ *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			if err := foreign.store.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte(`{"s":"x"}`)); err != nil {
-				t.Fatal(err)
-			}
+			save(t, foreign.store, h, c.Name, map[any]any{session.LoginKey: []byte(`{"s":"x"}`)})
 			return setCookies(t, h)[c.Name].Value
 		},
 		"of another state": func(a *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			if err := a.store.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte(`{"s":"","b":1772600767000}`)); err != nil {
-				t.Fatal(err)
-			}
+			save(t, a.store, h, c.Name, map[any]any{session.LoginKey: []byte(`{"s":"","b":1772600767000}`)})
 			return setCookies(t, h)[c.Name].Value
 		},
 		"no JSON": func(a *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			if err := a.store.SetLogin(h, strings.TrimPrefix(c.Name, loginPrefix), []byte("x")); err != nil {
-				t.Fatal(err)
-			}
+			save(t, a.store, h, c.Name, map[any]any{session.LoginKey: []byte("x")})
 			return setCookies(t, h)[c.Name].Value
 		},
 	} {

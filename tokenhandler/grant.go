@@ -35,7 +35,7 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 		err = lateError{refresh.ErrRevoked}
 	}
 	if err != nil {
-		return Grant{}, h.sessionProblem(visit, err)
+		return Grant{}, h.sessionProblem(r, err)
 	}
 	visit.Touch()
 	return Grant{visit: visit, groups: h.cfg.GroupsClaim}, nil
@@ -45,7 +45,7 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 // is never nil; it has no session if there is none or if it is over, but for
 // [refresh.ErrRejected].
 func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSession, error) {
-	visit, err := h.cfg.Sessions.Open(r.Header)
+	visit, err := h.cfg.Sessions.Open(r)
 	if err != nil {
 		return visit, err
 	}
@@ -56,7 +56,7 @@ func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSes
 	}
 	// The provider was asked meanwhile, and a logout may have been faster: then
 	// this request must not go on with tokens made after it.
-	if ended, reason := h.cfg.Sessions.Open(r.Header); reason != nil {
+	if ended, reason := h.cfg.Sessions.Open(r); reason != nil {
 		if errors.Is(reason, refresh.ErrRevoked) {
 			reason = lateError{reason}
 		}
@@ -76,18 +76,6 @@ func (e lateError) Unwrap() error { return e.error }
 func isLate(err error) bool {
 	_, late := errors.AsType[lateError](err)
 	return late
-}
-
-// expire removes the session from the browser, and the logins under way if
-// asked to.
-func (h *Handler) expire(header http.Header, visit *refresh.RequestSession, logins bool) {
-	visit.Expire(header)
-	if !logins {
-		return
-	}
-	for id := range visit.Jar().Logins {
-		h.cfg.Store.ExpireLogin(header, id)
-	}
 }
 
 // Subject is the user's sub.
@@ -127,7 +115,7 @@ func (g Grant) Watch(ctx context.Context) context.Context { return g.visit.Watch
 
 // sessionProblem tells a client why it has no session, and removes cookies
 // that will never be one again.
-func (h *Handler) sessionProblem(visit *refresh.RequestSession, err error) *web.Problem {
+func (h *Handler) sessionProblem(r *http.Request, err error) *web.Problem {
 	code, detail, over := web.CodeSessionExpired, "the session is over; log in again", true
 	switch {
 	case errors.Is(err, session.ErrNone):
@@ -164,8 +152,11 @@ func (h *Handler) sessionProblem(visit *refresh.RequestSession, err error) *web.
 	p := web.NewProblem(code, detail, err)
 	if over {
 		p.Header = make(http.Header)
-		// Too many logins under way would be too many tomorrow as well.
-		h.expire(p.Header, visit, code == web.CodeCookiesTooLarge)
+		w := session.HeaderWriter(p.Header)
+		h.remove(w, r, h.cfg.Store.Session())
+		if code == web.CodeCookiesTooLarge {
+			h.removeLogins(w, r) // or the next request would carry too many of them again
+		}
 	}
 	return p
 }

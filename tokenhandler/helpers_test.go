@@ -12,6 +12,7 @@ import (
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 func mustURL(tb testing.TB, raw string) *url.URL {
@@ -30,6 +31,20 @@ func keyring(tb testing.TB, fill byte) *seal.Keyring {
 		tb.Fatal(err)
 	}
 	return keys
+}
+
+// save writes a cookie with these values to h.
+func save(tb testing.TB, store *session.Store, h http.Header, name string, values map[any]any) {
+	tb.Helper()
+	r := &http.Request{}
+	gs, err := store.New(r, name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	gs.Values = values
+	if err := gs.Save(r, session.HeaderWriter(h)); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // sessionBody is the answer of GET /auth/session as the contract writes it.

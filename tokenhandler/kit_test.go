@@ -96,7 +96,7 @@ func newApp(tb testing.TB, s settings) *app {
 	a.keys = keyring(tb, 7)
 	a.denied = memory.New(a.clock.Now)
 	sessions := session.Config{
-		Keys: a.keys, Cookies: session.NewCookies("session", false),
+		Keys: a.keys, Names: session.NewNames("session", false),
 		IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour, Now: a.clock.Now,
 	}
 	if s.session != nil {
@@ -128,10 +128,7 @@ func newApp(tb testing.TB, s settings) *app {
 
 func (a *app) newSessions(cfg session.Config, change func(*refresh.Config), log *slog.Logger) {
 	a.tb.Helper()
-	var err error
-	if a.store, err = session.NewStore(cfg); err != nil {
-		a.tb.Fatal(err)
-	}
+	a.store = session.NewStore(cfg)
 	refreshes := refresh.Config{
 		Store: a.store, Refresher: a.provider, Denied: a.denied, RefreshBefore: time.Minute,
 		RefreshGrace: 30 * time.Second, RefreshTimeout: 5 * time.Second, Now: a.clock.Now, Log: log,

@@ -76,7 +76,7 @@ func TestLogoutOfASessionThatDoesNotOpen(t *testing.T) {
 // watch is a socket of the browser's session.
 func (a *app) watch(ua *useragent.UA) context.Context {
 	a.tb.Helper()
-	visit, err := a.sessions.Open(a.request(ua).Header)
+	visit, err := a.sessions.Open(a.request(ua))
 	if err != nil {
 		a.tb.Fatal(err)
 	}

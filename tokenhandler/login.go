@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"cognito-token-handler/tokenhandler/provider"
@@ -51,7 +52,7 @@ type earlier struct {
 // earlierSession is the session that a request shows, also if it is idle: its
 // sockets and streams may go on.
 func (h *Handler) earlierSession(r *http.Request) *earlier {
-	visit, _ := h.cfg.Sessions.Open(r.Header)
+	visit, _ := h.cfg.Sessions.Open(r)
 	s := visit.Stored
 	if s == nil {
 		return nil
@@ -121,13 +122,12 @@ func (h *Handler) startLogin(page provider.Page) web.HandlerFunc {
 			l.MaxAge = &seconds
 		}
 		l.Earlier = h.earlierSession(r)
-		jar, _ := h.cfg.Store.Cookies().Read(r.Header) // too many of them: they are dropped
-		return h.sendToProvider(w, &jar, l, page, extra)
+		return h.sendToProvider(w, r, l, page, extra)
 	}
 }
 
 // sendToProvider does steps 4 and 5.
-func (h *Handler) sendToProvider(w http.ResponseWriter, jar *session.Jar, l login, page provider.Page, extra map[string]string) error {
+func (h *Handler) sendToProvider(w http.ResponseWriter, r *http.Request, l login, page provider.Page, extra map[string]string) error {
 	target, err := h.cfg.Provider.AuthorizeURL(provider.AuthRequest{Page: page, State: l.State, Nonce: l.Nonce, Verifier: l.Verifier, Extra: extra})
 	if err != nil {
 		return providerProblem(err)
@@ -136,10 +136,12 @@ func (h *Handler) sendToProvider(w http.ResponseWriter, jar *session.Jar, l logi
 	if err != nil {
 		return err
 	}
-	h.dropLogins(w.Header(), jar, 2*len(payload))
-	if err := h.cfg.Store.SetLogin(w.Header(), loginID(l.State), payload); err != nil {
+	cookie, _ := h.cfg.Store.Get(r, h.loginCookie(l.State)) // a new one: the state is fresh
+	cookie.Values[session.LoginKey] = payload
+	if err := cookie.Save(r, w); err != nil {
 		return fmt.Errorf("setting the login's cookie: %w", err)
 	}
+	h.makeRoom(w, r)
 	h.cfg.Site.Redirect(w, http.StatusFound, target)
 	return nil
 }
@@ -164,50 +166,95 @@ func encodeLogin(l login) ([]byte, error) {
 	return payload.Bytes(), nil
 }
 
-// dropNamedLogin removes the cookie of a login whose state was shown, readable
-// or not: a state works once, whatever becomes of it (FACTS OAU-05, R-25).
-func (h *Handler) dropNamedLogin(header http.Header, jar *session.Jar, states []string) {
+// loginCookie is the name of the cookie of the login with this state.
+func (h *Handler) loginCookie(state string) string { return h.cfg.Store.Login(loginID(state)) }
+
+// remove removes a cookie of the service from the browser, even if it does not
+// open. It lives on in the request.
+func (h *Handler) remove(w http.ResponseWriter, r *http.Request, name string) {
+	cookie, _ := h.cfg.Store.Get(r, name)
+	cookie.Options.MaxAge = -1
+	_ = cookie.Save(r, w) // removing a cookie cannot fail
+}
+
+// removeLogins removes the cookies of all logins that have not come back from the
+// provider.
+func (h *Handler) removeLogins(w http.ResponseWriter, r *http.Request) {
+	for name := range h.cfg.Store.Sizes(r) {
+		if h.cfg.Store.IsLogin(name) {
+			h.remove(w, r, name)
+		}
+	}
+}
+
+// removeNamedLogin removes the cookie of the login that a callback names, whether
+// it opens or not: a state works once, however the callback ends (RFC 9700 §4.7.1).
+func (h *Handler) removeNamedLogin(w http.ResponseWriter, r *http.Request, states []string) {
+	carried := h.cfg.Store.Sizes(r)
 	for _, state := range states {
-		id := loginID(state)
-		if _, there := jar.Logins[id]; there {
-			h.cfg.Store.ExpireLogin(header, id)
+		if name := h.loginCookie(state); carried[name] > 0 {
+			h.remove(w, r, name)
 			return
 		}
 	}
 }
 
-// dropLogins makes room for one more login of size bytes: unreadable ones go,
-// then the oldest, until the number and the budget of all our cookies hold.
-func (h *Handler) dropLogins(header http.Header, jar *session.Jar, size int) {
+// makeRoom removes login cookies until the limits hold with those cookies that w
+// already sets: the number of logins, and the budget of bytes of all cookies. Logins
+// that do not open go first, then the oldest.
+func (h *Handler) makeRoom(w http.ResponseWriter, r *http.Request) {
 	type pending struct {
-		id    string
+		name  string
 		begun int64
 		bytes int
 	}
+	total := written(w.Header())
 	var alive []pending
-	for id, value := range jar.Logins {
-		l, err := h.openLogin(id, value)
-		if err != nil {
-			h.cfg.Store.ExpireLogin(header, id)
-			jar.Bytes -= len(value)
-			continue
+	for name, bytes := range h.cfg.Store.Sizes(r) {
+		if h.cfg.Store.IsLogin(name) {
+			cookie, _ := h.cfg.Store.Get(r, name)
+			if cookie.Options.MaxAge < 0 {
+				continue // it was removed already
+			}
+			l, err := h.openLogin(r, name)
+			if err != nil {
+				h.remove(w, r, name)
+				continue
+			}
+			alive = append(alive, pending{name: name, begun: l.Begun, bytes: bytes})
 		}
-		alive = append(alive, pending{id: id, begun: l.Begun, bytes: len(value)})
+		total += bytes
 	}
 	slices.SortFunc(alive, func(a, b pending) int { return cmp.Compare(a.begun, b.begun) })
-	for len(alive) > 0 && (len(alive) >= maxLogins || jar.Bytes+size > session.Budget) {
-		h.cfg.Store.ExpireLogin(header, alive[0].id)
-		jar.Bytes -= alive[0].bytes
+	for len(alive) > 0 && (len(alive) >= maxLogins || total > session.Budget) {
+		h.remove(w, r, alive[0].name)
+		total -= alive[0].bytes
 		alive = alive[1:]
 	}
 }
 
-// openLogin opens a login cookie that is not over its time.
-func (h *Handler) openLogin(id, value string) (login, error) {
+// written is how many bytes the cookies that an answer sets will take in a request.
+// Cookies that it removes have no value.
+func written(header http.Header) (bytes int) {
+	for _, line := range header["Set-Cookie"] {
+		pair, _, _ := strings.Cut(line, ";")
+		if !strings.HasSuffix(pair, "=") {
+			bytes += len(pair) + len("; ")
+		}
+	}
+	return bytes
+}
+
+// openLogin opens the cookie of a login that has not expired.
+func (h *Handler) openLogin(r *http.Request, name string) (login, error) {
 	var l login
-	payload, err := h.cfg.Store.OpenLogin(id, value)
+	cookie, err := h.cfg.Store.Get(r, name)
 	if err != nil {
-		return l, err
+		return l, fmt.Errorf("opening login: %w", err)
+	}
+	payload, there := cookie.Values[session.LoginKey].([]byte)
+	if !there {
+		return l, errState
 	}
 	if err := json.Unmarshal(payload, &l); err != nil {
 		return l, fmt.Errorf("decoding login: %w", err)
@@ -218,18 +265,11 @@ func (h *Handler) openLogin(id, value string) (login, error) {
 	return l, nil
 }
 
-// takeLogin returns the login of the state that a callback shows, if the browser
-// has its cookie, and takes it out of the jar. The comparison is of the whole state, in constant
-// time: the cookie's name holds a part of its hash only.
-func (h *Handler) takeLogin(jar *session.Jar, state string) (login, bool) {
-	id := loginID(state)
-	value, there := jar.Logins[id]
-	if !there {
-		return login{}, false
-	}
-	delete(jar.Logins, id)
-	jar.Bytes -= len(value)
-	l, err := h.openLogin(id, value)
+// loginOf returns the login that a callback's state names, if this browser has its
+// cookie. The whole state is compared, in constant time: the cookie's name holds only
+// a part of its hash.
+func (h *Handler) loginOf(r *http.Request, state string) (login, bool) {
+	l, err := h.openLogin(r, h.loginCookie(state))
 	if err != nil || !secret.New(l.State).Equal(secret.New(state)) {
 		return login{}, false
 	}

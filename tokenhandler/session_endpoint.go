@@ -39,7 +39,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	// Whatever may pass leaves the session as it is: the answer then shows an
 	// access token that has ended.
 	if errors.Is(err, refresh.ErrDenyListOutdated) {
-		return h.sessionProblem(visit, err) // neither answer would be true
+		return h.sessionProblem(r, err) // neither answer would be true
 	}
 	superseded := errors.Is(err, refresh.ErrSuperseded)
 	over := visit.Session == nil || superseded || errors.Is(err, refresh.ErrRejected)
@@ -50,7 +50,10 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	}
 	if over {
 		if !errors.Is(err, session.ErrNone) && !superseded && !isLate(err) { // the browser may have a newer cookie than that
-			h.expire(w.Header(), visit, errors.Is(err, session.ErrCookiesTooLarge))
+			h.remove(w, r, h.cfg.Store.Session())
+			if errors.Is(err, session.ErrCookiesTooLarge) {
+				h.removeLogins(w, r)
+			}
 		}
 		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
 		return nil
@@ -65,12 +68,12 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	visit, err := h.open(r, refresh.OnDemand)
 	if err != nil {
-		return h.sessionProblem(visit, err)
+		return h.sessionProblem(r, err)
 	}
 	visit.Touch()
 	body, err := newSessionBody(visit)
 	if err != nil {
-		return h.sessionProblem(visit, err)
+		return h.sessionProblem(r, err)
 	}
 	visit.Commit(w.Header())
 	web.WriteJSON(w, r, http.StatusOK, body)
@@ -112,7 +115,7 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return web.NewProblem(web.CodeInvalidRequest, err.Error(), err)
 	}
-	visit, err := h.cfg.Sessions.Open(r.Header)
+	visit, err := h.cfg.Sessions.Open(r)
 	if s := cmp.Or(visit.Session, visit.Stored); s != nil {
 		// One that is idle here has sockets and streams, and copies of its cookie.
 		visit.End()
@@ -124,7 +127,8 @@ func (h *Handler) logout(w http.ResponseWriter, r *http.Request) error {
 		h.revokeSession(r.Context(), s)
 		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", s.Subject, "session", s.ID, "everywhere", everywhere, "request_id", web.RequestID(r))
 	}
-	h.expire(w.Header(), visit, true)
+	h.remove(w, r, h.cfg.Store.Session())
+	h.removeLogins(w, r)
 	h.metrics.Logouts.Inc()
 	if isFormNavigation(r) {
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.hintedLogoutURL(w, r, visit))

@@ -104,9 +104,7 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 	if a.denied, err = a.newDenyList(); err != nil {
 		return nil, err
 	}
-	if err = a.newSessions(); err != nil {
-		return nil, err
-	}
+	a.newSessions()
 	auth := a.newAuth(site)
 	if a.api, err = a.newAPI(site, auth); err != nil {
 		return nil, err
@@ -173,20 +171,17 @@ func (a *App) newProvider() *cognito.Provider {
 	})
 }
 
-func (a *App) newSessions() (err error) {
+func (a *App) newSessions() {
 	s := a.cfg.Session
-	a.store, err = session.NewStore(session.Config{
+	a.store = session.NewStore(session.Config{
 		Keys:             a.keys,
-		Cookies:          Cookies(a.cfg),
+		Names:            Cookies(a.cfg),
 		IdleTimeout:      s.IdleTimeout,
 		AbsoluteLifetime: s.AbsoluteLifetime,
 		KeepIDToken:      needsIDToken(a.cfg),
 		Now:              a.now,
 		Metrics:          session.NewMetrics(a.registry),
 	})
-	if err != nil {
-		return fmt.Errorf("preparing sessions: %w", err)
-	}
 	a.sessions = refresh.NewManager(refresh.Config{
 		Store:           a.store,
 		Refresher:       a.provider,
@@ -203,7 +198,6 @@ func (a *App) newSessions() (err error) {
 		Metrics:         refresh.NewMetrics(a.registry),
 	})
 	a.denied.OnGrowth(a.sessions.Recheck)
-	return nil
 }
 
 // needsIDToken: an API route sends it, or the provider wants it back at logout.
@@ -260,7 +254,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{
-		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.store.Cookies().Ours,
+		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.store.Ours,
 		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry), Tracer: a.tracer,
 	}), nil
 }
@@ -304,8 +298,8 @@ func SignOutURL(cfg config.Config) string {
 }
 
 // Cookies are the names of the service's cookies.
-func Cookies(cfg config.Config) session.Cookies {
-	return session.NewCookies(cfg.Session.CookieName, cfg.Cookies.InsecurePlainHTTP)
+func Cookies(cfg config.Config) session.Names {
+	return session.NewNames(cfg.Session.CookieName, cfg.Cookies.InsecurePlainHTTP)
 }
 
 // StorageOrigin is where browsers upload to, or "" without a bucket.

@@ -2,23 +2,28 @@ package seal
 
 import (
 	"encoding"
+	"encoding/base64"
 	"fmt"
 
 	"github.com/gorilla/securecookie"
 )
 
-// Codec adapts a [Keyring] to gorilla: it seals values that are []byte or
-// [encoding.BinaryMarshaler], and opens into *[]byte or
-// [encoding.BinaryUnmarshaler].
+// Codec is a [securecookie.Codec] that seals with a [Keyring]. It is safe for
+// concurrent use.
 type Codec struct {
-	// Keys seals and opens. Required.
+	// Keys are the keys. Required.
 	Keys *Keyring
-	// MaxLength bounds an encoded value in characters, on both ways. Required.
+	// MaxLength is the largest number of characters of a sealed value, for
+	// encoding and for decoding. Required.
 	MaxLength int
+	// Opened is called with the id of the key of every value that was opened.
+	// Optional; it must be safe for concurrent use.
+	Opened func(KeyID)
 }
 
-// Encode implements [securecookie.Codec]. Unlike gorilla's own it does not
-// stamp the value with a time: a session carries its own lifetimes.
+// Encode implements [securecookie.Codec]. The value is a []byte or an
+// [encoding.BinaryMarshaler]. Unlike gorilla's own codec it adds no time stamp:
+// what is sealed carries its own lifetime.
 func (c Codec) Encode(name string, value any) (string, error) {
 	var plain []byte
 	switch v := value.(type) {
@@ -32,38 +37,60 @@ func (c Codec) Encode(name string, value any) (string, error) {
 	default:
 		return "", fmt.Errorf("encoding cookie %q: a %T is neither []byte nor a BinaryMarshaler", name, value)
 	}
-	sealed := c.Keys.Seal(nil, name, plain)
-	if len(sealed) > c.MaxLength {
-		return "", fmt.Errorf("encoding cookie %q: %d characters, at most %d", name, len(sealed), c.MaxLength)
+	if length := EncodedLen(len(plain)); length > c.MaxLength {
+		return "", fmt.Errorf("encoding cookie %q: %d characters, at most %d", name, length, c.MaxLength)
 	}
-	return string(sealed), nil
+	return c.Keys.seal(name, plain), nil
 }
 
-// Decode implements [securecookie.Codec].
+// Decode implements [securecookie.Codec]. The destination is a *[]byte or an
+// [encoding.BinaryUnmarshaler]. Errors: [ErrMalformed], [ErrUnknownKey],
+// [ErrTampered], and those of UnmarshalBinary.
 func (c Codec) Decode(name, value string, dst any) error {
-	if len(value) > c.MaxLength {
+	return c.DecodeParts(name, dst, value)
+}
+
+// DecodeParts is [Codec.Decode] for a value that was split between cookies. It
+// saves joining them. Every part but the last must have a multiple of four
+// characters, so that each is base64url by itself.
+func (c Codec) DecodeParts(name string, dst any, parts ...string) error {
+	b, ok := c.Keys.buffers.Get().(*buffers)
+	if !ok {
 		return fmt.Errorf("decoding cookie %q: %w", name, ErrMalformed)
 	}
-	raw, err := AppendDecode(nil, value)
-	if err != nil {
+	defer c.Keys.buffers.Put(b)
+	if err := c.open(name, parts, b, dst); err != nil {
 		return fmt.Errorf("decoding cookie %q: %w", name, err)
 	}
-	plain, _, err := c.Keys.Open(name, raw)
+	return nil
+}
+
+// open opens the value into dst. UnmarshalBinary copies what it keeps, as its
+// interface demands: the plaintext lies in b.
+func (c Codec) open(name string, parts []string, b *buffers, dst any) error {
+	if err := b.decode(parts, c.MaxLength); err != nil {
+		return err
+	}
+	plain, id, err := c.Keys.open(name, b)
 	if err != nil {
-		return fmt.Errorf("decoding cookie %q: %w", name, err)
+		return err
+	}
+	if c.Opened != nil {
+		c.Opened(id)
 	}
 	switch v := dst.(type) {
 	case *[]byte:
-		*v = plain
+		*v = append((*v)[:0], plain...)
 		return nil
 	case encoding.BinaryUnmarshaler:
-		if err := v.UnmarshalBinary(plain); err != nil {
-			return fmt.Errorf("decoding cookie %q: %w", name, err)
-		}
-		return nil
+		return v.UnmarshalBinary(plain)
 	default:
-		return fmt.Errorf("decoding cookie %q: a %T is neither *[]byte nor a BinaryUnmarshaler", name, dst)
+		return fmt.Errorf("a %T is neither *[]byte nor a BinaryUnmarshaler", dst)
 	}
 }
+
+// EncodedLen is the number of characters of a sealed value whose plaintext has n
+// bytes.
+func EncodedLen(n int) int { return base64.RawURLEncoding.EncodedLen(n + Overhead) }
 
 var _ securecookie.Codec = Codec{}

@@ -1,17 +1,22 @@
-// Package seal owns authenticated encryption of cookie values with rotating
-// keys. A [Keyring] seals with its first key and opens with all of them, so a
-// key can be replaced without logging anybody out (ASVS V11.2.2).
+// Package seal encrypts and authenticates cookie values with keys that can be
+// rotated.
+//
+// [Codec] is a securecookie.Codec, the interface through which gorilla/sessions
+// encodes and decodes cookies. It is the only way to seal or open a value. A
+// [Keyring] holds its keys: the first key seals, every key opens, so that a key
+// can be replaced without logging anybody out (OWASP ASVS V11.2.2).
 //
 // A sealed value is
 //
 //	version (1 byte) | key id (4) | nonce (12) | AES-256-GCM ciphertext and tag
 //
 // in base64url without padding. The version, the key id and the cookie's name
-// are authenticated with it: a value moved to another cookie does not open.
-// The nonce is random; at 2^32 values a key (ASVS V11.3.4) a service that logs
-// in a hundred users a second has sixteen months to rotate.
+// are the additional authenticated data: a value that an attacker copies to a
+// cookie of another name does not open.
 //
-// [Codec] is a securecookie.Codec, so whatever speaks gorilla can use it.
+// The nonce is random, so one key may seal at most 2^32 values (NIST SP 800-38D
+// §8.3). A service with a hundred logins a second reaches that after sixteen
+// months; rotate the key before.
 //
-// It knows nothing of HTTP, of sessions and of what it seals.
+// The package knows nothing of HTTP and of what is sealed.
 package seal

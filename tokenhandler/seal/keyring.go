@@ -20,37 +20,35 @@ const (
 	headSize  = 1 + idSize
 	nonceSize = 12
 	tagSize   = 16
-	// Overhead is how many bytes a sealed value has more than its plaintext,
-	// before base64url.
+	// Overhead is the number of bytes that sealing adds to a plaintext, before
+	// base64url.
 	Overhead = headSize + nonceSize + tagSize
 )
 
-// The reasons why a value does not open. They are for logs and metrics; to the
-// client all of them are "no session".
+// The reasons why a value does not open. They are for logs and metrics; a client
+// is told only that it has no session.
 var (
-	// ErrMalformed: not base64url, too short, or of another version.
+	// ErrMalformed: the value is not base64url, too short, too long, or of another
+	// version.
 	ErrMalformed = errors.New("malformed sealed value")
-	// ErrUnknownKey: sealed by a key that is not on the ring (any more).
+	// ErrUnknownKey: the value was sealed with a key that is not on the keyring, or
+	// no longer.
 	ErrUnknownKey = errors.New("sealed by an unknown key")
-	// ErrTampered: changed, cut, or moved from a cookie of another name.
+	// ErrTampered: the value was changed, cut, or moved from a cookie of another
+	// name.
 	ErrTampered = errors.New("sealed value does not authenticate")
 )
 
 // KeyID names a key without revealing it. It prints as eight hex digits.
 type KeyID [idSize]byte
 
-// String is the id in hex.
+// String is the id in hexadecimal.
 func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
 
-// Keyring seals and opens. It is safe for concurrent use.
+// Keyring holds the keys of a [Codec]. It is safe for concurrent use.
 type Keyring struct {
-	ring atomic.Pointer[ring]
-	// scratch holds *[]byte in which the additional data is put together.
-	scratch sync.Pool
-}
-
-type ring struct {
-	keys []key
+	keys    atomic.Pointer[[]key] // the sealing key first
+	buffers sync.Pool             // of *buffers
 }
 
 type key struct {
@@ -58,33 +56,41 @@ type key struct {
 	aead cipher.AEAD
 }
 
-// NewKeyring makes a ring of 1 to [MaxKeys] keys of [KeySize] bytes each. The
-// first seals.
+// buffers are the memory for opening one value.
+type buffers struct {
+	sealed []byte // the value without base64url; decrypted in place
+	aad    []byte // the additional authenticated data
+}
+
+// NewKeyring makes a keyring of 1 to [MaxKeys] different keys of [KeySize] bytes
+// each. The first key seals, every key opens.
 func NewKeyring(keys [][]byte) (*Keyring, error) {
-	k := &Keyring{scratch: sync.Pool{New: func() any { b := make([]byte, 0, 256); return &b }}}
+	k := &Keyring{buffers: sync.Pool{New: func() any {
+		return &buffers{sealed: make([]byte, 0, 4<<10), aad: make([]byte, 0, 256)}
+	}}}
 	if err := k.Replace(keys); err != nil {
 		return nil, err
 	}
 	return k, nil
 }
 
-// Replace swaps all keys at once. After an error the ring is as it was.
+// Replace replaces all keys at once. After an error the old keys stay.
 func (k *Keyring) Replace(keys [][]byte) error {
 	if len(keys) == 0 || len(keys) > MaxKeys {
 		return fmt.Errorf("building keyring: %d keys, want 1 to %d", len(keys), MaxKeys)
 	}
-	next := &ring{}
+	next := make([]key, 0, len(keys))
 	for i, raw := range keys {
 		added, err := newKey(raw)
 		if err != nil {
 			return fmt.Errorf("building keyring: key %d: %w", i+1, err)
 		}
-		if next.find(added.id) != nil {
-			return fmt.Errorf("building keyring: key %d is on the ring twice", i+1)
+		if find(next, added.id) != nil {
+			return fmt.Errorf("building keyring: key %d is there twice", i+1)
 		}
-		next.keys = append(next.keys, added)
+		next = append(next, added)
 	}
-	k.ring.Store(next)
+	k.keys.Store(&next)
 	return nil
 }
 
@@ -105,18 +111,18 @@ func newKey(raw []byte) (key, error) {
 	return key{id: KeyID(mac.Sum(nil)[:idSize]), aead: aead}, nil
 }
 
-func (r *ring) find(id KeyID) *key {
-	for i := range r.keys {
-		if r.keys[i].id == id {
-			return &r.keys[i]
+func find(keys []key, id KeyID) *key {
+	for i := range keys {
+		if keys[i].id == id {
+			return &keys[i]
 		}
 	}
 	return nil
 }
 
-// IDs lists the ring's key ids, the sealing key first.
+// IDs lists the ids of the keys, the sealing key first.
 func (k *Keyring) IDs() []KeyID {
-	keys := k.ring.Load().keys
+	keys := *k.keys.Load()
 	ids := make([]KeyID, len(keys))
 	for i := range keys {
 		ids[i] = keys[i].id
@@ -124,10 +130,9 @@ func (k *Keyring) IDs() []KeyID {
 	return ids
 }
 
-// Seal encrypts plaintext for the cookie called name and appends the result,
-// base64url, to dst.
-func (k *Keyring) Seal(dst []byte, name string, plaintext []byte) []byte {
-	first := &k.ring.Load().keys[0]
+// seal encrypts plaintext for the cookie called name.
+func (k *Keyring) seal(name string, plaintext []byte) string {
+	first := &(*k.keys.Load())[0]
 	sealed := make([]byte, 0, Overhead+len(plaintext))
 	sealed = append(sealed, version)
 	sealed = append(sealed, first.id[:]...)
@@ -136,58 +141,52 @@ func (k *Keyring) Seal(dst []byte, name string, plaintext []byte) []byte {
 	nonce := sealed[headSize:]
 	_, _ = rand.Read(nonce) // never fails (Go 1.24)
 	sealed = first.aead.Seal(sealed, nonce, plaintext, aad)
-	return base64.RawURLEncoding.AppendEncode(dst, sealed)
+	return base64.RawURLEncoding.EncodeToString(sealed)
 }
 
-// EncodedLen is the length of a sealed value whose plaintext has n bytes.
-func EncodedLen(n int) int { return base64.RawURLEncoding.EncodedLen(n + Overhead) }
-
-// DecodeLen is the number of bytes that n characters of base64url hold.
-func DecodeLen(n int) int { return base64.RawURLEncoding.DecodedLen(n) }
-
-// AppendDecode decodes a part of a sealed value, base64url, onto dst. A value
-// that was split between two cookies is decoded part by part; every part but
-// the last must have a multiple of four characters. The error is
-// [ErrMalformed].
-func AppendDecode(dst []byte, part string) ([]byte, error) {
-	n := len(dst)
-	need := n + DecodeLen(len(part))
-	if cap(dst) < need {
-		grown := make([]byte, n, need)
-		copy(grown, dst)
-		dst = grown
-	}
-	written, err := strictBase64.Decode(dst[n:need], []byte(part))
-	if err != nil || n+written != need { // line breaks would be skipped
-		return nil, ErrMalformed
-	}
-	return dst[:n+written], nil
-}
-
-//nolint:gochecknoglobals // a constant: one value has one spelling, also in its last bits
+// strictBase64 gives every value one spelling: it refuses bits after the last
+// byte.
+//
+//nolint:gochecknoglobals // a constant
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// Open authenticates and decrypts sealed, the bytes that [AppendDecode] gave,
-// in place: the result lies inside sealed. name must be the one it was sealed
-// for. Errors: [ErrMalformed], [ErrUnknownKey], [ErrTampered].
-func (k *Keyring) Open(name string, sealed []byte) ([]byte, KeyID, error) {
+// decode removes base64url from the parts of a value that has at most most
+// characters.
+func (b *buffers) decode(parts []string, most int) error {
+	b.sealed = b.sealed[:0]
+	for _, part := range parts {
+		if most -= len(part); most < 0 {
+			return ErrMalformed
+		}
+		n := len(b.sealed)
+		need := n + strictBase64.DecodedLen(len(part))
+		if cap(b.sealed) < need {
+			b.sealed = append(make([]byte, 0, need), b.sealed...)
+		}
+		written, err := strictBase64.Decode(b.sealed[n:need], []byte(part))
+		if err != nil || n+written != need { // the decoder skips line breaks
+			return ErrMalformed
+		}
+		b.sealed = b.sealed[:need]
+	}
+	return nil
+}
+
+// open authenticates b.sealed for the cookie called name and decrypts it in
+// place. The id is that of the key.
+func (k *Keyring) open(name string, b *buffers) ([]byte, KeyID, error) {
+	sealed := b.sealed
 	if len(sealed) < Overhead || sealed[0] != version {
 		return nil, KeyID{}, ErrMalformed
 	}
 	id := KeyID(sealed[1:headSize])
-	found := k.ring.Load().find(id)
+	found := find(*k.keys.Load(), id)
 	if found == nil {
 		return nil, id, ErrUnknownKey
 	}
-	scratch, ok := k.scratch.Get().(*[]byte)
-	if !ok {
-		return nil, id, ErrTampered
-	}
-	aad := append(append((*scratch)[:0], sealed[:headSize]...), name...)
+	b.aad = append(append(b.aad[:0], sealed[:headSize]...), name...)
 	nonce, ciphertext := sealed[headSize:headSize+nonceSize], sealed[headSize+nonceSize:]
-	plain, err := found.aead.Open(ciphertext[:0], nonce, ciphertext, aad)
-	*scratch = aad
-	k.scratch.Put(scratch)
+	plain, err := found.aead.Open(ciphertext[:0], nonce, ciphertext, b.aad)
 	if err != nil {
 		return nil, id, ErrTampered
 	}

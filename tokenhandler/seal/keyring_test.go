@@ -25,40 +25,53 @@ func ring(tb testing.TB, fills ...byte) *seal.Keyring {
 	return k
 }
 
-func open(k *seal.Keyring, name, value string) ([]byte, seal.KeyID, error) {
-	raw, err := seal.AppendDecode(nil, value)
+// sealed is plain, sealed for the cookie called name.
+func sealed(tb testing.TB, k *seal.Keyring, name, plain string) string {
+	tb.Helper()
+	value, err := seal.Codec{Keys: k, MaxLength: 1 << 16}.Encode(name, []byte(plain))
 	if err != nil {
-		return nil, seal.KeyID{}, err
+		tb.Fatal(err)
 	}
-	return k.Open(name, raw)
+	return value
+}
+
+// open opens a value and returns the id of the key that did.
+func open(k *seal.Keyring, name string, parts ...string) (plain []byte, id seal.KeyID, err error) {
+	codec := seal.Codec{Keys: k, MaxLength: 1 << 16, Opened: func(key seal.KeyID) { id = key }}
+	err = codec.DecodeParts(name, &plain, parts...)
+	return plain, id, err
 }
 
 func TestSealedValueOpens(t *testing.T) {
 	k := ring(t, 1)
 	for _, plain := range []string{"", "x", strings.Repeat("token ", 1000)} {
-		sealed := string(k.Seal(nil, "session", []byte(plain)))
-		if len(sealed) != seal.EncodedLen(len(plain)) {
-			t.Errorf("%d bytes sealed to %d characters, EncodedLen says %d", len(plain), len(sealed), seal.EncodedLen(len(plain)))
+		value := sealed(t, k, "session", plain)
+		if len(value) != seal.EncodedLen(len(plain)) {
+			t.Errorf("%d bytes sealed to %d characters, EncodedLen is %d", len(plain), len(value), seal.EncodedLen(len(plain)))
 		}
-		got, id, err := open(k, "session", sealed)
+		got, id, err := open(k, "session", value)
 		if err != nil || string(got) != plain || id != k.IDs()[0] {
 			t.Errorf("opened %q by key %v, err %v", got, id, err)
 		}
+		got, _, err = open(k, "session", value[:8], value[8:20], value[20:])
+		if err != nil || string(got) != plain {
+			t.Errorf("in three parts: %q, %v", got, err)
+		}
 	}
-	if a, b := k.Seal(nil, "n", []byte("x")), k.Seal(nil, "n", []byte("x")); bytes.Equal(a, b) {
-		t.Error("two seals of one value are equal: the nonce repeats")
+	if sealed(t, k, "n", "x") == sealed(t, k, "n", "x") {
+		t.Error("one plaintext sealed twice gave the same value: the nonce repeats")
 	}
 }
 
 func TestSealedValueIsRefused(t *testing.T) {
 	k := ring(t, 1)
-	sealed := string(k.Seal(nil, "session", []byte("the payload of a session")))
+	value := sealed(t, k, "session", "the payload of a session")
 	flip := func(i int) string {
-		raw, err := base64.RawURLEncoding.DecodeString(sealed)
+		raw, err := base64.RawURLEncoding.DecodeString(value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw[i] ^= 1
+		raw[(i+len(raw))%len(raw)] ^= 1
 		return base64.RawURLEncoding.EncodeToString(raw)
 	}
 	for _, c := range []struct {
@@ -66,28 +79,28 @@ func TestSealedValueIsRefused(t *testing.T) {
 		want                error
 	}{
 		{"empty", "session", "", seal.ErrMalformed},
-		{"not base64url", "session", "+/+/" + sealed, seal.ErrMalformed},
-		{"padded", "session", sealed + "==", seal.ErrMalformed},
-		{"line break that base64 skips", "session", sealed[:8] + "\r\n" + sealed[8:], seal.ErrMalformed},
-		{"shorter than the overhead", "session", sealed[:40], seal.ErrMalformed},
+		{"not base64url", "session", "+/+/" + value, seal.ErrMalformed},
+		{"padded", "session", value + "==", seal.ErrMalformed},
+		{"line break that base64 skips", "session", value[:8] + "\r\n" + value[8:], seal.ErrMalformed},
+		{"shorter than the overhead", "session", value[:40], seal.ErrMalformed},
 		{"another version", "session", flip(0), seal.ErrMalformed},
 		{"another key id", "session", flip(1), seal.ErrUnknownKey},
 		{"nonce changed", "session", flip(6), seal.ErrTampered},
 		{"first byte changed", "session", flip(17), seal.ErrTampered},
-		{"last byte of the tag changed", "session", flip(seal.DecodeLen(len(sealed)) - 1), seal.ErrTampered},
-		{"cut by four characters", "session", sealed[:len(sealed)-4], seal.ErrTampered},
-		{"moved to another cookie", "active", sealed, seal.ErrTampered},
-		{"sealed by a foreign key", "session", string(ring(t, 9).Seal(nil, "session", []byte("x"))), seal.ErrUnknownKey},
+		{"last byte of the tag changed", "session", flip(-1), seal.ErrTampered},
+		{"cut by four characters", "session", value[:len(value)-4], seal.ErrTampered},
+		{"moved to another cookie", "active", value, seal.ErrTampered},
+		{"sealed by a foreign key", "session", sealed(t, ring(t, 9), "session", "x"), seal.ErrUnknownKey},
 	} {
-		if _, _, err := open(k, c.cookie, c.value); !errors.Is(err, c.want) {
-			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		if got, _, err := open(k, c.cookie, c.value); !errors.Is(err, c.want) || got != nil {
+			t.Errorf("%s: %q, %v, want %v", c.name, got, err, c.want)
 		}
 	}
 }
 
 func TestKeysRotateWithoutLosingValues(t *testing.T) {
 	k := ring(t, 1)
-	old := string(k.Seal(nil, "session", []byte("old")))
+	old := sealed(t, k, "session", "old")
 	oldID := k.IDs()[0]
 
 	if err := k.Replace([][]byte{key(2), key(1)}); err != nil {
@@ -96,20 +109,20 @@ func TestKeysRotateWithoutLosingValues(t *testing.T) {
 	if got, id, err := open(k, "session", old); err != nil || string(got) != "old" || id != oldID {
 		t.Errorf("after rotation: %q by %v, %v", got, id, err)
 	}
-	if _, id, err := open(k, "session", string(k.Seal(nil, "session", nil))); err != nil || id == oldID {
+	if _, id, err := open(k, "session", sealed(t, k, "session", "")); err != nil || id == oldID {
 		t.Errorf("new values are sealed by %v, %v: want the new first key", id, err)
 	}
 	if err := k.Replace([][]byte{key(2)}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := open(k, "session", old); !errors.Is(err, seal.ErrUnknownKey) {
-		t.Errorf("after the old key went: %v", err)
+		t.Errorf("after the old key was removed: %v", err)
 	}
 }
 
-func TestBadKeysAreRefusedAndTheRingStays(t *testing.T) {
+func TestBadKeysAreRefusedAndTheOldOnesStay(t *testing.T) {
 	k := ring(t, 1)
-	sealed := string(k.Seal(nil, "n", []byte("x")))
+	value := sealed(t, k, "n", "x")
 	tooMany := make([][]byte, seal.MaxKeys+1)
 	for i := range tooMany {
 		tooMany[i] = key(byte(i))
@@ -118,14 +131,14 @@ func TestBadKeysAreRefusedAndTheRingStays(t *testing.T) {
 		"none":     nil,
 		"short":    {key(3)[:31]},
 		"long":     {append(key(3), 0)},
-		"doubled":  {key(3), key(4), key(3)},
+		"repeated": {key(3), key(4), key(3)},
 		"too many": tooMany,
 	} {
 		if err := k.Replace(keys); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
-		if _, _, err := open(k, "n", sealed); err != nil {
-			t.Errorf("%s: the ring lost its keys: %v", name, err)
+		if _, _, err := open(k, "n", value); err != nil {
+			t.Errorf("%s: the old keys are gone: %v", name, err)
 		}
 	}
 }
@@ -143,8 +156,10 @@ func TestCodec(t *testing.T) {
 	if _, err := codec.Encode("c", make([]byte, 100)); err == nil {
 		t.Error("a value over MaxLength was encoded")
 	}
-	if err := codec.Decode("c", strings.Repeat("A", 101), &got); !errors.Is(err, seal.ErrMalformed) {
-		t.Errorf("a value over MaxLength: %v", err)
+	for _, parts := range [][]string{{strings.Repeat("A", 101)}, {strings.Repeat("A", 60), strings.Repeat("A", 60)}} {
+		if err := codec.DecodeParts("c", &got, parts...); !errors.Is(err, seal.ErrMalformed) {
+			t.Errorf("%d parts over MaxLength: %v", len(parts), err)
+		}
 	}
 	if _, err := codec.Encode("c", 1); err == nil {
 		t.Error("an int was encoded")
@@ -152,11 +167,14 @@ func TestCodec(t *testing.T) {
 	if err := codec.Decode("c", value, new(string)); err == nil {
 		t.Error("decoded into a string")
 	}
+	if string(got) != "payload" {
+		t.Errorf("the decoded value lies in memory that is used again: %q", got)
+	}
 }
 
 func FuzzOpen(f *testing.F) {
 	k := ring(f, 1, 2)
-	f.Add("session", string(k.Seal(nil, "session", []byte("payload"))))
+	f.Add("session", sealed(f, k, "session", "payload"))
 	f.Add("session", "")
 	f.Add("", strings.Repeat("A", 60))
 	f.Fuzz(func(t *testing.T, name, value string) {

@@ -3,34 +3,39 @@ package session
 import (
 	"net/http"
 	"strings"
-	"time"
+
+	"github.com/gorilla/sessions"
 )
 
 const (
-	// maxPart is the longest value of one cookie. A browser ignores a cookie
-	// whose name and value exceed 4,096 bytes (FACTS CK-01). It is a multiple of
-	// four, so that each part is base64url of its own.
+	// maxPart is the longest value of one cookie. Browsers ignore a cookie whose
+	// name and value exceed 4,096 bytes (RFC 6265bis §5.6). It is a multiple of
+	// four, so that each part is base64url by itself.
 	maxPart = 3800
-	// maxParts is how many cookies a session may be split into.
+	// maxParts is the number of cookies that a session may be split into.
 	maxParts = 2
-	// Budget bounds all our cookies together, names included: it is under the 8
-	// KiB that nginx gives one header line (FACTS CK-20).
+	// Budget is the most bytes that all cookies of this service may take in a
+	// request, names included. nginx accepts 8 KiB in one header line by default
+	// (large_client_header_buffers).
 	Budget = 7500
-	// acceptedBytes and acceptedCookies bound what is looked at in a request.
+	// acceptedBytes and acceptedCookies limit what a request may carry.
 	acceptedBytes   = 12000
 	acceptedCookies = 24
 )
 
-// Cookies knows the names and attributes of our cookies, and is the only place
-// that writes them (RFC 6265bis; FACTS BFF-03…08, CK-08).
-type Cookies struct {
-	session, active, login string
-	secure                 bool
+// Names are the names of the service's cookies. With the prefix __Host-Http- a
+// browser accepts a cookie only from this host and not from a script, so that
+// neither another subdomain nor injected code can plant one (Cookies: HTTP State
+// Management Mechanism, draft-ietf-httpbis-layered-cookies).
+type Names struct {
+	session, second, active, login string
+	insecure                       bool
 }
 
-// NewCookies names the cookies after name, the configured part that follows
-// the prefix. insecurePlainHTTP drops the prefix and Secure.
-func NewCookies(name string, insecurePlainHTTP bool) Cookies {
+// NewNames derives the names from the configured name: "session" stands for
+// itself, another name also begins those of the other cookies. insecurePlainHTTP
+// leaves out the prefix, which needs https, and the attribute Secure.
+func NewNames(name string, insecurePlainHTTP bool) Names {
 	prefix, stem := "__Host-Http-", ""
 	if insecurePlainHTTP {
 		prefix = ""
@@ -38,143 +43,126 @@ func NewCookies(name string, insecurePlainHTTP bool) Cookies {
 	if name != "session" {
 		stem = name + "-"
 	}
-	return Cookies{
-		session: prefix + name,
-		active:  prefix + stem + "active",
-		login:   prefix + stem + "login-",
-		secure:  !insecurePlainHTTP,
+	return Names{
+		session: prefix + name, second: prefix + name + ".1",
+		active: prefix + stem + "active", login: prefix + stem + "login-",
+		insecure: insecurePlainHTTP,
 	}
 }
 
-// Session is the full name of the session cookie; a second part has ".1" behind.
-func (c Cookies) Session() string { return c.session }
+// Session is the name of the session cookie. A large session has a second cookie,
+// whose name has ".1" appended.
+func (n Names) Session() string { return n.session }
 
-// Active is the full name of the activity cookie.
-func (c Cookies) Active() string { return c.active }
+// Active is the name of the activity cookie.
+func (n Names) Active() string { return n.active }
 
-// Login is the full name of the cookie of the login called id.
-func (c Cookies) Login(id string) string { return c.login + id }
+// Login is the name of the cookie of the login called id.
+func (n Names) Login(id string) string { return n.login + id }
 
-func (c Cookies) part(i int) string {
+// IsLogin reports whether name is the name of a login cookie.
+func (n Names) IsLogin(name string) bool { return strings.HasPrefix(name, n.login) }
+
+// Ours reports whether a cookie of this name belongs to this service. Such a
+// cookie is not passed on to an upstream.
+func (n Names) Ours(name string) bool {
+	return strings.HasPrefix(name, n.session) && (len(name) == len(n.session) || name[len(n.session)] == '.') ||
+		name == n.active || n.IsLogin(name)
+}
+
+// part is the name of the cookie that holds part i of a session.
+func (n Names) part(i int) string {
 	if i == 0 {
-		return c.session
+		return n.session
 	}
-	return c.session + ".1"
+	return n.second
 }
 
-// Set adds one of our cookies to an answer. Every answer that sets a cookie
-// must not be stored by any cache (FACTS CK-21; peers' CVE-2025-48947).
-func (c Cookies) Set(h http.Header, name, value string, sameSite http.SameSite, maxAge time.Duration) {
-	cookie := http.Cookie{ //nolint:gosec // every attribute is set, Secure but for insecure_plain_http
-		Name: name, Value: value, Path: "/", Secure: c.secure, HttpOnly: true,
-		SameSite: sameSite, MaxAge: int(maxAge / time.Second),
-	}
-	h.Add("Set-Cookie", cookie.String())
-	h.Set("Cache-Control", "no-store")
-}
-
-// Expire removes one of our cookies from the browser. The attributes are those
-// it was set with, or a prefixed cookie would stay (FACTS CK-11).
-func (c Cookies) Expire(h http.Header, name string) {
-	sameSite := http.SameSiteStrictMode
-	if strings.HasPrefix(name, c.login) {
-		sameSite = http.SameSiteLaxMode
-	}
-	c.Set(h, name, "", sameSite, -time.Second)
-}
-
-// Jar is what a request carries of our cookies.
-type Jar struct {
-	parts  [maxParts]string // the session's parts
-	seen   [maxParts]bool
-	active string
-	// Logins are the logins under way: id → value.
-	Logins map[string]string
-	// Bytes is the size of all of them, names and separators included.
-	Bytes int
-
-	count     int
-	activeSet bool
-	// doubled: a name came twice. Which of the two is ours cannot be told
-	// (cookie tossing, FACTS CK-12).
-	doubled bool
-}
-
-// Read finds our cookies in the raw header, without looking into others. The
-// error is [ErrCookiesTooLarge]; the jar then still names what to expire.
-func (c Cookies) Read(h http.Header) (Jar, error) {
-	var jar Jar
+// each calls yield for every cookie in a request's header, until yield returns
+// false. Values are as the browser sent them.
+func each(h http.Header, yield func(name, value string) bool) {
 	for _, line := range h["Cookie"] {
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
 			name, value, ok := strings.Cut(strings.TrimLeft(pair, " \t"), "=")
-			if ok {
-				c.add(&jar, name, value)
+			if ok && !yield(name, value) {
+				return
 			}
 		}
 	}
-	if jar.Bytes > acceptedBytes || jar.count > acceptedCookies {
-		return jar, ErrCookiesTooLarge
-	}
-	return jar, nil
 }
 
-func (c Cookies) add(jar *Jar, name, value string) {
+// bytesOf is the size of a cookie in a request, separators included.
+func bytesOf(name, value string) int { return len(name) + len(value) + len("=; ") }
+
+// jar is what a request carries of a session: its cookies, still sealed.
+type jar struct {
+	parts  [maxParts]string
+	there  [maxParts]bool
+	active string
+
+	activeThere bool
+	// repeated: a name occurs twice. It cannot be told which of the two cookies is
+	// from this service and which was planted.
+	repeated bool
+	// count and bytes are those of all cookies of this service, logins included.
+	count, bytes int
+}
+
+// read reads the session's cookies from a request's header.
+func (n Names) read(h http.Header) (j jar) {
+	each(h, func(name, value string) bool {
+		switch {
+		case name == n.session:
+			j.setPart(0, value)
+		case name == n.active:
+			j.repeated = j.repeated || j.activeThere
+			j.active, j.activeThere = value, true
+		case name == n.second:
+			j.setPart(1, value)
+		case !n.IsLogin(name):
+			return true
+		}
+		j.count++
+		j.bytes += bytesOf(name, value)
+		return true
+	})
+	return j
+}
+
+func (j *jar) setPart(i int, value string) {
+	j.repeated = j.repeated || j.there[i]
+	j.parts[i], j.there[i] = value, true
+}
+
+// session returns the n parts of the sealed session. The first character of the
+// first cookie is their number; it is removed here. A surplus second cookie, left
+// from an earlier and larger session, is ignored. Errors: [ErrCookiesTooLarge],
+// [ErrNone], [ErrUnreadable].
+func (j *jar) session() (parts [maxParts]string, n int, err error) {
 	switch {
-	case name == c.session:
-		jar.setPart(0, value)
-	case name == c.active:
-		jar.doubled = jar.doubled || jar.activeSet
-		jar.active, jar.activeSet = value, true
-	case len(name) == len(c.session)+2 && name == c.part(1):
-		jar.setPart(1, value)
-	case strings.HasPrefix(name, c.login):
-		// Bounded here already: a map is built from what a stranger sent.
-		if jar.Logins == nil {
-			jar.Logins = make(map[string]string)
-		}
-		if len(jar.Logins) < acceptedCookies {
-			jar.Logins[name[len(c.login):]] = value
-		}
-	default:
-		return
-	}
-	jar.count++
-	jar.Bytes += len(name) + len(value) + len("=; ")
-}
-
-func (j *Jar) setPart(i int, value string) {
-	j.doubled = j.doubled || j.seen[i]
-	j.parts[i], j.seen[i] = value, true
-}
-
-// HasSession reports whether a session cookie is there, readable or not.
-func (j *Jar) HasSession() bool { return j.seen[0] }
-
-// sessionParts returns the n parts that the first one says belong together; its
-// first character, taken off here, is their number. A surplus part of an
-// earlier, larger session is not looked at.
-func (j *Jar) sessionParts() (parts [maxParts]string, n int, err error) {
-	if !j.seen[0] {
+	case j.bytes > acceptedBytes || j.count > acceptedCookies:
+		return parts, 0, ErrCookiesTooLarge
+	case !j.there[0]:
 		return parts, 0, ErrNone
-	}
-	parts = j.parts
-	if j.doubled || parts[0] == "" || parts[0][0] < '1' || parts[0][0] > '0'+maxParts {
+	case j.repeated || j.parts[0] == "" || j.parts[0][0] < '1' || j.parts[0][0] > '0'+maxParts:
 		return parts, 0, ErrUnreadable
 	}
-	n = int(parts[0][0] - '0')
-	parts[0] = parts[0][1:]
+	n = int(j.parts[0][0] - '0')
+	parts[0] = j.parts[0][1:]
 	for i := 1; i < n; i++ {
-		if !j.seen[i] {
+		if !j.there[i] {
 			return parts, 0, ErrUnreadable
 		}
+		parts[i] = j.parts[i]
 	}
 	return parts, n, nil
 }
 
-// split cuts a sealed session into the values of its cookies.
-func split(sealed string) ([]string, bool) {
+// split splits a sealed session into the values of its cookies. It is not ok if
+// they would be too many.
+func split(sealed string) (values []string, ok bool) {
 	if len(sealed) <= maxPart {
 		return []string{"1" + sealed}, true
 	}
@@ -184,31 +172,38 @@ func split(sealed string) ([]string, bool) {
 	return []string{"2" + sealed[:maxPart], sealed[maxPart:]}, true
 }
 
-// setSession writes a session's cookies and expires a part it does not need.
-func (c Cookies) setSession(h http.Header, jar *Jar, values []string) {
-	for i := range maxParts {
-		switch {
-		case i < len(values):
-			c.Set(h, c.part(i), values[i], http.SameSiteStrictMode, 0)
-		case jar.seen[i]:
-			c.Expire(h, c.part(i))
-		}
-	}
+// setCookie writes one cookie. No other function of the service writes cookies.
+//
+// gorilla's own sessions.NewCookie is not used, because it adds Expires, which
+// browsers ignore beside Max-Age (RFC 6265 §5.3). Domain is left out, because the
+// prefix __Host- forbids it. An answer that sets a cookie must not be stored by a
+// cache, which would hand the cookie to somebody else (RFC 9111 §7.3).
+func setCookie(w http.ResponseWriter, name, value string, o *sessions.Options) {
+	http.SetCookie(w, &http.Cookie{ //nolint:forbidigo,gosec // the one place that sets cookies; Secure is off only with insecure_plain_http
+		Name: name, Value: value, Path: o.Path, MaxAge: o.MaxAge,
+		Secure: o.Secure, HttpOnly: o.HttpOnly, Partitioned: o.Partitioned, SameSite: o.SameSite,
+	})
+	w.Header().Set("Cache-Control", "no-store")
 }
 
-// ExpireSession removes the session and the activity from the browser: what
-// the request carried, and what every session has.
-func (c Cookies) ExpireSession(h http.Header, jar *Jar) {
-	c.Expire(h, c.session)
-	if jar.seen[1] {
-		c.Expire(h, c.part(1))
-	}
-	c.Expire(h, c.active)
+// removeCookie removes one cookie from the browser. The attributes must be those
+// that the cookie was set with: a browser keeps a cookie with a prefix if the
+// attributes that the prefix demands are missing.
+func removeCookie(w http.ResponseWriter, name string, o *sessions.Options) {
+	removed := *o
+	removed.MaxAge = -1
+	setCookie(w, name, "", &removed)
 }
 
-// Ours reports whether a cookie of this name is one of ours, so that it is not
-// passed on to anybody.
-func (c Cookies) Ours(name string) bool {
-	return strings.HasPrefix(name, c.session) && (len(name) == len(c.session) || name[len(c.session)] == '.') ||
-		name == c.active || strings.HasPrefix(name, c.login)
-}
+// HeaderWriter returns a response writer for [sessions.Session.Save] where there is
+// only the header of an answer yet. Save writes nothing but header fields; a body
+// would be discarded.
+func HeaderWriter(h http.Header) http.ResponseWriter { return headerWriter(h) }
+
+type headerWriter http.Header
+
+func (w headerWriter) Header() http.Header { return http.Header(w) }
+
+func (headerWriter) Write(body []byte) (int, error) { return len(body), nil }
+
+func (headerWriter) WriteHeader(int) {}

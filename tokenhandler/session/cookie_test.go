@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gorilla/sessions"
-
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -29,7 +27,7 @@ func incompressible(n int) secret.String {
 func TestAttributesOfTheCookies(t *testing.T) {
 	f := newFixture(t)
 	h := make(http.Header)
-	if _, _, err := f.Begin(h, tokens(1, f.now)); err != nil {
+	if err := f.begin(h, tokens(1, f.now)); err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range h["Set-Cookie"] {
@@ -48,21 +46,27 @@ func TestAttributesOfTheCookies(t *testing.T) {
 	if h.Get("Cache-Control") != "no-store" {
 		t.Error("an answer that sets a cookie may be stored by a cache")
 	}
-	plain := session.NewCookies("session", true)
+	f = newFixture(t, func(c *session.Config) { c.Names = session.NewNames("session", true) })
 	h = make(http.Header)
-	plain.Set(h, plain.Session(), "x", http.SameSiteStrictMode, 0)
-	if got := h.Get("Set-Cookie"); got != "session=x; Path=/; HttpOnly; SameSite=Strict" {
-		t.Errorf("plain http: %s", got)
+	if err := f.begin(h, tokens(1, f.now)); err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range h["Set-Cookie"] {
+		name, _, _ := strings.Cut(line, "=")
+		_, attributes, _ := strings.Cut(line, "; ")
+		if strings.HasPrefix(name, "__") || attributes != "Path=/; HttpOnly; SameSite=Strict" && attributes != "Path=/; Max-Age=0; HttpOnly; SameSite=Strict" {
+			t.Errorf("plain http: %s with %s", name, attributes)
+		}
 	}
 }
 
 func TestNamesOfTheCookies(t *testing.T) {
-	c := session.NewCookies("session", false)
+	c := session.NewNames("session", false)
 	got := fmt.Sprint(c.Session(), " ", c.Active(), " ", c.Login("x"))
 	if got != "__Host-Http-session __Host-Http-active __Host-Http-login-x" {
 		t.Error(got)
 	}
-	c = session.NewCookies("shop", false)
+	c = session.NewNames("shop", false)
 	got = fmt.Sprint(c.Session(), " ", c.Active(), " ", c.Login("x"))
 	if got != "__Host-Http-shop __Host-Http-shop-active __Host-Http-shop-login-x" {
 		t.Error(got)
@@ -75,7 +79,6 @@ func TestGrowingAndShrinking(t *testing.T) {
 	f := newFixture(t)
 	large, small := tokens(1, f.now), tokens(2, f.now)
 	large.Refresh = incompressible(4200)
-	store := f.Store
 	j := f.login(t, large)
 	if len(j) != 3 || j[sessionCookie+".1"] == "" || j[sessionCookie][0] != '2' {
 		t.Fatalf("a large session has the cookies %v", keys(j))
@@ -85,7 +88,7 @@ func TestGrowingAndShrinking(t *testing.T) {
 	}
 
 	stale := j[sessionCookie+".1"]
-	save(t, store, j, session.New(withoutID(small), f.now, time.Hour))
+	f.save(t, j, session.New(withoutID(small), f.now, time.Hour))
 	if _, there := j[sessionCookie+".1"]; there {
 		t.Error("the surplus part stays after the session shrank")
 	}
@@ -94,9 +97,9 @@ func TestGrowingAndShrinking(t *testing.T) {
 		t.Errorf("with a stale part: %s is not the newer session's", field)
 	}
 
-	save(t, store, j, session.New(withoutID(large), f.now, time.Hour))
+	f.save(t, j, session.New(withoutID(large), f.now, time.Hour))
 	newest := j[sessionCookie]
-	save(t, store, j, session.New(withoutID(large), f.now, time.Hour))
+	f.save(t, j, session.New(withoutID(large), f.now, time.Hour))
 	j[sessionCookie] = newest
 	if _, err := f.Open(j.header()); !errors.Is(err, session.ErrUnreadable) {
 		t.Errorf("parts of two writes opened together: %v", err)
@@ -115,52 +118,21 @@ func keys(j jar) (names []string) {
 	return names
 }
 
-func save(t *testing.T, store *session.Store, j jar, s *session.Session) {
+// save saves s in place of the browser's session.
+func (f *fixture) save(t *testing.T, j jar, s *session.Session) {
 	t.Helper()
 	r := httptest.NewRequest(http.MethodGet, "/", nil)
 	r.Header = j.header()
 	w := httptest.NewRecorder()
-	gs := sessions.NewSession(store, "session")
-	gs.Options = &sessions.Options{}
+	gs, err := f.Get(r, sessionCookie)
+	if err != nil {
+		t.Fatal(err)
+	}
 	gs.Values[session.Key] = s
 	if err := gs.Save(r, w); err != nil {
 		t.Fatal(err)
 	}
 	j.take(t, w.Header())
-}
-
-// TestGorillaReadsTheSession: whatever speaks gorilla/sessions can use it.
-func TestGorillaReadsTheSession(t *testing.T) {
-	f := newFixture(t)
-	store := f.Store
-	j := f.login(t, tokens(1, f.now))
-	r := httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header = j.header()
-	gs, err := store.Get(r, "session")
-	if err != nil || gs.IsNew {
-		t.Fatalf("new %v, %v", gs.IsNew, err)
-	}
-	if s, ok := gs.Values[session.Key].(*session.Session); !ok || s.Access.IsZero() {
-		t.Error("the session is not among the values")
-	}
-	gs.Options.MaxAge = -1
-	w := httptest.NewRecorder()
-	if err := gs.Save(r, w); err != nil {
-		t.Fatal(err)
-	}
-	if j.take(t, w.Header()); len(j) != 0 {
-		t.Errorf("after MaxAge -1 the browser has %v", keys(j))
-	}
-
-	gs, err = store.New(httptest.NewRequest(http.MethodGet, "/", nil), "session")
-	if err != nil || !gs.IsNew {
-		t.Errorf("without cookies: new %v, %v", gs.IsNew, err)
-	}
-	r = httptest.NewRequest(http.MethodGet, "/", nil)
-	r.Header.Set("Cookie", sessionCookie+"=1garbage")
-	if gs, err = store.New(r, "session"); !errors.Is(err, session.ErrUnreadable) || !gs.IsNew {
-		t.Errorf("with a bad cookie: new %v, %v", gs.IsNew, err)
-	}
 }
 
 func TestBadCookiesAreNoSession(t *testing.T) {

@@ -31,7 +31,7 @@ func goldenTokens(now time.Time) secret.Tokens {
 func TestCookiesOfVersion2StayReadable(t *testing.T) {
 	f := newFixture(t)
 	var s session.Session
-	if err := f.Codec().Decode(sessionCookie, goldenCookie, &s); err != nil {
+	if err := codecOf(f).Decode(sessionCookie, goldenCookie, &s); err != nil {
 		t.Fatalf("a cookie of version 2 does not open: %v", err)
 	}
 	if field := sameTokens(allTokens(t, &s), goldenTokens(f.now)); field != "" {

@@ -1,21 +1,34 @@
 package session
 
 import (
+	"sync/atomic"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cognito-token-handler/tokenhandler/seal"
 )
 
-// Metrics are the counters of this package.
+// Metrics are the metrics of a [Store].
 type Metrics struct {
-	// OpenedByKey counts opened cookies by the id of the key that sealed them.
+	// OpenedByKey counts opened session cookies by the id of the key that sealed them.
 	OpenedByKey *prometheus.CounterVec
-	// CookieBytes is the size of session cookies written, names included.
+	// CookieBytes is the size of session cookies that were sealed, names included.
 	CookieBytes prometheus.Histogram
 	// TooLarge counts sessions that did not fit the cookie budget.
 	TooLarge prometheus.Counter
+
+	// last is the counter of the key that opened last: every request needs it.
+	last atomic.Pointer[keyCounter]
 }
 
-// NewMetrics registers the counters with reg; nil leaves them unregistered.
+// keyCounter is one counter of [Metrics.OpenedByKey].
+type keyCounter struct {
+	key     seal.KeyID
+	counter prometheus.Counter
+}
+
+// NewMetrics registers the metrics with reg; nil leaves them unregistered.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
 	return &Metrics{
@@ -33,4 +46,14 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Sessions that did not fit the cookie budget and were not written.",
 		}),
 	}
+}
+
+// opened counts a session cookie that this key has opened.
+func (m *Metrics) opened(key seal.KeyID) {
+	last := m.last.Load()
+	if last == nil || last.key != key {
+		last = &keyCounter{key: key, counter: m.OpenedByKey.WithLabelValues(key.String())}
+		m.last.Store(last)
+	}
+	last.counter.Inc()
 }

@@ -1,108 +1,121 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
-	"cognito-token-handler/tokenhandler/seal"
+	"github.com/gorilla/sessions"
+
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// Open opens the cookies of a request. It uses no network. Errors: [ErrNone],
-// [ErrUnreadable], [ErrIdle], [ErrExpired], [ErrCookiesTooLarge]. The result is
-// never nil: after an error it can still remove the cookies from the browser.
-//
-// Open does NOT check whether the session was revoked: that is up to the caller.
-func (s *Store) Open(h http.Header) (*RequestCookies, error) {
-	c := &RequestCookies{store: s}
-	var err error
-	if c.jar, err = s.cfg.Cookies.Read(h); err != nil {
-		return c, err
-	}
-	return c, c.open()
+// EndedError says that a request carries a session that has ended by itself. Its
+// refresh token may still be valid, so that it can be revoked at the provider.
+type EndedError struct {
+	// Session is the session that has ended.
+	Session *Session
+	// Reason is [ErrIdle] or [ErrExpired].
+	Reason error
 }
 
-func (c *RequestCookies) open() error {
-	parts, n, err := c.jar.sessionParts()
-	if err != nil {
+// Error is the reason.
+func (e *EndedError) Error() string { return e.Reason.Error() }
+
+// Unwrap returns the reason.
+func (e *EndedError) Unwrap() error { return e.Reason }
+
+// opened is a session with its activity. They are one allocation, because every
+// request makes one.
+type opened struct {
+	session  Session
+	activity Activity
+}
+
+// openSession opens a request's session and activity cookies into the Values of gs.
+func (s *Store) openSession(gs *sessions.Session, r *http.Request) error {
+	j := s.read(r.Header)
+	parts, n, err := j.session()
+	switch {
+	case errors.Is(err, ErrNone):
+		return nil
+	case err != nil:
 		return err
 	}
-	s, err := c.store.openSession(c.store.cfg.Cookies.session, parts[:n])
-	if err != nil {
-		return err
+	o := &opened{}
+	if err := s.sessions.DecodeParts(s.session, head{&o.session}, parts[:n]...); err != nil {
+		return unreadable(err)
 	}
-	now := c.store.cfg.Now()
+	o.session.source = source{store: s, parts: parts, n: n}
+	s.openActivity(&j, o)
+	if reason := s.ended(o); reason != nil {
+		return &EndedError{Session: &o.session, Reason: reason}
+	}
+	gs.IsNew = false
+	gs.Values[Key], gs.Values[ActivityKey] = &o.session, &o.activity
+	return nil
+}
+
+// openActivity opens the activity cookie. If it is missing, does not open, or
+// belongs to another session, nothing is known but what the session itself says.
+func (s *Store) openActivity(j *jar, o *opened) {
+	if j.active == "" || s.activities.Decode(s.active, j.active, &o.activity) != nil || o.activity.Session != o.session.ID {
+		o.activity = Activity{}
+	}
+	o.activity.since(o.session.Activity(), s.cfg.Now())
+	o.activity.saved = true
+}
+
+// ended returns [ErrExpired] or [ErrIdle] if the session has ended.
+func (s *Store) ended(o *opened) error {
+	now := s.cfg.Now()
 	// When an operator shortens the lifetime, that holds for existing sessions too.
-	if limit := s.Begun.Add(c.store.cfg.AbsoluteLifetime); limit.Before(s.Expires) {
-		s.Expires = limit
+	if limit := o.session.Begun.Add(s.cfg.AbsoluteLifetime); limit.Before(o.session.Expires) {
+		o.session.Expires = limit
 	}
-	c.Stored, c.generation = s, s.Generation
-	if !now.Before(s.Ends()) {
+	switch {
+	case !now.Before(o.session.Ends()):
 		return ErrExpired
-	}
-	c.active, c.probed = c.store.lastActivity(s, c.jar.active, now)
-	c.activeWritten, c.probedWritten = c.active, c.probed
-	if !now.Before(c.active.Add(c.store.cfg.IdleTimeout)) {
+	case !now.Before(o.activity.Active.Add(s.cfg.IdleTimeout)):
 		return ErrIdle
 	}
 	return nil
 }
 
-// openSession decodes, opens and parses a sealed session. Every request does this.
-func (s *Store) openSession(name string, parts []string) (*Session, error) {
-	buf, err := s.borrow()
-	if err != nil {
-		return nil, err
+// openTokens opens the session cookie again, for all of its tokens.
+func (s *Store) openTokens(from source) (secret.Tokens, error) {
+	var all tokens
+	if err := s.again.DecodeParts(s.session, &all, from.parts[:from.n]...); err != nil {
+		return secret.Tokens{}, unreadable(err)
 	}
-	defer s.codec.scratch.Put(buf)
-	payload, key, err := s.openPayload(name, parts, buf)
-	if err != nil {
-		return nil, err
-	}
-	s.metrics.OpenedByKey.WithLabelValues(key.String()).Inc()
-	opened, err := decode(payload, buf)
-	if err != nil {
-		return nil, err
-	}
-	opened.source = source{store: s, name: name, n: len(parts)}
-	copy(opened.source.parts[:], parts)
-	return opened, nil
+	return all.Tokens, nil
 }
 
-// openTokens opens the same sealed session again, for all of its tokens.
-func (s *Store) openTokens(name string, parts []string) (secret.Tokens, error) {
-	buf, err := s.borrow()
-	if err != nil {
-		return secret.Tokens{}, err
+// unreadable makes an error of a codec an [ErrUnreadable].
+func unreadable(err error) error {
+	if errors.Is(err, ErrUnreadable) {
+		return err
 	}
-	defer s.codec.scratch.Put(buf)
-	payload, _, err := s.openPayload(name, parts, buf)
-	if err != nil {
-		return secret.Tokens{}, err
-	}
-	return decodeTokens(payload, buf)
+	return fmt.Errorf("%w: %w", ErrUnreadable, err)
 }
 
-func (s *Store) borrow() (*scratch, error) {
-	if buf, ok := s.codec.scratch.Get().(*scratch); ok {
-		return buf, nil
-	}
-	return nil, ErrUnreadable
-}
-
-// openPayload returns the payload inside buf.
-func (s *Store) openPayload(name string, parts []string, buf *scratch) ([]byte, seal.KeyID, error) {
-	sealed := buf.sealed[:0]
-	for _, part := range parts {
-		var err error
-		if sealed, err = seal.AppendDecode(sealed, part); err != nil {
-			return nil, seal.KeyID{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+// openLogin opens a request's login cookie into the Values of gs.
+func (s *Store) openLogin(gs *sessions.Session, r *http.Request) error {
+	var sealed string
+	var there bool
+	each(r.Header, func(name, value string) bool {
+		if name == gs.Name() {
+			sealed, there = value, true
 		}
+		return true
+	})
+	if !there {
+		return nil
 	}
-	buf.sealed = sealed
-	payload, key, err := s.cfg.Keys.Open(name, sealed)
-	if err != nil {
-		return nil, key, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	var payload []byte
+	if err := s.logins.Decode(gs.Name(), sealed, &payload); err != nil {
+		return unreadable(err)
 	}
-	return payload, key, nil
+	gs.IsNew, gs.Values[LoginKey] = false, payload
+	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/binary"
-	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/klauspost/compress/flate"
 
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -25,84 +25,73 @@ import (
 //	len(subject), len(sid), len(claims), len(hot text), len(text), number of
 //	    UUIDs in the hot text, in the text (uvarints; the texts without their UUIDs)
 //	the binary parts of the tokens, one after the other; the UUIDs
-//	the text, its UUIDs taken out, compressed with DEFLATE (RFC 1951) and the
-//	    preset dictionary
+//	the text without its UUIDs, compressed with DEFLATE (RFC 1951) and the preset
+//	    dictionary
 //
-// The text begins with what every request needs, the hot text: subject, sid,
-// and header and payload of the access token. The other tokens' text and the
-// claims follow; they are decompressed only when they are asked for.
+// The text begins with the hot text, which every request needs: the subject, the
+// sid, and header and payload of the access token. The text of the other tokens
+// and the claims follow; they are decompressed only when they are asked for.
 //
-// The dictionary belongs to the version: changing a byte of it makes a new one.
+// The dictionary belongs to the version: a change of one byte needs a new version.
 const payloadVersion = 2
 
-// flagRotates is the payload's one flag: [Session.Rotates].
+// flagRotates is the bit of the flags that holds [Session.Rotates].
 const flagRotates = 1
 
-// maxText bounds what a payload may unfold to. Cognito's largest tokens, with
-// 100 groups, have 10 KB.
+// maxText is the largest size of a payload's text after decompression. Cognito's
+// largest tokens, with 100 groups, have 10 KB.
 const maxText = 32 << 10
 
 //go:embed dictionary.txt
 var dictionary []byte
 
-// codec holds what is expensive to set up: the tables of (de)compression.
-type codec struct {
-	deflaters sync.Pool // of *deflater
-	scratch   sync.Pool // of *scratch
-}
-
+// deflater compresses one payload.
 type deflater struct {
 	writer *flate.Writer
 	out    bytes.Buffer
 }
 
-// scratch is what opening one cookie needs: buffers, and a decompressor.
+// scratch is the memory for decoding one payload, and a decompressor.
 type scratch struct {
-	sealed   []byte // the cookie, base64url taken off; opened in place
-	packed   []byte // decompressed
-	text     []byte // with its UUIDs
-	out      []byte // the strings of the session, one after the other
+	packed   []byte // the decompressed text, without its UUIDs
+	text     []byte // the text with its UUIDs
+	out      []byte // the session's strings, one after the other
 	source   bytes.Reader
 	inflater io.Reader
 }
 
-func newCodec() (*codec, error) {
-	if _, err := flate.NewWriterDict(io.Discard, flate.BestCompression, dictionary); err != nil {
-		return nil, fmt.Errorf("preparing compression: %w", err)
-	}
-	c := &codec{}
-	c.deflaters.New = func() any {
+// The tables of a compressor and of a decompressor are expensive to set up.
+//
+//nolint:gochecknoglobals // pools: MarshalBinary and UnmarshalBinary have no other place for them
+var (
+	deflaters = sync.Pool{New: func() any { // of *deflater
 		d := &deflater{}
-		d.writer, _ = flate.NewWriterDict(&d.out, flate.BestCompression, dictionary) // tried above
+		d.writer, _ = flate.NewWriterDict(&d.out, flate.BestCompression, dictionary) // fails only for an unknown level
 		return d
-	}
-	c.scratch.New = func() any {
-		b := &scratch{
-			sealed: make([]byte, 0, 4<<10), packed: make([]byte, 0, 4<<10),
-			text: make([]byte, 0, 4<<10), out: make([]byte, 0, 6<<10),
-		}
+	}}
+	scratches = sync.Pool{New: func() any { // of *scratch
+		b := &scratch{packed: make([]byte, 0, 4<<10), text: make([]byte, 0, 4<<10), out: make([]byte, 0, 6<<10)}
 		b.inflater = flate.NewReaderDict(&b.source, dictionary)
 		return b
-	}
-	return c, nil
-}
+	}}
+)
 
-// deflate appends text, compressed, to out.
-func (c *codec) deflate(out, text []byte) []byte {
-	d, ok := c.deflaters.Get().(*deflater)
+// deflate appends the compressed text to out.
+func deflate(out, text []byte) []byte {
+	d, ok := deflaters.Get().(*deflater)
 	if !ok {
 		return out
 	}
-	defer c.deflaters.Put(d)
+	defer deflaters.Put(d)
 	d.out.Reset()
 	d.writer.Reset(&d.out)
-	// A bytes.Buffer takes everything, so neither can fail.
+	// Writing to a bytes.Buffer never fails.
 	_, _ = d.writer.Write(text)
 	_ = d.writer.Close()
 	return append(out, d.out.Bytes()...)
 }
 
-// inflate decompresses the first n bytes.
+// inflate decompresses the first n bytes into b.packed.
 func (b *scratch) inflate(compressed []byte, n int) bool {
 	b.source.Reset(compressed)
 	resetter, ok := b.inflater.(flate.Resetter)
@@ -114,9 +103,68 @@ func (b *scratch) inflate(compressed []byte, n int) bool {
 	return err == nil
 }
 
-// encode writes the payload of a session with these tokens; not ok is one that
-// decode would not take.
-func (c *codec) encode(s *Session, t secret.Tokens) (payload []byte, ok bool) {
+// MarshalBinary implements [encoding.BinaryMarshaler]: it is how a
+// securecookie.Codec gets the payload of a session cookie. The result holds the
+// tokens IN PLAIN TEXT and must be sealed. Errors: a [*TooLargeError] for a
+// session that UnmarshalBinary would refuse; those of [Session.Tokens].
+func (s *Session) MarshalBinary() ([]byte, error) {
+	t, err := s.Tokens()
+	if err != nil {
+		return nil, err
+	}
+	payload, ok := encode(s, t)
+	if !ok {
+		return nil, tooLarge(seal.EncodedLen(len(payload)), t)
+	}
+	return payload, nil
+}
+
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. It decodes all tokens
+// at once. The error is [ErrUnreadable].
+func (s *Session) UnmarshalBinary(payload []byte) error {
+	var all tokens
+	if err := all.UnmarshalBinary(payload); err != nil {
+		return err
+	}
+	if err := (head{s}).UnmarshalBinary(payload); err != nil {
+		return err
+	}
+	s.tokens, s.cookies = &all.Tokens, new(cookieValues)
+	return nil
+}
+
+// head decodes only those parts of a payload that every request needs. The other
+// tokens are decoded when [Session.Tokens] asks for them.
+type head struct{ *Session }
+
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler].
+func (h head) UnmarshalBinary(payload []byte) error {
+	b, ok := scratches.Get().(*scratch)
+	if !ok {
+		return ErrUnreadable
+	}
+	defer scratches.Put(b)
+	return decode(payload, b, h.Session)
+}
+
+// tokens decodes all tokens of a payload.
+type tokens struct{ secret.Tokens }
+
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler].
+func (t *tokens) UnmarshalBinary(payload []byte) error {
+	b, ok := scratches.Get().(*scratch)
+	if !ok {
+		return ErrUnreadable
+	}
+	defer scratches.Put(b)
+	var err error
+	t.Tokens, err = decodeTokens(payload, b)
+	return err
+}
+
+// encode makes the payload of a session with these tokens. It is not ok if decode
+// would refuse the payload, because it holds too much text.
+func encode(s *Session, t secret.Tokens) (payload []byte, ok bool) {
 	begun, flags := s.Begun.UnixMilli(), byte(0)
 	if s.Rotates {
 		flags = flagRotates
@@ -146,11 +194,11 @@ func (c *codec) encode(s *Session, t secret.Tokens) (payload []byte, ok bool) {
 	}
 	out = append(out, slices.Concat(access.raw, id.raw, refresh.raw, p.uuids)...)
 	raw := len(access.raw) + len(id.raw) + len(refresh.raw)
-	return c.deflate(out, packed), len(hot)+len(cold) <= maxText && raw <= maxText
+	return deflate(out, packed), len(hot)+len(cold) <= maxText && raw <= maxText
 }
 
-// since is a time in seconds relative to begun, which is in milliseconds. 0 is
-// a time that is not known, so what is not before begun counts from 1.
+// since is a time in seconds relative to begun, which is in milliseconds. 0 means
+// a time that is not known, so the second of begun itself is 1.
 func since(begun int64, at time.Time) int64 {
 	if at.IsZero() {
 		return 0
@@ -162,7 +210,7 @@ func since(begun int64, at time.Time) int64 {
 	return seconds
 }
 
-// at is the time that since came from.
+// at is the inverse of since.
 func at(begun, seconds int64) time.Time {
 	switch {
 	case seconds == 0:
@@ -173,7 +221,7 @@ func at(begun, seconds int64) time.Time {
 	return time.Unix(begun/1000+seconds, 0)
 }
 
-// layout is a payload's head, and what follows it.
+// layout is a parsed payload: the fields of its head, and the parts after it.
 type layout struct {
 	nonceHash                                             [4]byte
 	id                                                    ID
@@ -188,8 +236,9 @@ type layout struct {
 	raw, uuids, compressed []byte
 }
 
-// parse reads a payload's head. Its bytes were authenticated, so a fault means
-// another version of this program; still nothing is trusted.
+// parse parses a payload. Its bytes were authenticated, so that it is malformed
+// only if another version of this program wrote it; all lengths are checked
+// nevertheless.
 func (l *layout) parse(payload []byte) bool {
 	in := reader{rest: payload}
 	if in.byte() != payloadVersion {
@@ -219,30 +268,31 @@ func (l *layout) textLen() int {
 	return l.hotTextLen() + l.idToken.textLen() + l.refresh.textLen() + l.claimsLen
 }
 
-// decode reads what every request needs of a payload.
-func decode(payload []byte, buf *scratch) (*Session, error) {
+// decode decodes the parts of a payload that every request needs.
+func decode(payload []byte, buf *scratch, s *Session) error {
 	var l layout
 	if !l.parse(payload) {
-		return nil, ErrUnreadable
+		return ErrUnreadable
 	}
 	text, ok := buf.readText(l.compressed, l.uuids[:l.hotIDs*uuidSize], l.hotLen, l.hotTextLen())
 	if !ok {
-		return nil, ErrUnreadable
+		return ErrUnreadable
 	}
 	named := l.subjectLen + l.sidLen
 	out, _, _ := l.access.appendToken(append(buf.out[:0], text[:named]...), l.raw, text[named:])
 	buf.out = out
 	all := string(out)
-	access := all[named:]
-	return &Session{
+	*s = Session{
 		ID: l.id, Generation: l.generation, Begun: time.UnixMilli(l.begun),
 		Expires: at(l.begun, l.expires), Active: at(l.begun, l.active), RefreshExpires: at(l.begun, l.refreshExpires),
 		Subject: all[:l.subjectLen], SID: all[l.subjectLen:named], Rotates: l.flags&flagRotates != 0,
-		Access: secret.Wrap(&access), AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
-	}, nil
+		access: all[named:], AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
+	}
+	s.Access = secret.Wrap(&s.access)
+	return nil
 }
 
-// decodeTokens reads all tokens of a payload.
+// decodeTokens decodes all tokens of a payload.
 func decodeTokens(payload []byte, buf *scratch) (secret.Tokens, error) {
 	var l layout
 	if !l.parse(payload) {
@@ -272,7 +322,8 @@ func decodeTokens(payload []byte, buf *scratch) (secret.Tokens, error) {
 	return t, nil
 }
 
-// readText decompresses the head of the text and puts its UUIDs back.
+// readText decompresses the first packedLen bytes of the text and puts its UUIDs
+// back. The result must have textLen bytes.
 func (b *scratch) readText(compressed, ids []byte, packedLen, textLen int) ([]byte, bool) {
 	if !b.inflate(compressed, packedLen) {
 		return nil, false
@@ -285,7 +336,8 @@ func (b *scratch) readText(compressed, ids []byte, packedLen, textLen int) ([]by
 	return text, true
 }
 
-// reader takes fields off a payload. After the first fault everything is zero.
+// reader reads the fields of a payload one after the other. After the first
+// malformed field it has failed, and every further field is zero.
 type reader struct {
 	rest   []byte
 	failed bool
@@ -331,7 +383,8 @@ func (r *reader) varint() int64 {
 	return v
 }
 
-// length reads the length of a field, bounded so that sums cannot overflow.
+// length reads the length of a field. It is bounded, so that sums of lengths
+// cannot overflow.
 func (r *reader) length() int {
 	v := r.uvarint()
 	if v > maxText {

@@ -11,11 +11,11 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// ID names a session: 128 random bits (ASVS V7.2.3). It is a secret of the
-// server; logs hold its [ID.Name].
+// ID identifies a session: 128 random bits (ASVS V7.2.3). It never leaves the
+// sealed cookies; logs show its [ID.Name].
 type ID [16]byte
 
-// Name returns the session's name.
+// Name returns the session's public name.
 func (id ID) Name() Name {
 	sum := sha256.Sum256(id[:])
 	return Name(sum[:len(Name{})])
@@ -28,56 +28,65 @@ func NewID() ID {
 	return id
 }
 
-// String is [ID.Name] in hexadecimal: an id that slips into a format string
-// reveals nothing.
+// String returns the session's public name and not the id itself, so that
+// printing an id by mistake reveals nothing.
 func (id ID) String() string { return id.Name().String() }
 
-// LogValue implements [slog.LogValuer].
+// LogValue implements [slog.LogValuer]: logs show [ID.String].
 func (id ID) LogValue() slog.Value { return slog.StringValue(id.String()) }
 
-// Session is one login of one user in one browser, in one generation of its
-// tokens. It is immutable once made: a refresh makes the next generation.
-// Times have the resolution of a second, but for Begun.
+// Session is the login of one user in one browser, with one generation of its
+// tokens. It is immutable: a refresh makes a new Session of the next generation.
+// Times have a resolution of one second, except Begun.
 type Session struct {
-	// ID stays the same through all generations.
+	// ID is the same in all generations.
 	ID ID
-	// Generation counts the refreshes; the login is 1.
+	// Generation is 1 after the login; each refresh adds 1.
 	Generation uint64
-	// Begun is when the login was completed here, to the millisecond: a user who
-	// ends all sessions and logs in again does both within one second.
+	// Begun is when the login was completed. It has a resolution of a millisecond,
+	// because a user may end all sessions and log in again within one second.
 	Begun time.Time
 	// Expires is the end of the absolute lifetime (ASVS V7.3.2).
 	Expires time.Time
-	// RefreshExpires is the end of the refresh token, if the provider said so;
-	// without a refresh token it is the access token's. Else zero.
+	// RefreshExpires is the end of the refresh token, or zero if the provider did
+	// not say when that is. Without a refresh token it is the end of the access
+	// token.
 	RefreshExpires time.Time
-	// Active is the user's last activity as known when this was written; the
+	// Active is the user's last activity when this generation was made. The
 	// activity cookie may know a later one (ASVS V7.3.1).
 	Active time.Time
-	// Subject is the user's sub, SID the provider's session, if it has a name.
+	// Subject is the user's sub. SID is the id of the session at the provider, or
+	// empty.
 	Subject, SID string
-	// Access is the access token, from AccessIssued to AccessExpires.
+	// Access is the access token. It was received at AccessIssued and ends at
+	// AccessExpires.
 	Access                      secret.String
 	AccessIssued, AccessExpires time.Time
-	// Rotates: a refresh gave another refresh token at least once.
+	// Rotates reports whether a refresh has replaced the refresh token.
 	Rotates bool
 
-	// tokens are all of them, if they are at hand; else they are in the cookie
-	// that source kept: most requests need the access token only.
+	access string // what Access points to, if a cookie was opened
+	// tokens are all tokens. They are nil in a session that was opened from a
+	// cookie: most requests need only the access token, and [Session.Tokens] opens
+	// the cookie again for the others.
 	tokens *secret.Tokens
 	source source
+	// cookies are the values that were sealed for this generation; nil in a session
+	// that was opened from a cookie.
+	cookies *cookieValues
 }
 
-// source is where a session was opened from.
+// source is the cookie that a session was opened from. The zero value means that
+// it was not opened from a cookie.
 type source struct {
 	store *Store
-	name  string
 	parts [maxParts]string
 	n     int
 }
 
-// Tokens returns all tokens and what they say of the user. The error is
-// [ErrUnreadable]: only if the keys were replaced since the session was opened.
+// Tokens returns all tokens of the session and the user's claims. The error is
+// [ErrUnreadable]; it occurs if the keys were replaced after the session was
+// opened.
 func (s *Session) Tokens() (secret.Tokens, error) {
 	if s.tokens != nil {
 		return *s.tokens, nil
@@ -85,10 +94,10 @@ func (s *Session) Tokens() (secret.Tokens, error) {
 	if s.source.store == nil {
 		return secret.Tokens{}, ErrUnreadable
 	}
-	return s.source.store.openTokens(s.source.name, s.source.parts[:s.source.n])
+	return s.source.store.openTokens(s.source)
 }
 
-// Format prints a session without what is in it.
+// Format prints the session's name and generation, and none of its contents.
 func (s *Session) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "session %s generation %d", s.ID.String(), s.Generation)
 }
@@ -96,7 +105,8 @@ func (s *Session) Format(f fmt.State, _ rune) {
 // LogValue implements [slog.LogValuer].
 func (s *Session) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 
-// New makes the first generation of a session from the tokens of a login.
+// New makes the first generation of a session from the tokens of a login. The
+// session ends lifetime after now at the latest.
 func New(tokens secret.Tokens, now time.Time, lifetime time.Duration) *Session {
 	begun := now.Truncate(time.Millisecond)
 	now = now.Truncate(time.Second)
@@ -105,8 +115,9 @@ func New(tokens secret.Tokens, now time.Time, lifetime time.Duration) *Session {
 	return s
 }
 
+// hold makes tokens the session's own.
 func (s *Session) hold(tokens secret.Tokens, now time.Time) {
-	s.tokens, s.source = &tokens, source{}
+	s.tokens, s.source, s.cookies = &tokens, source{}, new(cookieValues)
 	s.Subject, s.SID = tokens.Subject, tokens.SID
 	s.Access, s.AccessIssued, s.AccessExpires = tokens.Access, now.Truncate(time.Second), tokens.AccessExpires
 	s.RefreshExpires = tokens.RefreshExpires
@@ -115,8 +126,8 @@ func (s *Session) hold(tokens secret.Tokens, now time.Time) {
 	}
 }
 
-// Ends is when the session is over whatever its user does: it never outlives
-// its refresh token.
+// Ends is when the session ends even if its user is active: at the end of its
+// absolute lifetime, or of its refresh token if that comes first.
 func (s *Session) Ends() time.Time {
 	if !s.RefreshExpires.IsZero() && s.RefreshExpires.Before(s.Expires) {
 		return s.RefreshExpires
@@ -124,10 +135,10 @@ func (s *Session) Ends() time.Time {
 	return s.Expires
 }
 
-// next makes the next generation from previous, the session's own tokens, and
-// renewed. What the provider left out of its answer stays as it was: without
-// rotation there is no new refresh token (FACTS COG-TOK-03), and an OpenID
-// provider need not send a new ID token.
+// next makes a further generation from the session's own tokens, previous, and the
+// renewed ones. What the provider left out of its answer stays as it was: without
+// rotation there is no new refresh token (RFC 6749 §6), and a refresh need not
+// return a new ID token (OpenID Connect Core §12.2).
 func (s *Session) next(previous, renewed secret.Tokens, generation uint64, now time.Time) *Session {
 	next := *s
 	next.Generation = generation
@@ -150,12 +161,13 @@ func (s *Session) next(previous, renewed secret.Tokens, generation uint64, now t
 var (
 	// ErrNone: the request carries no session cookie.
 	ErrNone = errors.New("no session cookie")
-	// ErrUnreadable: a cookie that does not open, or not into a session.
+	// ErrUnreadable: the cookie does not open, or does not hold a session.
 	ErrUnreadable = errors.New("unreadable session cookie")
-	// ErrIdle: no activity for the idle timeout.
+	// ErrIdle: there was no activity for the idle timeout.
 	ErrIdle = errors.New("session idle for too long")
 	// ErrExpired: the absolute lifetime is over.
 	ErrExpired = errors.New("session lifetime over")
-	// ErrCookiesTooLarge: more or larger cookies than are looked at.
+	// ErrCookiesTooLarge: the request carries more or larger cookies of this
+	// service than the service sets.
 	ErrCookiesTooLarge = errors.New("cookies too large")
 )

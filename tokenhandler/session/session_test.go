@@ -32,15 +32,13 @@ func newFixture(tb testing.TB, change ...func(*session.Config)) *fixture {
 	}
 	f := &fixture{keys: keys, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	cfg := session.Config{
-		Keys: keys, Cookies: session.NewCookies("session", false), IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
+		Keys: keys, Names: session.NewNames("session", false), IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
 		Now: func() time.Time { return f.now },
 	}
 	for _, c := range change {
 		c(&cfg)
 	}
-	if f.Store, err = session.NewStore(cfg); err != nil {
-		tb.Fatal(err)
-	}
+	f.Store = session.NewStore(cfg)
 	return f
 }
 
@@ -108,7 +106,7 @@ func (j jar) header() http.Header {
 func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 	tb.Helper()
 	h := make(http.Header)
-	if _, _, err := f.Begin(h, t); err != nil {
+	if err := f.begin(h, t); err != nil {
 		tb.Fatal(err)
 	}
 	j := jar{}
@@ -116,7 +114,23 @@ func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 	return j
 }
 
-func (f *fixture) mustOpen(tb testing.TB, j jar) *session.RequestCookies {
+// begin writes the cookies of a new session, as a login does.
+func (f *fixture) begin(h http.Header, t secret.Tokens) error {
+	r, s := &http.Request{}, f.Begin(t)
+	gs, err := f.New(r, f.Session())
+	if err != nil {
+		return err
+	}
+	gs.Values[session.Key], gs.Values[session.ActivityKey] = s, s.Activity()
+	return gs.Save(r, session.HeaderWriter(h))
+}
+
+// Open opens the session of a request with this header.
+func (f *fixture) Open(h http.Header) (session.RequestCookies, error) {
+	return f.Store.Open(&http.Request{Header: h})
+}
+
+func (f *fixture) mustOpen(tb testing.TB, j jar) session.RequestCookies {
 	tb.Helper()
 	v, err := f.Open(j.header())
 	if err != nil {

@@ -1,42 +1,29 @@
 package session
 
-import (
-	"errors"
-	"fmt"
-)
+import "fmt"
 
-// sharedName is the name that sessions are sealed under for the shared store:
-// whoever reads them there cannot use them as cookies.
-func (c Cookies) sharedName() string { return "shared " + c.session }
+// sharedName is the name under which sessions are sealed for other replicas. It is
+// not the name of a cookie, so that whoever reads them in the shared store cannot
+// use them as cookies.
+func (s *Store) sharedName() string { return "shared " + s.session }
 
-// maxShared bounds what is opened from the store.
-const maxShared = 64 << 10
-
-var errTooLargeToShare = errors.New("the session is too large to be shared")
-
-// SealShared seals a session for the other replicas. What it returns is no cookie.
+// SealShared seals a session for the other replicas, by the codec of the session
+// cookie under another name. Errors: a [*TooLargeError]; those of [Session.Tokens].
 func (s *Store) SealShared(shared *Session) ([]byte, error) {
-	t, err := shared.Tokens()
+	sealed, err := s.sessions.Encode(s.sharedName(), shared)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("sealing a shared session: %w", err)
 	}
-	payload, ok := s.codec.encode(shared, t)
-	if !ok {
-		return nil, errTooLargeToShare
-	}
-	return s.cfg.Keys.Seal(nil, s.cfg.Cookies.sharedName(), payload), nil
+	return []byte(sealed), nil
 }
 
 // OpenShared opens what another replica sealed with [Store.SealShared]. The shared
 // store is not trusted: the error is [ErrUnreadable] if it holds another session or
 // another generation than the caller asked for.
 func (s *Store) OpenShared(id ID, generation uint64, sealed []byte) (*Session, error) {
-	if len(sealed) > maxShared {
-		return nil, ErrUnreadable
-	}
-	shared, err := s.openSession(s.cfg.Cookies.sharedName(), []string{string(sealed)})
-	if err != nil {
-		return nil, fmt.Errorf("opening a shared session: %w", err)
+	shared := &Session{}
+	if err := s.sessions.Decode(s.sharedName(), string(sealed), shared); err != nil {
+		return nil, fmt.Errorf("opening a shared session: %w", unreadable(err))
 	}
 	if shared.ID != id || shared.Generation != generation {
 		return nil, ErrUnreadable

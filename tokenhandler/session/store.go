@@ -6,26 +6,44 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/gorilla/securecookie"
 	"github.com/gorilla/sessions"
 
 	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
 )
 
-// Key is where a [Store] puts the [*Session] among a gorilla session's values.
-const Key = "session"
+// The keys of a gorilla session's Values.
+const (
+	// Key is the key of the *[Session] in the session cookie.
+	Key = "session"
+	// ActivityKey is the key of the session's *[Activity].
+	ActivityKey = "activity"
+	// LoginKey is the key of the []byte in a login cookie.
+	LoginKey = "login"
+)
+
+const (
+	// LoginLifetime is how long a login may take. Signing up and a second factor
+	// take longer than the five minutes for which Cognito's authorization codes are
+	// valid.
+	LoginLifetime = 15 * time.Minute
+	// maxLogin and maxSealed are the largest sizes of sealed values in characters.
+	maxLogin  = 3000
+	maxSealed = 64 << 10
+)
 
 // Config is what a [Store] needs.
 type Config struct {
-	// Keys seals the cookies. Required.
+	// Keys seal the cookies. Required.
 	Keys *seal.Keyring
-	// Cookies are their names. Required.
-	Cookies Cookies
+	// Names are the names of the cookies. Required.
+	Names Names
 	// IdleTimeout is how long a session may go without activity. Required.
 	IdleTimeout time.Duration
-	// AbsoluteLifetime is how long a session may last, whatever its user does. Required.
+	// AbsoluteLifetime is how long a session may last, however active its user is.
+	// Required.
 	AbsoluteLifetime time.Duration
-	// KeepIDToken stores the ID token itself, not only its claims.
+	// KeepIDToken keeps the ID token in the session, and not only its claims.
 	KeepIDToken bool
 	// Now is the clock. Required.
 	Now func() time.Time
@@ -33,114 +51,120 @@ type Config struct {
 	Metrics *Metrics
 }
 
-// Store keeps sessions in the cookies of the browser. It is a gorilla session
-// store: Values[Key] of a gorilla session holds the [*Session]. It is safe for
-// concurrent use.
+// Store is a [sessions.Store] that keeps everything in sealed cookies. Every cookie
+// of the service is read and written by it:
+//
+//   - The session, [Names.Session]. Its Values hold a *[Session] and an *[Activity].
+//     The activity has a cookie of its own, and a session that is too large for one
+//     cookie is split between two.
+//   - A login that has not come back from the provider yet, [Names.Login]. Its Values
+//     hold the []byte of the caller.
+//
+// A Store checks whether a session is idle or has expired. It DOES NOT KNOW whether
+// the session was revoked: whoever authorizes a request has to check that.
+//
+// A Store is safe for concurrent use.
 type Store struct {
+	Names
+
 	cfg     Config
-	codec   *codec
 	metrics *Metrics
+	// sessions counts the keys that open; again is the same codec without counting.
+	sessions, again, activities, logins seal.Codec
 }
 
 // NewStore builds a Store.
-func NewStore(cfg Config) (*Store, error) {
-	c, err := newCodec()
-	if err != nil {
-		return nil, err
-	}
-	s := &Store{cfg: cfg, codec: c, metrics: cfg.Metrics}
+func NewStore(cfg Config) *Store {
+	s := &Store{Names: cfg.Names, cfg: cfg, metrics: cfg.Metrics}
 	if s.metrics == nil {
 		s.metrics = NewMetrics(nil)
 	}
-	return s, nil
+	s.again = seal.Codec{Keys: cfg.Keys, MaxLength: maxSealed}
+	s.sessions = seal.Codec{Keys: cfg.Keys, MaxLength: maxSealed, Opened: s.metrics.opened}
+	s.activities = seal.Codec{Keys: cfg.Keys, MaxLength: seal.EncodedLen(activityLen)}
+	s.logins = seal.Codec{Keys: cfg.Keys, MaxLength: maxLogin}
+	return s
 }
-
-// Cookies are the names of the cookies.
-func (s *Store) Cookies() Cookies { return s.cfg.Cookies }
 
 // IdleTimeout is how long a session may go without activity.
 func (s *Store) IdleTimeout() time.Duration { return s.cfg.IdleTimeout }
 
-// Get implements [sessions.Store]: one session per request and name.
+// Begin makes the first generation of a session from the tokens of a login. It is
+// not in any cookie yet: save it as Values[Key], with its [Session.Activity].
+func (s *Store) Begin(tokens secret.Tokens) *Session {
+	return New(s.trim(tokens), s.cfg.Now(), s.cfg.AbsoluteLifetime)
+}
+
+// Next makes a further generation of a session from its own tokens, previous, and
+// the renewed ones that the provider gave for them.
+func (s *Store) Next(current *Session, previous, renewed secret.Tokens, generation uint64, now time.Time) *Session {
+	return current.next(previous, s.trim(renewed), generation, now)
+}
+
+// trim removes the ID token if it is not to be kept. Its claims stay.
+func (s *Store) trim(tokens secret.Tokens) secret.Tokens {
+	if !s.cfg.KeepIDToken {
+		tokens.ID = secret.String{}
+	}
+	return tokens
+}
+
+// Get implements [sessions.Store]: further calls with the same request and name
+// return the same session.
 func (s *Store) Get(r *http.Request, name string) (*sessions.Session, error) {
 	return sessions.GetRegistry(r).Get(s, name)
 }
 
-// New implements [sessions.Store]. As gorilla asks, the session is never nil;
-// it is new when the request has none that is alive, and the error then says
-// why, unless there simply is no cookie.
+var errNotOurs = errors.New("not a cookie of this service")
+
+// New implements [sessions.Store]. As gorilla demands, the result is never nil, and
+// a request without the cookie gets a new session and no error. Errors:
+// [ErrUnreadable], [ErrCookiesTooLarge] and, for a session that has ended, an
+// [*EndedError]. After an error the session is new and has no Values; saving it with
+// a negative MaxAge removes the cookies.
 func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {
-	session := sessions.NewSession(s, name)
-	session.Options = &sessions.Options{Path: "/", Secure: s.cfg.Cookies.secure, HttpOnly: true, SameSite: http.SameSiteStrictMode}
-	session.IsNew = true
-	cookies, err := s.Open(r.Header)
-	if errors.Is(err, ErrNone) {
-		return session, nil
+	gs := sessions.NewSession(s, name)
+	gs.IsNew = true
+	*gs.Options = sessions.Options{Path: "/", Secure: !s.insecure, HttpOnly: true, SameSite: http.SameSiteStrictMode}
+	switch {
+	case name == s.session:
+		return gs, s.openSession(gs, r)
+	case s.IsLogin(name):
+		// With the provider's redirect to the callback, which comes from another site,
+		// browsers send Lax cookies and no Strict ones.
+		gs.Options.SameSite = http.SameSiteLaxMode
+		gs.Options.MaxAge = int(LoginLifetime / time.Second)
+		return gs, s.openLogin(gs, r)
 	}
-	if err != nil {
-		return session, err
-	}
-	session.IsNew = false
-	session.ID = cookies.Stored.ID.String()
-	session.Values[Key] = cookies.Stored
-	return session, nil
+	return gs, fmt.Errorf("opening %q: %w", name, errNotOurs)
 }
 
-// Save implements [sessions.Store]: it writes Values[Key]. With a negative
-// MaxAge, or without a value, it expires the cookies.
-func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.Session) error {
-	jar, err := s.cfg.Cookies.Read(r.Header)
-	if err != nil {
-		return err
+// Save implements [sessions.Store]. It writes the cookies whose content differs from
+// what the request carried; with a negative MaxAge it removes all of them. Errors:
+// a [*TooLargeError]; those of [Session.Tokens]. After an error nothing was written.
+func (s *Store) Save(r *http.Request, w http.ResponseWriter, gs *sessions.Session) error {
+	switch name := gs.Name(); {
+	case name == s.session:
+		return s.saveSession(r, w, gs)
+	case s.IsLogin(name):
+		return s.saveLogin(w, gs)
+	default:
+		return fmt.Errorf("saving %q: %w", name, errNotOurs)
 	}
-	value, ok := session.Values[Key].(*Session)
-	if !ok || session.Options.MaxAge < 0 {
-		s.cfg.Cookies.ExpireSession(w.Header(), &jar)
-		return nil
-	}
-	values, _, err := s.Seal(value)
-	if err != nil {
-		return fmt.Errorf("saving session: %w", err)
-	}
-	s.cfg.Cookies.setSession(w.Header(), &jar, values)
-	return nil
 }
 
-// Codec returns the codec of the session cookie, for tools that open a value
-// without a request. It encodes and decodes [*Session].
-func (s *Store) Codec() securecookie.Codec { return codecOf{s} }
-
-type codecOf struct{ store *Store }
-
-// Encode implements [securecookie.Codec].
-func (c codecOf) Encode(name string, value any) (string, error) {
-	s, ok := value.(*Session)
-	if !ok {
-		return "", fmt.Errorf("encoding session: a %T is no session", value)
-	}
-	t, err := s.Tokens()
-	if err != nil {
-		return "", err
-	}
-	payload, ok := c.store.codec.encode(s, t)
-	if !ok {
-		return "", errors.New("encoding session: its tokens are too large")
-	}
-	return string(c.store.cfg.Keys.Seal(nil, name, payload)), nil
-}
-
-// Decode implements [securecookie.Codec].
-func (c codecOf) Decode(name, value string, dst any) error {
-	s, ok := dst.(*Session)
-	if !ok {
-		return fmt.Errorf("decoding session: a %T is no session", dst)
-	}
-	opened, err := c.store.openSession(name, []string{value})
-	if err != nil {
-		return err
-	}
-	*s = *opened
-	return nil
+// Sizes returns the cookies of this service that a request carries, by name, with
+// the bytes that each takes in the request, separators included. Of more cookies
+// than the service accepts it returns only the first.
+func (s *Store) Sizes(r *http.Request) map[string]int {
+	sizes := make(map[string]int)
+	each(r.Header, func(name, value string) bool {
+		if s.Ours(name) && (&http.Cookie{Name: name}).Valid() == nil {
+			sizes[name] = bytesOf(name, value)
+		}
+		return len(sizes) < acceptedCookies
+	})
+	return sizes
 }
 
 var _ sessions.Store = (*Store)(nil)

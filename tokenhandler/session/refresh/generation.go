@@ -7,7 +7,7 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// generation is one generation of a session in memory, with its cookies.
+// generation is one generation of a session in memory.
 type generation struct {
 	*session.Session
 
@@ -15,21 +15,12 @@ type generation struct {
 	// by memory.mu.
 	epoch uint64
 
-	sealing sync.Once
-	cookies []string
+	logging sync.Once
 }
 
-// seal returns the cookie values, or nil if they do not fit into cookies: then the
-// browser keeps its older cookie, and the session goes on from memory for as long as
-// this process lives. All responses share the values; a failure is logged once. No
-// lock of the process is held meanwhile.
-func (g *generation) seal(store *session.Store, log *slog.Logger) []string {
-	g.sealing.Do(func() {
-		var err error
-		if g.cookies, _, err = store.Seal(g.Session); err != nil {
-			g.cookies = nil
-			log.Error("session not written", "error", err.Error(), "session", g.ID)
-		}
-	})
-	return g.cookies
+// notWritten logs, once, that this generation does not fit into cookies. The browser
+// keeps its older cookie then, and the session goes on from memory for as long as this
+// process lives.
+func (g *generation) notWritten(log *slog.Logger, err error) {
+	g.logging.Do(func() { log.Error("session not written", "error", err.Error(), "session", g.ID) })
 }

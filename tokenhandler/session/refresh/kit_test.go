@@ -63,7 +63,7 @@ func newFixture(tb testing.TB, change ...func(*settings)) *fixture {
 	f.denied = memory.New(func() time.Time { return f.cfg.Now() })
 	f.cfg = settings{
 		Config: session.Config{
-			Keys: keys, Cookies: session.NewCookies("session", false), IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
+			Keys: keys, Names: session.NewNames("session", false), IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
 			Now: func() time.Time { return f.now },
 		},
 		refresh: refresh.Config{
@@ -75,9 +75,7 @@ func newFixture(tb testing.TB, change ...func(*settings)) *fixture {
 	for _, c := range change {
 		c(&f.cfg)
 	}
-	if f.store, err = session.NewStore(f.cfg.Config); err != nil {
-		tb.Fatal(err)
-	}
+	f.store = session.NewStore(f.cfg.Config)
 	f.cfg.refresh.Store, f.cfg.refresh.Now = f.store, f.cfg.Now
 	f.Manager = refresh.NewManager(f.cfg.refresh)
 	return f
@@ -147,12 +145,28 @@ func (j jar) header() http.Header {
 func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 	tb.Helper()
 	h := make(http.Header)
-	if _, _, err := f.store.Begin(h, t); err != nil {
+	if _, err := begin(f.store, h, t); err != nil {
 		tb.Fatal(err)
 	}
 	j := jar{}
 	j.take(tb, h)
 	return j
+}
+
+// begin writes the cookies of a new session, as a login does.
+func begin(store *session.Store, h http.Header, t secret.Tokens) (*session.Session, error) {
+	r, s := &http.Request{}, store.Begin(t)
+	gs, err := store.New(r, store.Session())
+	if err != nil {
+		return nil, err
+	}
+	gs.Values[session.Key], gs.Values[session.ActivityKey] = s, s.Activity()
+	return s, gs.Save(r, session.HeaderWriter(h))
+}
+
+// Open opens the session of a request with this header.
+func (f *fixture) Open(h http.Header) (*refresh.RequestSession, error) {
+	return f.Manager.Open(&http.Request{Header: h})
 }
 
 func (f *fixture) mustOpen(tb testing.TB, j jar) *refresh.RequestSession {

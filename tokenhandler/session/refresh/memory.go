@@ -68,7 +68,7 @@ func (m *memory) current(s *session.Session) (newest *session.Session, rejected 
 	return s, false
 }
 
-// held returns s as it is in memory, where all of its requests share its cookies.
+// held returns s as it is in memory.
 func (m *memory) held(s *session.Session) *generation {
 	m.mu.Lock()
 	defer m.mu.Unlock()

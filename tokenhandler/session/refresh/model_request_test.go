@@ -86,7 +86,7 @@ func (w *world) answer(inc *incarnation, e errand, s showing) (http.Header, erro
 		err = w.fresh(inc, e, s, v, refresh.OnDemand)
 	}
 	if err != nil || inc.dead() {
-		return expired(v, err), err
+		return w.removed(inc, s, err), err
 	}
 	touched := time.Time{}
 	if !e.polls {
@@ -99,7 +99,7 @@ func (w *world) answer(inc *incarnation, e errand, s showing) (http.Header, erro
 	}
 	if e.why == refresh.Refused {
 		if err = w.fresh(inc, e, s, v, refresh.Refused); err != nil && ends(err) || inc.dead() {
-			return expired(v, err), err
+			return w.removed(inc, s, err), err
 		}
 	}
 	return w.commit(inc, s, v, touched), nil
@@ -108,7 +108,7 @@ func (w *world) answer(inc *incarnation, e errand, s showing) (http.Header, erro
 func (w *world) open(inc *incarnation, s showing) (*refresh.RequestSession, error) {
 	from := time.Now()
 	w.sawCookie(inc, s)
-	v, err := inc.m.Open(s.header)
+	v, err := inc.m.Open(&http.Request{Header: s.header})
 	w.judge(inc, s, v, err, refresh.IfDue, from)
 	return v, err
 }
@@ -138,7 +138,7 @@ func (w *world) fresh(inc *incarnation, e errand, s showing, v *refresh.RequestS
 		w.judgeFresh(inc, s, before.Access.Reveal(), v, why)
 		return nil
 	}
-	if _, reason := inc.m.Open(s.header); reason != nil {
+	if _, reason := inc.m.Open(&http.Request{Header: s.header}); reason != nil {
 		w.judge(inc, s, v, reason, why, from)
 		return reason
 	}
@@ -158,12 +158,24 @@ func ends(err error) bool {
 	return false
 }
 
-func expired(v *refresh.RequestSession, err error) http.Header {
+// removed is the header of an answer that removes the session's cookies, if the
+// handlers do that for this error.
+func (w *world) removed(inc *incarnation, s showing, err error) http.Header {
 	h := make(http.Header)
 	if ends(err) {
-		v.Expire(h)
+		w.remove(inc, s, h)
 	}
 	return h
+}
+
+// remove removes the session's cookies from the browser.
+func (w *world) remove(inc *incarnation, s showing, h http.Header) {
+	r := &http.Request{Header: s.header}
+	gs, _ := inc.sessions.New(r, inc.sessions.Session())
+	gs.Options.MaxAge = -1
+	if err := gs.Save(r, session.HeaderWriter(h)); err != nil {
+		w.t.Error(err)
+	}
 }
 
 func (w *world) logout(inc *incarnation, e errand, s showing, v *refresh.RequestSession) http.Header {
@@ -182,7 +194,7 @@ func (w *world) logout(inc *incarnation, e errand, s showing, v *refresh.Request
 		l.disabled = now
 	}
 	h := make(http.Header)
-	v.Expire(h)
+	w.remove(inc, s, h)
 	return h
 }
 

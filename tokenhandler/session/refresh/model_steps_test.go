@@ -230,7 +230,7 @@ func (w *world) login(b *browser, place int) {
 	inc := w.arrive(place)
 	defer inc.requests.Done()
 	if s, ok := w.show(b); ok {
-		if v, err := inc.m.Open(s.header); err == nil {
+		if v, err := inc.m.Open(&http.Request{Header: s.header}); err == nil {
 			w.logout(inc, errand{}, s, v)
 		}
 	}
@@ -256,7 +256,7 @@ func (w *world) login(b *browser, place int) {
 	l.make(1)
 	w.mu.Unlock()
 	h := make(http.Header)
-	s, _, err := inc.sessions.Begin(h, t)
+	s, err := begin(inc.sessions, h, t)
 	if err != nil {
 		w.fail("login: %v", err)
 		return

@@ -80,7 +80,7 @@ type world struct {
 	start time.Time
 
 	keys    *seal.Keyring
-	cookies session.Cookies
+	names   session.Names
 	metrics *refresh.Metrics
 	store   *replicastest.Fake // nil without
 	central *memory.List
@@ -160,7 +160,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	w := &world{
 		t: t, seed: seed, plan: rng{seed}, noise: rng{seed ^ 0xabcdef}, start: time.Now(), keys: keys,
-		cookies: session.NewCookies("session", false), metrics: refresh.NewMetrics(nil), central: memory.New(time.Now),
+		names: session.NewNames("session", false), metrics: refresh.NewMetrics(nil), central: memory.New(time.Now),
 		byName: make(map[session.Name]*life), shown: make(map[string]cookieFact), actives: make(map[string]activeFact), ended: make(map[string]time.Time), useless: make(map[string]bool),
 		access: make(map[string]*tokenFact), refresh: make(map[string]*refreshFact), counts: make(map[string]int),
 	}
@@ -200,13 +200,9 @@ func (w *world) begin(inc *incarnation) {
 	for _, e := range w.central.Entries() {
 		_, _ = inc.list.Add(e)
 	}
-	var err error
-	inc.sessions, err = session.NewStore(session.Config{
-		Keys: w.keys, Cookies: w.cookies, IdleTimeout: w.cfg.idle, AbsoluteLifetime: w.cfg.absolute, Now: time.Now,
+	inc.sessions = session.NewStore(session.Config{
+		Keys: w.keys, Names: w.names, IdleTimeout: w.cfg.idle, AbsoluteLifetime: w.cfg.absolute, Now: time.Now,
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
 	cfg := refresh.Config{
 		Store: inc.sessions, Refresher: caller{inc}, Denied: denials{inc}, RefreshBefore: time.Minute,
 		RefreshGrace: modelGrace, RefreshTimeout: modelTimeout, RotationGrace: w.cfg.grace,

@@ -13,7 +13,7 @@ import (
 // RequestSession is the session of one request. It belongs to the goroutine of
 // that request.
 type RequestSession struct {
-	*session.RequestCookies
+	session.RequestCookies
 
 	// Session is the newest generation known, which may be newer than the cookie's.
 	// It is nil if the request has no session that is alive.
@@ -24,12 +24,11 @@ type RequestSession struct {
 
 // Open opens the session of a request. It uses no network. Errors: those of
 // [session.Store.Open], [ErrRevoked], [ErrRejected], [ErrDenyListOutdated]. The
-// result is never nil: after an error it has no Session, but can remove the cookies
-// from the browser.
-func (m *Manager) Open(h http.Header) (*RequestSession, error) {
-	cookies, err := m.cfg.Store.Open(h)
-	r := &RequestSession{RequestCookies: cookies, manager: m}
-	if err == nil {
+// result is never nil; after an error it has no Session.
+func (m *Manager) Open(request *http.Request) (*RequestSession, error) {
+	r := &RequestSession{manager: m}
+	var err error
+	if r.RequestCookies, err = m.cfg.Store.Open(request); err == nil {
 		r.Session, err = m.newest(r.Stored)
 	}
 	if !errors.Is(err, session.ErrNone) {
@@ -189,10 +188,7 @@ func (r *RequestSession) Commit(h http.Header) {
 	}
 	m := r.manager
 	r.Session, _ = m.memory.current(r.Session)
-	if r.Session.Generation > r.Generation() {
-		if values := m.memory.held(r.Session).seal(m.cfg.Store, m.cfg.Log); values != nil {
-			r.Write(h, r.Session, values)
-		}
+	if err := r.Save(h, r.Session); err != nil {
+		m.memory.held(r.Session).notWritten(m.cfg.Log, err)
 	}
-	r.WriteActivity(h)
 }

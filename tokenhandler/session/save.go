@@ -1,0 +1,149 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+
+	"github.com/gorilla/sessions"
+
+	"cognito-token-handler/tokenhandler/seal"
+)
+
+var errNoValue = errors.New("its Values hold nothing to save")
+
+// saveLogin writes or removes a login cookie.
+func (s *Store) saveLogin(w http.ResponseWriter, gs *sessions.Session) error {
+	if gs.Options.MaxAge < 0 {
+		removeCookie(w, gs.Name(), gs.Options)
+		return nil
+	}
+	payload, ok := gs.Values[LoginKey].([]byte)
+	if !ok {
+		return fmt.Errorf("saving a login: %w", errNoValue)
+	}
+	sealed, err := s.logins.Encode(gs.Name(), payload)
+	if err != nil {
+		return fmt.Errorf("saving a login: %w", err)
+	}
+	setCookie(w, gs.Name(), sealed, gs.Options)
+	return nil
+}
+
+// saveSession writes or removes the cookies of a session and its activity.
+func (s *Store) saveSession(r *http.Request, w http.ResponseWriter, gs *sessions.Session) error {
+	j := s.read(r.Header)
+	if gs.Options.MaxAge < 0 {
+		s.removeSession(w, &j, gs.Options)
+		return nil
+	}
+	session, ok := gs.Values[Key].(*Session)
+	if !ok {
+		return fmt.Errorf("saving a session: %w", errNoValue)
+	}
+	if !session.openedFrom(&j) {
+		values, err := s.values(session)
+		if err != nil {
+			return err
+		}
+		s.writeSession(w, &j, values, gs)
+	}
+	activity, ok := gs.Values[ActivityKey].(*Activity)
+	if !ok || activity.saved {
+		return nil
+	}
+	sealed, err := s.activities.Encode(s.active, activity)
+	if err != nil {
+		return fmt.Errorf("saving the activity: %w", err)
+	}
+	setCookie(w, s.active, sealed, gs.Options)
+	activity.saved = true
+	return nil
+}
+
+// writeSession writes the cookies of a session, and removes the second cookie if
+// the session needs only one. For a new session it does so even if the request does
+// not carry a second cookie: browsers send no Strict cookies with the provider's
+// redirect, so that those of an earlier session cannot be seen.
+func (s *Store) writeSession(w http.ResponseWriter, j *jar, values []string, gs *sessions.Session) {
+	for i := range maxParts {
+		switch {
+		case i < len(values):
+			setCookie(w, s.part(i), values[i], gs.Options)
+		case j.there[i] || gs.IsNew:
+			removeCookie(w, s.part(i), gs.Options)
+		}
+	}
+}
+
+// removeSession removes all cookies of a session.
+func (s *Store) removeSession(w http.ResponseWriter, j *jar, o *sessions.Options) {
+	removeCookie(w, s.session, o)
+	if j.there[1] {
+		removeCookie(w, s.second, o)
+	}
+	removeCookie(w, s.active, o)
+}
+
+// openedFrom reports whether the session was opened from these cookies.
+func (s *Session) openedFrom(j *jar) bool {
+	parts, n, err := j.session()
+	return err == nil && n == s.source.n && parts == s.source.parts
+}
+
+// cookieValues are the values of the cookies of one generation. All answers that
+// set it share them, because compressing and sealing takes ten times as long as
+// opening.
+type cookieValues struct {
+	once   sync.Once
+	values []string
+	err    error
+}
+
+// values returns the values of a session's cookies. With the activity cookie they
+// take at most [Budget] bytes. The error is a [*TooLargeError], or one of
+// [Session.Tokens].
+func (s *Store) values(session *Session) ([]string, error) {
+	if c := session.cookies; c != nil {
+		c.once.Do(func() { c.values, c.err = s.sealValues(session) })
+		return c.values, c.err
+	}
+	// The session was opened from another request's cookies: they can be written as
+	// they came.
+	values, ok := split(session.source.parts[0] + session.source.parts[1])
+	if !ok || session.source.n == 0 {
+		return nil, ErrUnreadable
+	}
+	return values, nil
+}
+
+// sealValues seals a session and splits it into the values of its cookies.
+func (s *Store) sealValues(session *Session) ([]string, error) {
+	sealed, err := s.sessions.Encode(s.session, session)
+	if err != nil {
+		if large, ok := errors.AsType[*TooLargeError](err); ok {
+			s.metrics.TooLarge.Inc()
+			return nil, large
+		}
+		return nil, fmt.Errorf("saving a session: %w", err)
+	}
+	values, ok := split(sealed)
+	size := bytesOf(s.active, "") + seal.EncodedLen(activityLen)
+	for i, value := range values {
+		size += bytesOf(s.part(i), value)
+	}
+	if !ok {
+		size += len(sealed)
+	}
+	if !ok || size > Budget {
+		s.metrics.TooLarge.Inc()
+		t, err := session.Tokens()
+		if err != nil {
+			return nil, err
+		}
+		return nil, tooLarge(size, t)
+	}
+	s.metrics.CookieBytes.Observe(float64(size))
+	return values, nil
+}

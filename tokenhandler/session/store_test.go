@@ -1,0 +1,183 @@
+package session_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/sessions"
+
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+)
+
+// with is a request from a browser with these cookies.
+func with(j jar) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/", nil)
+	r.Header = j.header()
+	return r
+}
+
+// TestSessionInGorilla follows a session through the calls that everybody who knows
+// gorilla/sessions expects: Get, Values, Save, and MaxAge -1 to end it.
+func TestSessionInGorilla(t *testing.T) {
+	f := newFixture(t)
+	j := f.login(t, tokens(1, f.now))
+	r := with(j)
+	gs, err := f.Get(r, sessionCookie)
+	if err != nil || gs.IsNew {
+		t.Fatalf("new %v, %v", gs.IsNew, err)
+	}
+	if again, _ := f.Get(r, sessionCookie); again != gs {
+		t.Error("a second Get opened the cookie again")
+	}
+	s, ok := gs.Values[session.Key].(*session.Session)
+	activity, _ := gs.Values[session.ActivityKey].(*session.Activity)
+	if !ok || s.Access.IsZero() || activity == nil || activity.Session != s.ID || !activity.Active.Equal(f.now) {
+		t.Fatalf("the values are %v", gs.Values)
+	}
+	if *gs.Options != (sessions.Options{Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode}) {
+		t.Errorf("options %+v", gs.Options)
+	}
+	w := httptest.NewRecorder()
+	if err := gs.Save(r, w); err != nil || len(w.Header()) != 0 {
+		t.Errorf("saving what the browser has: %v, %v", w.Header(), err)
+	}
+	gs.Options.MaxAge = -1
+	if err := gs.Save(r, w); err != nil {
+		t.Fatal(err)
+	}
+	if j.take(t, w.Header()); len(j) != 0 {
+		t.Errorf("after MaxAge -1 the browser has %v", keys(j))
+	}
+}
+
+// TestNoSessionInGorilla: gorilla asks for a new session whatever goes wrong.
+func TestNoSessionInGorilla(t *testing.T) {
+	f := newFixture(t)
+	good := f.login(t, tokens(1, f.now))
+	later := func(d time.Duration) *fixture {
+		return newFixture(t, func(c *session.Config) { c.Now = func() time.Time { return f.now.Add(d) } })
+	}
+	for name, c := range map[string]struct {
+		f       *fixture
+		cookies jar
+		err     error
+	}{
+		"no cookie":  {f, nil, nil},
+		"unreadable": {f, jar{sessionCookie: "1garbage"}, session.ErrUnreadable},
+		"too large":  {f, jar{sessionCookie: strings.Repeat("x", 20000)}, session.ErrCookiesTooLarge},
+		"idle":       {later(time.Hour), good, session.ErrIdle},
+		"expired":    {later(12 * time.Hour), good, session.ErrExpired},
+	} {
+		gs, err := c.f.New(with(c.cookies), sessionCookie)
+		if !errors.Is(err, c.err) || gs == nil || !gs.IsNew || len(gs.Values) != 0 {
+			t.Errorf("%s: %+v, %v", name, gs, err)
+		}
+		ended, ok := errors.AsType[*session.EndedError](err)
+		if want := name == "idle" || name == "expired"; ok != want || want && ended.Session == nil {
+			t.Errorf("%s: the session that has ended is missing from %v", name, err)
+		}
+		if err := gs.Save(with(c.cookies), httptest.NewRecorder()); err == nil {
+			t.Errorf("%s: a session without values was saved", name)
+		}
+	}
+	if gs, err := f.New(with(nil), "foreign"); gs == nil || err == nil {
+		t.Error("a cookie of another service was opened")
+	}
+	if err := sessions.NewSession(f.Store, "foreign").Save(with(nil), httptest.NewRecorder()); err == nil {
+		t.Error("a cookie of another service was saved")
+	}
+}
+
+// TestLoginInGorilla: a login cookie is Lax, because the browser has to send it with
+// the provider's redirect, and ends by itself.
+func TestLoginInGorilla(t *testing.T) {
+	f := newFixture(t)
+	name := f.Login("AbCd_-12")
+	r, w := with(nil), httptest.NewRecorder()
+	gs, err := f.Get(r, name)
+	if err != nil || !gs.IsNew {
+		t.Fatalf("new %v, %v", gs.IsNew, err)
+	}
+	gs.Values[session.LoginKey] = []byte("payload")
+	if err := gs.Save(r, w); err != nil {
+		t.Fatal(err)
+	}
+	_, attributes, _ := strings.Cut(w.Header().Get("Set-Cookie"), "; ")
+	if attributes != "Path=/; Max-Age=900; HttpOnly; Secure; SameSite=Lax" || w.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("attributes %s, headers %v", attributes, w.Header())
+	}
+	j := jar{}
+	j.take(t, w.Header())
+	r = with(j)
+	if gs, err = f.Get(r, name); err != nil || gs.IsNew || string(gs.Values[session.LoginKey].([]byte)) != "payload" { //nolint:forcetypeassert // a panic fails the test
+		t.Fatalf("%+v, %v", gs, err)
+	}
+	if gs, err := f.New(with(jar{f.Login("other"): j[name]}), f.Login("other")); !errors.Is(err, session.ErrUnreadable) || !gs.IsNew {
+		t.Errorf("under the name of another login: %v", err)
+	}
+	gs.Options.MaxAge = -1
+	w = httptest.NewRecorder()
+	if err := gs.Save(r, w); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Header().Get("Set-Cookie"); got != name+"=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=Lax" {
+		t.Errorf("removing it: %s", got)
+	}
+	gs.Options.MaxAge, gs.Values[session.LoginKey] = 900, make([]byte, 4000)
+	if err := gs.Save(r, w); err == nil {
+		t.Error("a login over the limit was saved")
+	}
+}
+
+// TestSaveOfALaterGeneration: the answers to parallel requests share one sealed
+// value, because sealing costs far more than opening.
+func TestSaveOfALaterGeneration(t *testing.T) {
+	f := newFixture(t)
+	j := f.login(t, tokens(1, f.now))
+	first, second := f.mustOpen(t, j), f.mustOpen(t, j)
+	renewed := secret.Tokens{Access: secret.New("renewed"), AccessExpires: f.now.Add(time.Hour)}
+	next := f.Next(first.Stored, allTokens(t, first.Stored), renewed, 2, f.now)
+	lines := func(c *session.RequestCookies) string {
+		h := make(http.Header)
+		if err := c.Save(h, next); err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(h["Set-Cookie"], "\n")
+	}
+	written := lines(&first)
+	if !strings.HasPrefix(written, sessionCookie+"=1") || strings.Contains(written, "\n") || written != lines(&second) {
+		t.Errorf("two answers: %s", written)
+	}
+	if again := lines(&first); again != "" {
+		t.Errorf("what the browser holds by now was written again: %s", again)
+	}
+	// Another request brings the new cookie. For those that still carry the old one
+	// it is written as it came.
+	value, _, _ := strings.Cut(strings.TrimPrefix(written, sessionCookie+"="), ";")
+	arrived := f.mustOpen(t, jar{sessionCookie: value})
+	third := f.mustOpen(t, j)
+	next = arrived.Stored
+	if got := lines(&third); got != written {
+		t.Errorf("from a cookie: %s, want %s", got, written)
+	}
+}
+
+// TestSizesAreBounded: what a stranger sends is not collected without limit, and
+// names that no cookie may have are left out.
+func TestSizesAreBounded(t *testing.T) {
+	f := newFixture(t)
+	var line strings.Builder
+	line.WriteString("a=b; " + f.Login("bad name") + "=x; " + sessionCookie + "=1234; ")
+	for i := range 50 {
+		line.WriteString(f.Login(strings.Repeat("x", i+1)) + "=y; ")
+	}
+	sizes := f.Sizes(&http.Request{Header: http.Header{"Cookie": {line.String()}}})
+	if len(sizes) != 24 || sizes[sessionCookie] != len(sessionCookie)+len("=1234; ") || sizes[f.Login("bad name")] != 0 {
+		t.Errorf("%d cookies: %v", len(sizes), sizes)
+	}
+}
