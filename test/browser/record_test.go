@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // answer is one answer of the app or of S3, redirects included, as the browser got it.
@@ -237,7 +239,7 @@ func (r *record) last(path string) (answer, bool) {
 // must calls a command of the protocol.
 func must[P, R any](t *tab, command cdp.Command[P, R], params P) R {
 	t.t.Helper()
-	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	ctx, cancel := context.WithTimeout(t.ctx, testkit.Deadline)
 	defer cancel()
 	result, err := chromedp.Call(ctx, command, params)
 	if err != nil {

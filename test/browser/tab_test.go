@@ -21,6 +21,7 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"cognito-token-handler/test/cognitolocal"
+	"cognito-token-handler/test/testkit"
 )
 
 // tab is one tab and all that was seen in it.
@@ -52,10 +53,10 @@ func (w *world) tab() *tab {
 	return tab
 }
 
-// do runs actions within the test's patience.
+// do runs actions, and fails the test if they take longer than [testkit.Deadline].
 func (t *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	t.t.Helper()
-	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	ctx, cancel := context.WithTimeout(t.ctx, testkit.Deadline)
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		t.fatalf("%s: %v", what, err)
@@ -110,7 +111,7 @@ func (t *tab) wantText(testid, want string) {
 func (t *tab) wait(expression string) {
 	t.t.Helper()
 	t.waitFor(expression, func() bool {
-		ctx, cancel := context.WithTimeout(t.ctx, patience)
+		ctx, cancel := context.WithTimeout(t.ctx, testkit.Deadline)
 		defer cancel()
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
 		return err == nil && ok
@@ -119,7 +120,7 @@ func (t *tab) wait(expression string) {
 
 func (t *tab) waitFor(what string, condition func() bool) {
 	t.t.Helper()
-	tick, end := time.NewTicker(20*time.Millisecond), time.After(patience)
+	tick, end := time.NewTicker(20*time.Millisecond), time.After(testkit.Deadline)
 	defer tick.Stop()
 	for !condition() {
 		select {
@@ -140,7 +141,7 @@ func (t *tab) waitPhase(phase string) {
 // run evaluates an expression, awaiting a promise.
 func run[T any](t *tab, expression string) T {
 	t.t.Helper()
-	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	ctx, cancel := context.WithTimeout(t.ctx, testkit.Deadline)
 	defer cancel()
 	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
 	if err != nil {
@@ -210,7 +211,7 @@ func (t *tab) scheme(name string) {
 func (t *tab) picture(name string) {
 	t.t.Helper()
 	run[any](t, "scrollTo(0, 0)")
-	ctx, cancel := context.WithTimeout(t.ctx, patience)
+	ctx, cancel := context.WithTimeout(t.ctx, testkit.Deadline)
 	defer cancel()
 	image, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {

@@ -18,9 +18,6 @@ import (
 	"cognito-token-handler/test/devstack/process"
 )
 
-// patience is how long anything may take before the test gives up; far beyond what it does take.
-const patience = 30 * time.Second
-
 // world is one local stack and one browser with an empty profile.
 type world struct {
 	t       *testing.T

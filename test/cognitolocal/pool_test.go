@@ -141,13 +141,13 @@ func withToken(form url.Values, token string) url.Values {
 }
 
 func TestRefresh(t *testing.T) {
-	p := newParty(t, start(t, 5*time.Second))
+	p := newParty(t, start(t, time.Minute))
 	first := p.login(t, cognitolocal.DemoUser)
 	second, err := p.refresh(t.Context(), first)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.AccessToken == first.AccessToken || second.ExpiresIn != 5 {
+	if second.AccessToken == first.AccessToken || second.ExpiresIn != 60 {
 		t.Errorf("expires_in = %d, same token: %t", second.ExpiresIn, second.AccessToken == first.AccessToken)
 	}
 	if returned := second.Extra("refresh_token"); returned != nil {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // Outage is what an endpoint does instead of its work. The zero Outage is not
@@ -257,16 +259,16 @@ func (s *Server) Hold(endpoint string) *Gate {
 }
 
 // Await returns when n more requests have come to the gate; it fails the test
-// after ten seconds.
+// after [testkit.Deadline].
 func (g *Gate) Await(tb testing.TB, n int) {
 	tb.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(testkit.Deadline)
 	defer deadline.Stop()
 	for i := range n {
 		select {
 		case <-g.arrived:
 		case <-deadline.C:
-			tb.Fatalf("%d of %d requests came to the gate in %s", i, n, patience)
+			tb.Fatalf("%d of %d requests came to the gate in %s", i, n, testkit.Deadline)
 		}
 	}
 }

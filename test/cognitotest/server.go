@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // The endpoints, as [Server.Count], [Server.LastForm] and [Server.Break] name
@@ -162,9 +164,6 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// patience is how long a test waits for what must come.
-const patience = 10 * time.Second
-
 // maxForm bounds what an endpoint reads of a request.
 const maxForm = 1 << 20
 
@@ -237,10 +236,10 @@ func (s *Server) Count(endpoint string) int {
 }
 
 // Await returns when at least n requests in all have reached an endpoint; it
-// fails the test after ten seconds.
+// fails the test after [testkit.Deadline].
 func (s *Server) Await(tb testing.TB, endpoint string, n int) {
 	tb.Helper()
-	deadline := time.NewTimer(patience)
+	deadline := time.NewTimer(testkit.Deadline)
 	defer deadline.Stop()
 	for {
 		s.mu.Lock()
@@ -252,7 +251,7 @@ func (s *Server) Await(tb testing.TB, endpoint string, n int) {
 		select {
 		case <-changed:
 		case <-deadline.C:
-			tb.Fatalf("%d of %d requests came to %s in %s", count, n, endpoint, patience)
+			tb.Fatalf("%d of %d requests came to %s in %s", count, n, endpoint, testkit.Deadline)
 		}
 	}
 }

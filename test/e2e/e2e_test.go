@@ -84,13 +84,14 @@ func TestWrongPasswordStaysAtTheProvider(t *testing.T) {
 // TestExpiredTokenIsRenewedOnce: real tokens that live some seconds, 50
 // requests at once when the first has ended.
 func TestExpiredTokenIsRenewedOnce(t *testing.T) {
-	stack := newStack(t, devstack.Options{AccessTokenTTL: 8 * time.Second, ExtraConfig: func(_ *devstack.Stack, c devstack.Config) {
+	const life = 8 * time.Second
+	stack := newStack(t, devstack.Options{AccessTokenTTL: life, ExtraConfig: func(_ *devstack.Stack, c devstack.Config) {
 		c.Set("session.refresh_before", "1s")
 	}})
 	ua := login(t, stack, demo)
 	me := whoAmI(t, ua)
 	until(t, me.AccessTokenExpiresAt)
-	calls := stack.Pool.TokenCalls("refresh_token")
+	calls, begun := stack.Pool.TokenCalls("refresh_token"), time.Now()
 	var wg sync.WaitGroup
 	for range 50 {
 		wg.Go(func() {
@@ -100,8 +101,10 @@ func TestExpiredTokenIsRenewedOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if n := stack.Pool.TokenCalls("refresh_token") - calls; n != 1 {
-		t.Errorf("%d refreshes", n)
+	// On a busy machine the new token may end, too, before all are answered.
+	most := 1 + int(time.Since(begun)/(life-2*time.Second))
+	if n := stack.Pool.TokenCalls("refresh_token") - calls; n < 1 || n > most {
+		t.Errorf("%d refreshes, want %d at most", n, most)
 	}
 	if now := whoAmI(t, ua); !now.AccessTokenExpiresAt.After(me.AccessTokenExpiresAt) || now.ExpiresAt != me.ExpiresAt {
 		t.Errorf("before %+v, after %+v", me, now)

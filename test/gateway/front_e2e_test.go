@@ -12,6 +12,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -41,7 +42,7 @@ func front() gateway {
 func (w *world) stream(ua *useragent.UA, method, path string, body io.Reader) *http.Response {
 	t := w.t
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, method, appURL+path, body)
 	if err != nil {

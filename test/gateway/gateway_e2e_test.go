@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -223,7 +224,7 @@ func keepsTheSessionInOutages(t *testing.T, g gateway) {
 	w := newWorld(t, g, pool)
 	ua := w.login()
 	w.pool.Break(cognitotest.TokenRefresh, cognitotest.Reset(), 0)
-	deadline := time.After(startTime)
+	deadline := time.After(testkit.Deadline)
 	res := ua.Fetch(http.MethodGet, "/api/me", "")
 	for res.Status == http.StatusOK { // until the token has ended
 		select {

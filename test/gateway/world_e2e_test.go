@@ -25,14 +25,13 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
 const (
 	appURL       = "https://app.example.com"
 	verifySecret = "planted-verify-secret-0123456789"
-	// startTime bounds the start of the children.
-	startTime = 30 * time.Second
 	// stopGrace is what a child gets to end.
 	stopGrace = 5 * time.Second
 )
@@ -53,7 +52,7 @@ func newWorld(t *testing.T, g gateway, pool cognitotest.Options, edit ...place) 
 	t.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{appURL + "/auth/callback"}, []string{appURL + "/"}
 	w := &world{t: t, pool: cognitotest.New(t, pool), api: newAPI(t)}
-	ctx, cancel := context.WithTimeout(t.Context(), startTime)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	defer cancel()
 	w.startHandler(ctx)
 	w.startGateway(ctx, g, edit)

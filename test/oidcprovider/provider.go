@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/testkit"
 )
 
 // Options describe the one client.
@@ -40,8 +41,6 @@ type Provider struct {
 
 const (
 	clientID = "token-handler"
-	// patience bounds one question of a test's.
-	patience = 10 * time.Second
 	// stopTime is what the provider gets to end.
 	stopTime = 2 * time.Second
 	// maxAnswer bounds what is read of an answer.
@@ -70,7 +69,7 @@ func start(ctx context.Context, options Options) (*Provider, error) {
 	if options.AccessTokenTTL == 0 {
 		options.AccessTokenTTL = time.Hour
 	}
-	p := &Provider{ClientID: clientID, ClientSecret: rand.Text(), client: &http.Client{Timeout: patience}}
+	p := &Provider{ClientID: clientID, ClientSecret: rand.Text(), client: &http.Client{Timeout: testkit.Deadline}}
 	issuer := make(chan string, 1)
 	p.child, err = process.Start(process.Spec{
 		Name: "oidc-provider", Path: node, Args: []string{script}, Dir: filepath.Dir(script), Log: options.Log,

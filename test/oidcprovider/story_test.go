@@ -48,7 +48,8 @@ func TestRotation(t *testing.T) {
 // TestParallelRequestsRefreshOnce: the provider ends the whole grant if a used token comes back, so a second call would end the
 // session.
 func TestParallelRequestsRefreshOnce(t *testing.T) {
-	w := newWorld(t, 4*time.Second)
+	const life = 4 * time.Second
+	w := newWorld(t, life)
 	ua := w.login()
 	w.api.take()
 	select {
@@ -56,7 +57,7 @@ func TestParallelRequestsRefreshOnce(t *testing.T) {
 	case <-t.Context().Done():
 		t.Fatal("the test ended first")
 	}
-	before := w.observed().Calls
+	before, begun := w.observed().Calls, time.Now()
 	var wg sync.WaitGroup
 	for range 30 {
 		wg.Go(func() {
@@ -67,10 +68,12 @@ func TestParallelRequestsRefreshOnce(t *testing.T) {
 	}
 	wg.Wait()
 	after := w.observed().Calls
-	if n := after["refresh_token ok"] - before["refresh_token ok"]; n != 1 || after["refresh_token invalid_grant"] != 0 {
-		t.Errorf("%d refreshes: %v", n, after)
+	// On a busy machine the new token may end, too, before all are answered.
+	most := 1 + int(time.Since(begun)/(life-time.Second))
+	if n := after["refresh_token ok"] - before["refresh_token ok"]; n < 1 || n > most || after["refresh_token invalid_grant"] != 0 {
+		t.Errorf("%d refreshes, want %d at most: %v", n, most, after)
 	}
-	if tokens := w.api.take(); len(tokens) != 30 || len(slices.Compact(tokens)) != 1 {
+	if tokens := w.api.take(); len(tokens) != 30 || len(slices.Compact(slices.Sorted(slices.Values(tokens)))) > most {
 		t.Errorf("%d requests went out with different tokens", len(tokens))
 	}
 	w.wantSession(ua, true)

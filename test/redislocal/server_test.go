@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/test/testkit"
 )
 
 func start(t *testing.T) *redislocal.Server {
@@ -49,7 +50,7 @@ func ask(t *testing.T, conn net.Conn, line string, wait time.Duration) (string, 
 
 func want(t *testing.T, conn net.Conn, line, want string) {
 	t.Helper()
-	if got, err := ask(t, conn, line, 5*time.Second); err != nil || got != want+"\r\n" {
+	if got, err := ask(t, conn, line, testkit.Deadline); err != nil || got != want+"\r\n" {
 		t.Errorf("%s = %q, %v, want %q", line, got, err, want)
 	}
 }
@@ -117,7 +118,7 @@ func TestNetwork(t *testing.T) {
 	network.SetDead(true)
 	wantSilence(t, conn)
 	network.SetDead(false)
-	if got, err := ask(t, conn, "PING", time.Second); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+	if got, err := ask(t, conn, "PING", testkit.Deadline); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("a connection that lost something goes on: %q, %v", got, err)
 	}
 	conn = dial(t, network.Addr())
@@ -125,7 +126,7 @@ func TestNetwork(t *testing.T) {
 	wantSilence(t, conn)
 	want(t, dial(t, server.Addr()), "PING", "+PONG")
 	network.Reset()
-	if got, err := ask(t, conn, "PING", time.Second); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+	if got, err := ask(t, conn, "PING", testkit.Deadline); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("PING = %q, %v on a connection that was reset", got, err)
 	}
 }

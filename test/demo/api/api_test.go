@@ -18,6 +18,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	demoapi "cognito-token-handler/test/demo/api"
+	"cognito-token-handler/test/testkit"
 )
 
 const (
@@ -228,7 +229,7 @@ func TestSlow(t *testing.T) {
 
 func TestEventsComeOneByOne(t *testing.T) {
 	w := newWorld(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	defer cancel()
 	request := w.request(t, http.MethodGet, "/api/events", w.token(t), http.NoBody).WithContext(ctx)
 	response, err := http.DefaultClient.Do(request)

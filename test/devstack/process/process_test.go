@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/testkit"
 )
 
 // TestMain lets the test binary play a parent that is killed: it starts a child, prints its number and waits for ever.
@@ -48,19 +49,10 @@ func start(t *testing.T, script string, log *bytes.Buffer) (child *process.Proce
 	return p, lines
 }
 
-func await(t *testing.T, what string, done <-chan struct{}) {
-	t.Helper()
-	select {
-	case <-done:
-	case <-time.After(10 * time.Second):
-		t.Fatalf("%s: still waiting after 10 s", what)
-	}
-}
-
 func TestOutputIsKeptAndHandedOnByLine(t *testing.T) {
 	var log bytes.Buffer
 	p, lines := start(t, "printf 'a\\nb'; echo c >&2; exit 3", &log)
-	await(t, "the child's end", p.Done())
+	testkit.WaitFor(t, p.Done(), "the child's end")
 	if got := p.Output(); got != "a\nbc\n" {
 		t.Errorf("Output = %q", got)
 	}
@@ -146,14 +138,8 @@ func number(t *testing.T, s string) int {
 // awaitGone waits until no live process has that number (one that only waits to be reaped counts as gone).
 func awaitGone(t *testing.T, pid int) {
 	t.Helper()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for range 1000 {
+	testkit.Eventually(t, fmt.Sprintf("the end of process %d", pid), func() bool {
 		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-		if syscall.Kill(pid, 0) != nil || err != nil || strings.Contains(string(state), ") Z ") {
-			return
-		}
-		<-ticker.C
-	}
-	t.Fatalf("process %d still lives", pid)
+		return syscall.Kill(pid, 0) != nil || err != nil || strings.Contains(string(state), ") Z ")
+	})
 }
