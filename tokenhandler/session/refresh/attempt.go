@@ -87,9 +87,6 @@ func (a *attempt) steps(ctx context.Context) outcome {
 	defer cancel()
 	lease, o := a.claim(shared)
 	if o.event == eventNone {
-		o = a.check()
-	}
-	if o.event == eventNone {
 		o = a.call(ctx)
 	}
 	if lease != nil {
@@ -164,7 +161,8 @@ func (a *attempt) check() outcome {
 	return outcome{}
 }
 
-// call makes the one call to the provider. It is shorter than the lease.
+// call makes the one call to the provider, right after the check. It is shorter than
+// the lease.
 func (a *attempt) call(ctx context.Context) outcome {
 	m := a.manager
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.RefreshTimeout)
@@ -172,6 +170,9 @@ func (a *attempt) call(ctx context.Context) outcome {
 	previous, err := a.session.Tokens()
 	if err != nil {
 		return failed(err)
+	}
+	if o := a.check(); o.event != eventNone {
+		return o
 	}
 	start := m.cfg.Now()
 	renewed, err := m.cfg.Refresher.Refresh(ctx, previous)

@@ -73,20 +73,22 @@
 //
 // # The steps of one attempt
 //
-// An attempt runs in a goroutine of its own, and ends with none of its requests: after
-// a rotation, its response holds the only token that still works. Its steps
-// (attempt.go) are taken in this order; each may end the attempt with an event:
+// An attempt runs in a goroutine of its own, and goes on when its requests leave: after
+// a rotation, the response holds the only token that still works. It takes these steps
+// (attempt.steps). An event of the first step leaves out the second:
 //
-//	step   does                                       ends the attempt
-//	claim  asks the store for the lease of the        found, refused: another replica was
-//	       session; without a store, or if the store  faster. failed: the store is not
-//	       is not reached and a race does no harm     reached, and a race could do harm.
-//	       (Config.RotationGrace), goes on alone      superseded: see above
-//	check  looks at the record and the deny list:     found, revoked
-//	       time has passed
-//	call   calls the provider, once                   –
-//	share  publishes the result in the store and      made, refused, failed
-//	       gives up the lease
+//	step   does                                        its events
+//	claim  asks the store for the lease of the         found, refused: another replica was
+//	       session. It goes on without a lease if      faster. superseded. failed: the store
+//	       there is no store, or if the store is not   is not reached.
+//	       reached and a race does no harm
+//	       (Config.RotationGrace).
+//	call   looks once more at the record and the       found, revoked, made, refused, failed
+//	       deny list, because time has passed, and
+//	       calls the provider, once.
+//	share  if there is a lease: publishes the result   –
+//	       of the event in the store, and gives up
+//	       the lease.
 //
 // If the store does not take a result, [Manager.Run] publishes it again later.
 package refresh

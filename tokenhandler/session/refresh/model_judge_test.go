@@ -161,7 +161,7 @@ func (w *world) judgement(inc *incarnation, s showing, v *refresh.RequestSession
 		return must(l.gone(now), "rejected")
 	case errors.Is(err, refresh.ErrSuperseded):
 		newer := l.newer(s.generation)
-		stored := w.store != nil && l.stored > s.generation && l.stored >= inc.known[l] && !w.troubled(from) && !l.gone(now)
+		stored := w.store != nil && l.stored > s.generation && l.stored >= inc.known[l].generation && !w.troubled(from) && !l.gone(now)
 		return must(w.cfg.rotates() && l.shown > s.generation && !newer.IsZero() && !now.Before(newer.Add(modelGrace)) && !stored, "superseded")
 	case errors.Is(err, context.Canceled):
 		return "client gone"

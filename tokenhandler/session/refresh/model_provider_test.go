@@ -73,6 +73,7 @@ type call struct {
 	at          time.Time
 	there, back time.Duration
 	known       uint64 // the latest generation that it knew
+	certain     uint64 // the same, without what it learned at that very moment
 	stored      uint64 // the latest generation in the store when it was asked
 	leased      bool
 	storeBack   bool
@@ -84,7 +85,7 @@ func (w *world) called(inc *incarnation, previous secret.Tokens) call {
 	defer w.mu.Unlock()
 	fact, now := w.access[previous.Access.Reveal()], time.Now()
 	l := fact.life
-	knows := call{now, w.latency(), w.latency(), inc.known[l], l.leaseStored, l.leasedTo(inc, now), w.storeBack(now)}
+	knows := call{now, w.latency(), w.latency(), inc.known[l].generation, inc.known[l].at(now), l.leaseStored, l.leasedTo(inc, now), w.storeBack(now)}
 	inc.asked[l] = true
 	w.counts["provider: called"]++
 	w.note("%v calls the provider for session %d generation %d", inc, l.n, fact.generation)
@@ -178,7 +179,7 @@ func (w *world) judgeAgain(inc *incarnation, fact *tokenFact, knows call, reuse 
 			w.violate("%v ended without waiting for generation %d of session %d", r.by, fact.generation+1, l.n)
 		case r.by == inc && (w.cfg.rotates() || owed):
 			w.violate("%v forgot that it had renewed generation %d of session %d", inc, fact.generation, l.n)
-		case w.cfg.rotates() && knows.known > fact.generation:
+		case w.cfg.rotates() && knows.certain > fact.generation:
 			w.violate("%v forgot that it had been shown a later generation than %d of session %d", inc, fact.generation, l.n)
 		case w.store == nil:
 			excuse = "no store"

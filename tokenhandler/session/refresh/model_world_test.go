@@ -148,7 +148,7 @@ type incarnation struct {
 	// guarded by world.mu
 	crashed, draining, ended bool
 	asked                    map[*life]bool
-	known                    map[*life]uint64
+	known                    map[*life]knowledge
 	gaveUp                   time.Time // waiting for a lease
 }
 
@@ -184,7 +184,7 @@ func (w *world) replace(place int) *incarnation {
 	defer w.mu.Unlock()
 	inc := &incarnation{
 		w: w, place: place, ready: make(chan struct{}),
-		asked: make(map[*life]bool), known: make(map[*life]uint64),
+		asked: make(map[*life]bool), known: make(map[*life]knowledge),
 	}
 	if before := w.places[place]; before != nil {
 		inc.n = before.n + 1
@@ -240,12 +240,34 @@ func (i *incarnation) halt() {
 
 func (i *incarnation) String() string { return fmt.Sprintf("replica %d.%d", i.place, i.n) }
 
+// knowledge is the latest generation that a process knows, since when, and the one
+// that it knew before.
+type knowledge struct {
+	generation, before uint64
+	since              time.Time
+}
+
+// at is the latest generation that was known before now: what happens at the same
+// moment may happen in either order.
+func (k knowledge) at(now time.Time) uint64 {
+	if k.since.Equal(now) {
+		return k.before
+	}
+	return k.generation
+}
+
 // knows notes what the process cannot have missed: it has asked for a refresh of
 // the session, so it remembers. The caller holds world.mu.
 func (i *incarnation) knows(l *life, generation uint64) {
-	if i.asked[l] {
-		i.known[l] = max(i.known[l], generation)
+	k, now := i.known[l], time.Now()
+	if !i.asked[l] || generation <= k.generation {
+		return
 	}
+	if !k.since.Equal(now) {
+		k.before, k.since = k.generation, now
+	}
+	k.generation = generation
+	i.known[l] = k
 }
 
 // dead reports whether the process was killed, or has ended.
