@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/coder/websocket"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // handshake is one that is good, but for the changes: "Name" removes a line,
@@ -189,7 +191,7 @@ func TestSocketHeaders(t *testing.T) {
 	})
 	p := newProxy(t, socketRoute(t, upstream))
 	got := p.rawHead(t, handshake("Cookie: a=1; __Host-Http-session=sealed; b=2", "Authorization: Bearer forged", "X_Forwarded_For: 1.2.3.4")...)
-	sent, underscored := wait(t, seen, "the handshake"), "X_Forwarded_For"
+	sent, underscored := testkit.Receive(t, seen, "the handshake"), "X_Forwarded_For"
 	if sent.Get("Authorization") != "Bearer "+accessToken || sent.Get("Cookie") != "a=1; b=2" || sent[underscored] != nil ||
 		sent.Get("Origin") != publicOrigin || sent.Get("Sec-WebSocket-Key") != socketKey {
 		t.Errorf("the upstream saw %v", sent)

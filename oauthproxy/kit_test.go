@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/tracing"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -29,7 +30,7 @@ const (
 	accessToken   = "the-access-token"
 	idToken       = "the-id-token"
 	sessionCookie = "__Host-Http-session=renewed; Path=/; Secure; HttpOnly"
-	within        = 10 * time.Second
+	within        = testkit.Deadline
 )
 
 // seen is one request as an upstream saw it.
@@ -331,18 +332,6 @@ func wantCookie(t *testing.T, a answer) {
 	}
 	if got := a.Header.Values("Cache-Control"); len(got) != 1 || got[0] != "no-store" {
 		t.Errorf("Cache-Control %q beside our cookie", got)
-	}
-}
-
-// wait receives, or fails the test.
-func wait[T any](t *testing.T, from <-chan T, what string) T {
-	t.Helper()
-	select {
-	case v := <-from:
-		return v
-	case <-time.After(within):
-		t.Fatalf("waited in vain for %s", what)
-		panic("unreachable")
 	}
 }
 

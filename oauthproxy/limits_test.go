@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"cognito-token-handler/test/testkit"
 )
 
 func TestDeclaredBodyTooLarge(t *testing.T) {
@@ -91,7 +93,7 @@ func TestChunkedBodyTooLarge(t *testing.T) {
 		got := p.do(t, r)
 		wantCookie(t, got)
 		if tt.fits {
-			if got.StatusCode != http.StatusOK || !wait(t, whole, "the upstream") {
+			if got.StatusCode != http.StatusOK || !testkit.Receive(t, whole, "the upstream") {
 				t.Errorf("%d of %d bytes: answered %d", tt.size, tt.limit, got.StatusCode)
 			}
 			continue
@@ -142,24 +144,24 @@ func TestUpstreamTimeout(t *testing.T) {
 	}
 }
 
-// Eight pauses of half the time-out each.
+// TestMovingUploadDoesNotTimeOut: five pauses, each a third of the time-out.
 func TestMovingUploadDoesNotTimeOut(t *testing.T) {
 	t.Parallel()
 	up := newUpstream(t, nil)
 	route := api(t, up.URL)
-	route.Timeout = 300 * time.Millisecond
+	route.Timeout = 3 * time.Second
 	p := newProxy(t, route)
 	body, feed := io.Pipe()
 	tick := time.NewTicker(route.Timeout / 3)
 	defer tick.Stop()
 	go func() {
-		for range 8 {
+		for range 5 {
 			<-tick.C
 			_, _ = io.WriteString(feed, "x")
 		}
 		_ = feed.Close()
 	}()
-	if got := p.do(t, p.request(t, http.MethodPost, "/api/x", body)); got.StatusCode != http.StatusOK || string(up.last(t).body) != "xxxxxxxx" {
+	if got := p.do(t, p.request(t, http.MethodPost, "/api/x", body)); got.StatusCode != http.StatusOK || string(up.last(t).body) != "xxxxx" {
 		t.Errorf("answered %d %s", got.StatusCode, got.body)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/coder/websocket"
 
 	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/test/testkit"
 )
 
 // RFC 6455 §1.3 has this key and what it is answered.
@@ -205,7 +206,7 @@ func TestSocketCloseCodesPass(t *testing.T) {
 	if err := conn.Close(4000, "from the client"); err != nil {
 		t.Error(err)
 	}
-	if got := closeOf(wait(t, closed, "the close at the upstream")); got != "4000 from the client" {
+	if got := closeOf(testkit.Receive(t, closed, "the close at the upstream")); got != "4000 from the client" {
 		t.Errorf("the upstream saw %q", got)
 	}
 	conn = p.dial(t, "/api/upstream", websocket.DialOptions{})
@@ -216,7 +217,7 @@ func TestSocketCloseCodesPass(t *testing.T) {
 	if got := closeOf(err); got != "4001 from the upstream" {
 		t.Errorf("the client saw %q", got)
 	}
-	if err := wait(t, closed, "the end of the handshake"); err != nil {
+	if err := testkit.Receive(t, closed, "the end of the handshake"); err != nil {
 		t.Errorf("the upstream's close was not answered: %v", err)
 	}
 }
@@ -254,10 +255,10 @@ func TestSocketOfAClientThatIsGoneEnds(t *testing.T) {
 	conn := p.dial(t, "/api/socket", websocket.DialOptions{})
 	exchange(t, conn, websocket.MessageText, []byte("hello"))
 	_ = conn.CloseNow()
-	if err := wait(t, closed, "the end at the upstream"); websocket.CloseStatus(err) != -1 {
+	if err := testkit.Receive(t, closed, "the end at the upstream"); websocket.CloseStatus(err) != -1 {
 		t.Errorf("%v", err)
 	}
-	eventually(t, "no socket is open", func() bool { return openSockets(t, p) == 0 })
+	testkit.Eventually(t, "no socket is open", func() bool { return openSockets(t, p) == 0 })
 }
 
 // A client in a hurry sends its first frame with the handshake.

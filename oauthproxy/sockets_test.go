@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // A client that does not read holds its upstream back, and little is kept.
@@ -36,7 +38,7 @@ func TestSocketBackPressure(t *testing.T) {
 	})
 	p := newProxy(t, socketRoute(t, up.URL))
 	p.dial(t, "/api/socket", websocket.DialOptions{})
-	if sent := wait(t, stuck, "the upstream to be held back"); sent > most {
+	if sent := testkit.Receive(t, stuck, "the upstream to be held back"); sent > most {
 		t.Errorf("%d bytes were taken for a client that reads nothing", sent)
 	}
 }
@@ -53,7 +55,7 @@ func TestManySockets(t *testing.T) {
 		open.Go(func() { conns[i] = p.dial(t, "/api/socket", websocket.DialOptions{}) })
 	}
 	open.Wait()
-	eventually(t, "all are open", func() bool { return openSockets(t, p) == many })
+	testkit.Eventually(t, "all are open", func() bool { return openSockets(t, p) == many })
 	for i, conn := range conns {
 		open.Go(func() {
 			for n := range 10 {
@@ -66,7 +68,7 @@ func TestManySockets(t *testing.T) {
 		})
 	}
 	open.Wait()
-	eventually(t, "nothing is left", func() bool {
+	testkit.Eventually(t, "nothing is left", func() bool {
 		return openSockets(t, p) == 0 && runtime.NumGoroutine() <= before+5
 	})
 }
@@ -84,18 +86,4 @@ func openSockets(t *testing.T, p *proxy) float64 {
 		}
 	}
 	return 0
-}
-
-// eventually polls for what another goroutine does.
-func eventually(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	tick, end := time.NewTicker(5*time.Millisecond), time.After(within)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-end:
-			t.Fatalf("waited in vain: %s", what)
-		}
-	}
 }

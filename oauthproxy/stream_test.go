@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -57,7 +58,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 			}()
 			for i := range 5 {
 				next <- struct{}{}
-				if got := wait(t, lines, "an event"); got != fmt.Sprint("data: ", i) {
+				if got := testkit.Receive(t, lines, "an event"); got != fmt.Sprint("data: ", i) {
 					t.Errorf("got %q", got)
 				}
 			}
@@ -72,7 +73,8 @@ func TestEventsArriveOneByOne(t *testing.T) {
 
 // A stream lasts longer than the route's time-out, which is for its beginning.
 func TestTimeoutEndsWithTheHeader(t *testing.T) {
-	const timeout = 200 * time.Millisecond
+	t.Parallel()
+	const timeout = 2 * time.Second
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_ = http.NewResponseController(w).EnableFullDuplex()
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -121,7 +123,7 @@ func TestUploadIsNotBuffered(t *testing.T) {
 			go func() {
 				defer close(done)
 				_, _ = io.WriteString(feed, "first")
-				if got := wait(t, first, "the first bytes at the upstream"); got != "first" {
+				if got := testkit.Receive(t, first, "the first bytes at the upstream"); got != "first" {
 					t.Errorf("the upstream read %q", got)
 				}
 				_, _ = feed.Write(make([]byte, 1<<20))
@@ -129,7 +131,7 @@ func TestUploadIsNotBuffered(t *testing.T) {
 			}()
 			got := p.do(t, r)
 			<-done
-			if n := wait(t, rest, "the upload"); got.StatusCode != http.StatusOK || n != 1<<20 {
+			if n := testkit.Receive(t, rest, "the upload"); got.StatusCode != http.StatusOK || n != 1<<20 {
 				t.Errorf("answered %d, the upstream read %d more", got.StatusCode, n)
 			}
 		})
@@ -185,9 +187,9 @@ func TestClientGoneCancelsTheUpstream(t *testing.T) {
 	for _, target := range []string{"/api/waiting", "/api/stream"} {
 		conn := p.conn(t)
 		_, _ = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n\r\n")
-		wait(t, arrived, "the request")
+		testkit.Receive(t, arrived, "the request")
 		_ = conn.Close()
-		wait(t, cancelled, "the end of "+target)
+		testkit.Receive(t, cancelled, "the end of "+target)
 	}
 	// Nobody is there to be told, and the upstream did nothing wrong.
 	if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); len(got) != 0 {
@@ -262,7 +264,7 @@ func TestClientGoneInUpload(t *testing.T) {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			_ = tcp.CloseWrite()
 		}
-		if err := wait(t, ended, "the end of the upload"); err == nil {
+		if err := testkit.Receive(t, ended, "the end of the upload"); err == nil {
 			t.Error("the upstream read half a body to a clean end")
 		}
 		_, _ = io.Copy(io.Discard, conn)
@@ -306,18 +308,14 @@ func TestInFlight(t *testing.T) {
 	first, second := p.conn(t), p.conn(t)
 	for _, conn := range []net.Conn{first, second} {
 		_, _ = io.WriteString(conn, "GET /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n\r\n")
-		wait(t, arrived, "the request")
+		testkit.Receive(t, arrived, "the request")
 	}
 	if got := gauge(t, p, name, label); got != 2 {
 		t.Errorf("%v requests under way, want 2", got)
 	}
 	_ = first.Close()
 	close(release)
-	for deadline := time.Now().Add(within); gauge(t, p, name, label) != 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%v requests under way, want none", gauge(t, p, name, label))
-		}
-	}
+	testkit.Eventually(t, "no requests under way", func() bool { return gauge(t, p, name, label) == 0 })
 }
 
 func gauge(t *testing.T, p *proxy, name, label string) float64 {

@@ -2,6 +2,7 @@ package oauthproxy_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -18,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
@@ -37,15 +39,9 @@ type spans struct{ *tracetest.InMemoryExporter }
 // answer. The last one is the server's.
 func (s *spans) wait(t *testing.T, n int) []tracetest.SpanStub {
 	t.Helper()
-	for deadline := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
-		got := s.GetSpans()
-		if len(got) >= n {
-			return got
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d spans, want %d", len(got), n)
-		}
-	}
+	var got tracetest.SpanStubs
+	testkit.Eventually(t, fmt.Sprintf("%d spans", n), func() bool { got = s.GetSpans(); return len(got) >= n })
+	return got
 }
 
 func attribute(span tracetest.SpanStub, key string) string {

@@ -7,9 +7,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"cognito-token-handler/oauthproxy/spa"
+	"cognito-token-handler/test/testkit"
 )
 
 func TestConfinement(t *testing.T) {
@@ -114,9 +114,5 @@ func TestPipes(t *testing.T) {
 		}
 		wantProblem(t, do(h, "GET", "/pipe.js"), http.StatusNotFound, "not_found")
 	}()
-	select {
-	case <-done:
-	case <-time.After(10 * time.Second):
-		t.Fatal("a request waits for a writer")
-	}
+	testkit.Receive(t, done, "an answer: a request waits for a writer of the pipe")
 }

@@ -24,6 +24,7 @@ import (
 
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/test/s3local"
+	"cognito-token-handler/test/testkit"
 )
 
 const (
@@ -78,7 +79,7 @@ func promised(t *testing.T, h http.Handler, body, content string) *http.Request 
 func do(t *testing.T, r *http.Request) (status int, code string) {
 	t.Helper()
 	transport := &http.Transport{DisableKeepAlives: true}
-	response, err := (&http.Client{Transport: transport, Timeout: 10 * time.Second}).Do(r)
+	response, err := (&http.Client{Transport: transport, Timeout: testkit.Deadline}).Do(r)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,11 +80,9 @@ func TestWaiting(t *testing.T) {
 		if got := testkit.Receive(t, values, "a value"); got != 7 {
 			t.Errorf("received %d", got)
 		}
-		testkit.WaitFor(t, done, "the end")
+		testkit.Receive(t, done, "the end")
 		for name, wait := range map[string]func(tb *failures){
 			"Receive":           func(tb *failures) { testkit.Receive(tb, values, "a value") },
-			"Receive, closed":   func(tb *failures) { testkit.Receive(tb, done, "a value") },
-			"WaitFor":           func(tb *failures) { testkit.WaitFor(tb, make(chan struct{}), "nothing") },
 			"Eventually, false": func(tb *failures) { testkit.Eventually(tb, "nothing", func() bool { return false }) },
 		} {
 			if !failsOf(t, wait).fatal {
@@ -94,6 +92,17 @@ func TestWaiting(t *testing.T) {
 		late := time.Now().Add(time.Second)
 		testkit.Eventually(t, "a second later", func() bool { return time.Now().After(late) })
 	})
+}
+
+func TestFast(t *testing.T) {
+	attempts := 0
+	testkit.Fast(t, time.Second, "it", func() time.Duration { attempts++; return time.Second / time.Duration(attempts) })
+	if attempts != 2 {
+		t.Errorf("%d attempts, the second was fast enough", attempts)
+	}
+	if got := failsOf(t, func(tb *failures) { testkit.Fast(tb, time.Second, "it", func() time.Duration { return time.Second }) }); got.errors != 1 {
+		t.Error("what is never fast does not fail")
+	}
 }
 
 func TestWantProblem(t *testing.T) {

@@ -52,7 +52,7 @@ func start(t *testing.T, script string, log *bytes.Buffer) (child *process.Proce
 func TestOutputIsKeptAndHandedOnByLine(t *testing.T) {
 	var log bytes.Buffer
 	p, lines := start(t, "printf 'a\\nb'; echo c >&2; exit 3", &log)
-	testkit.WaitFor(t, p.Done(), "the child's end")
+	testkit.Receive(t, p.Done(), "the child's end")
 	if got := p.Output(); got != "a\nbc\n" {
 		t.Errorf("Output = %q", got)
 	}
