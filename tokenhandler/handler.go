@@ -22,7 +22,8 @@ type Provider interface {
 	AuthorizeURL(request provider.AuthRequest) (string, error)
 	// Exchange redeems a code once and verifies all tokens.
 	Exchange(ctx context.Context, grant provider.CodeGrant) (secret.Tokens, error)
-	// Revoke ends a refresh token. Revoking a dead one is no error.
+	// Revoke revokes a refresh token. For one that is revoked already it returns nil.
+	// It takes a few seconds at most and goes on when ctx is cancelled.
 	Revoke(ctx context.Context, refresh secret.String) error
 	// LogoutURL is the provider's logout page that comes back to returnTo, or ""
 	// if there is none or the provider is not reached yet. idToken, if not empty,
@@ -68,7 +69,8 @@ type Config struct {
 	Alive func(ctx context.Context, access secret.String, sub string) error
 	// ProbeInterval is how often a session is probed at most; 0 is never.
 	ProbeInterval time.Duration
-	// SignOut ends all of the user's sessions at the provider; nil if it cannot.
+	// SignOut ends all of the user's sessions at the provider. It takes a few seconds
+	// at most and goes on when ctx is cancelled. Nil if the provider cannot do it.
 	SignOut func(ctx context.Context, access secret.String) error
 	// VerifyLogout checks a logout token, which names the sessions that the provider
 	// has ended. The error is a [*provider.Error]. Nil if the provider sends none.

@@ -155,8 +155,6 @@ func (h *Handler) signOut(ctx context.Context, access secret.String) {
 	if h.cfg.SignOut == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), revokeTimeout)
-	defer cancel()
 	if err := h.cfg.SignOut(ctx, access); err != nil {
 		h.metrics.SignOuts.WithLabelValues("failed").Inc()
 		h.cfg.Log.WarnContext(ctx, "not signed out everywhere at the provider", "error", err.Error())

@@ -124,17 +124,8 @@ func (a *App) storeReady() (says string, ready bool) {
 	return "ok", true
 }
 
-// discardTimeout bounds the revocation of a refresh token that nobody will use.
-const discardTimeout = 3 * time.Second
-
-// discard gives back a refresh token of a session that ended while it was made.
-func (a *App) discard(refresh secret.String) {
-	ctx, cancel := context.WithTimeout(context.Background(), discardTimeout)
-	defer cancel()
-	if err := a.provider.Revoke(ctx, refresh); err != nil {
-		a.log.Warn("refresh token of an ended session not revoked", "error", err.Error())
-	}
-}
+// discard revokes a refresh token that was issued after its session had ended.
+func (a *App) discard(refresh secret.String) { a.provider.Discard(context.Background(), refresh) }
 
 // signOut is nil where no token can ever do it.
 func (a *App) signOut() func(context.Context, secret.String) error {

@@ -12,8 +12,9 @@ import (
 
 const opLogin = "starting a login"
 
-// ownParameters are what makes a request ours; response_mode, request and
-// request_uri could change them or where the code goes (OIDC Core §6).
+// ownParameters are the parameters that [provider.AuthRequest.Extra] cannot set.
+// response_mode, request and request_uri are among them because they could replace
+// the others or send the code elsewhere (OpenID Connect Core 1.0 §6).
 //
 //nolint:gochecknoglobals // a constant list
 var ownParameters = []string{
@@ -21,9 +22,10 @@ var ownParameters = []string{
 	"code_challenge", "code_challenge_method", "request", "request_uri",
 }
 
-// AuthorizeURL returns where to send the browser: code flow, PKCE S256 whether
-// advertised or not (FACTS COG-DISC-04), state and nonce. The error is an
-// [provider.ErrUnavailable] one while the provider is not connected.
+// AuthorizeURL returns the URL that starts a login: code flow with state, nonce
+// and PKCE S256, which Cognito supports without saying so (README "Hosts and
+// discovery"). The error is [provider.ErrUnavailable] until the provider is
+// connected.
 func (p *Provider) AuthorizeURL(request provider.AuthRequest) (string, error) {
 	c, err := p.connection(opLogin)
 	if err != nil {
@@ -56,12 +58,13 @@ func (p *Provider) AuthorizeURL(request provider.AuthRequest) (string, error) {
 	return u.String(), nil
 }
 
-// LogoutURL returns where to send the browser so that the provider forgets it,
-// or "" if the provider has no such page. Cognito takes client_id and
-// logout_uri and nothing else (FACTS COG-LOUT-01, COG-LOUT-02). Others get the ID
-// token, if it is not empty, as id_token_hint: it is recommended, some do not ask
-// the user then, and some refuse without (OIDC RP-Initiated Logout §2). There is
-// no state, so the return has none to compare.
+// LogoutURL returns the provider's logout page, which ends its own session and
+// redirects to returnTo. It is "" if the provider has no such page or is not
+// connected. Cognito takes client_id and logout_uri and nothing else (README
+// "Logout"). Other providers get idToken, unless it is empty, as id_token_hint:
+// the hint is recommended, some providers ask the user without it, and some refuse
+// (OpenID Connect RP-Initiated Logout 1.0 §2). No state is sent, because nothing
+// depends on the return.
 func (p *Provider) LogoutURL(returnTo string, idToken secret.String) string {
 	c := p.connected.Load()
 	if c == nil || c.endpoints.Logout == "" {

@@ -19,16 +19,17 @@ import (
 
 const (
 	opLogout = "checking a logout token"
-	// logoutEvent is the member of events that makes a token a logout token (OIDC
-	// Back-Channel Logout §2.4).
+	// logoutEvent is the member of events that makes a token a logout token (OpenID
+	// Connect Back-Channel Logout 1.0 §2.4).
 	logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
-	// maxLogoutAge is how old a logout token may be: the specification advises two
-	// minutes of life, and a provider may need a second try.
+	// maxLogoutAge is the largest accepted age of a logout token. The specification
+	// recommends a life of two minutes, and a provider may send the token again.
 	maxLogoutAge = 5 * time.Minute
-	// maxReplays bounds the remembered token ids: 32 bytes each. It is far more
-	// than a provider sends in maxLogoutAge.
+	// maxReplays is the largest number of token ids that are remembered, 32 bytes
+	// each. A provider sends far fewer within maxLogoutAge.
 	maxReplays = 10_000
-	// maxSubject is the longest sub and sid, in bytes (OIDC Core §2).
+	// maxSubject is the largest length of sub and sid in bytes (OpenID Connect Core
+	// 1.0 §2).
 	maxSubject = 255
 )
 
@@ -39,19 +40,20 @@ type logoutClaims struct {
 	Events    map[string]json.RawMessage `json:"events"`
 }
 
-// VerifyLogout checks a logout token (OIDC Back-Channel Logout §2.6): RS256 by a
-// key of the issuer, typ, iss, aud, iat, exp, events, jti, sub or sid, no nonce.
-// A token is good once. What it names was NOT compared with any session. The
-// error is an [*provider.Error]: [provider.ErrUnavailable] if the keys cannot be had, else the token
-// is bad.
+// VerifyLogout checks a logout token (OpenID Connect Back-Channel Logout 1.0
+// §2.6): RS256 signature by a key of the issuer, typ, iss, aud, iat, exp, events,
+// jti, sub or sid, and no nonce. Each token is accepted once. Its sub and sid were
+// NOT compared with any session. The error is a [*provider.Error]:
+// [provider.ErrUnavailable] if the keys cannot be fetched, else the token is not
+// valid.
 func (p *Provider) VerifyLogout(ctx context.Context, raw string) (provider.LogoutToken, error) {
 	c, err := p.connection(opLogout)
 	if err != nil {
 		return provider.LogoutToken{}, err
 	}
-	// Anybody can send us tokens: those that are not meant for us at all must not
-	// make us fetch keys.
-	claims, ok := unverified(secret.New(raw))
+	// Anybody can send a token. One for another issuer or client must not cause a
+	// fetch of keys.
+	claims, ok := unverifiedClaims(secret.New(raw))
 	switch {
 	case !ok || !isLogoutType(raw):
 		return provider.LogoutToken{}, badLogout("it is no signed JWT of that type")
@@ -86,9 +88,9 @@ func badLogout(reason string) error {
 	return &provider.Error{Op: opLogout, Kind: provider.ErrInvalidResponse, Reason: "logout token: " + reason}
 }
 
-// isLogoutType reports whether typ allows a token to be a logout token: the type
-// of its own (RFC 8725 §3.11), or the general one or none, as the specification
-// leaves it open. An access token's at+jwt does not.
+// isLogoutType reports whether the header typ allows a logout token: logout+jwt
+// (RFC 8725 §3.11), jwt, or no typ, because the specification requires none. The
+// at+jwt of an access token is refused.
 func isLogoutType(raw string) bool {
 	parsed, err := jose.ParseSignedCompact(raw, everyAlgorithm)
 	if err != nil || len(parsed.Signatures) != 1 {
@@ -103,8 +105,8 @@ func isLogoutType(raw string) bool {
 	return name == "logout+jwt" || name == "jwt"
 }
 
-// explainLogout tells why go-oidc refused a token whose signature, issuer and
-// audience are right. Its errors are not passed on: they can quote claims.
+// explainLogout says why go-oidc refused a token whose signature, issuer and
+// audience are valid. The error of go-oidc is not wrapped: it can quote claims.
 func explainLogout(err error) error {
 	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
 		return badLogout("it has expired; are the clocks right?")
@@ -112,14 +114,14 @@ func explainLogout(err error) error {
 	return badLogout("a claim is missing (events, jti, exp, sub or sid), malformed, or forbidden (nonce)")
 }
 
-// checkLogout makes the checks that go-oidc leaves out: iat, nbf, lengths, and
-// that the event is an object.
+// checkLogout checks what go-oidc does not: iat, nbf, the lengths of sub and sid,
+// and that the event is an object.
 func (p *Provider) checkLogout(token *oidc.LogoutToken) error {
 	var claims logoutClaims
 	if token.Claims(&claims) != nil {
 		return badLogout("its claims are of unexpected types")
 	}
-	// Seconds, because a [time.Time] of an absurd claim wraps around.
+	// In seconds, because a time.Time of a very large number overflows.
 	now := p.cfg.Now()
 	latest, earliest := now.Add(skew).Unix(), now.Add(-maxLogoutAge-skew).Unix()
 	var event map[string]json.RawMessage
@@ -140,17 +142,17 @@ func (p *Provider) checkLogout(token *oidc.LogoutToken) error {
 	return nil
 }
 
-// replays remembers the logout tokens that were used.
+// replays remembers the logout tokens that were accepted.
 type replays struct {
 	mu   sync.Mutex
 	used map[[sha256.Size]byte]time.Time // hash of a jti → when the token has ended
 }
 
-// first reports whether id is new, and remembers it until then.
+// first reports whether id was not seen before, and remembers it until until.
 func (r *replays) first(id string, until, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	// Hashed: the provider chooses how long an id is.
+	// Hashed, because the provider chooses how long an id is.
 	key := sha256.Sum256([]byte(id))
 	if end, ok := r.used[key]; ok && now.Before(end) {
 		return false
@@ -165,8 +167,9 @@ func (r *replays) first(id string, until, now time.Time) bool {
 	return true
 }
 
-// makeRoom forgets what has ended, or else what ends next: to refuse a logout
-// would be worse than to let one be repeated. The caller holds mu.
+// makeRoom forgets the ids of expired tokens or, if there are none, of the token
+// that expires next: a logout that is repeated does less harm than one that is
+// refused. The caller holds mu.
 func (r *replays) makeRoom(now time.Time) {
 	var oldest [sha256.Size]byte
 	var ends time.Time

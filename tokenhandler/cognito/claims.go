@@ -1,31 +1,29 @@
 package cognito
 
-import (
-	"encoding/json"
-)
+import "encoding/json"
 
-// claimNames maps a name that a session shows to the provider's claim. Names
-// that are not listed are the provider's own.
-func (p *Provider) claimName(shown string) string {
+// claimName returns the provider's claim for a name of session.claims. Most names
+// are the same.
+func (p *Provider) claimName(name string) string {
 	if p.cfg.Profile == Cognito {
-		switch shown {
+		switch name {
 		case "username":
 			return "cognito:username"
 		case "groups":
 			return "cognito:groups"
 		}
-		return shown
+		return name
 	}
-	if shown == "username" {
+	if name == "username" {
 		return "preferred_username"
 	}
-	return shown
+	return name
 }
 
-// showClaims makes the JSON object of the configured claims, in their order.
-// Absent claims are left out. email_verified becomes a boolean whatever the
-// provider sends: Cognito has both forms (FACTS COG-UI-01).
-func (p *Provider) showClaims(all map[string]json.RawMessage) string {
+// userClaims returns the configured claims as a JSON object, in their configured
+// order, without those that are absent. email_verified and phone_number_verified
+// become booleans: Cognito sends booleans and strings (README "Tokens").
+func (p *Provider) userClaims(all map[string]json.RawMessage) string {
 	out := []byte{'{'}
 	for _, name := range p.cfg.Claims {
 		value, there := all[p.claimName(name)]

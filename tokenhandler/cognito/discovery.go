@@ -18,31 +18,31 @@ import (
 )
 
 const (
-	firstPause = 250 * time.Millisecond
-	maxPause   = 5 * time.Second
-	// skew is how far our clock and the provider's may be apart (OIDC-06).
+	firstConnectPause = 250 * time.Millisecond
+	maxConnectPause   = 5 * time.Second
+	// skew is the accepted difference between this clock and the provider's.
 	skew = time.Minute
 )
 
-// Run connects, trying again until it succeeds or ctx ends. The service starts
-// without its provider and heals when the provider does (ASVS V16.5.2).
+// Run calls [Provider.Connect] until it succeeds or ctx ends. So the service can
+// start while its provider is down (ASVS V16.5.2).
 func (p *Provider) Run(ctx context.Context) {
-	wait := firstPause
+	wait := firstConnectPause
 	for {
 		err := p.Connect(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
 		}
 		p.cfg.Log.WarnContext(ctx, "provider not reached, trying again", "issuer", p.cfg.Issuer, "error", err.Error(), "pause", wait.String())
-		if p.pause(ctx, wait) != nil {
+		if p.sleep(ctx, wait) != nil {
 			return
 		}
-		wait = min(2*wait, maxPause)
+		wait = min(2*wait, maxConnectPause)
 	}
 }
 
-// Connect discovers the endpoints and loads the signing keys, once. The error
-// is an [*provider.Error].
+// Connect discovers the endpoints and fetches the signing keys. It does nothing if
+// it has succeeded before. The error is a [*provider.Error].
 func (p *Provider) Connect(ctx context.Context) error {
 	if p.connected.Load() != nil {
 		return nil
@@ -65,8 +65,9 @@ const (
 	opKeys      = "loading the provider's keys"
 )
 
-// discover returns the endpoints: those of the configuration, the others from
-// the provider's document (OIDC Discovery §4).
+// discover returns the endpoints: the configured ones, and the others from the
+// provider's document (OpenID Connect Discovery 1.0 §4). If all that are required
+// are configured, the document is not fetched.
 func (p *Provider) discover(ctx context.Context) (Endpoints, error) {
 	e := p.overrides()
 	if e.Authorization == "" || e.Token == "" || e.JWKS == "" {
@@ -79,7 +80,7 @@ func (p *Provider) discover(ctx context.Context) (Endpoints, error) {
 		}
 	}
 	if p.cfg.Profile == Cognito && p.overrides().Logout == "" {
-		// What the document names is no RP-initiated logout (FACTS COG-DISC-05).
+		// The document's end_session_endpoint is no RP-initiated logout (README "Logout").
 		e.Logout = origin(e.Authorization) + "/logout"
 	}
 	return e, nil
@@ -93,7 +94,7 @@ func (p *Provider) newConnection(endpoints Endpoints) *connection {
 		err := p.getJSON(p.context(ctx, call{endpoint: endpointJWKS}), opKeys, endpoints.JWKS, &set)
 		return parseKeys(set.Keys), err
 	}, p.cfg.Now)
-	// OIDC-06: an expiry within the skew passes.
+	// go-oidc allows no skew for exp (OpenID Connect Core 1.0 §3.1.3.7 permits one).
 	earlier := func() time.Time { return p.cfg.Now().Add(-skew) }
 	algs := []string{oidc.RS256}
 	return &connection{
@@ -104,7 +105,8 @@ func (p *Provider) newConnection(endpoints Endpoints) *connection {
 	}
 }
 
-// overrides are the configured endpoints, those of provider.domain included.
+// overrides returns the configured endpoints, including those that follow from
+// provider.domain.
 func (p *Provider) overrides() Endpoints {
 	e := p.cfg.Endpoints
 	if p.cfg.Domain == "" || p.cfg.Profile != Cognito {
@@ -118,7 +120,8 @@ func (p *Provider) overrides() Endpoints {
 	}
 }
 
-// discoveryDocument holds the fields of OIDC Discovery §3 that are used.
+// discoveryDocument holds the fields of OpenID Connect Discovery 1.0 §3 that are
+// used.
 type discoveryDocument struct {
 	Issuer        string `json:"issuer"`
 	Authorization string `json:"authorization_endpoint"`
@@ -154,9 +157,10 @@ func (p *Provider) getJSON(ctx context.Context, op, address string, into any) er
 	return nil
 }
 
-// merge fills what was not overridden from the document. It refuses another
-// issuer's document (OIDC-14) and one that would send a secret in the clear.
-// The hosts may differ from the issuer's: Cognito's do (FACTS COG-DISC-01).
+// merge fills the empty fields of e from the document. It refuses the document of
+// another issuer (OpenID Connect Discovery 1.0 §4.3) and URLs over which a secret
+// would be sent in the clear. The hosts may differ from the issuer's, as Cognito's
+// do (README "Hosts and discovery").
 func merge(e Endpoints, document discoveryDocument, issuer string) (Endpoints, error) {
 	if document.Issuer != issuer {
 		return e, errors.New("the document names another issuer than provider.issuer")

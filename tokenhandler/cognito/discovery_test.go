@@ -210,7 +210,7 @@ func TestRunHealsWhenTheProviderDoes(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	p.pool.Break(cognitotest.Discovery, cognitotest.Reset(), 0)
 	var pauses []time.Duration
-	p.SetPause(func(ctx context.Context, d time.Duration) error {
+	p.SetSleep(func(ctx context.Context, d time.Duration) error {
 		p.wantNotConnected(ctx)
 		if pauses = append(pauses, d); len(pauses) == 7 {
 			p.pool.Mend(cognitotest.Discovery)
@@ -237,9 +237,9 @@ func TestRunEndsWithItsContext(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	p.pool.Break(cognitotest.Discovery, cognitotest.Reset(), 0)
 	ctx, cancel := context.WithCancel(t.Context())
-	p.SetPause(func(ctx context.Context, d time.Duration) error {
+	p.SetSleep(func(ctx context.Context, d time.Duration) error {
 		cancel()
-		return cognito.Pause(ctx, d)
+		return cognito.Sleep(ctx, d)
 	})
 	p.Run(ctx)
 	if n := p.pool.Count(cognitotest.Discovery); n != 1 {
@@ -250,12 +250,12 @@ func TestRunEndsWithItsContext(t *testing.T) {
 func TestPause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		if err := cognito.Pause(t.Context(), time.Hour); err != nil || time.Since(start) != time.Hour {
+		if err := cognito.Sleep(t.Context(), time.Hour); err != nil || time.Since(start) != time.Hour {
 			t.Errorf("%v after %s", err, time.Since(start))
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := cognito.Pause(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+		if err := cognito.Sleep(ctx, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
 	})

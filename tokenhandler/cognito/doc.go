@@ -1,17 +1,19 @@
-// Package cognito owns the conversation with one OpenID provider: where to
-// send the browser, the exchange of a code, refresh, revocation, logout here
-// and everywhere, whether a user is still there, the verification of every token
-// that comes back, and how many calls a second all of that may be.
+// Package cognito is the client of one OpenID provider. It builds the URLs of
+// login and logout, redeems codes, refreshes and revokes tokens, signs users out
+// everywhere, asks whether an access token is still accepted, verifies every token
+// that it receives, and keeps its calls below the provider's quota.
 //
-// The cognito profile knows Amazon Cognito's own ways (FACTS A): access tokens
-// without an audience, a logout that is no RP-initiated logout, hosted pages
-// for sign-up and forgotten passwords, PKCE that is not advertised. The oidc
-// profile is plain OpenID Connect.
+// The profile [Cognito] knows where Amazon Cognito differs from OpenID Connect:
+// access tokens without an audience, a logout page that is no RP-initiated logout,
+// hosted pages for sign-up and forgotten passwords, PKCE that discovery does not
+// mention. README.md lists what is known of it, with sources. The profile [OIDC]
+// is plain OpenID Connect.
 //
 // It stands against tokens of another issuer, client, user or kind, unsigned
-// or differently signed tokens, answers that are no JSON or never end, floods
-// of key fetches, waves of logins that use up the quota of all, refresh tokens
-// that nobody holds, and a provider's text in our logs and answers.
+// tokens and other algorithms, answers that are no JSON or never end, forged
+// tokens that cause key fetches, waves of logins that use up the quota of all
+// users, refresh tokens that nobody holds, and text of the provider in logs and
+// answers.
 //
-// It knows nothing of cookies, sessions and HTTP handlers.
+// It must not know cookies, sessions and HTTP handlers.
 package cognito

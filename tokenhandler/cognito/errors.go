@@ -12,8 +12,9 @@ import (
 	"cognito-token-handler/tokenhandler/provider"
 )
 
-// errorCodes are the OAuth codes that are told by name (RFC 6749 §5.2 and
-// §4.1.2.1, RFC 7009 §2.2.1, OIDC Core §3.1.2.6).
+// errorCodes are the OAuth error codes that errors name (RFC 6749 §5.2 and
+// §4.1.2.1, RFC 7009 §2.2.1, OpenID Connect Core 1.0 §3.1.2.6). Any other code may
+// be text of anybody's.
 //
 //nolint:gochecknoglobals // a constant set
 var errorCodes = map[string]bool{
@@ -31,8 +32,8 @@ func ErrorCode(code string) string {
 	return "other"
 }
 
-// tokenError classifies what x/oauth2 returned. Its errors hold the answer's
-// body, so none of them is wrapped.
+// tokenError converts an error of x/oauth2. It does not wrap it, because errors of
+// x/oauth2 contain the body of the answer.
 func tokenError(op string, err error) *provider.Error {
 	if answered, ok := errors.AsType[*oauth2.RetrieveError](err); ok && answered.Response != nil {
 		return refusal(op, answered.Response, answered.ErrorCode)
@@ -40,9 +41,9 @@ func tokenError(op string, err error) *provider.Error {
 	return networkError(op, err)
 }
 
-// refusal classifies an OAuth error (RFC 6749 §5.2). Only with a 4xx status is
-// it one: a success that says invalid_grant contradicts itself, and must not
-// end a session.
+// refusal converts an OAuth error answer (RFC 6749 §5.2). The code counts only
+// with a 4xx status: a 200 that contains invalid_grant contradicts itself and must
+// not end a session.
 func refusal(op string, answer *http.Response, code string) *provider.Error {
 	e := statusError(op, answer)
 	if code == "" || errors.Is(e, provider.ErrUnavailable) || answer.StatusCode < http.StatusBadRequest {
@@ -60,7 +61,7 @@ func refusal(op string, answer *http.Response, code string) *provider.Error {
 	return e
 }
 
-// statusError classifies an answer by its status alone.
+// statusError converts an answer that has no usable OAuth error code.
 func statusError(op string, answer *http.Response) *provider.Error {
 	e := &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "the provider answered unexpectedly", Status: answer.StatusCode, RequestID: requestID(answer)}
 	switch {
@@ -75,8 +76,8 @@ func statusError(op string, answer *http.Response) *provider.Error {
 	return e
 }
 
-// networkError classifies an error without an answer. Nothing of the error is
-// told: those of a parser quote the answer.
+// networkError converts the error of a call without a usable answer. It keeps no
+// text of err, because parsers quote the answer.
 func networkError(op string, err error) *provider.Error {
 	if known, ok := errors.AsType[*provider.Error](err); ok {
 		return known

@@ -10,8 +10,8 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// SetPause replaces how the provider waits.
-func (p *Provider) SetPause(wait func(context.Context, time.Duration) error) { p.pause = wait }
+// SetSleep replaces how the provider waits.
+func (p *Provider) SetSleep(sleep func(context.Context, time.Duration) error) { p.sleep = sleep }
 
 // SetTransport replaces the network.
 func (p *Provider) SetTransport(next http.RoundTripper) {
@@ -20,10 +20,16 @@ func (p *Provider) SetTransport(next http.RoundTripper) {
 	}
 }
 
-// Pause is how a provider waits.
-func Pause(ctx context.Context, d time.Duration) error { return pause(ctx, d) }
+// Sleep is how a provider waits.
+func Sleep(ctx context.Context, d time.Duration) error { return sleep(ctx, d) }
 
-// CheckDocument reports what is wrong with a discovery document.
+// RevokePatiently is [Provider.Revoke] without its time-out.
+func (p *Provider) RevokePatiently(ctx context.Context, refresh secret.String) error {
+	return p.revoke(ctx, refresh)
+}
+
+// CheckDocument returns the endpoints of a discovery document, or what is wrong
+// with it.
 func CheckDocument(overrides Endpoints, document []byte, issuer string) (Endpoints, error) {
 	var d discoveryDocument
 	if err := json.Unmarshal(document, &d); err != nil {
@@ -32,7 +38,7 @@ func CheckDocument(overrides Endpoints, document []byte, issuer string) (Endpoin
 	return merge(overrides, d, issuer)
 }
 
-// VerifyID and VerifyAccess make the checks of a login, for fuzzing.
+// VerifyID checks an ID token as a login does.
 func (p *Provider) VerifyID(ctx context.Context, id, access, nonce string) error {
 	checked, err := p.verifyID(ctx, p.connected.Load(), "fuzzing", secret.Tokens{ID: secret.New(id), Access: secret.New(access)})
 	if err != nil {
@@ -41,23 +47,23 @@ func (p *Provider) VerifyID(ctx context.Context, id, access, nonce string) error
 	return p.checkLogin("fuzzing", checked, provider.CodeGrant{Nonce: nonce, MaxAge: -1})
 }
 
-// VerifyAccess is like [Provider.VerifyID] for the access token.
+// VerifyAccess checks an access token as a login does.
 func (p *Provider) VerifyAccess(ctx context.Context, access, subject string) error {
 	_, err := p.verifyAccess(ctx, p.connected.Load(), "fuzzing", secret.Tokens{Access: secret.New(access), Subject: subject})
 	return err
 }
 
-// APIEndpoint is where Cognito's API of an issuer is.
+// APIEndpoint returns the API of a pool.
 func APIEndpoint(issuer string) (endpoint, region string) { return apiEndpoint(issuer) }
 
-// MaxReplays bounds [Replays].
+// MaxReplays is the largest number of tokens in [Replays].
 const MaxReplays = maxReplays
 
 // Replays remembers used logout tokens.
 type Replays struct{ replays }
 
-// First reports whether id is new.
+// First reports whether id was not seen before.
 func (r *Replays) First(id string, until, now time.Time) bool { return r.first(id, until, now) }
 
-// Len is how many are remembered.
+// Len returns the number of remembered tokens.
 func (r *Replays) Len() int { return len(r.used) }

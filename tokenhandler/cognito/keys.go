@@ -17,31 +17,32 @@ import (
 )
 
 const (
-	// fetchEvery and fetchBurst bound how often the keys are fetched while
-	// fetching works, fetchAgain while it does not.
+	// fetchEvery and fetchBurst limit how often the keys are fetched after a
+	// success, fetchAgain is the pause after a failure.
 	fetchEvery = 10 * time.Second
 	fetchBurst = 5
 	fetchAgain = time.Second
 )
 
-// keySet holds the provider's signing keys (RFC 7517). It is go-oidc's
-// RemoteKeySet with two differences. That one fetches the keys for every token
-// with an unknown kid, so forged tokens would make us flood the provider (STYLE
-// 3b); here fetches are bounded. And it cannot tell a token that is bad from
-// one that cannot be checked now; here the latter is a [*keysError].
+// keySet holds the provider's signing keys (RFC 7517). It replaces go-oidc's
+// RemoteKeySet, which fetches the keys for every token with an unknown kid: forged
+// tokens would make this service flood the provider. Here the fetches are limited.
+// And here the error says whether a token is invalid or could not be checked
+// ([*keysError]).
 type keySet struct {
 	fetch func(context.Context) ([]jose.JSONWebKey, error)
 	now   func() time.Time
 
-	known  atomic.Pointer[[]jose.JSONWebKey]
-	flight singleflight.Group
+	known   atomic.Pointer[[]jose.JSONWebKey]
+	fetches singleflight.Group
 
 	mu     sync.Mutex
 	limit  *rate.Limiter
-	failed time.Time // when fetching failed last; zero after a success
+	failed time.Time // time of the last failure; zero after a success
 }
 
-// keysError says that there are no fresh keys to check a token with.
+// keysError means that the keys could not be fetched, so a token could not be
+// checked.
 type keysError struct{ err error }
 
 func (e *keysError) Error() string { return "fetching keys: " + e.err.Error() }
@@ -58,10 +59,10 @@ func newKeySet(fetch func(context.Context) ([]jose.JSONWebKey, error), now func(
 	return &keySet{fetch: fetch, now: now, limit: rate.NewLimiter(rate.Every(fetchEvery), fetchBurst)}
 }
 
-// VerifySignature implements [oidc.KeySet]. If no known key fits, the keys are
-// fetched again: a rotation is seen at once.
+// VerifySignature implements [oidc.KeySet]. If no known key fits, it fetches the
+// keys again, so a rotation of keys takes effect at once.
 func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
-	// Compact only: the JSON forms can carry headers that nobody signed.
+	// The compact form only: the JSON forms can contain headers that are not signed.
 	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return nil, errNotSigned
@@ -79,8 +80,8 @@ func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, err
 	return nil, errNotSigned
 }
 
-// verifyWith tries the keys that the token may mean: the one of its kid or, without
-// a kid, all.
+// verifyWith verifies signed with the key of its kid or, if it has none, with each
+// key in turn.
 func verifyWith(known *[]jose.JSONWebKey, signed *jose.JSONWebSignature) ([]byte, bool) {
 	if known == nil || len(signed.Signatures) != 1 {
 		return nil, false
@@ -97,10 +98,10 @@ func verifyWith(known *[]jose.JSONWebKey, signed *jose.JSONWebSignature) ([]byte
 	return nil, false
 }
 
-// renew fetches the keys if they are still those that did not do, once for all
-// who ask at a time. A caller that leaves does not end the fetch for the others.
+// renew fetches the keys unless they have changed since stale was read. Concurrent
+// callers share one fetch, which goes on when one of them is cancelled.
 func (k *keySet) renew(ctx context.Context, stale *[]jose.JSONWebKey) error {
-	done := k.flight.DoChan("", func() (any, error) {
+	done := k.fetches.DoChan("", func() (any, error) {
 		if k.known.Load() != stale {
 			return nil, nil
 		}
@@ -114,7 +115,7 @@ func (k *keySet) renew(ctx context.Context, stale *[]jose.JSONWebKey) error {
 	}
 }
 
-// load fetches the keys. What was known stays if that fails.
+// load fetches the keys. The known keys stay if that fails.
 func (k *keySet) load(ctx context.Context) error {
 	if !k.mayFetch() {
 		return &keysError{err: errTooOften}
@@ -135,14 +136,14 @@ func (k *keySet) load(ctx context.Context) error {
 	return nil
 }
 
-// maySign leaves out what signs no tokens, or not with RS256.
+// maySign reports whether key can sign tokens with RS256.
 func maySign(key jose.JSONWebKey) bool {
 	_, public := key.Key.(*rsa.PublicKey)
 	return public && (key.Use == "" || key.Use == "sig") && (key.Algorithm == "" || key.Algorithm == oidc.RS256)
 }
 
-// parseKeys leaves out keys that it does not understand, as RFC 7517 §5 asks: one
-// of a new kind must not hide the others.
+// parseKeys returns the keys that can be parsed. It ignores the others (RFC 7517
+// §5): a key of a new type must not make the known ones unusable.
 func parseKeys(raw []json.RawMessage) []jose.JSONWebKey {
 	keys := make([]jose.JSONWebKey, 0, len(raw))
 	for _, one := range raw {

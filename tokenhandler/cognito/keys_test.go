@@ -81,7 +81,7 @@ func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	p := connectedParty(t, cognitotest.Options{})
 	tokens := p.mustLogin()
-	p.SetPause(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
+	p.SetSleep(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
 	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Header["kid"] = "forged" })
 	p.pool.Break(cognitotest.JWKS, cognitotest.Text("down", 503, "text/plain", ""), 0)
 	tries := func(n int, apart time.Duration) int {
@@ -128,7 +128,7 @@ func TestUnreachableKeysKeepTheSession(t *testing.T) {
 			previous := p.mustLogin()
 			p.pool.RotateKeys()
 			p.pool.Break(cognitotest.JWKS, o, 0)
-			p.SetPause(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
+			p.SetSleep(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
 			_, err := p.Refresh(t.Context(), previous)
 			p.wantKind(err, provider.ErrUnavailable)
 			_, err = p.login()
@@ -148,7 +148,7 @@ func TestRefreshOutlastsAnOutageOfTheKeys(t *testing.T) {
 	p.pool.RotateKeys()
 	p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
 	pauses := 0
-	p.SetPause(func(_ context.Context, d time.Duration) error {
+	p.SetSleep(func(_ context.Context, d time.Duration) error {
 		p.clock.Add(d)
 		if pauses++; pauses == 3 {
 			p.pool.Mend(cognitotest.JWKS)
@@ -177,7 +177,7 @@ func TestRefreshOutlastsTheLimitOnFetches(t *testing.T) {
 	}
 	p.pool.Heal()
 	p.pool.RotateKeys()
-	p.SetPause(func(_ context.Context, d time.Duration) error {
+	p.SetSleep(func(_ context.Context, d time.Duration) error {
 		p.clock.Add(d)
 		return nil
 	})
@@ -194,7 +194,7 @@ func TestRefreshGivesUpAtItsDeadline(t *testing.T) {
 			previous := p.mustLogin()
 			p.pool.RotateKeys()
 			p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
-			p.SetPause(func(ctx context.Context, _ time.Duration) error {
+			p.SetSleep(func(ctx context.Context, _ time.Duration) error {
 				deadline, ok := ctx.Deadline()
 				if !ok {
 					t.Error("without a deadline it would never end")
@@ -220,7 +220,7 @@ func TestRefreshGivesUpAtItsDeadline(t *testing.T) {
 func TestRefreshDoesNotWaitForWhatWillNotPass(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	previous := p.mustLogin()
-	p.SetPause(func(context.Context, time.Duration) error {
+	p.SetSleep(func(context.Context, time.Duration) error {
 		t.Error("it waits")
 		return context.DeadlineExceeded
 	})

@@ -9,15 +9,16 @@ import (
 type Metrics struct {
 	// Requests counts calls by endpoint and outcome.
 	Requests *prometheus.CounterVec
-	// Seconds is how long calls took.
+	// Seconds is the duration of calls.
 	Seconds *prometheus.HistogramVec
-	// Waiting is how many calls wait for their turn.
+	// Waiting is the number of calls that wait for their turn.
 	Waiting prometheus.Gauge
-	// WaitSeconds is how long calls waited before they were sent.
+	// WaitSeconds is the time for which calls waited before they were sent.
 	WaitSeconds prometheus.Histogram
-	// Shed counts, by endpoint, calls that were not sent for lack of time.
+	// Shed counts, by endpoint, the calls that were not sent because their turn would
+	// have come too late.
 	Shed *prometheus.CounterVec
-	// Discarded counts refresh tokens that were issued and not handed out.
+	// Discarded counts refresh tokens that were issued and given to nobody.
 	Discarded *prometheus.CounterVec
 }
 
@@ -49,7 +50,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"endpoint"}),
 		Discarded: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_provider_discarded_tokens_total",
-			Help: "Refresh tokens that were issued and not handed out (a faulty answer, a client that left), by what became of them: revoked, failed.",
+			Help: "Refresh tokens that were issued and given to nobody (invalid answer, browser left, session ended meanwhile), by the outcome of their revocation: revoked, failed.",
 		}, []string{"outcome"}),
 	}
 }

@@ -16,7 +16,7 @@ import (
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// Profile selects whose ways are followed.
+// Profile selects Cognito's deviations or plain OpenID Connect.
 type Profile string
 
 // The profiles.
@@ -25,7 +25,7 @@ const (
 	OIDC    Profile = "oidc"
 )
 
-// Endpoints are URLs of the provider. Empty ones come from discovery.
+// Endpoints are URLs of the provider. Those that are empty come from discovery.
 type Endpoints struct {
 	Authorization, Token, Revocation, Userinfo, Logout, JWKS string
 }
@@ -34,84 +34,86 @@ type Endpoints struct {
 type Config struct {
 	// Profile is [Cognito] or [OIDC]. Required.
 	Profile Profile
-	// Issuer is the exact issuer (OIDC Discovery §4.3). Required. It is never
-	// built or matched against a pattern: Cognito has two forms (FACTS COG-DISC-02).
+	// Issuer is the exact issuer (OpenID Connect Discovery 1.0 §4.3). Required. It is
+	// compared as it is, because Cognito has two forms (README "Hosts and discovery").
 	Issuer string
-	// Domain is the origin of Cognito's hosted pages; default from discovery.
+	// Domain is the origin of Cognito's hosted pages. Default from discovery.
 	Domain string
-	// ClientID is ours. Required.
+	// ClientID is the client id of this service. Required.
 	ClientID string
-	// ClientSecrets are tried in order: Cognito lets a client have two while one
-	// is replaced (FACTS COG-TOK-01). None means a public client.
+	// ClientSecrets are tried in this order. Cognito lets a client have two while one
+	// is replaced (README "Tokens"). None means a public client.
 	ClientSecrets []secret.String
-	// PostAuth sends the secret in the form instead of HTTP Basic.
+	// PostAuth sends the secret in the form (client_secret_post) instead of by HTTP
+	// Basic (client_secret_basic).
 	PostAuth bool
-	// Scopes are asked for. Required.
+	// Scopes are the scopes of a login. Required.
 	Scopes []string
-	// RedirectURL is our callback. Required.
+	// RedirectURL is the URL of the callback. Required.
 	RedirectURL string
-	// Endpoints override discovery; with Authorization, Token and JWKS given it
-	// is not done.
+	// Endpoints override discovery. If Authorization, Token and JWKS are set, there
+	// is no discovery.
 	Endpoints Endpoints
-	// InsecureSkipNonce accepts ID tokens without the nonce that was sent. It is
-	// safe only for a provider in a test that does not echo it.
+	// InsecureSkipNonce accepts ID tokens without the nonce of the login. It is safe
+	// only in a test, with a provider that does not return it.
 	InsecureSkipNonce bool
-	// Claims are the names of the claims that a session shows.
+	// Claims are the names of session.claims.
 	Claims []string
-	// MaxRPS bounds how many calls a second this process makes to the token,
-	// revocation and userInfo endpoints and Cognito's API; default
-	// [DefaultMaxRPS]. Replicas share the provider's quota: each gets its part.
+	// MaxRPS is the largest number of calls a second to the token, revocation and
+	// userInfo endpoints and to Cognito's API. Default [DefaultMaxRPS]. Replicas
+	// share the provider's quota, so each of them gets its part.
 	MaxRPS int
-	// Timeout bounds one call, and how long it waits for its turn before. Required.
+	// Timeout bounds one call, and the wait for its turn before. Required.
 	Timeout time.Duration
 	// Now is the clock. Required.
 	Now func() time.Time
-	// Log receives what happens on the way. Required.
+	// Log receives failures that no caller gets. Required.
 	Log *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
-	// Tracer makes a span of every call; nil makes none.
+	// Tracer makes a span of every call. Nil makes none.
 	Tracer *tracing.Tracer
 }
 
 // Provider is one OpenID provider. It is safe for concurrent use. Until
-// [Provider.Connect] has succeeded, everything fails with an [provider.ErrUnavailable] error.
+// [Provider.Connect] has succeeded, all methods that return an error return
+// [provider.ErrUnavailable].
 type Provider struct {
 	cfg    Config
 	client *http.Client
-	// api is Cognito's own; nil if the issuer has no place for it.
+	// api is the client of Cognito's API; nil if the issuer is no URL.
 	api *cognitoidentityprovider.Client
 	// connected is nil until discovery has succeeded.
 	connected atomic.Pointer[connection]
 	// secretInUse is the index of the client secret that worked last.
 	secretInUse atomic.Int32
-	// replays are the logout tokens that were used.
+	// replays are the logout tokens that were accepted.
 	replays replays
-	// pause is a variable for tests.
-	pause func(context.Context, time.Duration) error
+	// sleep is [sleep], unless a test replaces it.
+	sleep func(context.Context, time.Duration) error
 }
 
-// connection is what discovery taught.
+// connection is the result of discovery.
 type connection struct {
 	endpoints Endpoints
 	keys      *keySet
 	idTokens  *oidc.IDTokenVerifier
-	// accessTokens checks signature, issuer and expiry only: Cognito's access
-	// tokens have no audience (FACTS COG-CLM-01).
+	// accessTokens checks signature, issuer and expiry, but no audience: Cognito's
+	// access tokens have none (README "Tokens").
 	accessTokens *oidc.IDTokenVerifier
 }
 
-// New builds a provider. It does not use the network.
+// New returns a provider that is not connected. It does not use the network.
 func New(cfg Config) *Provider {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(nil)
 	}
 	client := newClient(cfg)
-	return &Provider{cfg: cfg, client: client, api: newAPI(cfg.Issuer, client), pause: pause}
+	return &Provider{cfg: cfg, client: client, api: newAPI(cfg.Issuer, client), sleep: sleep}
 }
 
-// pause waits for d; the error is ctx's, if that ends first.
-func pause(ctx context.Context, d time.Duration) error {
+// sleep waits for d. It returns the error of ctx if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 		return nil
@@ -120,10 +122,10 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Issuer is the provider's issuer.
+// Issuer returns the provider's issuer.
 func (p *Provider) Issuer() string { return p.cfg.Issuer }
 
-// Ready reports nil when the provider is discovered and its keys are loaded.
+// Ready returns nil when the provider is connected.
 func (p *Provider) Ready() error {
 	if p.connected.Load() == nil {
 		return errNotConnected("checking the provider")
@@ -142,9 +144,9 @@ func (p *Provider) connection(op string) (*connection, error) {
 	return nil, errNotConnected(op)
 }
 
-// oauth is x/oauth2's view with the i-th client secret. The style of client
-// authentication is set explicitly: to guess it, x/oauth2 would send a request
-// twice, and burn a rotating refresh token (golang/oauth2#718).
+// oauth returns the configuration of x/oauth2 with the i-th client secret. It sets
+// AuthStyle, because x/oauth2 would otherwise find it out by sending a request
+// twice, and so use up a rotating refresh token (golang/oauth2#718).
 func (p *Provider) oauth(c *connection, i int) *oauth2.Config {
 	conf := &oauth2.Config{
 		ClientID:    p.cfg.ClientID,

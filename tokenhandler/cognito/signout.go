@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
 	"github.com/aws/smithy-go"
 	"github.com/go-jose/go-jose/v4/jwt"
@@ -17,24 +18,25 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// ErrNoAdminScope says that an access token cannot end a user's other logins.
+// ErrNoAdminScope means that an access token cannot end the user's other logins.
 var ErrNoAdminScope = errors.New("the access token lacks the scope " + AdminScope)
 
 const (
-	// AdminScope lets an access token act on its own user: without it nobody can be
-	// signed out everywhere (FACTS COG-SO-01).
+	// AdminScope is the scope with which an access token may act on its own user.
+	// Signing a user out everywhere requires it (README "Revocation").
 	AdminScope = "aws.cognito.signin.user.admin"
 	opSignOut  = "signing the user out everywhere"
 )
 
-// SignOutEverywhere ends all logins of the token's user: every refresh token is
-// dead, and every access token for Cognito itself (GlobalSignOut; FACTS
-// COG-SO-01). It does not end the session of the hosted pages, and APIs that
-// verify access tokens by themselves take them until they expire.
+// SignOutEverywhere ends all logins of the token's user by GlobalSignOut: all
+// refresh tokens are revoked, and Cognito accepts no access token any more. It
+// does not end the session of the hosted pages, and APIs that verify access tokens
+// by themselves accept them until they expire (README "Revocation"). It takes at
+// most [revokeTimeout] and goes on when ctx is cancelled.
 //
-// The error is [ErrNoAdminScope], without a call, if the token lacks the scope
-// or the provider is not Cognito; else an [*provider.Error], a [provider.ErrRejected] one if the
-// token is no longer good.
+// The error is [ErrNoAdminScope], without a call, if the token lacks the scope or
+// the provider is not Cognito. Otherwise it is a [*provider.Error], which is
+// [provider.ErrRejected] if the token is no longer accepted.
 func (p *Provider) SignOutEverywhere(ctx context.Context, access secret.String) error {
 	if p.cfg.Profile != Cognito || !mayActOnUser(access) {
 		return ErrNoAdminScope
@@ -42,7 +44,7 @@ func (p *Provider) SignOutEverywhere(ctx context.Context, access secret.String) 
 	if p.api == nil {
 		return &provider.Error{Op: opSignOut, Kind: provider.ErrMisconfigured, Reason: "the issuer is no URL"}
 	}
-	ctx, cancel := context.WithTimeout(p.context(ctx, call{endpoint: endpointSignOut}), p.cfg.Timeout)
+	ctx, cancel := untilRevoked(p.context(ctx, call{endpoint: endpointSignOut}))
 	defer cancel()
 	token := access.Reveal()
 	if _, err := p.api.GlobalSignOut(ctx, &cognitoidentityprovider.GlobalSignOutInput{AccessToken: &token}); err != nil {
@@ -51,8 +53,8 @@ func (p *Provider) SignOutEverywhere(ctx context.Context, access secret.String) 
 	return nil
 }
 
-// mayActOnUser reads the scope of a token that was verified when it came, and
-// that Cognito verifies again.
+// mayActOnUser reports whether the token has [AdminScope]. It does not verify the
+// token, which was verified when it was issued and which Cognito verifies again.
 func mayActOnUser(access secret.String) bool {
 	parsed, err := jwt.ParseSigned(access.Reveal(), everyAlgorithm)
 	if err != nil {
@@ -64,8 +66,9 @@ func mayActOnUser(access secret.String) bool {
 	return parsed.UnsafeClaimsWithoutVerification(&claims) == nil && slices.Contains(strings.Fields(claims.Scope), AdminScope)
 }
 
-// newAPI is a client of Cognito's API for what an access token authorizes: it
-// signs nothing and has no credentials. It is nil if the issuer is no URL.
+// newAPI returns a client of Cognito's API for operations that an access token
+// authorizes: it has no credentials and signs nothing. It is nil if the issuer is
+// no URL.
 func newAPI(issuer string, client *http.Client) *cognitoidentityprovider.Client {
 	endpoint, region := apiEndpoint(issuer)
 	if endpoint == "" {
@@ -77,14 +80,14 @@ func newAPI(issuer string, client *http.Client) *cognitoidentityprovider.Client 
 	})
 }
 
-// apiEndpoint is the host of a pool's API: that of the issuer, without what
-// Cognito puts before it in the newer of its two forms (FACTS COG-DISC-02).
+// apiEndpoint returns the API of a pool: the host of its issuer, without the prefix
+// of the newer of the two forms of issuer (README "Hosts and discovery").
 func apiEndpoint(issuer string) (endpoint, region string) {
 	u, err := url.Parse(issuer)
 	if err != nil || u.Host == "" {
 		return "", ""
 	}
-	host, region := u.Host, "us-east-1" // an emulator has none; nothing is signed for it
+	host, region := u.Host, "us-east-1" // for an emulator, which has no region; nothing is signed
 	if own := strings.TrimPrefix(host, "issuer-"); strings.HasPrefix(own, "cognito-idp.") {
 		name, domain, _ := strings.Cut(strings.TrimPrefix(own, "cognito-idp."), ".")
 		if domain == "amazonaws.com" || domain == "amazonaws.com.cn" {
@@ -94,15 +97,11 @@ func apiEndpoint(issuer string) (endpoint, region string) {
 	return u.Scheme + "://" + host, region
 }
 
-// apiError classifies an error of the AWS SDK, whose text is the provider's and
-// is told to nobody.
+// apiError converts an error of the AWS SDK. It keeps no text of err, because that
+// comes from the provider.
 func apiError(op string, err error) *provider.Error {
 	failed := networkError(op, err)
-	if answered, ok := errors.AsType[interface {
-		error
-		HTTPStatusCode() int
-		ServiceRequestID() string
-	}](err); ok && answered.HTTPStatusCode() != 0 {
+	if answered, ok := errors.AsType[*awshttp.ResponseError](err); ok && answered.HTTPStatusCode() != 0 {
 		failed = statusError(op, &http.Response{StatusCode: answered.HTTPStatusCode()})
 		if id := answered.ServiceRequestID(); plainID.MatchString(id) {
 			failed.RequestID = id

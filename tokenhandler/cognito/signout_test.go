@@ -1,6 +1,7 @@
 package cognito_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"testing"
@@ -117,21 +118,44 @@ func TestSignOutEverywhereFails(t *testing.T) {
 	}
 }
 
-// TestSignOutEverywhereIsBounded: its wait for a turn included, for a person
-// waits for the answer.
-func TestSignOutEverywhereIsBounded(t *testing.T) {
+// TestRevocationIsBounded checks that a logout does not wait for a provider that
+// hangs. The wait for the turn of the call is included.
+func TestRevocationIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		tokens := c.mustLogin() // takes the only turn of this second
 		c.SetTransport(roundTrip(func(r *http.Request) *http.Response {
 			<-r.Context().Done()
 			return &http.Response{StatusCode: http.StatusBadGateway, Body: http.NoBody}
 		}))
-		start := time.Now()
-		c.wantKind(c.SignOutEverywhere(t.Context(), tokens.Access), provider.ErrUnavailable)
-		if took := time.Since(start); took != 10*time.Second {
-			t.Errorf("it took %s, want 10s", took)
+		for name, call := range map[string]func() error{
+			"sign-out":   func() error { return c.SignOutEverywhere(t.Context(), tokens.Access) },
+			"revocation": func() error { return c.Revoke(t.Context(), tokens.Refresh) },
+		} {
+			start := time.Now()
+			c.wantKind(call(), provider.ErrUnavailable)
+			if took := time.Since(start); took != 3*time.Second {
+				t.Errorf("the %s took %s, want 3s", name, took)
+			}
 		}
 	}, func(cfg *cognito.Config) { cfg.MaxRPS, cfg.Scopes = 1, []string{"openid", AdminScope} })
+}
+
+// TestRevocationOutlivesItsCaller checks that a browser that leaves does not stop
+// its own logout.
+func TestRevocationOutlivesItsCaller(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Scopes = []string{"openid", AdminScope} })
+	tokens := p.mustLogin()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.SignOutEverywhere(ctx, tokens.Access); err != nil {
+		t.Error(err)
+	}
+	if err := p.Revoke(ctx, tokens.Refresh); err != nil {
+		t.Error(err)
+	}
+	if n := p.pool.Living("demo"); n != 0 {
+		t.Errorf("%d logins live on", n)
+	}
 }
 
 func TestAPIEndpoint(t *testing.T) {

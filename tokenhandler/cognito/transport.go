@@ -15,12 +15,12 @@ import (
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// maxBody bounds every answer of the provider. Cognito's largest have 20 KB.
+// maxBody is the largest accepted answer in bytes. Cognito's largest have 20 KB.
 const maxBody = 1 << 20
 
 var errTooLarge = errors.New("the provider's answer is too large")
 
-// The endpoints, as the metrics name them.
+// The endpoints, named as in the metrics.
 const (
 	endpointDiscovery  = "discovery"
 	endpointJWKS       = "jwks"
@@ -30,38 +30,39 @@ const (
 	endpointSignOut    = "global_sign_out"
 )
 
-// call is what the transport must know of a request.
+// call describes a request to the transport.
 type call struct {
 	endpoint string
-	// optional says that nobody waits for it.
+	// optional means that no user waits for the answer.
 	optional bool
-	// detached says that, once sent, it goes on when the caller leaves.
+	// detached means that the request, once sent, goes on when its context is
+	// cancelled.
 	detached bool
 }
 
-// limited tells the calls that count against the provider's quota of users'
-// requests; documents and keys are few and come from elsewhere.
+// limited reports whether the call counts against the provider's quota. The
+// discovery document and the keys do not.
 func (c call) limited() bool { return c.endpoint != endpointDiscovery && c.endpoint != endpointJWKS }
 
 type callKey struct{}
 
-// context puts our client where x/oauth2 looks for it, and the call where the
-// transport does.
+// context returns a context with the client, for x/oauth2, and with c, for the
+// transport.
 func (p *Provider) context(ctx context.Context, c call) context.Context {
 	return oidc.ClientContext(context.WithValue(ctx, callKey{}, c), p.client)
 }
 
-// newClient builds a client of our own: nothing else shares or changes it.
+// newClient returns a client that nothing else shares.
 func newClient(cfg Config) *http.Client {
 	return &http.Client{
-		Transport: &transport{next: cfg.Tracer.Transport(newTransport(), describe), pressure: newPressure(cfg), timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now},
-		// A redirect could carry the client's secret elsewhere (ASVS V15.3.2).
+		Transport: &transport{next: cfg.Tracer.Transport(newTransport(), describe), quota: newQuota(cfg), timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now},
+		// Following a redirect could send the client secret elsewhere (ASVS V15.3.2).
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }
 
-// describe is what a span tells of a call. The provider is another party, and is
-// told of no trace.
+// describe names the span of a call. No trace context is sent to the provider,
+// which is another party.
 func describe(r *http.Request) tracing.Call {
 	c, _ := r.Context().Value(callKey{}).(call)
 	return tracing.Call{Name: c.endpoint}
@@ -72,7 +73,7 @@ func newTransport() http.RoundTripper {
 		Proxy:             http.ProxyFromEnvironment,
 		DialContext:       (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		ForceAttemptHTTP2: true,
-		// A dead HTTP/2 connection would take every call down with it (golang/go#36026).
+		// Without pings, calls would hang on a dead HTTP/2 connection (golang/go#36026).
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 		TLSHandshakeTimeout:    5 * time.Second,
 		ResponseHeaderTimeout:  10 * time.Second,
@@ -84,42 +85,42 @@ func newTransport() http.RoundTripper {
 	}
 }
 
-// transport bounds and counts every call. It reads the whole answer, so that
-// one that hangs or breaks off in its middle is an error of the network for
-// those above it too, and not one of a parser.
+// transport bounds and counts every call. It reads the whole answer, so an answer
+// that hangs or breaks off is an error of RoundTrip and not one of a parser.
 type transport struct {
-	next     http.RoundTripper
-	pressure *pressure
-	timeout  time.Duration // of one call, once it is sent
-	metrics  *Metrics
-	now      func() time.Time
+	next    http.RoundTripper
+	quota   *quota
+	timeout time.Duration // of one call, once it is sent
+	metrics *Metrics
+	now     func() time.Time
 }
 
-// RoundTrip implements [http.RoundTripper]. A call that the provider did not
-// look at for its quota's sake is sent again: nothing of it was used up.
+// RoundTrip implements [http.RoundTripper]. It sends a call again that the provider
+// refused because of its quota: the provider did not process it, so no code or
+// token is used up.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	c, _ := r.Context().Value(callKey{}).(call)
 	if !c.limited() {
 		return t.send(r, c)
 	}
-	for until := t.pressure.patience(r.Context(), c); ; {
-		if err := t.pressure.admit(r.Context(), c, until); err != nil {
+	for until := t.quota.sendDeadline(r.Context(), c); ; {
+		if err := t.quota.wait(r.Context(), c, until); err != nil {
 			closeBody(r)
 			return nil, err
 		}
 		sent := monotonic()
 		answer, err := t.send(r, c)
-		if err != nil || !t.pressure.learn(answer, sent, until) || r.GetBody == nil {
+		if err != nil || !t.quota.observe(answer, sent, until) || r.GetBody == nil {
 			return answer, err
 		}
-		if r, err = rewound(r); err != nil {
+		if r, err = rewind(r); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// rewound is the same request once more (the answer before it was read to its end).
-func rewound(r *http.Request) (*http.Request, error) {
+// rewind returns r with its body from the start.
+func rewind(r *http.Request) (*http.Request, error) {
 	body, err := r.GetBody()
 	if err != nil {
 		return nil, fmt.Errorf("sending a request again: %w", err)
@@ -135,7 +136,7 @@ func closeBody(r *http.Request) {
 	}
 }
 
-// send makes one bounded, counted call.
+// send makes one call, bounded by the time-out, and counts it.
 func (t *transport) send(r *http.Request, c call) (*http.Response, error) {
 	ctx := r.Context()
 	if c.detached {
@@ -171,7 +172,7 @@ func outcomeOf(answer *http.Response, err error) string {
 	switch {
 	case err != nil:
 		return "unreachable"
-	case rateLimited(answer):
+	case isRateLimited(answer):
 		return "rate_limited"
 	case answer.StatusCode >= http.StatusInternalServerError:
 		return "server_error"

@@ -13,14 +13,14 @@ import (
 
 const opAlive = "asking whether the user is still logged in"
 
-// Alive asks userInfo whether an access token of the user is still good: the
-// token itself says so until its end, whatever an administrator does meanwhile
-// (FACTS COG-UI-02, COG-SO-03). It is nil for a 200 with the subject (COG-UI-03),
-// and if the provider has no userInfo.
+// Alive asks userInfo whether an access token of the user is still accepted. The
+// token itself verifies until it expires, whatever an administrator does
+// meanwhile (README "Revocation"). Alive returns nil for a 200 with the same
+// subject (OpenID Connect Core 1.0 §5.3.2), and if the provider has no userInfo.
 //
-// The error is an [*provider.Error]. Only 401 with invalid_token is a [provider.ErrRejected] one:
-// the token has ended or was revoked, or the user was disabled, deleted or signed
-// out everywhere. Anything else may pass and says nothing of the user.
+// The error is a [*provider.Error]. It is [provider.ErrRejected] only for a 401 with
+// invalid_token: the token has expired or was revoked, or the user was disabled,
+// deleted or signed out everywhere. Any other error says nothing about the user.
 func (p *Provider) Alive(ctx context.Context, access secret.String, subject string) error {
 	c, err := p.connection(opAlive)
 	if err != nil {
@@ -40,19 +40,19 @@ func (p *Provider) Alive(ctx context.Context, access secret.String, subject stri
 		return networkError(opAlive, err)
 	}
 	defer func() { _ = answer.Body.Close() }()
-	var told struct {
+	var body struct {
 		Subject string `json:"sub"`
 		Error   string `json:"error"`
 	}
-	unreadable := json.NewDecoder(answer.Body).Decode(&told) // a refusal may have no body
+	decodeErr := json.NewDecoder(answer.Body).Decode(&body) // a refusal may have no body
 	failed := statusError(opAlive, answer)
 	switch {
-	case answer.StatusCode == http.StatusUnauthorized && (told.Error == codeInvalidToken || saysInvalidToken(answer)):
+	case answer.StatusCode == http.StatusUnauthorized && (body.Error == codeInvalidToken || hasInvalidToken(answer)):
 		failed.Kind, failed.Code, failed.Reason = provider.ErrRejected, codeInvalidToken, "the provider refused the access token"
 	case answer.StatusCode != http.StatusOK:
-	case unreadable != nil:
+	case decodeErr != nil:
 		failed.Reason = "the provider's answer could not be read"
-	case subject == "" || told.Subject != subject:
+	case subject == "" || body.Subject != subject:
 		failed.Reason = "userInfo is another user's"
 	default:
 		return nil
@@ -62,10 +62,10 @@ func (p *Provider) Alive(ctx context.Context, access secret.String, subject stri
 
 const codeInvalidToken = "invalid_token"
 
-// invalidToken is the error of RFC 6750 §3.1. Cognito leaves out the scheme
-// before it.
+// invalidToken matches the error of RFC 6750 §3.1 in WWW-Authenticate. Cognito
+// omits the scheme before it (README "Revocation").
 var invalidToken = regexp.MustCompile(`(?i)(?:^|[\s,])error\s*=\s*(?:"invalid_token"|invalid_token(?:[\s,]|$))`)
 
-func saysInvalidToken(answer *http.Response) bool {
+func hasInvalidToken(answer *http.Response) bool {
 	return slices.ContainsFunc(answer.Header.Values("WWW-Authenticate"), invalidToken.MatchString)
 }

@@ -31,12 +31,12 @@ type idClaims struct {
 	TokenUse        string `json:"token_use"`
 }
 
-// maxSID bounds the provider's session id: it travels in our cookie. Keycloak's
-// has 36 bytes.
+// maxSID is the largest length of the provider's session id, which the session's
+// cookie holds. Keycloak's has 36 bytes.
 const maxSID = 255
 
-// sid is the provider's session id (OIDC Back-Channel Logout §2.1), empty if
-// there is none, or none of a use.
+// sid returns the provider's session id (OpenID Connect Back-Channel Logout 1.0
+// §2.1). It is empty if there is none, or if it is no string or too long.
 func (id *identity) sid() string {
 	var sid string
 	if json.Unmarshal(id.all["sid"], &sid) != nil || len(sid) > maxSID {
@@ -45,7 +45,7 @@ func (id *identity) sid() string {
 	return sid
 }
 
-// authTime is when the user was authenticated.
+// authTime returns when the user was authenticated.
 func (id *identity) authTime() time.Time {
 	if id.claims.AuthTime != nil {
 		return time.Unix(*id.claims.AuthTime, 0)
@@ -53,7 +53,9 @@ func (id *identity) authTime() time.Time {
 	return id.IssuedAt
 }
 
-// verifyID checks an ID token by itself: OIDC-01…07, 09, 11, 12.
+// verifyID makes the checks of an ID token that need no knowledge of the login
+// (OpenID Connect Core 1.0 §3.1.3.7 and §3.1.3.8): signature, alg, iss, aud, azp,
+// exp, iat, auth_time, sub, at_hash and Cognito's token_use.
 func (p *Provider) verifyID(ctx context.Context, c *connection, op string, tokens secret.Tokens) (*identity, error) {
 	bad := func(reason string) error {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: " + reason}
@@ -69,7 +71,7 @@ func (p *Provider) verifyID(ctx context.Context, c *connection, op string, token
 	if token.Claims(&id.claims) != nil || token.Claims(&id.all) != nil {
 		return nil, bad("its claims are of unexpected types")
 	}
-	// Seconds, because a [time.Time] of an absurd claim wraps around.
+	// In seconds, because a time.Time of a very large number overflows.
 	latest := p.cfg.Now().Add(skew).Unix()
 	switch {
 	case len(token.Audience) != 1 || token.Audience[0] != p.cfg.ClientID:
@@ -92,7 +94,8 @@ func (p *Provider) verifyID(ctx context.Context, c *connection, op string, token
 	return id, nil
 }
 
-// checkLogin compares an ID token with the login it answers: OIDC-08, OIDC-10.
+// checkLogin compares nonce and auth_time of an ID token with the login's request
+// (OpenID Connect Core 1.0 §3.1.3.7).
 func (p *Provider) checkLogin(op string, id *identity, grant provider.CodeGrant) error {
 	if !p.cfg.InsecureSkipNonce && !secret.New(id.Nonce).Equal(secret.New(grant.Nonce)) {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: the nonce is not the one that was sent"}
@@ -106,9 +109,9 @@ func (p *Provider) checkLogin(op string, id *identity, grant provider.CodeGrant)
 	return nil
 }
 
-// verifyRenewed compares refreshed tokens with the session: the user must be the
-// same, and a nonce, if there is one, too (OIDC-15). Another user's token ends
-// the session.
+// verifyRenewed verifies refreshed tokens. The ID token may be missing. If there is
+// one, its user must be the session's, and so must be its nonce, if it has one
+// (OpenID Connect Core 1.0 §12.2). A token of another user ends the session.
 func (p *Provider) verifyRenewed(ctx context.Context, c *connection, tokens, previous secret.Tokens) (secret.Tokens, error) {
 	if tokens.ID.IsZero() {
 		return p.verifyAccess(ctx, c, opRefresh, tokens)
@@ -122,13 +125,14 @@ func (p *Provider) verifyRenewed(ctx context.Context, c *connection, tokens, pre
 	case id.Nonce != "" && !p.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash:
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrInvalidResponse, Reason: "ID token: the refreshed one has another nonce"}
 	}
-	tokens.Claims = p.showClaims(id.all)
+	tokens.Claims = p.userClaims(id.all)
 	return p.verifyAccess(ctx, c, opRefresh, tokens)
 }
 
-// verifyAccess checks Cognito's access token: it is what the APIs will get, and
-// a mix-up is found here (OIDC-16). With the oidc profile it is opaque to a
-// client (RFC 6749 §1.4) and only has to be there.
+// verifyAccess verifies Cognito's access token, which APIs will get: signature, iss,
+// exp, token_use and client_id, and that its user is the ID token's. With the
+// profile [OIDC] an access token is opaque to a client (RFC 6749 §1.4), and only
+// has to be present.
 func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, tokens secret.Tokens) (secret.Tokens, error) {
 	bad := func(reason string) (secret.Tokens, error) {
 		return secret.Tokens{}, &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "access token: " + reason}
@@ -157,15 +161,15 @@ func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, t
 	case token.Subject == "":
 		return bad("it has no sub")
 	case token.Subject != tokens.Subject:
-		return secret.Tokens{}, &provider.Error{Op: op, Kind: fatalAtRefresh(op), Reason: "access token: it is another user's"}
+		return secret.Tokens{}, &provider.Error{Op: op, Kind: foreignTokenKind(op), Reason: "access token: it is another user's"}
 	}
 	tokens.AccessExpires = token.Expiry
 	return tokens, nil
 }
 
-// verify lets go-oidc check signature, algorithm, issuer, audience and expiry.
-// The signature is checked before that by itself: go-oidc's errors do not tell
-// whether there were keys to check with.
+// verify lets go-oidc check signature, algorithm, issuer, audience and expiry. It
+// checks the signature by itself before that, because the errors of go-oidc do not
+// say whether the keys could be fetched.
 func (p *Provider) verify(ctx context.Context, c *connection, verifier *oidc.IDTokenVerifier, op, which string, token secret.String) (*oidc.IDToken, error) {
 	_, err := c.keys.VerifySignature(ctx, token.Reveal())
 	if _, ok := errors.AsType[*keysError](err); ok {
@@ -181,40 +185,40 @@ func (p *Provider) verify(ctx context.Context, c *connection, verifier *oidc.IDT
 	return verified, nil
 }
 
-// fatalAtRefresh is the kind of a failure that ends a session: tokens of another
-// user or issuer (OIDC-15). A login has no session to end.
-func fatalAtRefresh(op string) error {
+// foreignTokenKind returns the kind of the error for a token of another user or
+// issuer. At a refresh it ends the session. A login has no session to end.
+func foreignTokenKind(op string) error {
 	if op == opRefresh {
 		return provider.ErrRejected
 	}
 	return provider.ErrInvalidResponse
 }
 
-// explain finds the reason why a token was refused, in our own words: go-oidc's
-// errors quote the token. It reads claims that are NOT verified, and only for
-// the words and the kind of the refusal: those come from the token endpoint
-// over TLS, as invalid_grant does.
+// explain returns the error for a token that go-oidc refused. It does not wrap
+// err, because errors of go-oidc quote the token. It reads claims that are NOT
+// verified, and uses them only for the reason and the kind of the error: the token
+// came from the token endpoint over TLS, as invalid_grant does.
 func (p *Provider) explain(op, which string, err error, token secret.String) error {
 	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: which + ": it has expired; are the clocks right?"}
 	}
 	kind, reason := provider.ErrInvalidResponse, "it is not signed by a key of the issuer with RS256, or not valid yet"
-	claims, ok := unverified(token)
+	claims, ok := unverifiedClaims(token)
 	switch {
 	case !ok:
 		reason = "it is no signed JWT"
 	case claims.Issuer == "":
 		reason = "it names no issuer"
 	case claims.Issuer != p.cfg.Issuer:
-		kind, reason = fatalAtRefresh(op), "it was issued by another issuer"
+		kind, reason = foreignTokenKind(op), "it was issued by another issuer"
 	case which == "ID token" && !slices.Contains(claims.Audience, p.cfg.ClientID):
 		reason = "it is for another client"
 	}
 	return &provider.Error{Op: op, Kind: kind, Reason: which + ": " + reason}
 }
 
-// unverified reads a token's claims without any check.
-func unverified(token secret.String) (jwt.Claims, bool) {
+// unverifiedClaims parses the claims of a token WITHOUT verifying it.
+func unverifiedClaims(token secret.String) (jwt.Claims, bool) {
 	var claims jwt.Claims
 	parsed, err := jwt.ParseSigned(token.Reveal(), everyAlgorithm)
 	if err != nil {
@@ -223,7 +227,10 @@ func unverified(token secret.String) (jwt.Claims, bool) {
 	return claims, parsed.UnsafeClaimsWithoutVerification(&claims) == nil
 }
 
-//nolint:gochecknoglobals // a constant: what may be read, not what is accepted
+// everyAlgorithm is for parsing tokens without verifying them. Only RS256 is
+// accepted when a token is verified.
+//
+//nolint:gochecknoglobals // a constant list
 var everyAlgorithm = []jose.SignatureAlgorithm{
 	jose.HS256, jose.HS384, jose.HS512, jose.RS256, jose.RS384, jose.RS512,
 	jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA,

@@ -209,7 +209,7 @@ func TestQueueIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		var all sync.WaitGroup
 		for range 2100 + 20 + 1 {
-			all.Go(func() { c.note(c.Revoke(t.Context(), secret.New("unknown-refresh-token"))) })
+			all.Go(func() { c.note(c.RevokePatiently(t.Context(), secret.New("unknown-refresh-token"))) })
 		}
 		all.Wait()
 		if n := c.limited.Load(); n < 90 || n > 110 {
@@ -306,7 +306,7 @@ func TestRefreshesAheadOfTimeYield(t *testing.T) {
 		tokens := c.mustLogin()
 		var all sync.WaitGroup
 		for range 60 {
-			all.Go(func() { c.note(c.Revoke(t.Context(), secret.New("unknown-refresh-token"))) })
+			all.Go(func() { c.note(c.RevokePatiently(t.Context(), secret.New("unknown-refresh-token"))) })
 		}
 		synctest.Wait()
 		start := time.Now()
