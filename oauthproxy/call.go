@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"strconv"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -40,6 +40,8 @@ type call struct {
 	kept []byte
 	// resent is how often the request was sent again.
 	resent int
+	// responseBody is the upstream's. It is here to save an allocation.
+	responseBody responseBody
 }
 
 // watchAfter is how long a request may take before the proxy watches its session.
@@ -128,14 +130,18 @@ func (c *call) respond(response *http.Response) error {
 	}
 	c.addCookies(response.Header)
 	c.count(response.StatusCode)
-	response.Body = &responseBody{ReadCloser: response.Body, call: c}
+	c.responseBody = responseBody{ReadCloser: response.Body, call: c}
+	response.Body = &c.responseBody
 	if isEndlessEventStream(response, c.client.Method) {
 		response.Body = newEventStream(c, response.Body)
 	}
 	defer func() { _ = response.Body.Close() }()
 	h := c.writer.Header()
 	for name, values := range response.Header {
-		h[name] = append(h[name], values...)
+		if own := h[name]; len(own) > 0 {
+			values = slices.Concat(own, values)
+		}
+		h[name] = values
 	}
 	c.writer.WriteHeader(response.StatusCode)
 	buffer := c.handler.buffers.get()
@@ -235,6 +241,6 @@ func (c *call) countUpstreamError(kind string) {
 }
 
 func (c *call) count(status int) {
-	c.handler.metrics.Requests.WithLabelValues(c.route.Path, strconv.Itoa(status)).Inc()
+	c.route.responses.with(status).Inc()
 	c.route.seconds.Observe(c.handler.cfg.Site.Now().Sub(c.start).Seconds())
 }

@@ -3,6 +3,7 @@ package oauthproxy
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
 	"net/http"
 	"net/textproto"
 	"regexp"
@@ -157,7 +158,8 @@ func (h *Handler) withoutOurCookies(lines []string) string {
 // after the removal of hop-by-hop headers, so that a client cannot remove it by
 // naming it in Connection (golang/go#50580).
 func (c *call) requestHeader() http.Header {
-	h, site := c.client.Header.Clone(), c.handler.cfg.Site
+	// The values are shared with the client's request: nothing changes them.
+	h := maps.Clone(c.client.Header)
 	c.handler.cleanRequest(h)
 	values := make([]string, 0, 8) // the values of all headers, in one allocation
 	set := func(canonical, value string) {
@@ -165,10 +167,10 @@ func (c *call) requestHeader() http.Header {
 		h[canonical] = values[len(values)-1 : len(values) : len(values)]
 	}
 	if token := c.token(); !token.IsZero() {
-		set("Authorization", "Bearer "+token.Reveal())
+		set("Authorization", token.Bearer())
 	}
-	if ip := site.ClientIP(c.client); ip.IsValid() {
-		set("X-Forwarded-For", ip.String())
+	if address := c.handler.cfg.Site.ClientAddress(c.client); address != "" {
+		set("X-Forwarded-For", address)
 	}
 	set("X-Forwarded-Proto", c.handler.scheme)
 	set("X-Forwarded-Host", c.handler.host)

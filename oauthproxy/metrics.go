@@ -1,6 +1,8 @@
 package oauthproxy
 
 import (
+	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -69,4 +71,23 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Requests that were ended because their session was, by route and kind: socket (a WebSocket), request (a stream, an upload, or what else lasted).",
 		}, []string{"route", "kind"}),
 	}
+}
+
+// statusCounters are a route's counters of responses. It remembers them by status, because
+// a [prometheus.CounterVec] hashes the labels and takes a lock to find one.
+type statusCounters struct {
+	vec   *prometheus.CounterVec
+	known [600]atomic.Pointer[prometheus.Counter] // status → its counter, once there was such a response
+}
+
+func (s *statusCounters) with(status int) prometheus.Counter {
+	if status < 0 || status >= len(s.known) {
+		return s.vec.WithLabelValues(strconv.Itoa(status))
+	}
+	if known := s.known[status].Load(); known != nil {
+		return *known
+	}
+	counter := s.vec.WithLabelValues(strconv.Itoa(status))
+	s.known[status].Store(&counter)
+	return counter
 }

@@ -18,31 +18,38 @@ func (r *route) rewriteResponse(response *http.Response, personal bool) {
 	if location := h["Location"]; len(location) == 1 {
 		location[0] = r.publicLocation(location[0])
 	}
-	if challenges := slices.DeleteFunc(h["Www-Authenticate"], asksForPassword); len(challenges) == 0 {
-		delete(h, "Www-Authenticate")
-	} else {
-		h["Www-Authenticate"] = challenges
+	if challenges, ok := h["Www-Authenticate"]; ok {
+		if h["Www-Authenticate"] = slices.DeleteFunc(challenges, asksForPassword); len(h["Www-Authenticate"]) == 0 {
+			delete(h, "Www-Authenticate")
+		}
 	}
 	// A 304 may omit the policy: the browser applies the one that it has stored.
 	if response.StatusCode != http.StatusNotModified && isPage(h) && len(h["Content-Security-Policy"]) == 0 {
 		h.Set("Content-Security-Policy", "sandbox") // opened as a page, it must not act as the app (ASVS V3.2.1)
 	}
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Add("Vary", "Cookie") // the browser's cache must not show it to the browser's next user
+	h["X-Content-Type-Options"] = noSniff
+	h["Vary"] = append(h["Vary"], "Cookie") // the browser's cache must not show it to the browser's next user
 	if isEventStream(h) {
 		h.Set(bufferingHeader, "no") // nginx would hold events back until they fill a buffer
 	}
 	limitCaching(h, personal)
 }
 
+// These values are shared by all responses: nothing may change them.
+//
+//nolint:gochecknoglobals // constants
+var noSniff, noStore = []string{"nosniff"}, []string{"no-store"}
+
 // limitCaching keeps responses out of shared caches if they were fetched for a
 // session, and out of all caches unless the upstream allows caching.
 func limitCaching(h http.Header, personal bool) {
 	cacheControl := strings.Join(h["Cache-Control"], ", ") // all lines count
 	if cacheControl == "" {
-		h.Set("Cache-Control", "no-store")
+		h["Cache-Control"] = noStore
 	} else if personal {
-		h.Set("Cache-Control", privateCacheControl(cacheControl))
+		if private := privateCacheControl(cacheControl); private != cacheControl || len(h["Cache-Control"]) > 1 {
+			h.Set("Cache-Control", private)
+		}
 	}
 	if personal || cacheControl == "" {
 		deleteCDNCacheControl(h)
@@ -62,6 +69,9 @@ func deleteCDNCacheControl(h http.Header) {
 // it contains no-store, that is all that is left: must-understand would override it
 // (RFC 9111 §5.2.2.3).
 func privateCacheControl(value string) string {
+	if value == "no-store" {
+		return value // the most common one
+	}
 	kept := []string{"private"}
 	for directive := range strings.SplitSeq(value, ",") {
 		directive = strings.ToLower(strings.TrimSpace(directive))

@@ -24,7 +24,7 @@ func (c *call) send(out *http.Request) (*http.Response, error) {
 		return response, nil
 	}
 	again := out.Clone(out.Context())
-	again.Header.Set("Authorization", "Bearer "+c.token().Reveal())
+	again.Header.Set("Authorization", c.token().Bearer())
 	switch {
 	case c.kept != nil:
 		again.Body = io.NopCloser(bytes.NewReader(c.kept))

@@ -66,6 +66,7 @@ type route struct {
 	inFlight             prometheus.Gauge
 	seconds              prometheus.Observer
 	toUpstream, toClient prometheus.Counter // bytes of bodies
+	responses            statusCounters
 }
 
 // newRoute prepares r. shared is the transport for routes that need none of their own.
@@ -78,6 +79,7 @@ func (h *Handler) newRoute(r Route, shared http.RoundTripper) *route {
 	ready.inFlight, ready.seconds = h.metrics.InFlight.WithLabelValues(r.Path), h.metrics.Seconds.WithLabelValues(r.Path)
 	ready.toUpstream = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_upstream")
 	ready.toClient = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_client")
+	ready.responses.vec = h.metrics.Requests.MustCurryWith(prometheus.Labels{"route": r.Path})
 	return ready
 }
 

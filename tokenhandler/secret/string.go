@@ -21,22 +21,39 @@ type String struct {
 	// A pointer, because fmt cannot call methods of an unexported field: it
 	// prints what it finds there, which then is an address.
 	value *string
+	// isBearer says that value begins with bearer, which is not part of the secret.
+	isBearer bool
 }
+
+// bearer is the scheme in an Authorization header (RFC 6750 §2.1).
+const bearer = "Bearer "
 
 // New wraps value.
 func New(value string) String { return String{value: &value} }
 
-// Wrap wraps the string that value points to, which must not change afterwards.
-// It is for decoders that make several secrets in one allocation.
-func Wrap(value *string) String { return String{value: value} }
+// WrapBearer wraps the token in the string that value points to, which must not change
+// afterwards: "Bearer " and the token. [String.Bearer] then need not make that string.
+func WrapBearer(value *string) String { return String{value: value, isBearer: true} }
 
 // Reveal returns the secret itself. Pass the result on at once; never store,
 // format or log it.
 func (s String) Reveal() string {
-	if s.value == nil {
+	switch {
+	case s.value == nil:
 		return ""
+	case s.isBearer:
+		return (*s.value)[len(bearer):]
 	}
 	return *s.value
+}
+
+// Bearer returns the Authorization header with the secret as its token (RFC 6750 §2.1).
+// The rules of [String.Reveal] apply to it.
+func (s String) Bearer() string {
+	if s.isBearer {
+		return *s.value
+	}
+	return bearer + s.Reveal()
 }
 
 // IsZero reports whether the secret is empty.

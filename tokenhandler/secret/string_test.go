@@ -85,3 +85,15 @@ func TestStringEqual(t *testing.T) {
 		}
 	}
 }
+
+func TestBearer(t *testing.T) {
+	header := "Bearer the-token"
+	for name, s := range map[string]secret.String{"wrapped": secret.WrapBearer(&header), "made": secret.New("the-token")} {
+		if s.Bearer() != header || s.Reveal() != "the-token" || !s.Equal(secret.New("the-token")) {
+			t.Errorf("%s: the header is %q, the token %q", name, s.Bearer(), s.Reveal())
+		}
+	}
+	if empty := "Bearer "; !secret.WrapBearer(&empty).IsZero() {
+		t.Error("a header without a token is not empty")
+	}
+}

@@ -279,16 +279,17 @@ func decode(payload []byte, buf *scratch, s *Session) error {
 		return ErrUnreadable
 	}
 	named := l.subjectLen + l.sidLen
-	out, _, _ := l.access.appendToken(append(buf.out[:0], text[:named]...), l.raw, text[named:])
+	out := append(append(buf.out[:0], text[:named]...), "Bearer "...)
+	out, _, _ = l.access.appendToken(out, l.raw, text[named:])
 	buf.out = out
 	all := string(out)
 	*s = Session{
 		ID: l.id, Generation: l.generation, Begun: time.UnixMilli(l.begun),
 		Expires: at(l.begun, l.expires), Active: at(l.begun, l.active), RefreshExpires: at(l.begun, l.refreshExpires),
 		Subject: all[:l.subjectLen], SID: all[l.subjectLen:named], Rotates: l.flags&flagRotates != 0,
-		access: all[named:], AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
+		authorization: all[named:], AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
 	}
-	s.Access = secret.Wrap(&s.access)
+	s.Access = secret.WrapBearer(&s.authorization)
 	return nil
 }
 

@@ -1,11 +1,13 @@
 package web
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"strings"
@@ -16,123 +18,174 @@ import (
 
 type requestKey struct{}
 
-// request is what the log needs to know of one request. It is written by the
-// goroutine that serves the request and by no other.
+// request is what the middlewares know of one request. It is also the request's
+// context and holds its response writer, so that all of this is one allocation. Only
+// the goroutine that serves the request writes to it.
 type request struct {
-	id      string
+	context.Context //nolint:containedctx // it is the request's context
+
+	recorder recorder
+	id       string
+	start    time.Time
+	// client is the client's address, empty if it is not known.
+	client  string
 	problem *Problem
 	span    *tracing.Span // nil without tracing
+	// headers are the values of the response headers that every response has.
+	headers [2]string
+}
+
+// Value implements [context.Context].
+func (q *request) Value(key any) any {
+	if _, ok := key.(requestKey); ok {
+		return q
+	}
+	return q.Context.Value(key)
+}
+
+func requestOf(r *http.Request) (q *request, ok bool) {
+	q, ok = r.Context().Value(requestKey{}).(*request)
+	return q, ok
 }
 
 // RequestID returns the id that [Site.Instrument] gave to r, or "".
 func RequestID(r *http.Request) string {
-	if info, ok := r.Context().Value(requestKey{}).(*request); ok {
-		return info.id
+	if q, ok := requestOf(r); ok {
+		return q.id
+	}
+	return ""
+}
+
+// ClientAddress returns [Site.ClientIP] as text, or "" if the address is not known.
+// [Site.Instrument] computes it once per request.
+func (s *Site) ClientAddress(r *http.Request) string {
+	if q, ok := requestOf(r); ok {
+		return q.client
+	}
+	return s.clientAddress(r)
+}
+
+func (s *Site) clientAddress(r *http.Request) string {
+	if ip := s.ClientIP(r); ip.IsValid() {
+		return ip.String()
 	}
 	return ""
 }
 
 func noteError(r *http.Request, p *Problem) {
-	if info, ok := r.Context().Value(requestKey{}).(*request); ok {
-		info.problem = p
+	if q, ok := requestOf(r); ok {
+		q.problem = p
 	}
 }
 
-// NoteRoute names r's span by what it was matched with: the path or prefix as it
-// is configured, not as the client wrote it.
+// NoteRoute sets the route in the name of r's span: the path or prefix as it is
+// configured, not as the client wrote it.
 func NoteRoute(r *http.Request, route string) {
-	if info, ok := r.Context().Value(requestKey{}).(*request); ok {
-		info.span.SetRoute(route)
+	if q, ok := requestOf(r); ok {
+		q.span.SetRoute(route)
 	}
 }
 
-// Instrument is the outermost middleware: it gives the request an id, recovers
-// panics, writes one log record and makes a span, if there is a tracer. The query
-// is never logged: it can hold an authorization code. Neither are headers.
+// Instrument is the outermost middleware. It gives the request an id, recovers
+// panics, writes one log record and, if there is a tracer, makes a span. It never logs
+// the query, which can contain an authorization code, nor headers.
 func (s *Site) Instrument(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := s.now()
-		info := &request{id: rand.Text()}
-		rec := &recorder{ResponseWriter: w}
-		ctx := context.WithValue(r.Context(), requestKey{}, info)
-		ctx, info.span = s.tracer.Serve(ctx, r, info.id)
-		r = r.WithContext(ctx)
-		rec.Header().Set("X-Request-ID", info.id)
-		if s.hsts {
-			rec.Header().Set("Strict-Transport-Security", hstsValue)
+		q := &request{
+			Context: r.Context(), recorder: recorder{ResponseWriter: w},
+			id: rand.Text(), start: s.now(), client: s.clientAddress(r),
 		}
-		defer func() { //nolint:contextcheck // r carries the context
-			cause := recover()
-			if cause != nil && !isAbort(cause) {
-				s.log.ErrorContext(r.Context(), "panic recovered", "request_id", info.id, "stack", string(debug.Stack()))
-				if rec.status == 0 {
-					s.WriteProblem(rec, r, NewProblem(CodeInternal, "an internal error occurred", nil))
-					cause = nil // a whole answer, which a panic would keep from being sent
-				}
-			}
-			s.logRequest(r, rec, info, s.now().Sub(start))
-			info.endSpan(r, rec, cause != nil)
-			if cause != nil {
-				// The connection's framing is unknown now; the server closes it
-				// without a trace of its own.
-				panic(http.ErrAbortHandler)
-			}
-		}()
-		next.ServeHTTP(rec, r)
+		ctx, span := s.tracer.Serve(q, r, q.id)
+		q.span = span
+		r = r.WithContext(ctx)
+		q.headers = [...]string{q.id, hstsValue}
+		w.Header()["X-Request-Id"] = q.headers[:1:1]
+		if s.hsts {
+			w.Header()["Strict-Transport-Security"] = q.headers[1:]
+		}
+		defer s.finish(r, q) //nolint:contextcheck // r carries the context
+		next.ServeHTTP(&q.recorder, r)
 	})
 }
 
-// isAbort reports whether a panic is the proxy's way to end a broken answer.
+// finish recovers a panic, logs the request and ends its span. It must be deferred.
+func (s *Site) finish(r *http.Request, q *request) {
+	cause := recover()
+	if cause != nil && !isAbort(cause) {
+		s.log.ErrorContext(r.Context(), "panic recovered", "request_id", q.id, "stack", string(debug.Stack()))
+		if q.recorder.status == 0 {
+			s.WriteProblem(&q.recorder, r, NewProblem(CodeInternal, "an internal error occurred", nil))
+			cause = nil // the response is complete; a panic would keep it from being sent
+		}
+	}
+	s.logRequest(r, q)
+	q.endSpan(r, cause != nil)
+	if cause != nil {
+		// Part of a response has been written. The server closes the connection, and
+		// writes no stack trace of its own.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// isAbort reports whether a handler panicked to cut a response off.
 func isAbort(cause any) bool {
 	err, ok := cause.(error)
 	return ok && errors.Is(err, http.ErrAbortHandler)
 }
 
-// endSpan tells the request's span, if there is one, how the request ended. An
-// answer that is broken off is nobody's fault if the client has left.
-func (i *request) endSpan(r *http.Request, rec *recorder, aborted bool) {
-	if i.span == nil {
+// endSpan ends the request's span, if there is one. A response that was cut off
+// counts as an error, unless the client has gone.
+func (q *request) endSpan(r *http.Request, aborted bool) {
+	if q.span == nil {
 		return
 	}
-	status, fault := rec.statusOrOK(), ""
+	status, fault := q.recorder.statusOrOK(), ""
 	if aborted {
-		status = rec.status
+		status = q.recorder.status
 	}
 	switch {
 	case aborted && r.Context().Err() == nil:
 		fault = "aborted"
-	case status >= http.StatusInternalServerError && i.problem != nil:
-		fault = string(i.problem.Code)
+	case status >= http.StatusInternalServerError && q.problem != nil:
+		fault = string(q.problem.Code)
 	case status >= http.StatusInternalServerError:
 		fault = strconv.Itoa(status)
 	}
-	i.span.Answered(status, fault)
+	q.span.Answered(status, fault)
 }
 
-func (s *Site) logRequest(r *http.Request, rec *recorder, info *request, took time.Duration) {
-	level := slog.LevelInfo
-	if s.quiet && rec.statusOrOK() < http.StatusBadRequest {
+// logRequest writes the record of a request. It passes the record to the handler itself,
+// because a [slog.Logger] would look up the line of this call for each of them.
+func (s *Site) logRequest(r *http.Request, q *request) {
+	level, status := slog.LevelInfo, q.recorder.statusOrOK()
+	switch {
+	case q.problem != nil && q.problem.Status() >= http.StatusInternalServerError:
+		level = slog.LevelWarn
+	case s.quiet && status < http.StatusBadRequest:
 		level = slog.LevelDebug
 	}
-	attrs := []slog.Attr{
-		slog.String("request_id", info.id),
+	handler := s.log.Handler()
+	if !handler.Enabled(r.Context(), level) {
+		return
+	}
+	now := s.now()
+	record := slog.NewRecord(now, level, "request", 0)
+	record.AddAttrs(
+		slog.String("request_id", q.id),
 		slog.String("method", Excerpt(r.Method, 32)),
 		slog.String("path", Excerpt(r.URL.Path, 256)),
-		slog.Int("status", rec.statusOrOK()),
-		slog.Int64("bytes", rec.bytes),
-		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
-		slog.String("client_ip", s.ClientIP(r).String()),
+		slog.Int("status", status),
+		slog.Int64("bytes", q.recorder.bytes),
+		slog.Float64("duration_ms", float64(now.Sub(q.start).Microseconds())/1000),
+		slog.String("client_ip", cmp.Or(q.client, netip.Addr{}.String())),
+	)
+	if id := q.span.TraceID(); id != "" {
+		record.AddAttrs(slog.String("trace_id", id))
 	}
-	if id := info.span.TraceID(); id != "" {
-		attrs = append(attrs, slog.String("trace_id", id))
+	if q.problem != nil {
+		record.AddAttrs(slog.String("error_code", string(q.problem.Code)), slog.String("error", Excerpt(q.problem.Error(), 512)))
 	}
-	if info.problem != nil {
-		attrs = append(attrs, slog.String("error_code", string(info.problem.Code)), slog.String("error", Excerpt(info.problem.Error(), 512)))
-		if info.problem.Status() >= http.StatusInternalServerError {
-			level = slog.LevelWarn
-		}
-	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+	_ = handler.Handle(r.Context(), record) // nothing can be done about a log that cannot be written
 }
 
 // Excerpt returns s if it has at most n bytes, and otherwise its beginning and "…".
@@ -143,8 +196,8 @@ func Excerpt(s string, n int) string {
 	return s
 }
 
-// recorder notes the status and the size of an answer. Flush, Hijack and
-// deadlines reach the connection through Unwrap (http.ResponseController).
+// recorder remembers the status and the size of a response. [http.ResponseController]
+// finds Flush, Hijack and the deadlines through Unwrap.
 type recorder struct {
 	http.ResponseWriter
 
@@ -175,5 +228,5 @@ func (r *recorder) statusOrOK() int {
 	return r.status
 }
 
-// Unwrap serves [http.ResponseController].
+// Unwrap is for [http.ResponseController].
 func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }

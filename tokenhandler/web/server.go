@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// The limits of a listener (ASVS V13.2.6). There is no total read or write
-// time-out, because uploads and event streams may last; a stream that stops
-// moving is ended by [Deadlines].
+// The limits of a listener (ASVS V13.2.6). There is no limit for a whole request or
+// response, because uploads and event streams may take long; [Site.Deadlines] ends
+// those that make no progress.
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 2 * time.Minute
@@ -18,30 +18,30 @@ const (
 	maxHeaderBytes    = 64 << 10
 )
 
-// NewServer returns a server with every limit set. The caller sets no field
-// but Addr, ConnState and Protocols. What cannot be read as a request never reaches
-// the handler: net/http answers it itself, in plain text and without a record, a
-// head that is over its limit (64 KiB and what net/http adds for slack) with 431.
+// NewServer returns a server with all limits set. The caller may set Addr, ConnState
+// and Protocols, and nothing else. The handler gets no request that cannot be parsed:
+// net/http answers it itself, in plain text and without a log record. A header that is
+// longer than 64 KiB (and some slack that net/http adds) is answered with 431.
 func NewServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler:                      closeDisputable(handler),
-		DisableGeneralOptionsHandler: true, // or it would answer OPTIONS * itself, past the handler
+		Handler:                      closeAmbiguous(handler),
+		DisableGeneralOptionsHandler: true, // or net/http would answer OPTIONS * without the handler
 		ReadHeaderTimeout:            readHeaderTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
-		// Deadlines end a stream of HTTP/2, not a connection on which nothing can be
-		// sent, not even that: whoever reads none of it would hold every request.
+		// Over HTTP/2, deadlines end a stream but not the connection: without this time-out,
+		// a client that reads nothing at all would hold all its requests open.
 		HTTP2:    &http.HTTP2Config{WriteByteTimeout: stallTimeout},
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
 
-// closeDisputable ends the connection after a request whose end a proxy in front
-// may see elsewhere: net/http goes by Transfer-Encoding, forgets a Content-Length
-// beside it, and knows no chunks in HTTP/1.0. What that proxy holds for the rest
-// of this request must not be read as the next one (request smuggling; RFC 9112
-// §6.1).
-func closeDisputable(next http.Handler) http.Handler {
+// closeAmbiguous closes the connection after a request whose end a proxy in front of
+// the service may see elsewhere (request smuggling, RFC 9112 §6.1): net/http ignores
+// Content-Length if there is a Transfer-Encoding, and does not support chunks in HTTP/1.0.
+// Bytes that such a proxy takes for the rest of this request must not be read as the
+// next one.
+func closeAmbiguous(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1) {
 			w.Header().Set("Connection", "close")
@@ -51,34 +51,34 @@ func closeDisputable(next http.Handler) http.Handler {
 }
 
 // Deadlines ends a request whose client stops sending its body, or stops
-// taking the answer, for a minute. Time that the handler itself takes is not
-// counted, so event streams and slow upstreams last as long as they move.
+// reading the response, for a minute. The time that the handler itself takes does not
+// count, so event streams and slow upstreams may take as long as they like.
 func (s *Site) Deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		rc := http.NewResponseController(w)
 		strict := r.ProtoMajor > 1
+		out := &stallWriter{ResponseWriter: w, rc: *http.NewResponseController(w), now: s.now, strict: strict}
 		if r.Body != nil && r.Body != http.NoBody {
-			// For a body that the handler leaves unread: the server reads on, to
-			// use the connection again.
+			// The server reads what the handler leaves of the body, to use the connection
+			// again. This deadline is for that.
 			if !strict {
-				_ = rc.SetReadDeadline(s.now().Add(stallTimeout))
+				_ = out.rc.SetReadDeadline(s.now().Add(stallTimeout))
 			}
-			body := &stallReader{ReadCloser: r.Body, rc: rc, now: s.now, strict: strict}
-			// A copy, because the server looks at its own request's body to tell
-			// whether it was read to the end. Misled, it would take the rest of a
-			// body for the next request (request smuggling).
+			body := &stallReader{ReadCloser: r.Body, rc: &out.rc, now: s.now, strict: strict}
+			// The body is replaced in a copy of the request, because the server looks at
+			// the body of its own request to know whether all of it was read. If it were
+			// wrong, it would take the rest of a body for the next request (request smuggling).
 			r = r.WithContext(r.Context())
 			r.Body = body
 			defer body.leave()
 		}
-		out := &stallWriter{ResponseWriter: w, rc: rc, now: s.now, strict: strict}
-		// For what the server flushes when the handler is done, perhaps long
-		// after it was written.
+		// The server flushes its buffer after the handler has returned, which may be long
+		// after the last write.
 		defer out.extend()
 		next.ServeHTTP(out, r)
 	})
 }
 
+// stallReader sets a deadline for each read of a request's body.
 type stallReader struct {
 	io.ReadCloser
 
@@ -87,12 +87,12 @@ type stallReader struct {
 	strict bool // see stallWriter
 
 	mu   sync.Mutex
-	left bool // by the handler
+	left bool // the handler has returned
 }
 
-// Read, over HTTP/1, leaves its deadline in force. The server lifts it itself when
-// the body has ended, and after any other error it must stay: the server reads on
-// to the end of the body, and would wait for it for ever.
+// Read leaves the deadline in force over HTTP/1. The server removes it when the body
+// has ended. After any other error the deadline must stay: the server reads the rest
+// of the body, and would wait for it forever.
 func (r *stallReader) Read(p []byte) (int, error) {
 	r.setDeadline(r.now().Add(stallTimeout))
 	if r.strict {
@@ -101,13 +101,13 @@ func (r *stallReader) Read(p []byte) (int, error) {
 	return r.ReadCloser.Read(p)
 }
 
-// setDeadline does nothing once the handler has left: a Transport may read on for a
-// moment after an early answer, and HTTP/2's writer panics then.
+// setDeadline does nothing after the handler has returned: a Transport may still read
+// the body for a moment after an early response, and the writer of HTTP/2 panics then.
 func (r *stallReader) setDeadline(at time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.left {
-		_ = r.rc.SetReadDeadline(at) // not every ResponseWriter has deadlines (httptest's has none)
+		_ = r.rc.SetReadDeadline(at) // fails if the writer supports no deadlines, as httptest's
 	}
 }
 
@@ -117,19 +117,20 @@ func (r *stallReader) leave() {
 	r.left = true
 }
 
+// stallWriter sets a deadline for each write of a response.
 type stallWriter struct {
 	http.ResponseWriter
 
-	rc       *http.ResponseController
+	rc       http.ResponseController
 	now      func() time.Time
-	extended time.Time // the last time that the deadline was moved
-	// strict: a deadline that passes ends the stream, as over HTTP/2, also while
-	// nothing is being sent. Over HTTP/1 it is only looked at then.
+	extended time.Time // when the deadline was last moved
+	// strict is set for HTTP/2, where a deadline that passes ends the stream even if
+	// nothing is being written. Over HTTP/1 a deadline matters to writes only.
 	strict bool
 }
 
-// extend gives the client another minute. A deadline is a timer to be moved, so that
-// is done once a second at most.
+// extend gives the client another minute. It moves the deadline at most once a second,
+// because that moves a timer of the runtime.
 func (w *stallWriter) extend() {
 	if now := w.now(); now.Sub(w.extended) >= time.Second {
 		w.extended = now
@@ -137,7 +138,7 @@ func (w *stallWriter) extend() {
 	}
 }
 
-// relax lets the handler be silent for as long as it likes.
+// relax removes the deadline, so that the handler may write nothing for any time.
 func (w *stallWriter) relax() {
 	if w.strict {
 		w.extended = time.Time{}
@@ -151,13 +152,13 @@ func (w *stallWriter) Write(p []byte) (int, error) {
 	return w.ResponseWriter.Write(p)
 }
 
-// FlushError serves [http.ResponseController]: what was written long ago goes
-// out now.
+// FlushError is for [http.ResponseController]. What it sends may have been written long
+// ago, so it moves the deadline as well.
 func (w *stallWriter) FlushError() error {
 	w.extend()
 	defer w.relax()
 	return w.rc.Flush()
 }
 
-// Unwrap serves [http.ResponseController].
+// Unwrap is for [http.ResponseController].
 func (w *stallWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
