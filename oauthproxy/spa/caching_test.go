@@ -27,7 +27,7 @@ func TestCacheControl(t *testing.T) {
 		"index.html":             revalidated,
 		"sw.js":                  revalidated,
 		"BxK3v_9a.js":            revalidated,
-		"index-BxK3v_9a.html":    revalidated, // a page keeps its name
+		"index-BxK3v_9a.html":    revalidated, // pages keep their names
 		"index-BxK3v_9a.json":    revalidated,
 		"index-BxK3v_9.js":       revalidated,
 		"index-BxK3v_9a1.js":     revalidated,
@@ -46,7 +46,7 @@ func TestCacheControl(t *testing.T) {
 		"error-404-page.png":     revalidated,
 		"jquery-3.7.1.min.js":    revalidated,
 		"lib-v1234567.js":        revalidated,
-		"main.deadbeef.js":       revalidated, // a word, too
+		"main.deadbeef.js":       revalidated, // could be a word
 		"lib-0123456789.js":      revalidated, // a time stamp
 		"favicon-1700000000.ico": revalidated,
 	} {
@@ -70,8 +70,8 @@ func TestETag(t *testing.T) {
 	if len(tag) < 18 || tag[0] != '"' || tag[len(tag)-1] != '"' {
 		t.Fatalf("ETag %s, want a strong one", tag)
 	}
-	// Its second is the same for every file of an image: it would say
-	// "not modified" of the next one.
+	// In a container image the modification time can be the same for every file: with it
+	// a new version would be answered with 304.
 	wantHeader(t, first, map[string]string{"Last-Modified": ""})
 	for _, tt := range []struct {
 		method string
@@ -80,7 +80,7 @@ func TestETag(t *testing.T) {
 	}{
 		{"GET", []string{"If-None-Match", tag}, 304},
 		{"HEAD", []string{"If-None-Match", tag}, 304},
-		{"GET", []string{"If-None-Match", "W/" + tag}, 304}, // weakened by a compressing proxy
+		{"GET", []string{"If-None-Match", "W/" + tag}, 304}, // as a compressing proxy weakens the tag
 		{"GET", []string{"If-None-Match", `"other", ` + tag}, 304},
 		{"GET", []string{"If-None-Match", "*"}, 304},
 		{"GET", []string{"If-None-Match", `"other"`}, 200},
@@ -95,20 +95,20 @@ func TestETag(t *testing.T) {
 		wantHeader(t, rec, map[string]string{"ETag": tag, "Cache-Control": revalidated})
 	}
 
-	// As long, and of the same time: what a new image looks like.
+	// In a new container image a file can have the same length and time.
 	write(t, filepath.Join(dir, "sw.js"), "SELF")
 	changed := do(h, "GET", "/sw.js", "If-None-Match", tag)
 	if changed.Code != http.StatusOK || changed.Body.String() != "SELF" || changed.Header().Get("ETag") == tag {
 		t.Errorf("a changed file: answered %d %q with ETag %s, before %s", changed.Code, changed.Body, changed.Header().Get("ETag"), tag)
 	}
-	// A rollback, and any file of the same content.
+	// After a rollback, and for every file with the same content, the tag is the same.
 	write(t, filepath.Join(dir, "sw.js"), "self")
 	if rec := do(h, "GET", "/sw.js", "If-None-Match", tag); rec.Code != http.StatusNotModified {
 		t.Errorf("the first content again: answered %d with ETag %s, before %s", rec.Code, rec.Header().Get("ETag"), tag)
 	}
 }
 
-// The shell is one representation under every path.
+// index.html has the same tag under every path.
 func TestETagOfShell(t *testing.T) {
 	h := newApp(t, spa.Config{Dir: newDir(t)})
 	tag := do(h, "GET", "/").Header().Get("ETag")
@@ -117,7 +117,7 @@ func TestETagOfShell(t *testing.T) {
 	}
 }
 
-// What is large is not read twice for each request; its time must do.
+// A large file would have to be read twice per request. It has only Last-Modified.
 func TestLastModified(t *testing.T) {
 	h := newApp(t, spa.Config{Dir: newDir(t)})
 	const modified = "Sun, 09 Sep 2001 01:46:40 GMT"
@@ -147,10 +147,10 @@ func TestRange(t *testing.T) {
 		{[]string{"Range", "bytes=0-99"}, 206, "0123456789", "bytes 0-9/10"},
 		{[]string{"Range", "bytes=10-"}, 416, "", "bytes */10"},
 		{[]string{"Range", "bytes=2-4", "If-Range", tag}, 206, "234", "bytes 2-4/10"},
-		// A part of the new file appended to the old one would be neither.
+		// A range of the new file appended to a part of the old one would match neither.
 		{[]string{"Range", "bytes=2-4", "If-Range", `"other"`}, 200, "0123456789", ""},
 		{[]string{"Range", "bytes=2-4", "If-Range", "Sun, 09 Sep 2001 01:46:40 GMT"}, 200, "0123456789", ""},
-		// More than the whole, in parts: an attack on memory and bandwidth.
+		// Ranges that add up to more than the file are an attack on memory and bandwidth.
 		{[]string{"Range", "bytes=0-,0-,0-,0-"}, 200, "0123456789", ""},
 	} {
 		rec := do(h, "GET", "/data.bin", tt.header...)

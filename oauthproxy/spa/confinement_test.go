@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"cognito-token-handler/oauthproxy/spa"
 	"cognito-token-handler/test/testkit"
@@ -26,12 +27,12 @@ func TestConfinement(t *testing.T) {
 	link("../outside.txt", "page")
 	link(filepath.Join(outside, "out"), "folder")
 	link("nowhere", "dangling.js")
-	link("style.css", "assets/linked.css") // how mounted volumes look
+	link("style.css", "assets/linked.css") // Kubernetes mounts volumes with such links
 	h := newApp(t, spa.Config{Dir: dir})
 	const served, asShell, notFound, refused = 200, 1, 404, 400
 	for _, tt := range []struct {
 		target        string
-		alone, behind int // behind: with PlainPath before it, as in the service
+		alone, behind int // status of the handler alone, and behind PlainPath as in the service
 	}{
 		{"/assets/linked.css", served, served},
 		{"/absolute.txt", notFound, notFound},
@@ -40,7 +41,7 @@ func TestConfinement(t *testing.T) {
 		{"/folder", asShell, asShell},
 		{"/folder/page.html", notFound, notFound},
 		{"/dangling.js", notFound, notFound},
-		// Dot files are never served, nor is the shell in their place.
+		// Dot files are never served. The response is not index.html either.
 		{"/.env", notFound, notFound},
 		{"/.git/config", notFound, notFound},
 		{"/.git", notFound, notFound},
@@ -49,7 +50,7 @@ func TestConfinement(t *testing.T) {
 		{"/users/.profile", notFound, notFound},
 		{"/.well-known/.env", notFound, notFound},
 		{"/.well-known/../.env", notFound, refused},
-		// One reading of the path: cleaned, it stays inside.
+		// A cleaned path stays in the directory.
 		{"/../outside.txt", notFound, refused},
 		{"/assets/../../outside.txt", notFound, refused},
 		{"/..%2foutside.txt", notFound, refused},
@@ -61,7 +62,7 @@ func TestConfinement(t *testing.T) {
 		{"//outside.txt", notFound, refused},
 		{"/" + strings.ReplaceAll(outside, "/", "%2f") + "%2foutside.txt", notFound, refused},
 		{outside + "/outside.txt", notFound, notFound},
-		// C cuts a name at its NUL.
+		// C functions would end the name at NUL.
 		{"/sw.js%00.png", notFound, refused},
 		{"/LICENSE%00", asShell, refused},
 		{"/.env%00.css", notFound, refused},
@@ -72,7 +73,7 @@ func TestConfinement(t *testing.T) {
 			name    string
 			handler http.Handler
 			want    int
-		}{{"alone", h, tt.alone}, {"behind", newSite(t).PlainPath(h), tt.behind}} {
+		}{{"alone", h, tt.alone}, {"behind", newSite(t, time.Now()).PlainPath(h), tt.behind}} {
 			t.Run(run.name+" "+tt.target, func(t *testing.T) {
 				rec := do(run.handler, "GET", tt.target)
 				if strings.Contains(rec.Body.String(), planted) {
@@ -97,7 +98,7 @@ func TestConfinement(t *testing.T) {
 	}
 }
 
-// TestPipes: opening one waits for a writer, and a request with it for ever.
+// Opening a pipe waits for a writer: the request would hang for ever.
 func TestPipes(t *testing.T) {
 	dir := newDir(t)
 	for _, name := range []string{"pipe", "pipe.js"} {

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// variants are the files that a build may put beside a file, best first: the
-// same content, compressed once and not with every answer.
+// variants are the compressed forms of a file that a build may put beside it, the best
+// one first. They are compressed once and not for every response.
 //
 //nolint:gochecknoglobals // a constant list
 var variants = []struct{ coding, extension string }{{"br", ".br"}, {"gzip", ".gz"}}
 
-// variant opens the best variant of the file called name that the client takes
-// (RFC 9110 §12.5.3). A file whose type is not known by its name has none: what
-// it is would be guessed from compressed bytes.
+// variant opens the best variant of the file called name that the client accepts (RFC
+// 9110 §12.5.3). If the name does not tell the type, there is no variant, because net/http
+// would guess the type from the compressed bytes.
 func (h *Handler) variant(name string, accepted []string) (file fs.File, info fs.FileInfo, coding string) {
 	if typeOf(name) == "" {
 		return nil, nil, ""
@@ -32,7 +32,7 @@ func (h *Handler) variant(name string, accepted []string) (file fs.File, info fs
 	return nil, nil, ""
 }
 
-// typeOf is the media type of a name, or "".
+// typeOf returns the media type of a name, or "" if it is not known.
 func typeOf(name string) string {
 	if known := mediaTypeOf(name); known != "" {
 		return known
@@ -40,8 +40,8 @@ func typeOf(name string) string {
 	return mime.TypeByExtension(path.Ext(name))
 }
 
-// accepts reports whether Accept-Encoding takes a coding. A coding that is named
-// counts by its own weight, else by that of "*"; without either it is not taken.
+// accepts reports whether Accept-Encoding allows a coding: by the weight of the coding
+// itself or else by that of "*". A coding that neither covers is not allowed.
 func accepts(lines []string, coding string) bool {
 	taken := false
 	for _, line := range lines {
@@ -58,7 +58,7 @@ func accepts(lines []string, coding string) bool {
 	return taken
 }
 
-// hasWeight reports whether a weight is more than 0; malformed is none at all.
+// hasWeight reports whether a weight is more than 0. A malformed weight counts as 0.
 func hasWeight(parameters string) bool {
 	name, value, found := strings.Cut(strings.TrimSpace(parameters), "=")
 	if !found {

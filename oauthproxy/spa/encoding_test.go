@@ -9,8 +9,8 @@ import (
 	"cognito-token-handler/oauthproxy/spa"
 )
 
-// TestPrecompressedFiles: the smallest variant that the client takes, under the
-// name, the type and the caching of the file itself.
+// The client gets the smallest variant that it accepts, with the type and the caching
+// headers of the file itself.
 func TestPrecompressedFiles(t *testing.T) {
 	dir := newDir(t)
 	for name, content := range map[string]string{
@@ -52,7 +52,7 @@ func TestPrecompressedFiles(t *testing.T) {
 	}
 }
 
-// TestEveryVariantHasItsOwnTag: a cache must not take one for the other.
+// Each variant has a tag of its own, or a cache would mix them up.
 func TestEveryVariantHasItsOwnTag(t *testing.T) {
 	dir := newDir(t)
 	write(t, filepath.Join(dir, "assets/style.css.gz"), "gzip of the style")
@@ -70,7 +70,7 @@ func TestEveryVariantHasItsOwnTag(t *testing.T) {
 	}
 }
 
-// TestVariantIsNoWayOut: it is confined as any file is.
+// Variants cannot lead out of the directory either.
 func TestVariantIsNoWayOut(t *testing.T) {
 	dir := newDir(t)
 	if err := os.Symlink("../../outside.txt", filepath.Join(dir, "assets/style.css.br")); err != nil {

@@ -8,7 +8,7 @@ import (
 	"cognito-token-handler/oauthproxy/spa"
 )
 
-// Written from CSP Level 3, not from our constants.
+// The expected policy is written from CSP Level 3 and not from our constants.
 const (
 	ownPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; " +
 		"img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; " +
@@ -23,7 +23,7 @@ const (
 	logoutPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; " +
 		"img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; " +
 		"base-uri 'none'; form-action 'self' https://auth.example.com; frame-ancestors 'none'"
-	// The operator's word replaces ours; nothing is added to it.
+	// The operator's policy replaces ours; nothing is added to it.
 	configuredPolicy = "default-src 'self'; script-src 'self' 'nonce-x'"
 )
 
@@ -53,10 +53,10 @@ func TestSecurityHeaders(t *testing.T) {
 				{"HEAD", "/", http.StatusOK, nil},
 				{"GET", "/users/jane.doe", http.StatusOK, nil},
 				{"GET", "/assets/", http.StatusOK, nil},
-				{"GET", "/assets/index-BxK3v_9a.js", http.StatusOK, nil}, // a worker has its own policy
-				{"GET", "/logo.svg", http.StatusOK, nil},                 // a document, if it is navigated to
+				{"GET", "/assets/index-BxK3v_9a.js", http.StatusOK, nil}, // workers have policies of their own
+				{"GET", "/logo.svg", http.StatusOK, nil},                 // an SVG file is a document when it is opened as a page
 				{"GET", "/video.mp4", http.StatusOK, nil},
-				// A browser takes the headers of a 304 into what it has stored.
+				// A browser updates a stored response with the headers of a 304.
 				{"GET", "/sw.js", http.StatusNotModified, []string{"If-None-Match", tag}},
 				{"GET", "/sw.js", http.StatusPreconditionFailed, []string{"If-Match", `"other"`}},
 				{"GET", "/data.bin", http.StatusPartialContent, []string{"Range", "bytes=0-1"}},
@@ -76,7 +76,7 @@ func TestSecurityHeaders(t *testing.T) {
 					"Set-Cookie":                   "",
 				})
 			}
-			// Errors keep the policy of documents that need nothing at all.
+			// Error responses need no resources, so their policy allows none.
 			wantProblem(t, do(h, "GET", "/gone.js"), http.StatusNotFound, "not_found")
 			wantProblem(t, do(h, "POST", "/"), http.StatusMethodNotAllowed, "method_not_allowed")
 		})
@@ -88,7 +88,7 @@ func TestDefaultPolicy(t *testing.T) {
 		{"", "", ownPolicy},
 		{bucket, "", storagePolicy},
 		{"", logout, logoutPolicy},
-		// A host that is not one must not begin a directive.
+		// A malformed host must not begin another directive.
 		{"", "https://auth.example.com;script-src", ownPolicy},
 		{"", "https://auth.example.com,default-src", ownPolicy},
 		{"", "https://*", ownPolicy},
@@ -98,7 +98,7 @@ func TestDefaultPolicy(t *testing.T) {
 		if got != tt.want {
 			t.Errorf("DefaultPolicy(%q, %q) = %s, want %s", tt.storage, tt.logout, got, tt.want)
 		}
-		// Each of these lets script run that the app did not ship.
+		// Each of these would let scripts run that are not part of the app.
 		for _, source := range []string{"'unsafe-inline'", "'unsafe-eval'", "*", "http:", "https: "} {
 			if strings.Contains(got, source) {
 				t.Errorf("DefaultPolicy(%q, %q) has %s", tt.storage, tt.logout, source)
@@ -107,7 +107,7 @@ func TestDefaultPolicy(t *testing.T) {
 	}
 }
 
-// TestLogoutOriginIsLearned: discovery may end long after the start.
+// The logout origin may become known long after the start, when discovery succeeds.
 func TestLogoutOriginIsLearned(t *testing.T) {
 	var origin string
 	h := newApp(t, spa.Config{Dir: newDir(t), LogoutOrigin: func() string { return origin }})

@@ -1,8 +1,6 @@
 package spa
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -19,36 +17,39 @@ import (
 
 // Config is what a [Handler] needs.
 type Config struct {
-	// Dir is the folder of the built app; it must hold index.html. Required.
+	// Dir is the directory of the built app. It must contain index.html. Required.
 	Dir string
 	// ContentSecurityPolicy replaces [DefaultPolicy].
 	ContentSecurityPolicy string
-	// StorageOrigin may be connected to and shown as images; empty for none.
+	// StorageOrigin is the bucket's origin, to which the app may connect and from which
+	// it may show images. Default none.
 	StorageOrigin string
-	// LogoutOrigin returns the origin of the provider's logout page, or "" while
-	// it is not known; nil for none. It is asked for every answer.
+	// LogoutOrigin returns the origin of the provider's logout page, or "" while it is
+	// not known. It is called for every response. Default none.
 	LogoutOrigin func() string
-	// Site writes the errors. Required.
+	// Site writes error responses. Required.
 	Site *web.Site
 }
 
 // Handler serves the app.
 type Handler struct {
-	files  fs.FS
-	policy func() string
-	site   *web.Site
+	files   fs.FS
+	policy  func() string
+	tags    tagCache
+	handler http.Handler
 }
 
 const index = "index.html"
 
-// New opens the folder. The error says what is missing in it.
+// New opens the directory. It returns an error if that has no index.html.
 func New(cfg Config) (*Handler, error) {
-	// A root does not follow a link out of the folder.
+	// A root does not follow symbolic links out of the directory.
 	root, err := os.OpenRoot(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening spa.dir: %w", err)
 	}
-	h := &Handler{files: root.FS(), policy: policy(cfg), site: cfg.Site}
+	h := &Handler{files: root.FS(), policy: policy(cfg), tags: tagCache{now: cfg.Site.Now}}
+	h.handler = cfg.Site.Methods(cfg.Site.Handle(h.serve), http.MethodGet, http.MethodHead)
 	file, _, err := h.regular(index)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -73,10 +74,11 @@ func policy(cfg Config) func() string {
 	}
 }
 
-// DefaultPolicy lets the app load and call what is its own, and the bucket at
-// storageOrigin, and send forms to itself and on to logoutOrigin: a form's
-// redirects count, too, and a logout by form is redirected to the provider (CSP
-// Level 3 §6.4.1; ASVS V3.4.3). Either may be empty.
+// DefaultPolicy returns the Content-Security-Policy for an app that loads and calls
+// only its own origin and the bucket at storageOrigin. Forms may be sent to the app's
+// origin and to logoutOrigin: a logout by form is redirected to the provider, and
+// form-action applies to redirects as well (CSP Level 3 §6.4.1; ASVS V3.4.3). Either
+// origin may be empty.
 func DefaultPolicy(storageOrigin, logoutOrigin string) string {
 	storage, logout := source(storageOrigin), source(logoutOrigin)
 	return "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'" +
@@ -84,9 +86,9 @@ func DefaultPolicy(storageOrigin, logoutOrigin string) string {
 		"; base-uri 'none'; form-action 'self'" + logout + "; frame-ancestors 'none'"
 }
 
-// source adds an origin to a list of sources. One that would end the list and
-// begin a directive of its own is left out; a host may hold these characters
-// (RFC 3986 §3.2.2), and the provider's comes from its discovery document.
+// source returns origin as a further item of a source list. It leaves out an origin
+// that would end the list and begin another directive: a host may contain these
+// characters (RFC 3986 §3.2.2), and the provider's comes from its discovery document.
 func source(origin string) string {
 	if origin == "" || strings.ContainsAny(origin, " ;,'*\t\r\n") {
 		return ""
@@ -97,7 +99,7 @@ func source(origin string) string {
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	web.NoteRoute(r, "spa")
-	h.site.Methods(h.site.Handle(h.serve), http.MethodGet, http.MethodHead).ServeHTTP(w, r)
+	h.handler.ServeHTTP(w, r)
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
@@ -116,7 +118,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	content, ok := file.(io.ReadSeeker)
 	if !ok {
-		return web.NewProblem(web.CodeInternal, "an internal error occurred", errors.New("a file that cannot seek"))
+		return web.NewProblem(web.CodeInternal, "an internal error occurred", errors.New("the file cannot seek"))
 	}
 	header.Set("Content-Security-Policy", h.policy())
 	header.Set("X-Content-Type-Options", "nosniff")
@@ -127,9 +129,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if isHashed(path.Base(name)) {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	} else {
-		header.Set("Cache-Control", "no-cache") // kept, but asked for each time
-		if info.Size() <= taggedSize {
-			tag, err := entityTag(content)
+		header.Set("Cache-Control", "no-cache") // stored, but revalidated each time
+		if info.Size() <= maxTaggedSize {
+			tag, err := h.tags.tag(content, info)
 			if err != nil {
 				return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
 			}
@@ -144,10 +146,10 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// mediaTypeOf is the type of files that an app does not work without: with
-// nosniff, a browser runs no script and applies no style of another type. Others
-// are told by package mime, which asks the machine: a minimal image knows few,
-// and some machines know wrong ones.
+// mediaTypeOf returns the media types of files without which an app does not work: with
+// nosniff, a browser runs no script and applies no style sheet of another type. It
+// returns "" for others. Package mime would use the machine's table of types: minimal
+// container images have few of them, and some machines have wrong ones.
 func mediaTypeOf(name string) string {
 	switch strings.ToLower(path.Ext(name)) {
 	case ".html":
@@ -170,25 +172,9 @@ func mediaTypeOf(name string) string {
 	return ""
 }
 
-const taggedSize = 1 << 20
-
-// entityTag hashes the content. The time of a file's last change cannot tell an
-// app from its successor: a rollback has an older one, and images are built with
-// the same time for every file.
-func entityTag(content io.ReadSeeker) (string, error) {
-	hash := sha256.New()
-	if _, err := io.Copy(hash, content); err != nil {
-		return "", fmt.Errorf("hashing file: %w", err)
-	}
-	if _, err := content.Seek(0, io.SeekStart); err != nil {
-		return "", fmt.Errorf("hashing file: %w", err)
-	}
-	return `"` + hex.EncodeToString(hash.Sum(nil)[:16]) + `"`, nil
-}
-
-// open returns the file called name, or index.html if there is none and name
-// does not look like a file: a missing script must be a 404, not a page. opened
-// is the one of the two that it is.
+// open opens the file called name. If there is none and name does not look like that
+// of a file, it opens index.html; a missing script must be a 404 and not a page.
+// opened is the name of the file that it opened.
 func (h *Handler) open(name string) (file fs.File, info fs.FileInfo, opened string, err error) {
 	if file, info, err = h.regular(name); err == nil {
 		return file, info, name, nil
@@ -204,15 +190,16 @@ func (h *Handler) open(name string) (file fs.File, info fs.FileInfo, opened stri
 
 var errNoFile = errors.New("not a regular file")
 
-// regular opens a file. It looks before it opens, because opening a pipe waits
-// for somebody to write into it, and again at what it opened.
+// regular opens a regular file. It checks the type before opening, because opening a
+// pipe waits for a writer, and again after opening, because the file may have been
+// replaced in between.
 func (h *Handler) regular(name string) (fs.File, fs.FileInfo, error) {
 	if !fs.ValidPath(name) || hidden(name) {
 		return nil, nil, errNoFile
 	}
 	info, err := fs.Stat(h.files, name)
 	if err != nil {
-		return nil, nil, fmt.Errorf("looking at file: %w", err)
+		return nil, nil, fmt.Errorf("reading file status: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, nil, errNoFile
@@ -229,7 +216,8 @@ func (h *Handler) regular(name string) (fs.File, fs.FileInfo, error) {
 	return file, info, nil
 }
 
-// hidden: dot files (.git, .env) are not part of an app; .well-known is.
+// hidden reports whether name contains a dot file such as .git or .env, which is not
+// part of an app. .well-known is.
 func hidden(name string) bool {
 	for segment := range strings.SplitSeq(name, "/") {
 		if strings.HasPrefix(segment, ".") && segment != ".well-known" {
@@ -239,18 +227,19 @@ func hidden(name string) bool {
 	return false
 }
 
-// asset matches the names of files. /users/jane.doe is a page of the app.
+// asset matches names that look like files. /users/jane.doe does not: it is a page of
+// the app.
 var asset = regexp.MustCompile(`(?i)\.([cm]?js|css|map|wasm|json|webmanifest|html?|xml|txt|pdf|ico|png|jpe?g|gif|svg|webp|avif` +
 	`|woff2?|ttf|otf|eot|mp[34]|webm|ogg|zip|gz|br)$`)
 
-// hashed matches the names that bundlers give: the content's hash is in them,
-// eight characters (Vite, Rollup, esbuild) or more in hexadecimal (webpack).
-// icon-1024x1024.png is none.
+// hashed matches the names that bundlers give to files, which contain a hash of the
+// content: eight characters (Vite, Rollup, esbuild), or up to 64 hexadecimal digits
+// (webpack).
 var hashed = regexp.MustCompile(`[-.]([A-Za-z0-9_-]{8}|[0-9a-f]{8,64})\.([cm]?js|css|woff2?|ttf|otf|png|jpe?g|svg|webp|avif|gif|ico|wasm|map)$`)
 
-// word matches what people write where a hash would be: mainPage, banner01, a
-// date, 1280x720. Kept for a year by mistake, a file could not be replaced; a
-// hash that happens to look like this is only asked for each time.
+// word matches what people write in the place of a hash: mainPage, banner01, a date,
+// 1280x720. A file that is cached for a year by mistake cannot be replaced, while a
+// hash that looks like a word only costs a revalidation.
 const word = `(\d*x?\d*|[A-Za-z]?[a-z]*([A-Z][a-z]{2,})*\d*)`
 
 var words = regexp.MustCompile(`^` + word + `([-_]` + word + `)*$`)

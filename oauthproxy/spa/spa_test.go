@@ -2,7 +2,6 @@ package spa_test
 
 import (
 	"encoding/json"
-	"log/slog"
 	"mime"
 	"net/http"
 	"net/http/httptest"
@@ -16,6 +15,7 @@ import (
 	"time"
 
 	"cognito-token-handler/oauthproxy/spa"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -24,11 +24,11 @@ const (
 	planted = "planted secret"
 	png     = "\x89PNG\r\n\x1a\n"
 	large   = 1<<20 + 1
-	// The time of every file, as in an image that was built reproducibly.
+	// built is the modification time of every file, as in a reproducible image.
 	built = 1_000_000_000
 )
 
-// newDir is a built app.
+// newDir returns the directory of a built app.
 func newDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "dist")
@@ -57,17 +57,23 @@ func write(t *testing.T, name, content string) {
 	}
 }
 
-func newSite(t *testing.T) *web.Site {
+func newSite(t *testing.T, now time.Time) *web.Site {
 	t.Helper()
 	return web.NewSite(web.Config{
-		PublicURL: &url.URL{Scheme: "https", Host: "app.example.com"}, LoginURL: "/auth/login",
-		Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Now: time.Now,
+		PublicURL: &url.URL{Scheme: "https", Host: "app.example.com"}, LoginURL: testkit.LoginURL,
+		Log: testkit.Logger(t), Now: testkit.NewClock(now).Now,
 	})
 }
 
 func newApp(t *testing.T, cfg spa.Config) *spa.Handler {
 	t.Helper()
-	cfg.Site = newSite(t)
+	return newAppAt(t, time.Now(), cfg)
+}
+
+// newAppAt returns an app whose clock stands at now.
+func newAppAt(t *testing.T, now time.Time, cfg spa.Config) *spa.Handler {
+	t.Helper()
+	cfg.Site = newSite(t, now)
 	h, err := spa.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +128,7 @@ func TestFiles(t *testing.T) {
 	h := newApp(t, spa.Config{Dir: newDir(t)})
 	for _, tt := range []struct{ target, mediaType, body string }{
 		{"/", "text/html", shell},
-		{"/index.html", "text/html", shell}, // no redirect to ./, which the service worker's cache would not take
+		{"/index.html", "text/html", shell}, // no redirect to ./, which a service worker's cache could not store
 		{"/help/index.html", "text/html", "<!doctype html>help"},
 		{"/assets/index-BxK3v_9a.js", "text/javascript", "import()"},
 		{"/sw.js?v=2", "text/javascript", "self"},
@@ -130,14 +136,14 @@ func TestFiles(t *testing.T) {
 		{"/assets/logo.png", "image/png", png},
 		{"/logo.svg", "image/svg+xml", "<svg/>"},
 		{"/manifest.json", "application/json", "{}"},
-		{"/app.wasm", "application/wasm", "\x00asm"}, // any other type, and it is not compiled as it streams
+		{"/app.wasm", "application/wasm", "\x00asm"}, // with another type browsers do not compile it while it loads
 		{"/inter.woff2", "font/woff2", "wOF2"},
 		{"/LICENSE", "text/plain", "do as you like"},
-		{"/avatar", "image/png", png}, // told by its content
+		{"/avatar", "image/png", png}, // detected from the content
 		{"/empty.txt", "text/plain", ""},
 		{"/a%20b/%C3%BC.txt", "text/plain", "text"},
 		{"/.well-known/security.txt", "text/plain", "Contact:"},
-		// Pages of the app, which a reload asks for.
+		// Pages of the app: a reload requests them.
 		{"/users", "text/html", shell},
 		{"/users/", "text/html", shell},
 		{"/users/42/edit?tab=a.js", "text/html", shell},
@@ -147,7 +153,7 @@ func TestFiles(t *testing.T) {
 		{"/assets/nothing", "text/html", shell},
 		{"/docs/node.js/intro", "text/html", shell},
 		{"/caf%C3%A9", "text/html", shell},
-		// No listing of a folder, nor its own index page.
+		// A directory is neither listed nor served with its own index page.
 		{"/assets", "text/html", shell},
 		{"/assets/", "text/html", shell},
 		{"/help/", "text/html", shell},
@@ -162,7 +168,7 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// TestTypesDoNotDependOnTheMachine: whatever it thinks of these names.
+// The types of the files that an app needs do not depend on the machine's table.
 func TestTypesDoNotDependOnTheMachine(t *testing.T) {
 	dir := newDir(t)
 	h := newApp(t, spa.Config{Dir: dir})
@@ -180,8 +186,9 @@ func TestTypesDoNotDependOnTheMachine(t *testing.T) {
 	}
 }
 
-// A browser with yesterday's page asks for a script that is gone. The shell in
-// its place would be an unreadable error, and be cached under that name.
+// A browser with an old page requests a script that no longer exists. With index.html
+// in its place the error would be hard to understand, and would be cached under the
+// name of the script.
 func TestMissingAssets(t *testing.T) {
 	h := newApp(t, spa.Config{Dir: newDir(t)})
 	for _, name := range []string{
@@ -206,8 +213,8 @@ func TestAppGone(t *testing.T) {
 	wantProblem(t, do(h, "GET", "/users"), http.StatusNotFound, "not_found")
 }
 
-// TestSwappedFolder: the folder is opened once, by New. What changes in it is
-// served; another one in its place is not, and the README says so.
+// New opens the directory once. Changes in it are served; another directory in its
+// place is not, as the README says.
 func TestSwappedFolder(t *testing.T) {
 	dir := newDir(t)
 	h := newApp(t, spa.Config{Dir: dir})
@@ -271,13 +278,13 @@ func TestNewRefuses(t *testing.T) {
 		"empty":         {empty, unbuilt},
 		"a folder":      {folder, "opening spa.dir: index.html: not a regular file"},
 		"a pipe":        {pipe, "opening spa.dir: index.html: not a regular file"},
-		"a link out":    {escaping, "opening spa.dir: index.html: looking at file: statat index.html: path escapes from parent"},
-		"a loop":        {loop, "opening spa.dir: index.html: looking at file: statat index.html: too many levels of symbolic links"},
+		"a link out":    {escaping, "opening spa.dir: index.html: reading file status: statat index.html: path escapes from parent"},
+		"a loop":        {loop, "opening spa.dir: index.html: reading file status: statat index.html: too many levels of symbolic links"},
 		"not given":     {"", "opening spa.dir: open : no such file or directory"},
 		"none, but dir": {filepath.Dir(newDir(t)), unbuilt},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if h, err := spa.New(spa.Config{Dir: tt.dir, Site: newSite(t)}); h != nil || err == nil || err.Error() != tt.want {
+			if h, err := spa.New(spa.Config{Dir: tt.dir, Site: newSite(t, time.Now())}); h != nil || err == nil || err.Error() != tt.want {
 				t.Errorf("New = %v, %v; want %s", h, err, tt.want)
 			}
 		})
