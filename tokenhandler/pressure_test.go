@@ -1,9 +1,12 @@
 package tokenhandler_test
 
 import (
+	"context"
 	"net/http"
+	"net/http/httptest"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,22 +17,49 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// letTimeGoOn moves the app's clock as real time does, until the test ends.
-func (a *app) letTimeGoOn() {
-	done, ticks := make(chan struct{}), time.NewTicker(2*time.Millisecond)
-	var ended sync.WaitGroup
-	ended.Go(func() {
-		for last := time.Now(); ; {
-			select {
-			case now := <-ticks.C:
-				a.clock.Add(now.Sub(last))
-				last = now
-			case <-done:
-				return
-			}
+// pace is how often the app's clock follows the time of a bubble, and how long the
+// network of a bubble takes.
+const pace = 5 * time.Millisecond
+
+// letTimeGoOn moves the app's clock as the bubble's time goes by, until ctx ends.
+func (a *app) letTimeGoOn(ctx context.Context) {
+	ticks := time.NewTicker(pace)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ticks.C:
+			a.clock.Add(pace)
+		case <-ctx.Done():
+			return
 		}
-	})
-	a.tb.Cleanup(func() { ticks.Stop(); close(done); ended.Wait() })
+	}
+}
+
+// inMemory is a network without sockets, on which a bubble's time goes on: of the app
+// and of the pool.
+type inMemory struct {
+	app     *app
+	handler http.Handler
+	pool    http.RoundTripper
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (n *inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
+	select {
+	case <-time.After(pace):
+	case <-r.Context().Done():
+		return nil, r.Context().Err()
+	}
+	if "http://"+r.URL.Host != n.app.url {
+		return n.pool.RoundTrip(r)
+	}
+	in := httptest.NewRequestWithContext(r.Context(), r.Method, r.URL.String(), r.Body)
+	in.Header = r.Header
+	out := httptest.NewRecorder()
+	n.handler.ServeHTTP(out, in)
+	res := out.Result()
+	res.Request = r
+	return res, nil
 }
 
 // TestStormOfRefreshes: 80 people log in at once, and later 80 refreshes are due
@@ -37,20 +67,36 @@ func (a *app) letTimeGoOn() {
 // seconds if they must, refreshes for two: some people are asked to come again,
 // and nobody is logged out.
 func TestStormOfRefreshes(t *testing.T) {
-	t.Parallel()
-	const people = 80
 	metrics := cognito.NewMetrics(prometheus.NewRegistry())
+	network := &inMemory{}
 	s := short()
-	s.pool.MaxRPS = 40
-	s.provider = func(c *cognito.Config) { c.MaxRPS, c.Timeout, c.Metrics = 30, 10*time.Second, metrics }
+	s.pool.MaxRPS, s.disconnected = 40, true
+	s.provider = func(c *cognito.Config) {
+		c.MaxRPS, c.Timeout, c.Metrics, c.Transport = 30, 10*time.Second, metrics, network
+	}
 	s.refresh = func(c *refresh.Config) { c.RefreshTimeout = 4 * time.Second } // half of it for the answer
-	a := newApp(t, s)
-	a.letTimeGoOn()
+	a := newApp(t, s)                                                          // outside of the bubble: it has sockets
+	network.app, network.handler, network.pool = a, a.routes(a.site), a.pool.Transport()
+	synctest.Test(t, func(t *testing.T) {
+		a.tb = t // its context ends inside of the bubble
+		ctx, stop := context.WithCancel(t.Context())
+		var clock sync.WaitGroup
+		clock.Go(func() { a.letTimeGoOn(ctx) })
+		a.connect()
+		a.storm(t, network, metrics)
+		stop()
+		clock.Wait()
+	})
+}
 
+func (a *app) storm(t *testing.T, network http.RoundTripper, metrics *cognito.Metrics) {
+	t.Helper()
+	const people = 80
 	var users []*useragent.UA
 	var all sync.WaitGroup
 	for range people {
 		ua := a.browser()
+		ua.SetTransport(network)
 		users = append(users, ua)
 		all.Go(func() {
 			if res := ua.Click("/auth/login"); res.Status != http.StatusOK || res.URL != a.url+"/" {

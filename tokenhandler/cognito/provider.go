@@ -57,6 +57,8 @@ type Config struct {
 	// InsecureSkipNonce accepts ID tokens without the nonce of the login. It is safe
 	// only in a test, with a provider that does not return it.
 	InsecureSkipNonce bool
+	// Transport sends the requests to the provider. Nil means the network.
+	Transport http.RoundTripper
 	// Claims are the names of session.claims.
 	Claims []string
 	// MaxRPS is the largest number of calls a second to the token, revocation and

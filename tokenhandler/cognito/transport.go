@@ -54,8 +54,12 @@ func (p *Provider) context(ctx context.Context, c call) context.Context {
 
 // newClient returns a client that nothing else shares.
 func newClient(cfg Config) *http.Client {
+	next := cfg.Transport
+	if next == nil {
+		next = newTransport()
+	}
 	return &http.Client{
-		Transport: &transport{next: cfg.Tracer.Transport(newTransport(), describe), quota: newQuota(cfg), timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now},
+		Transport: &transport{next: cfg.Tracer.Transport(next, describe), quota: newQuota(cfg), timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now},
 		// Following a redirect could send the client secret elsewhere (ASVS V15.3.2).
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
