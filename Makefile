@@ -1,11 +1,11 @@
-# Everything that a checkout needs beyond Go, Node and npm is installed by the
-# targets that need it: pinned, once, into a cache shared by all checkouts.
+# The targets install what they need beyond Go, Node and npm, in fixed versions and
+# once, into a cache that all checkouts share.
 
 SHELL       := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-# The go command fetches this toolchain as a module where it is not the installed one.
+# The go command downloads this toolchain if another version is installed.
 export GOTOOLCHAIN := go1.27.3
 
 export TOKENHANDLER_TOOLS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/cognito-token-handler
@@ -13,7 +13,9 @@ export TOKENHANDLER_TOOLS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.c
 VERSITYGW_VERSION := v1.8.0
 VEGETA_VERSION    := v12.13.0
 LINT_VERSION      := v2.15.0
+DEADCODE_VERSION := v0.51.0
 LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)-$(GOTOOLCHAIN)
+DEADCODE    := $(TOKENHANDLER_TOOLS)/bin/deadcode-$(DEADCODE_VERSION)-$(GOTOOLCHAIN)
 VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
 VEGETA_STAMP    := $(TOKENHANDLER_TOOLS)/bin/.vegeta-$(VEGETA_VERSION)
 VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
@@ -30,7 +32,7 @@ CHAOS       ?= 60s
 SOAK        ?= 10m
 
 .PHONY: help
-help: ## Show the targets
+help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
 
 .PHONY: run
@@ -58,13 +60,16 @@ e2e: $(SPA) tools ## Integration and browser tests only
 E2E_PACKAGES := ./test/... ./cmd/app ./oauthproxy/storage ./tokenhandler/replicas/valkey
 
 .PHONY: chaos
-chaos: build redis ## Break everything for CHAOS (60s), count what the users lose
+chaos: build redis ## Break everything for CHAOS (60s) and count the logins that users lose
 	CHAOS=$(CHAOS) TOKENHANDLER_BINARY=$(CURDIR)/$(BINARY) go test -tags e2e -count=1 -v -timeout 30m -run NobodyIsLoggedOut ./test/chaos
 
 .PHONY: lint
-lint: $(LINT) ## Run the linters
+lint: $(LINT) $(DEADCODE) ## Run the linters
 	$(LINT) run ./...
 	go mod tidy -diff
+	@# deadcode exits 0 whatever it finds. Only the generator of reference.md may be unreachable.
+	@dead="$$($(DEADCODE) ./cmd/...)"; dead="$$(grep -v '^config/reference\.go:' <<<"$$dead" || true)"; \
+	  [ -z "$$dead" ] || { echo "$$dead"; echo "the binary does not reach these functions: delete them"; exit 1; }
 	@! grep -rnE '"resolved":' --include=package-lock.json test --exclude-dir=node_modules || { echo "a package-lock.json names a registry"; exit 1; }
 
 .PHONY: fmt
@@ -85,7 +90,7 @@ bench: build wrk $(VEGETA_STAMP) ## Run the benchmarks, and compare the built bi
 	go test -run '^$$' -bench . -benchmem ./tokenhandler/... ./oauthproxy/... ./cmd/app
 
 .PHONY: soak
-soak: ## Load the service for SOAK (10m), look for what grows
+soak: ## Load the service for SOAK (10m) and look for leaks
 	go test -tags e2e -count=1 -v -timeout 0 -run NothingGrows ./test/bench -args -soak $(SOAK)
 
 .PHONY: cover
@@ -105,6 +110,10 @@ stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
 $(LINT):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VERSION)
 	mv $(TOKENHANDLER_TOOLS)/bin/golangci-lint $@
+
+$(DEADCODE):
+	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION)
+	mv $(TOKENHANDLER_TOOLS)/bin/deadcode $@
 
 $(VERSITYGW_STAMP):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
@@ -130,7 +139,7 @@ $(SPA): $(SPA_MODULES) $(shell find test/demo/spa/src test/demo/spa/index.html t
 	npm run build --prefix test/demo/spa --silent
 	touch $@
 
-# debian installs the package $(2) with further ones, $(3), where the program $(1) is missing.
+# debian installs the packages $(2) and $(3) if the program $(1) is missing.
 define debian
 @command -v $(1) >/dev/null || [ -x /usr/sbin/$(1) ] || { \
   [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null || { echo "$(1) is missing: install Debian's package $(2)"; exit 1; }; \

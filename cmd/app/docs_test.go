@@ -126,3 +126,21 @@ func TestEveryPackageSaysWhatItOwns(t *testing.T) {
 		t.Errorf("only %d packages", len(packages))
 	}
 }
+
+// TestLinterSettingsNameWhatExists: a rule for a folder that was renamed would
+// silently check nothing.
+func TestLinterSettingsNameWhatExists(t *testing.T) {
+	settings := read(t, "../../.golangci.yml")
+	found := 0
+	for _, pattern := range []string{`\$\{config-path\}/([a-z/]+)/\*\*`, `pkg: cognito-token-handler/([a-z/]+)`, `(?m)- path: \^?([a-z][a-z/\\.]*[a-z])/?(?: |$)`} {
+		for _, name := range regexp.MustCompile(pattern).FindAllStringSubmatch(settings, -1) {
+			found++
+			if _, err := os.Stat(filepath.Join("../..", strings.ReplaceAll(name[1], `\`, ""))); err != nil {
+				t.Errorf(".golangci.yml: %v", err)
+			}
+		}
+	}
+	if found < 15 {
+		t.Errorf("only %d folders were found", found)
+	}
+}
