@@ -1,13 +1,14 @@
 package config
 
 import (
-	"mime"
 	"net/netip"
 	"net/url"
 	"regexp"
-	"slices"
 	"strings"
 	"unicode"
+
+	"cognito-token-handler/oauthproxy/storage"
+	"cognito-token-handler/tokenhandler/web"
 )
 
 var (
@@ -23,13 +24,11 @@ var (
 // empty segments, encoded characters, and the braces of http.ServeMux. s is quoted
 // in faults.
 func plainSegments(s, path string) *invalid {
+	if err := web.CheckSegments(path); err != nil {
+		return &invalid{quote(s) + " " + err.Error(), "write single slashes, and no . or .. between them"}
+	}
 	for segment := range strings.SplitSeq(path, "/") {
-		switch {
-		case segment == "." || segment == "..":
-			return &invalid{quote(s) + " has a dot segment", "write the path without . and .."}
-		case segment == "":
-			return &invalid{quote(s) + " has an empty segment", "write single slashes"}
-		case !segmentPattern.MatchString(segment):
+		if !segmentPattern.MatchString(segment) {
 			return &invalid{quote(s) + " contains characters that are not allowed in a path", "write letters, digits and -._~ between the slashes"}
 		}
 	}
@@ -105,7 +104,7 @@ func parseUpstream(s string) (*url.URL, *invalid) {
 	case bad != nil:
 		return nil, bad
 	case u.RawQuery != "" || u.ForceQuery:
-		return nil, &invalid{"has a query", "remove the ? and what follows it"}
+		return nil, &invalid{"has a query", "remove the ? and everything after it"}
 	}
 	if h2c {
 		u.Scheme = "h2c"
@@ -196,45 +195,19 @@ func parseRegion(s string) (string, *invalid) {
 	return s, nil
 }
 
-// parseFolder accepts the pattern of a user's folder. {sub} must be a whole segment:
-// with users-{sub}-x/ the folders of two users could be the same.
+// parseFolder accepts the pattern of a user's folder that storage accepts.
 func parseFolder(s string) (string, *invalid) {
-	const example = "write a prefix such as users/{sub}/"
-	segments := strings.Split(strings.TrimSuffix(s, "/"), "/")
-	subs := 0
-	for _, segment := range segments {
-		if segment == "{sub}" {
-			subs++
-		}
-	}
-	switch {
-	case strings.HasPrefix(s, "/"):
-		return "", &invalid{quote(s) + " starts with /", example}
-	case !strings.HasSuffix(s, "/"):
-		return "", &invalid{quote(s) + " does not end with /", example}
-	case subs != 1 || strings.Count(s, "{") != 1:
-		return "", &invalid{quote(s) + " does not contain {sub} exactly once, as a whole segment", example}
-	case len(s) > 100:
-		return "", &invalid{quote(s) + " is longer than 100 bytes", example}
-	}
-	if others := slices.DeleteFunc(segments, func(x string) bool { return x == "{sub}" }); len(others) > 0 {
-		return s, plainSegments(s, strings.Join(others, "/"))
+	if err := storage.CheckPrefix(s); err != nil {
+		return "", &invalid{quote(s) + " " + err.Error(), "write a prefix such as users/{sub}/"}
 	}
 	return s, nil
 }
 
-// parseContentType accepts one type without parameters, or all types of a kind as
-// "image/*".
+// parseContentType accepts an allowed content type that storage accepts.
 func parseContentType(s string) (string, *invalid) {
-	name, params, err := mime.ParseMediaType(s)
-	kind, sub, _ := strings.Cut(name, "/")
-	switch {
-	case err != nil || strings.Count(name, "/") != 1:
-		return "", &invalid{quote(s) + " is not a content type", "write types such as image/png or image/*"}
-	case len(params) > 0:
-		return "", &invalid{quote(s) + " has parameters", "write " + name}
-	case strings.Contains(kind, "*") || strings.Contains(sub, "*") && sub != "*":
-		return "", &invalid{quote(s) + " has a wildcard in another place than the whole subtype", "write image/png, or image/* for all images"}
+	name, err := storage.ParseContentType(s)
+	if err != nil {
+		return "", &invalid{quote(s) + " " + err.Error(), "write types such as image/png, or image/* for all images"}
 	}
 	return name, nil
 }

@@ -6,8 +6,6 @@ import "time"
 const (
 	maxLifetime  = 3650 * 24 * time.Hour
 	maxGrace     = 5 * time.Minute
-	maxExpires   = 7 * 24 * time.Hour // of a presigned URL: S3 refuses more, the SDK does not
-	maxUpload    = 5 << 30            // of one PUT to S3
 	maxBodyLimit = 1 << 40
 	maxReplay    = 16 << 20
 )

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"cognito-token-handler/oauthproxy/storage"
+)
 
 // routeOptions returns the table of the keys of one route. Reading an option stores
 // its value in r.
@@ -100,7 +104,7 @@ func storageOptions(s *Storage) []option {
 			doc: "The prefix of a user's keys in the bucket. `{sub}` is replaced by the user's `sub`.", refused: "a prefix without exactly one `{sub}`, as a whole segment; a slash at the start; no slash at the end",
 		},
 		{
-			key: "storage.max_size", def: "100MiB", value: one(&s.MaxSize, "size", parseSize(1, maxUpload)),
+			key: "storage.max_size", def: "100MiB", value: one(&s.MaxSize, "size", parseSize(1, storage.MaxObjectSize)),
 			doc: "The largest upload. The size of each upload is part of the signature, so S3 enforces it.", refused: "0; more than 5GiB, the limit of S3 for one PUT",
 		},
 		{
@@ -108,7 +112,7 @@ func storageOptions(s *Storage) []option {
 			doc: "The content types that may be uploaded, such as `image/png`, or `image/*` for all images. Default: all.", refused: "parameters; other wildcards, such as `*/*`",
 		},
 		{
-			key: "storage.expires", def: "5m", value: one(&s.Expires, "duration", parseDuration(time.Second, maxExpires)),
+			key: "storage.expires", def: "5m", value: one(&s.Expires, "duration", parseDuration(time.Second, storage.MaxExpires)),
 			doc: "How long a presigned URL is valid.", refused: "less than 1s; more than 168h, the limit of S3",
 		},
 		{

@@ -13,7 +13,7 @@ const maxContentType = 255
 var (
 	errNotMediaType = errors.New("is not a content type")
 	errParameters   = errors.New("has parameters")
-	errStar         = errors.New("has a star that stands for no whole subtype")
+	errStar         = errors.New("has a * that is not the whole subtype")
 )
 
 // ParseContentType parses one entry of the list of allowed content types: a media type

@@ -58,9 +58,9 @@ const (
 )
 
 var (
-	errPrefixStart   = errors.New("begins with /")
+	errPrefixStart   = errors.New("starts with /")
 	errPrefixEnd     = errors.New("does not end with /")
-	errPrefixSubject = errors.New("does not hold {sub} once, as a whole segment")
+	errPrefixSubject = errors.New("does not contain {sub} exactly once, as a whole segment")
 	errPrefixLong    = errors.New("is longer than 100 bytes")
 	errPrefixChars   = errors.New("holds characters other than letters, digits and -._~ between the slashes")
 	errSubject       = errors.New("the subject holds other characters than A-Z a-z 0-9 _ : - or is too long")
