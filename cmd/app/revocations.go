@@ -125,7 +125,7 @@ func (a *App) storeReady() (says string, ready bool) {
 }
 
 // discard revokes a refresh token that was issued after its session had ended.
-func (a *App) discard(refresh secret.String) { a.provider.Discard(context.Background(), refresh) }
+func (a *App) discard(token secret.String) { a.provider.Discard(context.Background(), token) }
 
 // signOut is nil where no token can ever do it.
 func (a *App) signOut() func(context.Context, secret.String) error {
