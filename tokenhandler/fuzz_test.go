@@ -1,17 +1,13 @@
 package tokenhandler_test
 
 import (
-	"bytes"
-	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"cognito-token-handler/test/useragent"
-	"cognito-token-handler/tokenhandler"
 )
 
 // fuzzQuery serves one query without a server and checks what must hold of
@@ -99,27 +95,6 @@ func FuzzLoginQuery(f *testing.F) {
 		page := fuzzQuery(t, a, "/auth/callback", "error=access_denied&state="+state, ua.Cookies())
 		if page.Code != http.StatusForbidden {
 			t.Errorf("%q: the login does not come back: %d", query, page.Code)
-		}
-	})
-}
-
-// FuzzMember: our reading of one claim is encoding/json's, but for names that
-// are spelt with escapes.
-func FuzzMember(f *testing.F) {
-	for _, object := range []string{
-		`{"scope":"openid","cognito:groups":["a","b"],"exp":1}`, `{"a":{"scope":1},"scope":"x","scope":"y"}`, `{ "x" : "}{,:\\" , "scope" : [ ] }`, `{}`, `[]`, `"scope"`, `{"":1}`,
-	} {
-		f.Add([]byte(object), "scope")
-	}
-	f.Fuzz(func(t *testing.T, object []byte, name string) {
-		if !json.Valid(object) || !utf8.Valid(object) || bytes.ContainsRune(object, '\\') {
-			return
-		}
-		object = bytes.TrimSpace(object)
-		var all map[string]json.RawMessage
-		_ = json.Unmarshal(object, &all) // no object: no members
-		if got, want := tokenhandler.Member(object, name), bytes.TrimSpace(all[name]); !bytes.Equal(got, want) {
-			t.Errorf("%s of %s: %s, want %s", name, object, got, want)
 		}
 	})
 }

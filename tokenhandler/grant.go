@@ -15,8 +15,7 @@ import (
 // Grant is the permission to act for the user of one request.
 type Grant struct {
 	visit *refresh.RequestSession
-	// groups is the access token's claim of them.
-	groups string
+	cache *permissionCache
 }
 
 // Authorize opens the request's session, renews its tokens if they are due, asks
@@ -38,7 +37,7 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 		return Grant{}, h.sessionProblem(r, err)
 	}
 	visit.Touch()
-	return Grant{visit: visit, groups: h.cfg.GroupsClaim}, nil
+	return Grant{visit: visit, cache: h.permissions}, nil
 }
 
 // open opens the request's session and renews its tokens for that reason. The visit

@@ -89,11 +89,13 @@ type Handler struct {
 	mux     *http.ServeMux
 	metrics *Metrics
 	probes  probes
+	// permissions are those of the access tokens in use.
+	permissions *permissionCache
 }
 
 // New builds a Handler.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), metrics: cfg.Metrics}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), metrics: cfg.Metrics, permissions: newPermissionCache(cfg.GroupsClaim)}
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)
 	}

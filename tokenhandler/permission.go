@@ -1,23 +1,26 @@
 package tokenhandler
 
 import (
-	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"hash/maphash"
 	"slices"
 	"strings"
+	"sync"
+
+	"cognito-token-handler/tokenhandler/session"
 )
 
-// maxClaims bounds, in characters, the payload of an access token that is read
-// for its scopes and groups. What fits the session's cookies is far below.
+// maxClaims is the largest payload of an access token, in characters, that is read
+// for its scopes and groups. Tokens that fit into a session's cookies are far smaller.
 const maxClaims = 32 << 10
 
 // permissions are what an access token says that its user may do.
 type permissions struct{ scopes, groups []string }
 
 // Permits reports whether the access token has all of scopes and its user is in
-// one of groups; an empty list asks for nothing. A token that is no JWT permits
-// what asks for nothing, and nothing else.
+// one of groups. An empty list permits everybody. An access token that is no JWT has
+// no scopes and no groups.
 func (g Grant) Permits(scopes, groups []string) bool {
 	if len(scopes) == 0 && len(groups) == 0 {
 		return true
@@ -31,29 +34,37 @@ func (g Grant) Permits(scopes, groups []string) bool {
 	return len(groups) == 0 || slices.ContainsFunc(groups, func(group string) bool { return slices.Contains(p.groups, group) })
 }
 
-// permissions reads the access token's payload (RFC 7519 §3). Its signature was
-// checked when it came from the provider, and the session is sealed. Claims are
-// matched to the letter: a struct would take "Groups" for "groups".
-func (g Grant) permissions() permissions {
-	_, rest, _ := strings.Cut(g.AccessToken().Reveal(), ".")
+func (g Grant) permissions() permissions { return g.cache.of(g.visit.Session) }
+
+// parsePermissions reads the payload of an access token (RFC 7519 §3). Its signature
+// was verified when the token came from the provider, and the session is sealed. The
+// names of claims are compared exactly: json.Unmarshal into a struct would take
+// "Groups" for "groups".
+func parsePermissions(access, groupsClaim string) permissions {
+	_, rest, _ := strings.Cut(access, ".")
 	encoded, _, signed := strings.Cut(rest, ".")
 	if !signed || len(encoded) > maxClaims {
 		return permissions{}
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(encoded)
-	if err != nil || !json.Valid(payload) {
+	if err != nil {
 		return permissions{}
 	}
-	payload = bytes.TrimSpace(payload)
-	p := permissions{scopes: list(member(payload, "scope")), groups: list(member(payload, g.groups))}
-	if len(p.scopes) == 1 && member(payload, "scope")[0] == '"' {
-		p.scopes = strings.Fields(p.scopes[0]) // RFC 9068 §2.2.3
+	var claims map[string]json.RawMessage
+	if json.Unmarshal(payload, &claims) != nil {
+		return permissions{}
+	}
+	scopes := claims["scope"]
+	p := permissions{scopes: list(scopes), groups: list(claims[groupsClaim])}
+	if len(p.scopes) == 1 && scopes[0] == '"' {
+		p.scopes = strings.Fields(p.scopes[0]) // scopes separated by spaces (RFC 9068 §2.2.3)
 	}
 	return p
 }
 
-// list is a claim that is a string, or an array of nothing but strings; else nil.
-func list(claim []byte) []string {
+// list returns the strings of a claim that is one string, or an array of nothing but
+// strings. For any other claim it returns nil.
+func list(claim json.RawMessage) []string {
 	if len(claim) == 0 {
 		return nil
 	}
@@ -71,50 +82,59 @@ func list(claim []byte) []string {
 	return all
 }
 
-// member is the value of an object's member, nil without one; of several the
-// last, as for encoding/json. The JSON must be valid. A whole map of the claims
-// would cost every request a hundred allocations. A name that is spelt with
-// escapes is not found.
-func member(object []byte, name string) []byte {
-	var value []byte
-	depth, start, found := 0, 0, false
-	end := func(i int) {
-		if found {
-			value, found = bytes.TrimSpace(object[start:i]), false
-		}
-	}
-	for i := 0; i < len(object); i++ {
-		switch object[i] {
-		case '"':
-			first := i + 1
-			i += stringLen(object[i:]) - 1
-			rest := bytes.TrimLeft(object[i+1:], " \t\r\n")
-			if depth == 1 && len(rest) > 0 && rest[0] == ':' {
-				found, start = object[0] == '{' && string(object[first:i]) == name, len(object)-len(rest)+1
-			}
-		case '{', '[':
-			depth++
-		case '}', ']':
-			depth--
-			if depth == 0 {
-				end(i)
-			}
-		case ',':
-			if depth == 1 {
-				end(i)
-			}
-		}
-	}
-	return value
+// maxPermissions is how many permissions are kept in memory, at some 300 bytes each.
+const maxPermissions = 20_000
+
+// permissionCache keeps what access tokens permit, so that a token is parsed once and
+// not on every request. The zero value is empty.
+type permissionCache struct {
+	groupsClaim string
+	seed        maphash.Seed
+
+	mu sync.Mutex
+	// recent holds up to half of maxPermissions. When it is full it becomes older, and
+	// what is in older is forgotten.
+	recent, older map[permissionKey]permissions
 }
 
-// stringLen is the length in bytes of the JSON string that s begins with.
-func stringLen(s []byte) int {
-	i := 1
-	for ; s[i] != '"'; i++ {
-		if s[i] == '\\' {
-			i++
+// permissionKey names an access token. Two replicas may make different tokens for one
+// generation, so the token's hash belongs to it.
+type permissionKey struct {
+	session    session.ID
+	generation uint64
+	token      uint64
+}
+
+func newPermissionCache(groupsClaim string) *permissionCache {
+	return &permissionCache{groupsClaim: groupsClaim, seed: maphash.MakeSeed(), recent: make(map[permissionKey]permissions)}
+}
+
+// of returns what the access token of s permits.
+func (c *permissionCache) of(s *session.Session) permissions {
+	access := s.Access.Reveal()
+	key := permissionKey{s.ID, s.Generation, maphash.String(c.seed, access)}
+	c.mu.Lock()
+	p, known := c.recent[key]
+	if !known {
+		if p, known = c.older[key]; known {
+			c.add(key, p)
 		}
 	}
-	return i + 1
+	c.mu.Unlock()
+	if known {
+		return p
+	}
+	p = parsePermissions(access, c.groupsClaim)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.add(key, p)
+	return p
+}
+
+// add puts p into recent. The caller holds mu.
+func (c *permissionCache) add(key permissionKey, p permissions) {
+	if len(c.recent) >= maxPermissions/2 {
+		c.recent, c.older = make(map[permissionKey]permissions), c.recent
+	}
+	c.recent[key] = p
 }

@@ -1,15 +1,19 @@
 package tokenhandler_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
 // token is a JWT with that payload.
@@ -117,6 +121,42 @@ func TestPermitsNothingToOpaqueTokens(t *testing.T) {
 				t.Errorf("%s", name)
 			}
 		})
+	}
+}
+
+// renewing is a provider whose refreshes give that access token.
+type renewing struct {
+	access secret.String
+	now    func() time.Time
+}
+
+func (r renewing) Refresh(context.Context, secret.Tokens) (secret.Tokens, error) {
+	return secret.Tokens{Access: r.access, AccessExpires: r.now().Add(time.Hour)}, nil
+}
+
+// TestPermissionsChangeWithTheToken: the permissions are kept in memory, but only for
+// the access token that they were read from.
+func TestPermissionsChangeWithTheToken(t *testing.T) {
+	a := newApp(t, settings{refresh: func(c *refresh.Config) {
+		c.Refresher = renewing{token(`{"cognito:groups":["after"]}`), c.Now}
+	}})
+	a.provider.exchanged = func(tokens secret.Tokens) secret.Tokens {
+		tokens.Access = token(`{"cognito:groups":["before"]}`)
+		return tokens
+	}
+	ua := a.login()
+	for _, group := range []string{"before", "before", "after", "after"} {
+		grant, err := a.Authorize(a.request(ua), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, other := range []string{"before", "after"} {
+			if got := grant.Permits(nil, []string{other}); got != (other == group) {
+				t.Errorf("group %s permitted: %v, want %s", other, got, group)
+			}
+		}
+		a.clock.Add(40 * time.Minute) // the second time, the token has ended
+		ua.Fetch(http.MethodGet, "/api/orders", "")
 	}
 }
 
