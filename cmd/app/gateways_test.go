@@ -26,15 +26,17 @@ func TestGatewayExamplesNameWhatThereIs(t *testing.T) {
 	ua := s.login()
 	options := useragent.FetchOptions{Header: map[string]string{"X-Auth-Request-Secret": shown}}
 	known := []string{"x-auth-request-secret"}
-	note := func(path string, status int) {
+	// ask waits for one of the statuses: with tokens that live a second, a refreshed one
+	// may have expired on a busy machine, which is a 503.
+	ask := func(path string, statuses ...int) {
 		t.Helper()
-		answer := ua.Fetch(http.MethodGet, path, "", options)
-		if answer.Status != status {
-			t.Errorf("%s: %d", path, answer.Status)
-		}
-		for name := range answer.Header {
-			known = append(known, strings.ToLower(name))
-		}
+		testkit.Eventually(s.tb, path+" answered", func() bool {
+			answer := ua.Fetch(http.MethodGet, path, "", options)
+			for name := range answer.Header {
+				known = append(known, strings.ToLower(name))
+			}
+			return slices.Contains(statuses, answer.Status)
+		})
 	}
 	var cookies []string
 	for _, c := range ua.Cookies() {
@@ -52,7 +54,7 @@ func TestGatewayExamplesNameWhatThereIs(t *testing.T) {
 		return answer.Header.Get("X-Auth-Cookie-2") != ""
 	})
 	known = append(known, "x-auth-cookie-3") // of a dead session that took two cookies
-	note("/auth/verify?scope=none", http.StatusForbidden)
+	ask("/auth/verify?scope=none", http.StatusForbidden)
 
 	for name, want := range map[string]string{
 		"nginx.conf":   "/auth/verify?cookies=numbered",
@@ -70,9 +72,7 @@ func TestGatewayExamplesNameWhatThereIs(t *testing.T) {
 		if !strings.Contains(example, want) {
 			t.Errorf("%s does not ask %s", name, want)
 		}
-		if answer := ua.Fetch(http.MethodGet, want, "", options); answer.Status != http.StatusNoContent && answer.Status != http.StatusOK {
-			t.Errorf("%s: %s answers %d", name, want, answer.Status)
-		}
+		ask(want, http.StatusNoContent, http.StatusOK)
 		headers := regexp.MustCompile(`(?i)x[-_]auth[-_][a-z0-9_-]*[a-z0-9]`).FindAllString(example, -1)
 		for _, header := range headers {
 			if !slices.Contains(known, strings.ToLower(strings.ReplaceAll(header, "_", "-"))) {
