@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
@@ -44,7 +45,7 @@ func newOpenIDApp(t *testing.T, edits ...func(*settings)) *app {
 
 // tell sends a back-channel logout as the provider's server does: without
 // cookies, and without anything that a browser adds.
-func (a *app) tell(method, body string, header http.Header) *rawAnswer {
+func (a *app) tell(method, body string, header http.Header) *testkit.Answer {
 	a.tb.Helper()
 	r, err := http.NewRequestWithContext(a.tb.Context(), method, a.url+"/auth/backchannel-logout", strings.NewReader(body))
 	if err != nil {
@@ -66,8 +67,8 @@ func form(token string) string { return url.Values{"logout_token": {token}}.Enco
 
 func (a *app) wantTold(token string) {
 	a.tb.Helper()
-	if got := a.tell(http.MethodPost, form(token), nil); got.StatusCode != http.StatusOK || len(got.Body) != 0 {
-		a.tb.Errorf("%d %s", got.StatusCode, got.Body)
+	if got := a.tell(http.MethodPost, form(token), nil); got.Status != http.StatusOK || len(got.Body) != 0 {
+		a.tb.Errorf("%d %s", got.Status, got.Body)
 	}
 }
 
@@ -78,7 +79,7 @@ func TestBackchannelLogoutBySession(t *testing.T) {
 	ua := a.login()
 	sid := a.provider.newest().SID
 	other := a.login()
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	a.wantTold(a.pool.LogoutToken(a.pool.User("demo").Sub, sid))
 	a.wantDead(ua)
 	a.wantSession(other, true)
@@ -96,7 +97,7 @@ func TestBackchannelLogoutBySubject(t *testing.T) {
 	a.pool.LoginAs("second")
 	other := a.login()
 	a.pool.LoginAs("demo")
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	a.wantTold(a.pool.LogoutToken(a.pool.User("demo").Sub, ""))
 	a.wantDead(one)
 	a.wantDead(two)
@@ -113,7 +114,7 @@ func TestBackchannelLogoutSurvivesRefreshes(t *testing.T) {
 	if r := ua.Fetch(http.MethodPost, "/auth/refresh", ""); r.Status != http.StatusOK {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	a.wantTold(a.pool.LogoutToken("", sid))
 	a.wantDead(ua)
 }
@@ -124,7 +125,7 @@ func TestBackchannelLogoutRefusals(t *testing.T) {
 		t.Run(fault.Name, func(t *testing.T) {
 			a := newOpenIDApp(t)
 			ua := a.login()
-			a.clock.Add(time.Second)
+			a.clock.Advance(time.Second)
 			a.wantRefused(form(a.pool.LogoutToken(a.pool.User("demo").Sub, a.provider.newest().SID, fault.Edit)), nil)
 			a.wantSession(ua, true)
 		})
@@ -134,7 +135,7 @@ func TestBackchannelLogoutRefusals(t *testing.T) {
 func (a *app) wantRefused(body string, header http.Header) {
 	a.tb.Helper()
 	got := a.tell(http.MethodPost, body, header)
-	wantProblem(a.tb, got.StatusCode, got.Header, got.Body, http.StatusBadRequest, "invalid_request")
+	testkit.WantProblem(a.tb, *got, http.StatusBadRequest, "invalid_request")
 	for _, text := range []string{string(got.Body), a.log.String()} {
 		if strings.Contains(text, "eyJ") || strings.Contains(text, cognitotest.Canary) {
 			a.tb.Errorf("the token is told in %s", text)
@@ -145,7 +146,7 @@ func (a *app) wantRefused(body string, header http.Header) {
 func TestBackchannelLogoutForms(t *testing.T) {
 	a := newOpenIDApp(t)
 	ua := a.login()
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	good := form(a.pool.LogoutToken(a.pool.User("demo").Sub, ""))
 	for name, body := range map[string]string{
 		"empty": "", "without a value": "logout_token=", "another name": strings.Replace(good, "logout", "id", 1),
@@ -157,17 +158,17 @@ func TestBackchannelLogoutForms(t *testing.T) {
 	a.wantRefused(good, http.Header{"Content-Type": {"multipart/form-data; boundary=x"}})
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
 		got := a.tell(method, good, nil)
-		wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusMethodNotAllowed, "method_not_allowed")
+		testkit.WantProblem(t, *got, http.StatusMethodNotAllowed, "method_not_allowed")
 	}
 	got := a.tell(http.MethodPost, form(strings.Repeat("x", 20<<10)), nil)
-	wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusRequestEntityTooLarge, "too_large")
+	testkit.WantProblem(t, *got, http.StatusRequestEntityTooLarge, "too_large")
 	a.wantSession(ua, true)
 	if n := a.metric("tokenhandler_backchannel_logouts_total", "refused"); n != 10 {
 		t.Errorf("%v refusals counted", n)
 	}
 	// All of that used nothing up, and a further parameter does no harm.
-	if got := a.tell(http.MethodPost, good+"&further=1", nil); got.StatusCode != http.StatusOK {
-		t.Errorf("%d %s", got.StatusCode, got.Body)
+	if got := a.tell(http.MethodPost, good+"&further=1", nil); got.Status != http.StatusOK {
+		t.Errorf("%d %s", got.Status, got.Body)
 	}
 	a.wantDead(ua)
 	a.wantRefused(good, nil) // used before
@@ -178,12 +179,12 @@ func TestBackchannelLogoutForms(t *testing.T) {
 func TestBackchannelLogoutFromAnotherSite(t *testing.T) {
 	a := newOpenIDApp(t)
 	ua := a.login()
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	got := a.tell(http.MethodPost, form(a.pool.LogoutToken(a.pool.User("demo").Sub, "")), http.Header{
 		"Origin": {foreignSite}, "Sec-Fetch-Site": {"cross-site"}, "Cookie": {sessionCookie + "=x"},
 	})
-	if got.StatusCode != http.StatusOK {
-		t.Errorf("%d %s", got.StatusCode, got.Body)
+	if got.Status != http.StatusOK {
+		t.Errorf("%d %s", got.Status, got.Body)
 	}
 	a.wantDead(ua)
 }
@@ -192,20 +193,20 @@ func TestBackchannelLogoutFromAnotherSite(t *testing.T) {
 func TestBackchannelLogoutWithoutKeys(t *testing.T) {
 	a := newOpenIDApp(t)
 	ua := a.login()
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	a.pool.RotateKeys()
 	a.pool.Break(cognitotest.JWKS, cognitotest.Text("busy", http.StatusTooManyRequests, "text/plain", cognitotest.Canary), 0)
 	token := a.pool.LogoutToken(a.pool.User("demo").Sub, "")
 	got := a.tell(http.MethodPost, form(token), nil)
-	wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusServiceUnavailable, "provider_unavailable")
+	testkit.WantProblem(t, *got, http.StatusServiceUnavailable, "provider_unavailable")
 	a.wantSession(ua, true)
 	a.pool.Mend(cognitotest.JWKS)
-	a.clock.Add(2 * time.Second)
+	a.clock.Advance(2 * time.Second)
 	a.wantTold(token)
 	a.wantDead(ua)
 	unknown := newOpenIDApp(t, func(s *settings) { s.disconnected = true })
 	got = unknown.tell(http.MethodPost, form(token), nil)
-	wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusServiceUnavailable, "provider_unavailable")
+	testkit.WantProblem(t, *got, http.StatusServiceUnavailable, "provider_unavailable")
 	if n := unknown.metric("tokenhandler_backchannel_logouts_total", "unavailable"); n != 1 {
 		t.Errorf("%v counted", n)
 	}
@@ -222,7 +223,7 @@ func TestBackchannelLogoutThatCannotBeKept(t *testing.T) {
 		}
 	})
 	got := a.tell(http.MethodPost, form(a.pool.LogoutToken("some-sub", "")), nil)
-	wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusInternalServerError, "internal_error")
+	testkit.WantProblem(t, *got, http.StatusInternalServerError, "internal_error")
 }
 
 // TestCognitoSendsNoLogoutTokens: there is nothing at that path.
@@ -230,7 +231,7 @@ func TestCognitoSendsNoLogoutTokens(t *testing.T) {
 	a := newApp(t, settings{})
 	for _, method := range []string{http.MethodPost, http.MethodGet} {
 		got := a.tell(method, form("x"), nil)
-		wantProblem(t, got.StatusCode, got.Header, got.Body, http.StatusNotFound, "not_found")
+		testkit.WantProblem(t, *got, http.StatusNotFound, "not_found")
 	}
 }
 
@@ -241,7 +242,7 @@ func TestLogoutTokensNameOnlySessionsThatBegan(t *testing.T) {
 	var ua *useragent.UA
 	token := a.pool.LogoutToken(a.pool.User("demo").Sub, "the-old-session")
 	ua = a.login()
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	a.wantTold(token)
 	a.wantSession(ua, true)
 }

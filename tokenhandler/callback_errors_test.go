@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
@@ -203,13 +204,13 @@ func TestErrorPath(t *testing.T) {
 		q.Set("error_description", cognitotest.Canary)
 	})
 	ua, res := a.failLogin()
-	target := mustURL(t, res.Header.Get("Location"))
+	target := testkit.MustURL(t, res.Header.Get("Location"))
 	id := target.Query().Get("request_id")
 	if res.Status != http.StatusSeeOther || target.Host != "" || target.Path != "/sign-in-failed" ||
 		target.Query().Get("error") != "access_denied" || len(target.Query()) != 2 || id == "" || id != res.Header.Get("X-Request-ID") {
 		t.Errorf("%d to %s", res.Status, target)
 	}
-	if !strings.Contains(a.log.String(), `"msg":"login failed","reason":"access_denied"`) || !strings.Contains(a.log.String(), id) {
+	if !a.log.Contains(`"msg":"login failed","reason":"access_denied"`) || !a.log.Contains(id) {
 		t.Error("the log does not know the request id of the failure")
 	}
 	a.wantQuiet(res)
@@ -241,7 +242,7 @@ func TestPageEscapesTheReturnPath(t *testing.T) {
 		}
 		_, rest, _ := strings.Cut(page, `<a href="`)
 		link, _, _ := strings.Cut(rest, `"`)
-		again := mustURL(t, html.UnescapeString(link))
+		again := testkit.MustURL(t, html.UnescapeString(link))
 		if again.Host != "" || again.Path != "/auth/login" || len(again.Query()) > 1 {
 			t.Errorf("%s: the link leads to %s", returnTo, again)
 		}
@@ -259,7 +260,7 @@ func TestSessionTooLarge(t *testing.T) {
 	if !a.pool.Revoked(a.provider.newest().Refresh.Reveal()) {
 		t.Error("the refresh token lives on")
 	}
-	if !strings.Contains(a.log.String(), "access token 12") {
+	if !a.log.Contains("access token 12") {
 		t.Error("the log does not say what made it large")
 	}
 	if got := a.metric("tokenhandler_logins_total", "session_too_large"); got != 1 {

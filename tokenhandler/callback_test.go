@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/session"
@@ -16,7 +17,7 @@ import (
 // with changes the query of a callback.
 func with(tb testing.TB, callback string, edit func(q url.Values)) string {
 	tb.Helper()
-	u := mustURL(tb, callback)
+	u := testkit.MustURL(tb, callback)
 	q := u.Query()
 	edit(q)
 	u.RawQuery = q.Encode()
@@ -71,7 +72,7 @@ func TestLoginOfAnotherBrowser(t *testing.T) {
 	wantNoSession(t, victim, res)
 	a.wantRedeemed(0)
 	// The victim's cookie and the attacker's state, and the other way round.
-	stolen := with(t, own, func(q url.Values) { q.Set("code", mustURL(t, callback).Query().Get("code")) })
+	stolen := with(t, own, func(q url.Values) { q.Set("code", testkit.MustURL(t, callback).Query().Get("code")) })
 	res = a.back(tab, stolen) // state and cookie fit: PKCE refuses the code (OAU-03)
 	wantPage(t, res, http.StatusBadRequest, "login_failed")
 	wantNoSession(t, victim, res)
@@ -170,7 +171,7 @@ func TestLoginMayTakeAQuarterOfAnHour(t *testing.T) {
 		ua := a.browser()
 		tab, callback := a.begin(ua, "/auth/login")
 		kept := ua.Cookies()[0]
-		a.clock.Add(wait)
+		a.clock.Advance(wait)
 		kept.Expires = time.Time{} // a client that keeps cookies for too long
 		ua.SetCookie(kept)
 		if res := a.back(tab, callback); (res.Status == http.StatusSeeOther) != want {
@@ -231,8 +232,8 @@ func TestCallbackMethodsAndPrefetch(t *testing.T) {
 	}
 	for _, method := range []string{http.MethodPost, http.MethodHead} {
 		answer := a.send(t.Context(), method, callback, nil)
-		if answer.StatusCode != http.StatusMethodNotAllowed || answer.Header.Get("Allow") != http.MethodGet {
-			t.Errorf("%s: %d, Allow %q", method, answer.StatusCode, answer.Header.Get("Allow"))
+		if answer.Status != http.StatusMethodNotAllowed || answer.Header.Get("Allow") != http.MethodGet {
+			t.Errorf("%s: %d, Allow %q", method, answer.Status, answer.Header.Get("Allow"))
 		}
 	}
 	// A fetch of a callback that nobody waits for starts no login either.
@@ -317,7 +318,7 @@ func TestNewSessionEveryLogin(t *testing.T) {
 			}
 			a.wantSession(thief, true)
 			first := a.provider.newest().Refresh.Reveal()
-			a.clock.Add(time.Minute)
+			a.clock.Advance(time.Minute)
 			a.loginIn(ua, "/")
 			a.wantSession(ua, true)
 			if sameSite && !a.pool.Revoked(first) { // else its cookie is not there to be read

@@ -38,10 +38,10 @@ func TestLogoutByFormHints(t *testing.T) {
 				a.tb.Fatalf("%d %s", r.Status, r.Body)
 			}
 		},
-		"idle": func(a *app, _ *useragent.UA) { a.clock.Add(2 * time.Hour) },
-		"over": func(a *app, _ *useragent.UA) { a.clock.Add(24 * time.Hour) },
+		"idle": func(a *app, _ *useragent.UA) { a.clock.Advance(2 * time.Hour) },
+		"over": func(a *app, _ *useragent.UA) { a.clock.Advance(24 * time.Hour) },
 		"ended by an operator": func(a *app, _ *useragent.UA) {
-			a.clock.Add(time.Second)
+			a.clock.Advance(time.Second)
 			a.wantTold(a.pool.LogoutToken(a.pool.User("demo").Sub, ""))
 		},
 	} {
@@ -79,7 +79,7 @@ func TestLogoutWithoutHint(t *testing.T) {
 	if r := a.send(t.Context(), http.MethodPost, "/auth/logout", old); r.Header.Get("Location") != want {
 		t.Errorf("an old browser is sent to %s", r.Header.Get("Location"))
 	}
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	if asked := a.wantEnded(a.browser().SubmitForm("/auth/logout", nil)); asked.Has("id_token_hint") {
 		t.Error("a hint without a session")
 	}

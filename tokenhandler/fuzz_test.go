@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -52,7 +53,7 @@ func FuzzCallbackQuery(f *testing.F) {
 	ua := a.browser()
 	_, callback := a.begin(ua, "/auth/login?return_to=/x")
 	cookies := ua.Cookies()
-	state := mustURL(f, callback).Query().Get("state")
+	state := testkit.MustURL(f, callback).Query().Get("state")
 	for _, seed := range []string{
 		"", "code=x&state=0x", "code=x&state=STATE", "code=&state=STATE", "state=STATE&error=access_denied&error_description=%3Cscript%3E",
 		"error=%3Cscript%3Ealert(1)%3C/script%3E", "state=STATE&iss=x", "state=STATE&state=STATE", "code=a&code=b&state=0", "%zz", "a;b=c",
@@ -91,7 +92,7 @@ func FuzzLoginQuery(f *testing.F) {
 		for _, c := range setCookies(t, rec.Header()) {
 			ua.SetCookie(useragent.Cookie{Name: c.Name, Value: c.Value})
 		}
-		state := mustURL(t, rec.Header().Get("Location")).Query().Get("state")
+		state := testkit.MustURL(t, rec.Header().Get("Location")).Query().Get("state")
 		page := fuzzQuery(t, a, "/auth/callback", "error=access_denied&state="+state, ua.Cookies())
 		if page.Code != http.StatusForbidden {
 			t.Errorf("%q: the login does not come back: %d", query, page.Code)

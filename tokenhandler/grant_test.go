@@ -29,7 +29,7 @@ func TestAuthorizeErrors(t *testing.T) {
 	down := func(o cognitotest.Outage) func(*app, *useragent.UA) {
 		return func(a *app, _ *useragent.UA) {
 			a.pool.Break(cognitotest.TokenRefresh, o, 0)
-			a.clock.Add(11 * time.Minute)
+			a.clock.Advance(11 * time.Minute)
 		}
 	}
 	for name, c := range map[string]struct {
@@ -39,13 +39,13 @@ func TestAuthorizeErrors(t *testing.T) {
 	}{
 		"none":          {func(_ *app, ua *useragent.UA) { ua.ClearCookies() }, web.CodeNotAuthenticated, false},
 		"unreadable":    {func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "1AAAA"}) }, web.CodeSessionExpired, true},
-		"broken inside": {func(a *app, ua *useragent.UA) { breakInside(a, ua); a.clock.Add(11 * time.Minute) }, web.CodeSessionExpired, true},
-		"idle":          {func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) }, web.CodeSessionExpired, true},
-		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) }, web.CodeSessionExpired, true},
+		"broken inside": {func(a *app, ua *useragent.UA) { breakInside(a, ua); a.clock.Advance(11 * time.Minute) }, web.CodeSessionExpired, true},
+		"idle":          {func(a *app, _ *useragent.UA) { a.clock.Advance(time.Hour) }, web.CodeSessionExpired, true},
+		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Advance(12 * time.Hour) }, web.CodeSessionExpired, true},
 		"revoked": {func(a *app, ua *useragent.UA) {
 			a.copyOf(ua).Fetch(http.MethodPost, "/auth/logout", "")
 		}, web.CodeSessionExpired, true},
-		"rejected": {func(a *app, _ *useragent.UA) { a.pool.SignOut("demo"); a.clock.Add(11 * time.Minute) }, web.CodeSessionExpired, true},
+		"rejected": {func(a *app, _ *useragent.UA) { a.pool.SignOut("demo"); a.clock.Advance(11 * time.Minute) }, web.CodeSessionExpired, true},
 		"too many": {func(_ *app, ua *useragent.UA) {
 			for i := range 30 {
 				ua.SetCookie(useragent.Cookie{Name: loginPrefix + string(rune('A'+i)), Value: "x"})
@@ -97,7 +97,7 @@ func withNoStore(h http.Header) http.Header {
 func TestAuthorizeWhenTheClientLeaves(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
-	a.clock.Add(11 * time.Minute)
+	a.clock.Advance(11 * time.Minute)
 	gate := a.pool.Hold(cognitotest.TokenRefresh)
 	abort, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -140,9 +140,9 @@ func TestGrant(t *testing.T) {
 		if len(h) != 0 {
 			t.Errorf("nothing changed, but %v", h)
 		}
-		a.clock.Add(2 * time.Minute)
+		a.clock.Advance(2 * time.Minute)
 		wantCommit(t, a, ua, activeCookie)
-		a.clock.Add(10 * time.Minute)
+		a.clock.Advance(10 * time.Minute)
 		wantCommit(t, a, ua, sessionCookie, activeCookie)
 	}
 }
@@ -174,7 +174,7 @@ func wantCommit(t *testing.T, a *app, ua *useragent.UA, names ...string) {
 func TestCommitAfterLogout(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
-	a.clock.Add(11 * time.Minute)
+	a.clock.Advance(11 * time.Minute)
 	grant, err := a.Authorize(a.request(ua), 0)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -20,8 +21,8 @@ import (
 // of the answer, status line and empty line included.
 func (a *app) headBytes(method, target string, cookies []useragent.Cookie) (size int, status, head string) {
 	a.tb.Helper()
-	u := mustURL(a.tb, target)
-	conn, err := (&net.Dialer{}).DialContext(a.tb.Context(), "tcp", mustURL(a.tb, a.url).Host)
+	u := testkit.MustURL(a.tb, target)
+	conn, err := (&net.Dialer{}).DialContext(a.tb.Context(), "tcp", testkit.MustURL(a.tb, a.url).Host)
 	if err != nil {
 		a.tb.Fatal(err)
 	}
@@ -84,7 +85,7 @@ func TestSessionAnswersFitProxyBuffers(t *testing.T) {
 				}
 			}
 			a.loginIn(ua, "/")
-			a.clock.Add(11 * time.Minute)
+			a.clock.Advance(11 * time.Minute)
 			size, status, head = a.headBytes(http.MethodPost, a.url+"/auth/refresh", ua.Cookies())
 			t.Logf("refresh: %d bytes", size)
 			if size+hstsBytes > 4096 || status != "200" || !strings.Contains(head, sessionCookie+"=1") || !strings.Contains(head, activeCookie+"=") {

@@ -2,9 +2,7 @@ package tokenhandler_test
 
 import (
 	"bytes"
-	"encoding/json"
 	"net/http"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -14,15 +12,6 @@ import (
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/session"
 )
-
-func mustURL(tb testing.TB, raw string) *url.URL {
-	tb.Helper()
-	u, err := url.Parse(raw)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return u
-}
 
 func keyring(tb testing.TB, fill byte) *seal.Keyring {
 	tb.Helper()
@@ -80,43 +69,6 @@ func (a *app) wantSession(ua *useragent.UA, want bool) {
 	if got := a.session(ua).Authenticated; got != want {
 		a.tb.Errorf("authenticated: %v, want %v", got, want)
 	}
-}
-
-// problem is an error answer as the contract writes it.
-type problem struct {
-	Type      string `json:"type"`
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Code      string `json:"code"`
-	Detail    string `json:"detail"`
-	LoginURL  string `json:"login_url"`
-	RequestID string `json:"request_id"`
-}
-
-// wantProblem checks an error answer of our own.
-func wantProblem(tb testing.TB, status int, header http.Header, raw []byte, wantStatus int, wantCode string) problem {
-	tb.Helper()
-	var p problem
-	if err := json.Unmarshal(raw, &p); err != nil {
-		tb.Errorf("status %d, no problem: %s", status, raw)
-		return p
-	}
-	if status != wantStatus || p.Status != wantStatus || p.Code != wantCode {
-		tb.Errorf("%d %s, want %d %s: %s", status, p.Code, wantStatus, wantCode, raw)
-	}
-	if got := header.Get("Content-Type"); got != "application/problem+json" {
-		tb.Errorf("Content-Type %q", got)
-	}
-	if p.RequestID == "" || p.Detail == "" || p.Title != http.StatusText(wantStatus) || p.Type != "about:blank" {
-		tb.Errorf("incomplete problem: %s", raw)
-	}
-	if want := map[bool]string{true: "/auth/login"}[wantStatus == http.StatusUnauthorized]; p.LoginURL != want {
-		tb.Errorf("login_url %q, want %q", p.LoginURL, want)
-	}
-	if waits := wantStatus == http.StatusServiceUnavailable || wantStatus == http.StatusTooManyRequests; (header.Get("Retry-After") != "") != waits {
-		tb.Errorf("%d with Retry-After %q", wantStatus, header.Get("Retry-After"))
-	}
-	return p
 }
 
 // wantPage checks the page of a failed login.
@@ -212,7 +164,7 @@ func (a *app) wantQuiet(res *useragent.Response) {
 	if strings.Contains(string(res.Body), cognitotest.Canary) || strings.Contains(res.Location(), cognitotest.Canary) {
 		a.tb.Errorf("the answer holds text of the provider's: %s %s", res.Location(), res.Body)
 	}
-	if strings.Contains(a.log.String(), cognitotest.Canary) {
+	if a.log.Contains(cognitotest.Canary) {
 		a.tb.Error("the log holds text of the provider's")
 	}
 	a.provider.mu.Lock()
@@ -221,7 +173,7 @@ func (a *app) wantQuiet(res *useragent.Response) {
 		a.tb.Fatalf("only %d secrets were seen", len(a.provider.secrets))
 	}
 	for value, what := range a.provider.secrets {
-		if strings.Contains(a.log.String(), value) || strings.Contains(string(res.Body), value) {
+		if a.log.Contains(value) || strings.Contains(string(res.Body), value) {
 			a.tb.Errorf("the log or the page holds the %s", what)
 		}
 	}

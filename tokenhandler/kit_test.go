@@ -1,7 +1,6 @@
 package tokenhandler_test
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -17,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
@@ -66,8 +66,8 @@ type app struct {
 	site     *web.Site
 	keys     *seal.Keyring
 	denied   *memory.List
-	clock    *clock
-	log      *buffer
+	clock    *testkit.Clock
+	log      *testkit.Log
 	registry *prometheus.Registry
 	sameSite bool
 }
@@ -75,7 +75,7 @@ type app struct {
 func newApp(tb testing.TB, s settings) *app {
 	tb.Helper()
 	a := &app{
-		tb: tb, clock: &clock{now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}, log: &buffer{},
+		tb: tb, clock: testkit.NewClock(time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)), log: &testkit.Log{},
 		registry: prometheus.NewRegistry(), sameSite: s.sameSite,
 	}
 	server := httptest.NewUnstartedServer(nil)
@@ -84,8 +84,8 @@ func newApp(tb testing.TB, s settings) *app {
 	s.pool.CallbackURLs = []string{a.url + "/auth/callback"}
 	s.pool.LogoutURLs = []string{a.url + "/bye"}
 	a.pool = cognitotest.New(tb, s.pool)
-	log := slog.New(slog.NewJSONHandler(a.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	public := mustURL(tb, a.url)
+	log := a.log.Logger()
+	public := testkit.MustURL(tb, a.url)
 	site := web.NewSite(web.Config{PublicURL: public, AllowedOrigins: s.allowed, LoginURL: "/auth/login", Log: log, Now: a.clock.Now})
 
 	a.site = site
@@ -171,7 +171,7 @@ func (a *app) browser() *useragent.UA {
 	ua := useragent.New(a.tb, a.url)
 	ua.SetClock(a.clock.Now)
 	if !a.sameSite {
-		ua.SetSite(mustURL(a.tb, a.pool.URL).Host, "https://amazoncognito.example")
+		ua.SetSite(testkit.MustURL(a.tb, a.pool.URL).Host, "https://amazoncognito.example")
 	}
 	return ua
 }
@@ -223,7 +223,7 @@ func (a *app) back(tab *useragent.UA, callback string) *useragent.Response {
 }
 
 // send is a request with exactly these header fields.
-func (a *app) send(ctx context.Context, method, target string, header http.Header) *rawAnswer {
+func (a *app) send(ctx context.Context, method, target string, header http.Header) *testkit.Answer {
 	a.tb.Helper()
 	if strings.HasPrefix(target, "/") {
 		target = a.url + target
@@ -237,7 +237,7 @@ func (a *app) send(ctx context.Context, method, target string, header http.Heade
 }
 
 // do sends a request over a connection of its own.
-func (a *app) do(r *http.Request) *rawAnswer {
+func (a *app) do(r *http.Request) *testkit.Answer {
 	a.tb.Helper()
 	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(r)
 	if err != nil {
@@ -248,14 +248,7 @@ func (a *app) do(r *http.Request) *rawAnswer {
 	if err != nil {
 		a.tb.Fatal(err)
 	}
-	return &rawAnswer{StatusCode: res.StatusCode, Header: res.Header, Body: raw}
-}
-
-// rawAnswer is an answer outside a browser.
-type rawAnswer struct {
-	StatusCode int
-	Header     http.Header
-	Body       []byte
+	return &testkit.Answer{Status: res.StatusCode, Header: res.Header, Body: raw}
 }
 
 // adapter is a cognito.Provider that notes every secret on its way.
@@ -346,42 +339,6 @@ func (p *adapter) Revoke(ctx context.Context, refresh secret.String) error {
 		return p.failRevoke
 	}
 	return p.Provider.Revoke(ctx, refresh)
-}
-
-// clock is a clock in the test's hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
 }
 
 // revoke takes up an entry, as a single process does.

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/secret"
@@ -22,7 +23,7 @@ func TestLateAnswerLeavesTheNewSession(t *testing.T) {
 		t.Run(path, func(t *testing.T) {
 			a := newApp(t, short())
 			ua := a.login()
-			a.clock.Add(11 * time.Minute)
+			a.clock.Advance(11 * time.Minute)
 			gate := a.pool.Hold(cognitotest.TokenRefresh)
 			answer := make(chan *useragent.Response, 1)
 			go func() { answer <- ua.Tab().Fetch(http.MethodGet, path, "") }()
@@ -48,9 +49,9 @@ func TestLogoutOfASessionThatDoesNotOpen(t *testing.T) {
 			a.denied.OnGrowth(a.sessions.Recheck)
 			ua := a.login()
 			socket, copied := a.watch(ua), a.copyOf(ua)
-			a.clock.Add(58 * time.Minute)
+			a.clock.Advance(58 * time.Minute)
 			copied.Fetch(http.MethodPost, "/auth/refresh", "")
-			a.clock.Add(5 * time.Minute)
+			a.clock.Advance(5 * time.Minute)
 			a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout"+query, ""))
 			a.wantDead(copied)
 			wantOver(t, socket.Done())
@@ -62,7 +63,7 @@ func TestLogoutOfASessionThatDoesNotOpen(t *testing.T) {
 			a.denied.OnGrowth(a.sessions.Recheck)
 			ua, other := a.login(), a.login()
 			socket, copied := a.watch(ua), a.copyOf(ua)
-			a.clock.Add(time.Second)
+			a.clock.Advance(time.Second)
 			certain.Store(false)
 			a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout"+query, ""))
 			certain.Store(true)
@@ -85,11 +86,7 @@ func (a *app) watch(ua *useragent.UA) context.Context {
 
 func wantOver(t *testing.T, over <-chan struct{}) {
 	t.Helper()
-	select {
-	case <-over:
-	case <-time.After(10 * time.Second):
-		t.Error("the socket goes on")
-	}
+	testkit.Receive(t, over, "the end of the socket")
 }
 
 // TestLogoutDuringAProbeWins: the request waits for the provider's word, and
@@ -101,14 +98,14 @@ func TestLogoutDuringAProbeWins(t *testing.T) {
 		c.Alive = func(context.Context, secret.String, string) error { close(asked); <-answer; return nil }
 	}})
 	ua := a.login()
-	a.clock.Add(time.Minute)
+	a.clock.Advance(time.Minute)
 	late := make(chan *useragent.Response, 1)
 	go func() { late <- ua.Tab().Fetch(http.MethodGet, "/api/me", "") }()
 	<-asked
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
 	close(answer)
 	res := <-late
-	wantProblem(t, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	testkit.WantProblem(t, res.Answer(), http.StatusUnauthorized, "session_expired")
 	if len(res.Header["Set-Cookie"]) != 0 {
 		t.Errorf("it wrote %v", res.Header["Set-Cookie"])
 	}
@@ -123,7 +120,7 @@ func TestLoginEndsAnIdleSession(t *testing.T) {
 			a.denied.OnGrowth(a.sessions.Recheck)
 			ua := a.login()
 			socket := a.watch(ua)
-			a.clock.Add(2 * time.Hour)
+			a.clock.Advance(2 * time.Hour)
 			a.loginIn(ua, "/")
 			a.wantSession(ua, true)
 			wantOver(t, socket.Done())

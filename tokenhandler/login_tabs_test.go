@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -29,7 +30,7 @@ func TestLoginsInTabs(t *testing.T) {
 				if want := min(i+1, 5); len(loginCookies(ua)) != want {
 					t.Errorf("%d logins under way, want %d", len(loginCookies(ua)), want)
 				}
-				a.clock.Add(time.Millisecond) // as fast as a browser restores its tabs
+				a.clock.Advance(time.Millisecond) // as fast as a browser restores its tabs
 			}
 			for _, i := range order {
 				res := a.back(tabs[i], callbacks[i])
@@ -56,7 +57,7 @@ func TestLoginDropsUnreadableCookies(t *testing.T) {
 	ua := a.browser()
 	a.begin(ua, "/auth/login")
 	old := loginCookies(ua)[0]
-	a.clock.Add(session.LoginLifetime + time.Second)
+	a.clock.Advance(session.LoginLifetime + time.Second)
 	good, _ := a.begin(ua, "/auth/login")
 	kept := loginCookies(ua)
 	value, _ := ua.Cookie(kept[0])
@@ -82,7 +83,7 @@ func TestLoginKeepsTheCookieBudget(t *testing.T) {
 	ua := a.login()
 	for range 6 {
 		a.begin(ua, "/auth/login?return_to=/"+strings.Repeat("a", 1000))
-		a.clock.Add(time.Second)
+		a.clock.Advance(time.Second)
 		total := 0
 		for _, c := range ua.Cookies() {
 			total += len(c.Name) + len(c.Value) + len("=; ")
@@ -104,7 +105,7 @@ func TestSessionKeepsTheCookieBudget(t *testing.T) {
 	ua := a.browser()
 	for range 2 {
 		a.begin(ua, "/auth/login?return_to=/"+strings.Repeat("a", 1000))
-		a.clock.Add(time.Second)
+		a.clock.Advance(time.Second)
 	}
 	a.loginIn(ua, "/")
 	total := 0
@@ -126,7 +127,7 @@ func TestManyCookiesDoNotLockOut(t *testing.T) {
 		ua.SetCookie(useragent.Cookie{Name: loginPrefix + "garbage" + strconv.Itoa(i), Value: "garbage"})
 	}
 	res := ua.Fetch(http.MethodGet, "/api/me", "")
-	wantProblem(t, res.Status, res.Header, res.Body, http.StatusRequestHeaderFieldsTooLarge, "cookies_too_large")
+	testkit.WantProblem(t, res.Answer(), http.StatusRequestHeaderFieldsTooLarge, "cookies_too_large")
 	a.wantSession(ua, false)
 	a.loginIn(ua, "/")
 	wantNoLogin(t, ua)

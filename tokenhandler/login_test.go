@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 )
@@ -31,7 +32,7 @@ func TestLoginSendsToTheHostedPage(t *testing.T) {
 		"/auth/forgot-password": "/forgotPassword",
 	} {
 		res := a.page(a.browser(), path+"?return_to=/x", nil)
-		target := mustURL(t, res.Location())
+		target := testkit.MustURL(t, res.Location())
 		if res.Status != http.StatusFound || target.Scheme+"://"+target.Host != a.pool.URL || target.Path != hosted {
 			t.Errorf("%s: %d to %s", path, res.Status, target)
 		}
@@ -90,7 +91,7 @@ func TestLoginCookie(t *testing.T) {
 		if diff := cmp.Diff(want, *c); diff != "" || !strings.HasPrefix(name, loginPrefix) {
 			t.Errorf("cookie %s (-want +got):\n%s", name, diff)
 		}
-		state := mustURL(t, res.Location()).Query().Get("state")
+		state := testkit.MustURL(t, res.Location()).Query().Get("state")
 		if strings.Contains(c.Raw, state) || strings.Contains(c.Raw, "notes") {
 			t.Error("the cookie can be read")
 		}
@@ -111,7 +112,7 @@ func TestLoginPassesParametersOn(t *testing.T) {
 		"max_age=0", "max_age=3600", "lang=de&prompt=login&login_hint=x",
 	} {
 		res := a.page(a.browser(), "/auth/login?"+query, nil)
-		got, want := mustURL(t, res.Location()).Query(), mustURL(t, "?"+query).Query()
+		got, want := testkit.MustURL(t, res.Location()).Query(), testkit.MustURL(t, "?"+query).Query()
 		for name := range want {
 			if res.Status != http.StatusFound || got.Get(name) != want.Get(name) {
 				t.Errorf("%s: %d, %s is %q", query, res.Status, name, got.Get(name))
@@ -128,7 +129,7 @@ func TestLoginPassesParametersOn(t *testing.T) {
 	} {
 		ua := a.browser()
 		res := a.page(ua, "/auth/login?"+query, nil)
-		p := wantProblem(t, res.Status, res.Header, res.Body, http.StatusBadRequest, "invalid_request")
+		p := testkit.WantProblem(t, res.Answer(), http.StatusBadRequest, "invalid_request")
 		if name, _, _ := strings.Cut(query, "="); strings.Contains("identity_provider idp_identifier login_hint lang prompt max_age", name) &&
 			strings.Count(query, name+"=") == 1 && !strings.Contains(p.Detail, name) {
 			t.Errorf("%s: the answer does not name the parameter: %s", query, p.Detail)
@@ -138,7 +139,7 @@ func TestLoginPassesParametersOn(t *testing.T) {
 	for _, query := range []string{"client_id=evil", "redirect_uri=https://evil.example", "scope=admin", "response_type=token", "state=x", "code_challenge=x", "resource=x"} {
 		name, value, _ := strings.Cut(query, "=")
 		res := a.page(a.browser(), "/auth/login?"+query, nil)
-		if got := mustURL(t, res.Location()).Query(); res.Status != http.StatusFound || slices.Contains(got[name], value) {
+		if got := testkit.MustURL(t, res.Location()).Query(); res.Status != http.StatusFound || slices.Contains(got[name], value) {
 			t.Errorf("%s reached the provider", query)
 		}
 	}
@@ -166,7 +167,7 @@ func TestOnlyNavigationsStartALogin(t *testing.T) {
 			res := a.send(t.Context(), http.MethodGet, path, http.Header{
 				"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {dest},
 			})
-			wantProblem(t, res.StatusCode, res.Header, res.Body, http.StatusBadRequest, "invalid_request")
+			testkit.WantProblem(t, *res, http.StatusBadRequest, "invalid_request")
 		}
 		for _, header := range []map[string]string{
 			{"Sec-Purpose": "prefetch"},
@@ -184,15 +185,15 @@ func TestOnlyNavigationsStartALogin(t *testing.T) {
 		wantNoLogin(t, ua)
 		for _, method := range []string{http.MethodPost, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions} {
 			res := a.send(t.Context(), method, path, http.Header{"Sec-Fetch-Site": {"same-origin"}})
-			if res.StatusCode != http.StatusMethodNotAllowed || res.Header.Get("Allow") != http.MethodGet {
-				t.Errorf("%s %s: %d, Allow %q", method, path, res.StatusCode, res.Header.Get("Allow"))
+			if res.Status != http.StatusMethodNotAllowed || res.Header.Get("Allow") != http.MethodGet {
+				t.Errorf("%s %s: %d, Allow %q", method, path, res.Status, res.Header.Get("Allow"))
 			}
 		}
 	}
 	// A browser without Fetch Metadata, and a person who types the address.
 	for _, header := range []http.Header{nil, {"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}} {
-		if res := a.send(t.Context(), http.MethodGet, "/auth/login", header); res.StatusCode != http.StatusFound {
-			t.Errorf("%v: %d", header, res.StatusCode)
+		if res := a.send(t.Context(), http.MethodGet, "/auth/login", header); res.Status != http.StatusFound {
+			t.Errorf("%v: %d", header, res.Status)
 		}
 	}
 }
@@ -205,7 +206,7 @@ func TestForeignSitesStartNoLogin(t *testing.T) {
 		ua := a.browser()
 		res := ua.Open(useragent.Navigation{URL: "/auth/login?return_to=/x&prompt=bad", From: foreignSite, NoFollow: true})
 		if allow {
-			wantProblem(t, res.Status, res.Header, res.Body, http.StatusBadRequest, "invalid_request")
+			testkit.WantProblem(t, res.Answer(), http.StatusBadRequest, "invalid_request")
 		} else if res.Status != http.StatusSeeOther || res.Header.Get("Location") != "/" || len(res.Header["Set-Cookie"]) != 0 {
 			t.Errorf("%d to %s", res.Status, res.Location())
 		}
@@ -259,7 +260,7 @@ func TestLoginWithoutProvider(t *testing.T) {
 	a := newApp(t, settings{disconnected: true})
 	ua := a.browser()
 	res := ua.Click("/auth/login")
-	wantProblem(t, res.Status, res.Header, res.Body, http.StatusServiceUnavailable, "provider_unavailable")
+	testkit.WantProblem(t, res.Answer(), http.StatusServiceUnavailable, "provider_unavailable")
 	wantNoLogin(t, ua)
 	a.connect()
 	a.loginIn(ua, "/x")
@@ -269,6 +270,6 @@ func TestUnknownPaths(t *testing.T) {
 	a := newApp(t, settings{})
 	for _, path := range []string{"/auth/", "/auth/login/", "/auth/nothing", "/auth/Login", "/auth/callback/x"} {
 		res := a.page(a.browser(), path, nil)
-		wantProblem(t, res.Status, res.Header, res.Body, http.StatusNotFound, "not_found")
+		testkit.WantProblem(t, res.Answer(), http.StatusNotFound, "not_found")
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/replicas/memory"
@@ -43,9 +44,9 @@ func ours(ua *useragent.UA) []useragent.Cookie {
 func (a *app) wantDead(ua *useragent.UA) {
 	a.tb.Helper()
 	res := a.copyOf(ua).Fetch(http.MethodGet, "/api/me", "")
-	wantProblem(a.tb, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	testkit.WantProblem(a.tb, res.Answer(), http.StatusUnauthorized, "session_expired")
 	res = a.copyOf(ua).Fetch(http.MethodPost, "/auth/refresh", "")
-	wantProblem(a.tb, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	testkit.WantProblem(a.tb, res.Answer(), http.StatusUnauthorized, "session_expired")
 	a.wantSession(a.copyOf(ua), false)
 }
 
@@ -99,7 +100,7 @@ func TestLogoutWinsOverRefresh(t *testing.T) {
 				s.pool.Rotation, s.pool.NoRevocation = true, true // or the provider would refuse the refresh itself
 				a := newApp(t, s)
 				ua := a.login()
-				a.clock.Add(11 * time.Minute)
+				a.clock.Advance(11 * time.Minute)
 				thief := a.copyOf(ua)
 				gate := a.pool.Hold(cognitotest.TokenRefresh)
 				answer := make(chan *useragent.Response, 1)
@@ -121,7 +122,7 @@ func TestLogoutWinsOverRefresh(t *testing.T) {
 						t.Errorf("%d %s", res.Status, res.Body)
 					}
 				} else {
-					wantProblem(t, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+					testkit.WantProblem(t, res.Answer(), http.StatusUnauthorized, "session_expired")
 				}
 				if len(ours(ua)) != 0 {
 					t.Errorf("cookies: %v", ours(ua))
@@ -138,7 +139,7 @@ func TestLogoutWithoutSession(t *testing.T) {
 	for name, spoil := range map[string]func(a *app, ua *useragent.UA){
 		"none":    func(_ *app, ua *useragent.UA) { ua.ClearCookies() },
 		"garbage": func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "x"}) },
-		"idle":    func(a *app, _ *useragent.UA) { a.clock.Add(2 * time.Hour) },
+		"idle":    func(a *app, _ *useragent.UA) { a.clock.Advance(2 * time.Hour) },
 		"too large": func(_ *app, ua *useragent.UA) {
 			ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: strings.Repeat("A", 20000)})
 		},
@@ -168,12 +169,12 @@ func TestLogoutByForm(t *testing.T) {
 	}
 	a.wantDead(thief)
 	old := a.send(t.Context(), http.MethodPost, "/auth/logout", http.Header{"Origin": {a.url}, "Accept": {"text/html,*/*"}})
-	if old.StatusCode != http.StatusSeeOther {
-		t.Errorf("an old browser's form: %d", old.StatusCode)
+	if old.Status != http.StatusSeeOther {
+		t.Errorf("an old browser's form: %d", old.Status)
 	}
 	script := a.send(t.Context(), http.MethodPost, "/auth/logout", http.Header{"X-Csrf": {"1"}, "Accept": {"*/*"}})
-	if script.StatusCode != http.StatusOK {
-		t.Errorf("an old browser's script: %d", script.StatusCode)
+	if script.Status != http.StatusOK {
+		t.Errorf("an old browser's script: %d", script.Status)
 	}
 }
 
@@ -186,19 +187,19 @@ func TestLogoutEverywhere(t *testing.T) {
 	a.pool.LoginAs("second")
 	other := a.login()
 	a.pool.LoginAs("demo")
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	for query, want := range map[string]bool{"": true, "?everywhere=false": true, "?everywhere=1": true} {
 		a.wantLogoutURL(a.login().Fetch(http.MethodPost, "/auth/logout"+query, ""))
 		a.wantSession(there, want)
 	}
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	res := here.Fetch(http.MethodPost, "/auth/logout?everywhere=true&everywhere=true", "")
-	wantProblem(t, res.Status, res.Header, res.Body, http.StatusBadRequest, "invalid_request")
+	testkit.WantProblem(t, res.Answer(), http.StatusBadRequest, "invalid_request")
 	a.wantSession(here, true)
 	a.wantLogoutURL(here.Fetch(http.MethodPost, "/auth/logout?everywhere=true", ""))
 	a.wantDead(there)
 	a.wantSession(other, true)
-	a.clock.Add(time.Second)
+	a.clock.Advance(time.Second)
 	a.wantSession(a.login(), true)
 	// Without a session nobody can be signed out.
 	res = a.browser().Fetch(http.MethodPost, "/auth/logout?everywhere=true", "")
@@ -232,7 +233,7 @@ func TestLogoutOfAnEndedSessionRevokes(t *testing.T) {
 			a := newApp(t, settings{})
 			ua := a.login()
 			refresh := a.provider.newest().Refresh.Reveal()
-			a.clock.Add(pass)
+			a.clock.Advance(pass)
 			a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout", ""))
 			if !a.pool.Revoked(refresh) {
 				t.Error("the refresh token lives on")

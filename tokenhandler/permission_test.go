@@ -155,7 +155,7 @@ func TestPermissionsChangeWithTheToken(t *testing.T) {
 				t.Errorf("group %s permitted: %v, want %s", other, got, group)
 			}
 		}
-		a.clock.Add(40 * time.Minute) // the second time, the token has ended
+		a.clock.Advance(40 * time.Minute) // the second time, the token has ended
 		ua.Fetch(http.MethodGet, "/api/orders", "")
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/session/refresh"
@@ -28,7 +29,7 @@ func (a *app) letTimeGoOn(ctx context.Context) {
 	for {
 		select {
 		case <-ticks.C:
-			a.clock.Add(pace)
+			a.clock.Advance(pace)
 		case <-ctx.Done():
 			return
 		}
@@ -109,13 +110,13 @@ func (a *app) storm(t *testing.T, network http.RoundTripper, metrics *cognito.Me
 		t.Errorf("%v logins were shed that had time to wait", shed)
 	}
 
-	a.clock.Add(11 * time.Minute) // every access token has ended
+	a.clock.Advance(11 * time.Minute) // every access token has ended
 	refused := a.fetchAll(users)
 	if shed := testutil.ToFloat64(metrics.Shed.WithLabelValues("token")); int(shed) != len(refused) || shed == 0 {
 		t.Errorf("%d were refused, and %v calls shed, want about 14", len(refused), shed)
 	}
 	for round := 0; len(refused) > 0 && round < 5; round++ {
-		a.clock.Add(31 * time.Second) // longer than any Retry-After, and no token has ended
+		a.clock.Advance(31 * time.Second) // longer than any Retry-After, and no token has ended
 		refused = a.fetchAll(refused)
 	}
 	if len(refused) > 0 {
@@ -140,7 +141,7 @@ func (a *app) fetchAll(users []*useragent.UA) (refused []*useragent.UA) {
 		if res.Status == http.StatusOK {
 			continue
 		}
-		wantProblem(a.tb, res.Status, res.Header, res.Body, http.StatusTooManyRequests, "rate_limited")
+		testkit.WantProblem(a.tb, res.Answer(), http.StatusTooManyRequests, "rate_limited")
 		if len(setCookies(a.tb, res.Header)) > 0 {
 			a.tb.Error("the refusal changes the session's cookies")
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
@@ -67,11 +68,11 @@ func TestProbeOncePerInterval(t *testing.T) {
 		if got := user.asked.Load(); got != want {
 			t.Fatalf("minute %d: asked %d times, want %d", minute, got, want)
 		}
-		a.clock.Add(time.Minute)
+		a.clock.Advance(time.Minute)
 	}
 
 	// Another replica learns of the last probe from the browser alone.
-	a.clock.Add(-time.Minute)
+	a.clock.Advance(-time.Minute)
 	other := &alive{}
 	replica := tokenhandler.New(a.config(func(c *tokenhandler.Config) { c.Alive, c.ProbeInterval = other.ask, 5*time.Minute }))
 	if _, err := replica.Authorize(a.request(ua), 0); err != nil || other.asked.Load() != 0 {
@@ -85,13 +86,13 @@ func TestProbeEndsWhoIsNoLongerGood(t *testing.T) {
 	ua := a.login()
 	a.pool.DisableUser("demo")
 	user.fail(errRefused)
-	a.clock.Add(4 * time.Minute)
+	a.clock.Advance(4 * time.Minute)
 	if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
 		t.Errorf("before the interval is over: %d", res.Status)
 	}
-	a.clock.Add(time.Minute)
+	a.clock.Advance(time.Minute)
 	res := ua.Fetch(http.MethodGet, "/api/me", "")
-	wantProblem(t, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	testkit.WantProblem(t, res.Answer(), http.StatusUnauthorized, "session_expired")
 	a.wantSession(ua, false)
 	if len(ours(ua)) != 0 {
 		t.Errorf("cookies left: %v", ours(ua))
@@ -111,7 +112,7 @@ func TestRefusedProbeOfAGoodUser(t *testing.T) {
 			a := newApp(t, probed(user, time.Minute))
 			ua := a.login()
 			for range 5 {
-				a.clock.Add(time.Minute)
+				a.clock.Advance(time.Minute)
 				if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
 					t.Fatalf("answered %d %s", res.Status, res.Body)
 				}
@@ -130,7 +131,7 @@ func TestLookingIsNoProbe(t *testing.T) {
 	a := newApp(t, probed(user, time.Minute))
 	ua := a.login()
 	for range 10 {
-		a.clock.Add(time.Minute)
+		a.clock.Advance(time.Minute)
 		a.wantSession(ua, true)
 	}
 	if got := user.asked.Load(); got != 0 {
@@ -147,7 +148,7 @@ func TestProbeOfARoute(t *testing.T) {
 		user := &alive{}
 		a := newApp(t, probed(user, c.global))
 		ua := a.login()
-		a.clock.Add(time.Minute)
+		a.clock.Advance(time.Minute)
 		if _, err := a.Authorize(a.request(ua), c.route); err != nil || user.asked.Load() != c.want {
 			t.Errorf("%s and %s: asked %d times, %v", c.global, c.route, user.asked.Load(), err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/seal"
@@ -57,16 +58,16 @@ func TestSessionEndpointAnswersAlways(t *testing.T) {
 			ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: strings.Repeat("A", 20000)})
 		},
 		"broken inside":                  breakInside,
-		"broken inside, to be refreshed": func(a *app, ua *useragent.UA) { breakInside(a, ua); a.clock.Add(11 * time.Minute) },
-		"idle":                           func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) },
-		"expired":                        func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) },
+		"broken inside, to be refreshed": func(a *app, ua *useragent.UA) { breakInside(a, ua); a.clock.Advance(11 * time.Minute) },
+		"idle":                           func(a *app, _ *useragent.UA) { a.clock.Advance(time.Hour) },
+		"expired":                        func(a *app, _ *useragent.UA) { a.clock.Advance(12 * time.Hour) },
 		"revoked": func(a *app, _ *useragent.UA) {
 			entry := replicas.Revocation{Kind: replicas.KindSubject, Name: a.pool.User("demo").Sub, Before: a.clock.Now().Add(time.Second), Until: a.clock.Now().Add(time.Hour)}
 			if err := a.revoke(t.Context(), entry); err != nil {
 				t.Error(err)
 			}
 		},
-		"invalid_grant": func(a *app, _ *useragent.UA) { a.pool.SignOut("demo"); a.clock.Add(11 * time.Minute) },
+		"invalid_grant": func(a *app, _ *useragent.UA) { a.pool.SignOut("demo"); a.clock.Advance(11 * time.Minute) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := newApp(t, short())
@@ -96,13 +97,13 @@ func TestSessionEndpointMethods(t *testing.T) {
 	}
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
 		res := ua.Fetch(method, "/auth/session", "")
-		wantProblem(t, res.Status, res.Header, res.Body, http.StatusMethodNotAllowed, "method_not_allowed")
+		testkit.WantProblem(t, res.Answer(), http.StatusMethodNotAllowed, "method_not_allowed")
 		if res.Header.Get("Allow") != "GET, HEAD" {
 			t.Errorf("%s: Allow %q", method, res.Header.Get("Allow"))
 		}
 	}
 	res := ua.FetchFrom(foreignSite, http.MethodGet, a.url+"/auth/session", "")
-	wantProblem(t, res.Status, res.Header, res.Body, http.StatusForbidden, "cross_site_request")
+	testkit.WantProblem(t, res.Answer(), http.StatusForbidden, "cross_site_request")
 	if res.SentCookie(sessionCookie) || res.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Error("another site gets more than a refusal")
 	}
@@ -114,7 +115,7 @@ func TestSessionEndpointRefreshes(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
 	before := a.session(ua)
-	a.clock.Add(11 * time.Minute)
+	a.clock.Advance(11 * time.Minute)
 	after := a.session(ua)
 	if !after.Authenticated || !after.AccessExpires.Equal(a.clock.Now().Add(10*time.Minute)) {
 		t.Errorf("access token until %s, now is %s", after.AccessExpires, a.clock.Now())
@@ -140,7 +141,7 @@ func TestSessionEndpointWithoutProvider(t *testing.T) {
 		t.Run(outage.Name, func(t *testing.T) {
 			a := newApp(t, short())
 			ua := a.login()
-			a.clock.Add(11 * time.Minute)
+			a.clock.Advance(11 * time.Minute)
 			a.pool.Break(cognitotest.TokenRefresh, outage, 0)
 			got := a.session(ua)
 			if !got.Authenticated || !got.AccessExpires.Before(a.clock.Now()) {
@@ -150,7 +151,7 @@ func TestSessionEndpointWithoutProvider(t *testing.T) {
 				t.Error("the cookie is gone")
 			}
 			a.pool.Mend(cognitotest.TokenRefresh)
-			a.clock.Add(time.Minute) // after the pause that the failure asks for
+			a.clock.Advance(time.Minute) // after the pause that the failure asks for
 			if got := a.session(ua); !got.AccessExpires.After(a.clock.Now()) {
 				t.Errorf("it does not heal: %+v", got)
 			}
@@ -165,17 +166,17 @@ func TestPollingDoesNotKeepAlive(t *testing.T) {
 	ua := a.login()
 	end := a.session(ua).IdleExpiresAt
 	for range 11 {
-		a.clock.Add(5 * time.Minute)
+		a.clock.Advance(5 * time.Minute)
 		if got := a.session(ua); !got.Authenticated || !got.IdleExpiresAt.Equal(end) {
 			t.Fatalf("polled: %+v, want the end at %s", got, end)
 		}
 	}
-	a.clock.Add(5 * time.Minute)
+	a.clock.Advance(5 * time.Minute)
 	a.wantSession(ua, false)
 
 	for _, use := range []struct{ method, path string }{{http.MethodGet, "/api/me"}, {http.MethodPost, "/auth/refresh"}} {
 		ua = a.login()
-		a.clock.Add(50 * time.Minute)
+		a.clock.Advance(50 * time.Minute)
 		if res := ua.Fetch(use.method, use.path, ""); res.Status != http.StatusOK {
 			t.Fatalf("%s: %d %s", use.path, res.Status, res.Body)
 		}
@@ -196,8 +197,8 @@ func TestRefreshErrors(t *testing.T) {
 	}{
 		"no session":    {func(_ *app, ua *useragent.UA) { ua.ClearCookies() }, http.StatusUnauthorized, "not_authenticated", false},
 		"garbage":       {func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "x"}) }, http.StatusUnauthorized, "session_expired", true},
-		"idle":          {func(a *app, _ *useragent.UA) { a.clock.Add(time.Hour) }, http.StatusUnauthorized, "session_expired", true},
-		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Add(12 * time.Hour) }, http.StatusUnauthorized, "session_expired", true},
+		"idle":          {func(a *app, _ *useragent.UA) { a.clock.Advance(time.Hour) }, http.StatusUnauthorized, "session_expired", true},
+		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Advance(12 * time.Hour) }, http.StatusUnauthorized, "session_expired", true},
 		"invalid_grant": {func(a *app, _ *useragent.UA) { a.pool.SignOut("demo") }, http.StatusUnauthorized, "session_expired", true},
 		"user deleted":  {func(a *app, _ *useragent.UA) { a.pool.DeleteUser("demo") }, http.StatusUnauthorized, "session_expired", true},
 		"broken inside": {breakInside, http.StatusUnauthorized, "session_expired", true},
@@ -219,7 +220,7 @@ func TestRefreshErrors(t *testing.T) {
 			c.spoil(a, ua)
 			had = had && name != "no session"
 			res := ua.Fetch(http.MethodPost, "/auth/refresh", "")
-			wantProblem(t, res.Status, res.Header, res.Body, c.status, c.code)
+			testkit.WantProblem(t, res.Answer(), c.status, c.code)
 			_, there := ua.Cookie(activeCookie)
 			if there != (had && !c.cleared) {
 				t.Errorf("cookies there: %v", there)
@@ -237,16 +238,16 @@ func TestCallsFromElsewhere(t *testing.T) {
 	for _, path := range []string{"/auth/refresh", "/auth/logout"} {
 		for _, from := range []string{foreignSite, "http://127.0.0.1:2", "null"} {
 			res := a.send(t.Context(), http.MethodPost, path, http.Header{"Origin": {from}})
-			wantProblem(t, res.StatusCode, res.Header, res.Body, http.StatusForbidden, "cross_site_request")
+			testkit.WantProblem(t, *res, http.StatusForbidden, "cross_site_request")
 		}
 		res := ua.SubmitFormFrom(foreignSite, a.url+path, nil)
-		wantProblem(t, res.Status, res.Header, res.Body, http.StatusForbidden, "cross_site_request")
+		testkit.WantProblem(t, res.Answer(), http.StatusForbidden, "cross_site_request")
 		res = ua.FetchFrom("http://127.0.0.1:2", http.MethodPost, a.url+path, "")
-		wantProblem(t, res.Status, res.Header, res.Body, http.StatusForbidden, "cross_site_request")
+		testkit.WantProblem(t, res.Answer(), http.StatusForbidden, "cross_site_request")
 		plain := a.send(t.Context(), http.MethodPost, path, nil)
-		wantProblem(t, plain.StatusCode, plain.Header, plain.Body, http.StatusForbidden, "cross_site_request")
+		testkit.WantProblem(t, *plain, http.StatusForbidden, "cross_site_request")
 		get := ua.Fetch(http.MethodGet, path, "")
-		wantProblem(t, get.Status, get.Header, get.Body, http.StatusMethodNotAllowed, "method_not_allowed")
+		testkit.WantProblem(t, get.Answer(), http.StatusMethodNotAllowed, "method_not_allowed")
 		if get.Header.Get("Allow") != http.MethodPost {
 			t.Errorf("Allow %q", get.Header.Get("Allow"))
 		}
@@ -304,11 +305,11 @@ func TestOldCookieAfterRotation(t *testing.T) {
 		t.Fatal(res.Status)
 	}
 	a.wantSession(ua, true)
-	a.clock.Add(time.Minute)
+	a.clock.Advance(time.Minute)
 	other := a.login() // its refresh lets the first session's memory go
 	other.Fetch(http.MethodPost, "/auth/refresh", "")
 	res := old.Fetch(http.MethodPost, "/auth/refresh", "")
-	wantProblem(t, res.Status, res.Header, res.Body, http.StatusUnauthorized, "session_expired")
+	testkit.WantProblem(t, res.Answer(), http.StatusUnauthorized, "session_expired")
 	if len(res.Header["Set-Cookie"]) != 0 {
 		t.Errorf("cookies are changed: %v", res.Header["Set-Cookie"])
 	}
@@ -329,7 +330,7 @@ func TestRefreshOnDemandIsBounded(t *testing.T) {
 			continue
 		}
 		limited++
-		wantProblem(t, res.Status, res.Header, res.Body, http.StatusTooManyRequests, "rate_limited")
+		testkit.WantProblem(t, res.Answer(), http.StatusTooManyRequests, "rate_limited")
 		if res.Header.Get("Retry-After") != "10" {
 			t.Errorf("Retry-After %q", res.Header.Get("Retry-After"))
 		}
@@ -338,7 +339,7 @@ func TestRefreshOnDemandIsBounded(t *testing.T) {
 		t.Errorf("%d calls, %d requests limited", calls, limited)
 	}
 	a.wantSession(ua, true)
-	a.clock.Add(10 * time.Second)
+	a.clock.Advance(10 * time.Second)
 	if res := ua.Fetch(http.MethodPost, "/auth/refresh", ""); res.Status != http.StatusOK {
 		t.Errorf("later: %d %s", res.Status, res.Body)
 	}

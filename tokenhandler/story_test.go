@@ -31,7 +31,7 @@ func TestWholeStory(t *testing.T) {
 			if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK || !strings.Contains(string(res.Body), a.pool.User("demo").Sub) {
 				t.Errorf("the API answered %d %s", res.Status, res.Body)
 			}
-			a.clock.Add(10 * time.Minute)
+			a.clock.Advance(10 * time.Minute)
 			before, _ := ua.Cookie(sessionCookie)
 			res = ua.Fetch(http.MethodPost, "/auth/refresh", "")
 			after, _ := ua.Cookie(sessionCookie)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/secret"
@@ -43,7 +44,7 @@ func asked(ua *useragent.UA) http.Header {
 	return h
 }
 
-func (a *app) verify(query string, h http.Header) *rawAnswer {
+func (a *app) verify(query string, h http.Header) *testkit.Answer {
 	a.tb.Helper()
 	res := a.send(a.tb.Context(), http.MethodGet, "/auth/verify"+query, h)
 	a.wantBare(res)
@@ -51,18 +52,18 @@ func (a *app) verify(query string, h http.Header) *rawAnswer {
 }
 
 // wantBare: to a gateway nothing has a body, and nothing may be stored.
-func (a *app) wantBare(res *rawAnswer) {
+func (a *app) wantBare(res *testkit.Answer) {
 	a.tb.Helper()
 	if len(res.Body) > 0 || res.Header.Get("Content-Type") != "" || res.Header.Get("Cache-Control") != "no-store" {
-		a.tb.Errorf("%d, Cache-Control %q, body %q", res.StatusCode, res.Header.Get("Cache-Control"), res.Body)
+		a.tb.Errorf("%d, Cache-Control %q, body %q", res.Status, res.Header.Get("Cache-Control"), res.Body)
 	}
 }
 
 // wantRefused checks a refusal: status, code, and nothing of the user.
-func wantRefused(tb testing.TB, res *rawAnswer, status int, code string) {
+func wantRefused(tb testing.TB, res *testkit.Answer, status int, code string) {
 	tb.Helper()
-	if res.StatusCode != status || res.Header.Get("X-Auth-Error") != code {
-		tb.Errorf("%d %s, want %d %s", res.StatusCode, res.Header.Get("X-Auth-Error"), status, code)
+	if res.Status != status || res.Header.Get("X-Auth-Error") != code {
+		tb.Errorf("%d %s, want %d %s", res.Status, res.Header.Get("X-Auth-Error"), status, code)
 	}
 	for _, name := range []string{"Authorization", "X-Auth-Subject", "X-Auth-Groups"} {
 		if res.Header[name] != nil {
@@ -76,9 +77,9 @@ func TestVerifyAnswersAGatewayWithTheToken(t *testing.T) {
 	ua := a.login()
 	res := a.verify("", asked(ua))
 	sub := a.session(ua).User["sub"]
-	if res.StatusCode != http.StatusNoContent || res.Header.Get("Authorization") != "Bearer "+a.provider.newest().Access.Reveal() ||
+	if res.Status != http.StatusNoContent || res.Header.Get("Authorization") != "Bearer "+a.provider.newest().Access.Reveal() ||
 		res.Header.Get("X-Auth-Subject") != sub || res.Header.Get("X-Auth-Groups") != "readers,writers" {
-		t.Errorf("%d %v", res.StatusCode, res.Header)
+		t.Errorf("%d %v", res.Status, res.Header)
 	}
 	if len(res.Header["Set-Cookie"]) > 0 || res.Header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("nothing was refreshed: %v", res.Header)
@@ -86,7 +87,7 @@ func TestVerifyAnswersAGatewayWithTheToken(t *testing.T) {
 	if a.metric("tokenhandler_verifications_total", "ok") != 1 {
 		t.Error("not counted")
 	}
-	if strings.Contains(a.log.String(), gatewaySecret) {
+	if a.log.Contains(gatewaySecret) {
 		t.Error("the log holds the secret")
 	}
 }
@@ -122,7 +123,7 @@ func TestVerifyIsNotThereWithoutTheSecret(t *testing.T) {
 			c.change(h)
 			for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodOptions} {
 				res := c.app.send(t.Context(), method, c.path, h)
-				wantProblem(t, res.StatusCode, res.Header, res.Body, http.StatusNotFound, "not_found")
+				testkit.WantProblem(t, *res, http.StatusNotFound, "not_found")
 				want := c.app.send(t.Context(), method, "/auth/nothing", h).Header
 				for _, same := range []http.Header{want, res.Header} {
 					for _, varies := range []string{"X-Request-ID", "Content-Length", "Date"} {
@@ -151,7 +152,7 @@ func TestVerifyRefuses(t *testing.T) {
 	}{
 		"no session": {spoil: func(_ *app, _ *useragent.UA, h http.Header) { h.Del("Cookie") }, status: 401, code: "not_authenticated"},
 		"unreadable": {spoil: func(_ *app, _ *useragent.UA, h http.Header) { h.Set("Cookie", sessionCookie+"=1AAAA") }, status: 401, code: "session_expired", cleared: true},
-		"idle":       {spoil: func(a *app, _ *useragent.UA, _ http.Header) { a.clock.Add(time.Hour) }, status: 401, code: "session_expired", cleared: true},
+		"idle":       {spoil: func(a *app, _ *useragent.UA, _ http.Header) { a.clock.Advance(time.Hour) }, status: 401, code: "session_expired", cleared: true},
 		"logged out": {spoil: func(a *app, ua *useragent.UA, _ http.Header) {
 			a.copyOf(ua).Fetch(http.MethodPost, "/auth/logout", "")
 		}, status: 401, code: "session_expired", cleared: true},
@@ -176,7 +177,7 @@ func TestVerifyRefuses(t *testing.T) {
 		}, status: 431, code: "cookies_too_large", cleared: true},
 		"provider down": {spoil: func(a *app, _ *useragent.UA, _ http.Header) {
 			a.pool.Break(cognitotest.TokenRefresh, cognitotest.Reset(), 0)
-			a.clock.Add(11 * time.Minute)
+			a.clock.Advance(11 * time.Minute)
 		}, status: 503, code: "provider_unavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -224,8 +225,8 @@ func TestVerifyTakesTheOrdinaryFallbacks(t *testing.T) {
 	} {
 		h := asked(ua)
 		change(h)
-		if res := a.verify("", h); res.StatusCode != http.StatusNoContent || res.Header.Get("Access-Control-Allow-Origin") != "" {
-			t.Errorf("%s: %d %v", name, res.StatusCode, res.Header)
+		if res := a.verify("", h); res.Status != http.StatusNoContent || res.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s: %d %v", name, res.Status, res.Header)
 		}
 	}
 }
@@ -258,7 +259,7 @@ func TestVerifyBelievesNoForwardedHeader(t *testing.T) {
 			res := a.verify(c.query, h)
 			res.Header.Del("X-Request-ID")
 			res.Header.Del("Date")
-			return res.StatusCode, res.Header
+			return res.Status, res.Header
 		}
 		wantStatus, want := answer(nil)
 		for _, header := range names {
@@ -288,11 +289,11 @@ func TestVerifyRefreshesAndCountsAsActivity(t *testing.T) {
 			a := newApp(t, gated(cognitotest.Options{AccessTTL: 10 * time.Minute, Rotation: true}))
 			ua := a.login()
 			before := a.provider.newest().Access.Reveal()
-			a.clock.Add(50 * time.Minute)
+			a.clock.Advance(50 * time.Minute)
 			res := a.verify(c.query, asked(ua))
 			after := a.provider.newest().Access.Reveal()
-			if res.StatusCode != c.status || before == after {
-				t.Errorf("%d %v", res.StatusCode, res.Header)
+			if res.Status != c.status || before == after {
+				t.Errorf("%d %v", res.Status, res.Header)
 			}
 			if c.status == http.StatusNoContent && res.Header.Get("Authorization") != "Bearer "+after {
 				t.Error("the gateway got another token")
@@ -310,7 +311,7 @@ func TestVerifyRefreshesAndCountsAsActivity(t *testing.T) {
 			for _, c := range cookies {
 				ua.SetCookie(useragent.Cookie{Name: c.Name, Value: c.Value, Path: "/", Secure: true, HTTPOnly: true})
 			}
-			a.clock.Add(50 * time.Minute) // beyond the idle time-out of the login
+			a.clock.Advance(50 * time.Minute) // beyond the idle time-out of the login
 			a.wantSession(ua, true)
 		})
 	}
@@ -339,8 +340,8 @@ func TestVerifyAnswersEnvoy(t *testing.T) {
 		h.Set("Sec-Fetch-Site", c.site)
 		res := a.send(t.Context(), c.method, c.path, h)
 		a.wantBare(res)
-		if res.StatusCode != c.status || (res.Header.Get("Authorization") != "") != (c.status == http.StatusOK) {
-			t.Errorf("%s %s from %s: %d %v", c.method, c.path, c.site, res.StatusCode, res.Header)
+		if res.Status != c.status || (res.Header.Get("Authorization") != "") != (c.status == http.StatusOK) {
+			t.Errorf("%s %s from %s: %d %v", c.method, c.path, c.site, res.Status, res.Header)
 		}
 	}
 }
@@ -359,8 +360,8 @@ func TestVerifyAsksForScopesAndGroups(t *testing.T) {
 		"?group=" + url.QueryEscape(" readers"):          403,
 		"?scope=openid+nothing":                          403,
 	} {
-		if res := a.verify(query, asked(ua)); res.StatusCode != want {
-			t.Errorf("%s: %d, want %d", query, res.StatusCode, want)
+		if res := a.verify(query, asked(ua)); res.Status != want {
+			t.Errorf("%s: %d, want %d", query, res.Status, want)
 		}
 	}
 }
@@ -389,8 +390,8 @@ func TestVerifyHeadersCannotBeForged(t *testing.T) {
 				return tokens
 			}
 			res := a.verify("", asked(a.login()))
-			if got := [2]string{res.Header.Get("X-Auth-Subject"), res.Header.Get("X-Auth-Groups")}; res.StatusCode != http.StatusNoContent || got != c.want {
-				t.Errorf("%d %q, want %q", res.StatusCode, got, c.want)
+			if got := [2]string{res.Header.Get("X-Auth-Subject"), res.Header.Get("X-Auth-Groups")}; res.Status != http.StatusNoContent || got != c.want {
+				t.Errorf("%d %q, want %q", res.Status, got, c.want)
 			}
 			// A header that is missing could be the client's, passed on.
 			if res.Header["X-Auth-Subject"] == nil || res.Header["X-Auth-Groups"] == nil {
@@ -407,7 +408,7 @@ func TestVerifyHeadSize(t *testing.T) {
 	s.session = func(c *session.Config) { c.KeepIDToken = true }
 	a := newApp(t, s)
 	ua := a.login()
-	a.clock.Add(11 * time.Minute)
+	a.clock.Advance(11 * time.Minute)
 	res := a.verify("", asked(ua))
 	size := hstsBytes
 	for name, values := range res.Header {

@@ -19,7 +19,7 @@ func wantProblem(t *testing.T, r *useragent.Response, status int, code string) {
 		t.Errorf("%s: %v", code, r.Err)
 		return
 	}
-	testkit.WantProblem(t, testkit.Answer{Status: r.Status, Header: r.Header, Body: r.Body}, status, code)
+	testkit.WantProblem(t, r.Answer(), status, code)
 }
 
 // TestEveryRowOfTheErrorTable goes through the contract's table, as a browser

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // Response is an answer as it came over the wire.
@@ -60,6 +62,11 @@ func (r *Response) SentCookie(name string) bool {
 		}
 	}
 	return false
+}
+
+// Answer returns the response for the assertions of package testkit.
+func (r *Response) Answer() testkit.Answer {
+	return testkit.Answer{Status: r.Status, Header: r.Header, Body: r.Body}
 }
 
 // JSON decodes the body.

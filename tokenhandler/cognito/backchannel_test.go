@@ -43,9 +43,9 @@ func TestVerifyLogout(t *testing.T) {
 	}
 	// Within what clocks differ and providers delay.
 	for _, d := range []time.Duration{50 * time.Second, -4 * time.Minute} {
-		p.clock.Add(d)
+		p.clock.Advance(d)
 		raw := p.pool.LogoutToken("some-sub", "", func(t *cognitotest.Token) { t.Claims["exp"] = int64(1 << 40) })
-		p.clock.Add(-d)
+		p.clock.Advance(-d)
 		p.wantLogout(raw, "some-sub", "")
 	}
 }
@@ -89,7 +89,7 @@ func TestVerifyLogoutOnce(t *testing.T) {
 	for range 12 {
 		_, err := p.VerifyLogout(t.Context(), raw)
 		p.wantKind(err, provider.ErrInvalidResponse)
-		p.clock.Add(time.Minute)
+		p.clock.Advance(time.Minute)
 	}
 	p.wantLogout(p.pool.LogoutToken("some-sub", "", forever), "some-sub", "")
 }
@@ -132,7 +132,7 @@ func TestVerifyLogoutWithoutKeys(t *testing.T) {
 	_, err = p.VerifyLogout(t.Context(), raw)
 	p.wantKind(err, provider.ErrUnavailable)
 	p.pool.Mend(cognitotest.JWKS)
-	p.clock.Add(2 * time.Second)
+	p.clock.Advance(2 * time.Second)
 	p.wantLogout(raw, "some-sub", "")
 }
 

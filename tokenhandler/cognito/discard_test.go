@@ -68,7 +68,7 @@ func TestDiscardThatFails(t *testing.T) {
 	_, err := p.login()
 	p.wantKind(err, provider.ErrInvalidResponse) // the first failure is the one to tell
 	wantDiscarded(t, metrics, 0, 1)
-	if !strings.Contains(p.log.String(), "not revoked") {
+	if !p.log.Contains("not revoked") {
 		t.Error("nothing is logged")
 	}
 }
@@ -96,7 +96,7 @@ func TestCallerLeavesItsLogin(t *testing.T) {
 
 // TestExchangeEndsByItself: detached, but not for ever.
 func TestExchangeEndsByItself(t *testing.T) {
-	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Timeout = 300 * time.Millisecond })
+	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Timeout = 2 * time.Second })
 	grant := p.grant()
 	gate := p.pool.Hold(cognitotest.TokenCode)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -174,7 +174,7 @@ func TestEndOfTheRefreshToken(t *testing.T) {
 			}
 			tokens := p.mustLogin()
 			check(tokens.RefreshExpires)
-			p.clock.Add(time.Minute)
+			p.clock.Advance(time.Minute)
 			check(p.mustRefresh(tokens).RefreshExpires)
 		})
 	}

@@ -36,7 +36,7 @@ func TestRefreshKeepsTheRefreshTokenUnlessANewOneComes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := connectedParty(t, cognitotest.Options{Rotation: rotation})
 			first := p.mustLogin()
-			p.clock.Add(30 * time.Minute)
+			p.clock.Advance(30 * time.Minute)
 			second := p.mustRefresh(first)
 
 			if same := second.Refresh.Equal(first.Refresh); same == rotation {

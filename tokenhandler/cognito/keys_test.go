@@ -37,7 +37,7 @@ func TestForgedKeyIDsMakeFewFetches(t *testing.T) {
 	p.pool.RotateKeys()
 	_, err := p.login()
 	p.wantKind(err, provider.ErrUnavailable)
-	p.clock.Add(10 * time.Second)
+	p.clock.Advance(10 * time.Second)
 	p.mustRefresh(tokens)
 }
 
@@ -91,7 +91,7 @@ func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 			if err == nil {
 				t.Fatal("accepted")
 			}
-			p.clock.Add(apart)
+			p.clock.Advance(apart)
 		}
 		return p.pool.Count(cognitotest.JWKS) - before
 	}
@@ -102,7 +102,7 @@ func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 		t.Errorf("%d fetches in ten seconds, want about 10", got)
 	}
 	p.pool.Mend(cognitotest.JWKS)
-	p.clock.Add(time.Minute)
+	p.clock.Advance(time.Minute)
 	if got := tries(60, 500*time.Millisecond); got > 9 {
 		t.Errorf("%d fetches in half a minute after the outage, want 5 and one each ten seconds", got)
 	}
@@ -134,7 +134,7 @@ func TestUnreachableKeysKeepTheSession(t *testing.T) {
 			_, err = p.login()
 			p.wantKind(err, provider.ErrUnavailable)
 			p.pool.Mend(cognitotest.JWKS)
-			p.clock.Add(time.Second)
+			p.clock.Advance(time.Second)
 			p.mustRefresh(previous)
 		})
 	}
@@ -149,7 +149,7 @@ func TestRefreshOutlastsAnOutageOfTheKeys(t *testing.T) {
 	p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
 	pauses := 0
 	p.SetSleep(func(_ context.Context, d time.Duration) error {
-		p.clock.Add(d)
+		p.clock.Advance(d)
 		if pauses++; pauses == 3 {
 			p.pool.Mend(cognitotest.JWKS)
 		}
@@ -178,7 +178,7 @@ func TestRefreshOutlastsTheLimitOnFetches(t *testing.T) {
 	p.pool.Heal()
 	p.pool.RotateKeys()
 	p.SetSleep(func(_ context.Context, d time.Duration) error {
-		p.clock.Add(d)
+		p.clock.Advance(d)
 		return nil
 	})
 	p.mustRefresh(p.mustRefresh(first))
@@ -190,7 +190,7 @@ func TestRefreshOutlastsTheLimitOnFetches(t *testing.T) {
 func TestRefreshGivesUpAtItsDeadline(t *testing.T) {
 	for name, bounded := range map[string]bool{"the caller's": true, "its own": false} {
 		t.Run(name, func(t *testing.T) {
-			p := connectedParty(t, cognitotest.Options{Rotation: true}, func(cfg *cognito.Config) { cfg.Timeout = 2 * time.Second })
+			p := connectedParty(t, cognitotest.Options{Rotation: true}, func(cfg *cognito.Config) { cfg.Timeout = 10 * time.Second })
 			previous := p.mustLogin()
 			p.pool.RotateKeys()
 			p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
@@ -230,7 +230,7 @@ func TestRefreshDoesNotWaitForWhatWillNotPass(t *testing.T) {
 			t.Errorf("%s: accepted", fault.Name)
 		}
 		p.pool.Heal()
-		p.clock.Add(10 * time.Second)
+		p.clock.Advance(10 * time.Second)
 	}
 }
 

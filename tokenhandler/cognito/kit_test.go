@@ -1,20 +1,18 @@
 package cognito_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"golang.org/x/oauth2"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
@@ -33,69 +31,33 @@ type party struct {
 	t     testing.TB
 	pool  *cognitotest.Server
 	cfg   cognito.Config
-	clock *clock
-	log   *buffer
+	clock *testkit.Clock
+	log   *testkit.Log
 	// browser is how browsers reach the provider; default a network.
 	browser http.RoundTripper
 	// codes are those that the callbacks had; they must not be logged.
 	codes []string
 }
 
-// clock is a clock in the test's hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
-// buffer is a log that may be read while it is written.
-type buffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.String()
-}
-
 // newParty builds a provider that is not connected.
 func newParty(tb testing.TB, opts cognitotest.Options, edits ...func(*cognito.Config)) *party {
 	tb.Helper()
-	hands := &clock{now: time.Now()}
-	opts.Clock = hands.Now
+	clock := testkit.NewClock(time.Now())
+	opts.Clock = clock.Now
 	opts.CallbackURLs = append(opts.CallbackURLs, callbackURL)
-	return partyOf(tb, cognitotest.New(tb, opts), hands, edits...)
+	return partyOf(tb, cognitotest.New(tb, opts), clock, edits...)
 }
 
 // partyOf is [newParty] with a pool that is there.
-func partyOf(tb testing.TB, pool *cognitotest.Server, hands *clock, edits ...func(*cognito.Config)) *party {
+func partyOf(tb testing.TB, pool *cognitotest.Server, clock *testkit.Clock, edits ...func(*cognito.Config)) *party {
 	tb.Helper()
-	p := &party{t: tb, pool: pool, clock: hands, log: &buffer{}}
+	p := &party{t: tb, pool: pool, clock: clock, log: &testkit.Log{}}
 	p.cfg = cognito.Config{
 		Profile: cognito.Cognito, Issuer: p.pool.Issuer(), ClientID: p.pool.ClientID(),
 		Scopes: []string{"openid", "email", "profile"}, RedirectURL: callbackURL,
 		Claims:  []string{"sub", "username", "email", "email_verified", "name", "groups", "custom:none"},
-		Timeout: 5 * time.Second, Now: p.clock.Now,
-		Log: slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Timeout: testkit.Deadline, Now: p.clock.Now,
+		Log: p.log.Logger(),
 	}
 	if s := p.pool.Secret(); s != "" {
 		p.cfg.ClientSecrets = []secret.String{secret.New(s)}

@@ -77,7 +77,7 @@ func tokenOutages(tb testing.TB) []cognitotest.Outage {
 func quick(o cognitotest.Outage) func(*cognito.Config) {
 	return func(cfg *cognito.Config) {
 		if o.Hangs || o.Limits {
-			cfg.Timeout = 500 * time.Millisecond
+			cfg.Timeout = 2 * time.Second // enough for the login on a busy machine
 		}
 	}
 }
@@ -184,11 +184,12 @@ func limiting(t *testing.T, h http.HandlerFunc) *party {
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
-		cfg.Endpoints.Token, cfg.Timeout = server.URL+"/token", 100*time.Millisecond
+		cfg.Endpoints.Token, cfg.Timeout = server.URL+"/token", 2*time.Second
 	})
 }
 
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, header string
 		status       int
@@ -205,6 +206,7 @@ func TestRetryAfter(t *testing.T) {
 		{"not a passing failure", "7", 403, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			p := limiting(t, func(w http.ResponseWriter, _ *http.Request) {
 				if c.header != "" {
 					w.Header().Set("Retry-After", c.header)
@@ -295,7 +297,7 @@ func TestAnswerThatStallsInItsBody(t *testing.T) {
 	t.Cleanup(server.Close)
 	t.Cleanup(func() { close(ended) })
 	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
-		cfg.Endpoints.Token, cfg.Timeout = server.URL, 500*time.Millisecond
+		cfg.Endpoints.Token, cfg.Timeout = server.URL, 2*time.Second
 	})
 	_, err := p.login()
 	p.wantKind(err, provider.ErrUnavailable)

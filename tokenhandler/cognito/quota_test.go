@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
@@ -55,7 +56,7 @@ func inBubble(t *testing.T, opts cognitotest.Options, test func(t *testing.T, c 
 		defaults := func(cfg *cognito.Config) {
 			cfg.Now, cfg.Timeout, cfg.Metrics = time.Now, 10*time.Second, cognito.NewMetrics(c.registry)
 		}
-		c.party = partyOf(t, pool, &clock{now: time.Now()}, append([]func(*cognito.Config){defaults}, edits...)...)
+		c.party = partyOf(t, pool, testkit.NewClock(time.Now()), append([]func(*cognito.Config){defaults}, edits...)...)
 		c.SetTransport(slowly{pool.Transport()})
 		c.browser = pool.Transport()
 		if err := c.Connect(t.Context()); err != nil {
