@@ -58,13 +58,15 @@
 // token until the browser shows the new cookie. So it is kept until then, and as long
 // as requests with older cookies may still be on their way (newest in record.go):
 //
-//	state        a browser shows   a browser   an attempt made or    RefreshGrace   logout
-//	             a later one       shows it    found a later one     is over
-//	unknown      confirmed         –           unconfirmed (1)       –              –
-//	unconfirmed  confirmed         confirmed   unconfirmed (1)       unconfirmed    released
-//	confirmed    confirmed         confirmed   unconfirmed (1)       released       released
-//	released     confirmed         released    unconfirmed (1)       released       released
+//	            | a browser     | a browser  | an attempt made or | RefreshGrace | logout
+//	            | shows a later | shows this | found a later      | is over      |
+//	            | generation    | generation | generation         |              |
+//	unknown     | confirmed     | –          | unconfirmed (1)    | –            | –
+//	unconfirmed | confirmed     | confirmed  | unconfirmed (1)    | –            | released
+//	confirmed   | confirmed     | –          | unconfirmed (1)    | released     | released
+//	released    | confirmed     | –          | unconfirmed (1)    | –            | –
 //
+//	–: the state stays as it is.
 //	unknown: the record is new.
 //	unconfirmed: its tokens are in memory, and no browser has shown them yet.
 //	confirmed: its tokens are in memory, and a browser has them, too.

@@ -83,7 +83,7 @@ func newFixture(tb testing.TB, change ...func(*settings)) *fixture {
 
 // tokens are of the sizes that Cognito makes (DESIGN: 4,272 bytes together).
 func tokens(seed uint64, now time.Time) secret.Tokens {
-	id, access, refresh := cognitotest.Tokens(cognitotest.TokenOptions{Seed: seed, IssuedAt: now})
+	id, access, refreshing := cognitotest.Tokens(cognitotest.TokenOptions{Seed: seed, IssuedAt: now})
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(id, ".")[1])
 	if err != nil {
 		panic(err)
@@ -107,7 +107,7 @@ func tokens(seed uint64, now time.Time) secret.Tokens {
 		panic(err)
 	}
 	return secret.Tokens{
-		Access: secret.New(access), ID: secret.New(id), Refresh: secret.New(refresh),
+		Access: secret.New(access), ID: secret.New(id), Refresh: secret.New(refreshing),
 		AccessExpires: now.Add(time.Hour), AuthTime: now, NonceHash: [4]byte{1, 2, 3, 4},
 		Subject: claims.Sub, Claims: string(shown),
 	}

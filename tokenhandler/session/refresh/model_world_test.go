@@ -327,10 +327,10 @@ func (w *world) revoke(by *incarnation, e replicas.Revocation) {
 	w.running.Go(func() { time.Sleep(w.cfg.spread); tell() })
 }
 
-func (w *world) discard(refresh secret.String) {
+func (w *world) discard(token secret.String) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	delete(w.useless, refresh.Reveal())
+	delete(w.useless, token.Reveal())
 	w.counts["discarded"]++
 }
 

@@ -69,7 +69,7 @@ func (r *record) finish(a *attempt, o outcome, now time.Time, grace time.Duratio
 		if latest {
 			r.failure, r.retryAt = o.err, now.Add(pauseAfter(o.err))
 		}
-	case eventRevoked, eventSuperseded:
+	case eventNone, eventRevoked, eventSuperseded:
 	}
 }
 

@@ -62,14 +62,14 @@ func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 }
 
 // begin counts a call with a refresh token of the tested session.
-func (p *provider) begin(refresh string) (latency time.Duration, known bool) {
+func (p *provider) begin(token string) (latency time.Duration, known bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if refresh != p.good && !p.used[refresh] {
+	if token != p.good && !p.used[token] {
 		return 0, false
 	}
 	p.calls++
-	p.used[refresh] = true
+	p.used[token] = true
 	return p.latency, true
 }
 
