@@ -6,16 +6,18 @@ import (
 )
 
 const (
-	// maxHead is what nginx with default buffers takes of an answer's head.
+	// maxHead is the largest head of an answer, in bytes, that nginx accepts with its
+	// default buffers.
 	maxHead = 4096
-	// otherHead are the status line, Date, Location's name and the empty line.
+	// otherHead is the size of the status line, Date, the name of Location and the
+	// empty line.
 	otherHead = 128
 )
 
-// arrive sends the browser to where its login began. The head of this answer
-// holds a whole session: a return path that no longer fits beside it travels
-// in the body, or proxies would make a 502 of a login that worked.
-func (h *Handler) arrive(w http.ResponseWriter, returnTo string) {
+// arrive sends the browser to where its login began. The head of the answer contains
+// the session's cookies. A return path that does not fit beside them is put into the
+// body, because proxies would otherwise answer 502 to a login that has succeeded.
+func (h *loginHandler) arrive(w http.ResponseWriter, returnTo string) {
 	if head := headBytes(w.Header()); head+len(returnTo) <= maxHead || head > maxHead {
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, returnTo)
 		return
@@ -25,7 +27,7 @@ func (h *Handler) arrive(w http.ResponseWriter, returnTo string) {
 	_ = arrivalPage.Execute(w, map[string]string{"Refresh": "0; url=" + returnTo, "Target": returnTo})
 }
 
-// headBytes is the size of an answer's head without its Location.
+// headBytes returns the size of an answer's head without Location.
 func headBytes(header http.Header) int {
 	size := otherHead
 	for name, values := range header {

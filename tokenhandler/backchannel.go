@@ -10,25 +10,25 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// maxLogoutBody bounds the body of a back-channel logout: a logout token has
-// some hundred bytes, and a signature of 512 at most.
+// maxLogoutBody is the largest body of a back-channel logout in bytes. A logout token
+// has some hundred bytes and a signature of at most 512.
 const maxLogoutBody = 16 << 10
 
-var errLogoutForm = errors.New("not a form with one logout_token")
+var errLogoutForm = errors.New("the body is no form with one logout_token")
 
-// backchannelLogout ends the sessions that a logout token names (OIDC
-// Back-Channel Logout §2.5 to §2.8). The provider's server sends it, so neither
-// cookies nor origins are looked at: the token's signature is all that counts.
+// backchannel ends the sessions that a logout token names (OpenID Connect
+// Back-Channel Logout 1.0 §2.5 to §2.8). The provider's server sends the request, so
+// cookies and origin decide nothing, but only the token's signature.
 //
-//  1. The body is bounded, a form, and every parameter stands there once.
-//  2. The token is verified; anything wrong with it is one and the same 400.
-//  3. The sessions of its sid, else those of its sub, go on the deny list.
+//  1. Read the body: bounded, a form, every parameter once.
+//  2. Verify the token. All faults get the same 400.
+//  3. Put the sessions of its sid, or else of its sub, on the deny list.
 //
-// 200 says that they are over, here at least. A session that begins later is
-// not meant: its user has logged in again.
-func (h *Handler) backchannelLogout(w http.ResponseWriter, r *http.Request) error {
+// The status 200 means that they have ended in this process at least. Sessions that
+// begin later are not meant: their users have logged in again.
+func (h *logoutHandler) backchannel(w http.ResponseWriter, r *http.Request) error {
 	outcome, err := h.endByProvider(w, r)
-	h.metrics.ProviderLogouts.WithLabelValues(outcome).Inc()
+	h.cfg.Metrics.ProviderLogouts.WithLabelValues(outcome).Inc()
 	if err != nil {
 		return err
 	}
@@ -36,9 +36,9 @@ func (h *Handler) backchannelLogout(w http.ResponseWriter, r *http.Request) erro
 	return nil
 }
 
-// endByProvider is [Handler.backchannelLogout] without its answer: what metrics
-// call the outcome, and the error to answer with.
-func (h *Handler) endByProvider(w http.ResponseWriter, r *http.Request) (outcome string, err error) {
+// endByProvider does the work of [logoutHandler.backchannel]. It returns the outcome
+// for the metrics, and the error for the answer.
+func (h *logoutHandler) endByProvider(w http.ResponseWriter, r *http.Request) (outcome string, err error) {
 	raw, err := logoutToken(w, r)
 	if err != nil {
 		return "refused", err
@@ -62,7 +62,7 @@ func (h *Handler) endByProvider(w http.ResponseWriter, r *http.Request) (outcome
 	return "ok", nil
 }
 
-// logoutToken takes the token out of the form. The error is a [*web.Problem].
+// logoutToken returns the token of the form. The error is a [*web.Problem].
 func logoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxLogoutBody)
 	if err := r.ParseForm(); err != nil {
@@ -84,6 +84,6 @@ func logoutToken(w http.ResponseWriter, r *http.Request) (string, error) {
 }
 
 func badLogoutForm() error {
-	// What net/url says of a form quotes it, and it holds a token.
+	// The error of net/url is not wrapped: it quotes the form, which has a token.
 	return web.NewProblem(web.CodeInvalidRequest, "the body must be a form with one logout_token", errLogoutForm)
 }

@@ -2,20 +2,17 @@ package tokenhandler
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"net/http"
 	"time"
 
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
-	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
-	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// Bounds of what a callback may carry.
+// The largest lengths of a callback's parameters.
 const (
 	maxCode  = 4096
 	maxState = 128
@@ -23,17 +20,18 @@ const (
 
 // callback ends a login:
 //
-//  1. A prefetch gets 204: the browser only guesses, and a state works once.
-//  2. The cookie of the login that the state names is dropped, whatever follows.
-//  3. Parameters: each once, bounded.
-//  4. The state is looked up among the browser's own logins and compared.
-//     Unknown: with a live session home, else one automatic new try.
-//  5. iss, if present, must be the provider (RFC 9207 §2.4), errors included.
-//  6. The provider's error, if it sent one.
-//  7. The code is redeemed and every token verified.
-//  8. The session's cookies are written, an earlier session of this browser is
-//     ended (ASVS V7.2.4), and 303 to where the login began.
-func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
+//  1. Answer 204 to a prefetch, because a state works once.
+//  2. Remove the cookie of the login that the state names, whatever follows.
+//  3. Check the parameters: none repeated, lengths.
+//  4. Find the login among those of the browser, and compare the state. If there is
+//     none, redirect a user with a session to the app, and retry once for others.
+//  5. Compare iss, if there is one, with the provider (RFC 9207 §2.4), also if the
+//     callback is an error.
+//  6. Show the provider's error, if there is one.
+//  7. Redeem the code and verify all tokens.
+//  8. Write the session's cookies, end an earlier session of this browser (ASVS
+//     V7.2.4) and redirect to where the login began.
+func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
 	if isPrefetch(r) {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
@@ -67,12 +65,12 @@ func (h *Handler) callback(w http.ResponseWriter, r *http.Request) error {
 
 var (
 	errCallback = errors.New("the callback's parameters are malformed")
-	errIssuer   = errors.New("the callback comes from another issuer")
-	errState    = errors.New("the callback's state is not one of this browser")
+	errIssuer   = errors.New("the callback names another issuer")
+	errState    = errors.New("the callback's state is of no login of this browser")
 )
 
-// redeem does steps 7 and 8.
-func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) {
+// redeem does steps 7 and 8 of [loginHandler.callback].
+func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) {
 	maxAge := time.Duration(-1)
 	if l.MaxAge != nil {
 		maxAge = time.Duration(*l.MaxAge) * time.Second
@@ -86,27 +84,26 @@ func (h *Handler) redeem(w http.ResponseWriter, r *http.Request, l login, code s
 	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Session()) // what the browser has is replaced
 	cookie.Values[session.Key], cookie.Values[session.ActivityKey] = s, s.Activity()
 	if err := cookie.Save(r, w); err != nil {
-		// Nobody will ever use these tokens.
-		h.revoke(r.Context(), tokens.Refresh)
+		// Nobody will use these tokens.
+		h.revoker.revoke(r.Context(), tokens.Refresh)
 		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), returnTo: l.ReturnTo, err: err})
 		return
 	}
 	h.makeRoom(w, r)
 	h.endEarlier(r, l)
-	h.metrics.Logins.WithLabelValues("ok").Inc()
+	h.cfg.Metrics.Logins.WithLabelValues("ok").Inc()
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r))
 	h.arrive(w, l.ReturnTo)
 }
 
-// endEarlier ends the session that this browser had (ASVS V7.2.4): the one that
-// it shows, or the one that it showed when the login began. Of the latter only
-// the name is known, so its refresh token cannot be revoked; nobody can use it
-// here any more.
-func (h *Handler) endEarlier(r *http.Request, l login) {
-	visit, _ := h.cfg.Sessions.Open(r)
-	if s := cmp.Or(visit.Session, visit.Stored); s != nil {
-		visit.End()
-		h.revokeSession(r.Context(), s)
+// endEarlier ends the session that the browser has, and the one that it had when the
+// login began (ASVS V7.2.4). Only the name of the latter is known, so its refresh
+// token cannot be revoked.
+func (h *loginHandler) endEarlier(r *http.Request, l login) {
+	current, _ := h.cfg.Sessions.Open(r)
+	if s := cmp.Or(current.Session, current.Stored); s != nil {
+		current.End()
+		h.revoker.revokeSession(r.Context(), s)
 	}
 	if l.Earlier == nil {
 		return
@@ -117,18 +114,18 @@ func (h *Handler) endEarlier(r *http.Request, l login) {
 	}
 }
 
-// unknownState answers a callback whose login is not known here: the cookie
-// ran out, or was used, or another browser's link was opened.
-func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, query map[string]string) {
+// unknownState answers a callback without a login of this browser: the login took too
+// long, its callback was loaded before, or it began in another browser.
+func (h *loginHandler) unknownState(w http.ResponseWriter, r *http.Request, query map[string]string) {
 	if _, err := h.cfg.Sessions.Open(r); err == nil {
-		h.metrics.Logins.WithLabelValues("already_logged_in").Inc()
+		h.cfg.Metrics.Logins.WithLabelValues("already_logged_in").Inc()
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, "/")
 		return
 	}
 	_, failed := query["error"]
 	state := query["state"]
 	if failed || len(state) < 2 || state[0] != '0' || !isNavigation(r) {
-		// Not a first try, or nothing that a new try could mend.
+		// This is the second try, or a retry would not help.
 		code := "login_failed"
 		if failed {
 			code = loginCode(query["error"])
@@ -140,34 +137,10 @@ func (h *Handler) unknownState(w http.ResponseWriter, r *http.Request, query map
 		h.fail(w, r, failure{code: string(web.AsProblem(err).Code), err: err, retryAfter: retryAfter(err)})
 		return
 	}
-	h.metrics.Logins.WithLabelValues("retried").Inc()
+	h.cfg.Metrics.Logins.WithLabelValues("retried").Inc()
 }
 
-func (h *Handler) revokeSession(ctx context.Context, s *session.Session) {
-	tokens, err := s.Tokens()
-	if err != nil {
-		h.metrics.Revocations.WithLabelValues("failed").Inc()
-		h.cfg.Log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
-		return
-	}
-	h.revoke(ctx, tokens.Refresh)
-}
-
-// revoke revokes a refresh token. A failure is counted and logged: a logout
-// succeeds without it.
-func (h *Handler) revoke(ctx context.Context, refresh secret.String) {
-	if refresh.IsZero() {
-		return
-	}
-	if err := h.cfg.Provider.Revoke(ctx, refresh); err != nil {
-		h.metrics.Revocations.WithLabelValues("failed").Inc()
-		h.cfg.Log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
-		return
-	}
-	h.metrics.Revocations.WithLabelValues("ok").Inc()
-}
-
-// exchangeCode names why a code was not redeemed.
+// exchangeCode returns the error code for an error of [Provider.Exchange].
 func exchangeCode(err error) string {
 	if p := providerProblem(err); p.Code != web.CodeProviderError {
 		return string(p.Code)
@@ -178,8 +151,9 @@ func exchangeCode(err error) string {
 	return string(web.CodeProviderError)
 }
 
-// knownError names an error code of the authorization response (RFC 6749
-// §4.1.2.1, OIDC Core §3.1.2.6); anything else may be a text of anybody's.
+// knownError returns code if it is an error code of the authorization response (RFC
+// 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6). Anything else may be text of an
+// attacker's.
 func knownError(code string) string {
 	switch code {
 	case "access_denied", "invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope",
@@ -190,7 +164,7 @@ func knownError(code string) string {
 	return "an unknown error"
 }
 
-// loginCode is the error code of ours for one of the provider's.
+// loginCode returns the service's error code for one of the provider's.
 func loginCode(code string) string {
 	switch code {
 	case "access_denied":
@@ -201,24 +175,4 @@ func loginCode(code string) string {
 		return string(web.CodeProviderUnavailable)
 	}
 	return "login_failed"
-}
-
-// retryAfter is when a new try makes sense, or 0.
-func retryAfter(err error) time.Duration {
-	if unavailable, ok := errors.AsType[*refresh.UnavailableError](err); ok {
-		return unavailable.RetryAfter
-	}
-	return provider.RetryAfter(err)
-}
-
-// providerProblem makes the problem of a provider's error.
-func providerProblem(err error) *web.Problem {
-	retry := retryAfter(err)
-	if errors.Is(err, provider.ErrRateLimited) {
-		return web.NewProblem(web.CodeRateLimited, "the identity provider asks to slow down", err).RetryAfter(retry)
-	}
-	if errors.Is(err, provider.ErrUnavailable) {
-		return web.NewProblem(web.CodeProviderUnavailable, "the identity provider cannot be reached; try again", err).RetryAfter(retry)
-	}
-	return web.NewProblem(web.CodeProviderError, "the identity provider's answer cannot be used", err)
 }

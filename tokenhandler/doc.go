@@ -1,13 +1,13 @@
-// Package tokenhandler owns everything under /auth: starting a login, the
-// callback, who is logged in, refresh, logout, and what gateways ask. It turns a
-// request's cookie into a grant for whoever forwards requests with the user's
-// token.
+// Package tokenhandler serves everything under /auth: login and callback, who is
+// logged in, refresh, logout, and the questions of gateways. [Handler.Authorize]
+// turns the cookies of a request into a [Grant] for the packages that forward
+// requests with the user's token.
 //
-// It stands against login CSRF (a sealed cookie per login, compared before the
-// code is redeemed), code injection (PKCE, nonce), open redirects, loops of
-// failing logins, cross-site calls, tokens in any answer to a browser, and a
+// It stands against login CSRF (a sealed cookie for each login, compared before
+// the code is redeemed), injected codes (PKCE, nonce), open redirects, logins that
+// fail in a loop, calls from other sites, tokens in answers to a browser, and a
 // session that survives its logout.
 //
-// It must not know the API routes, S3, the provider's protocol (a [Provider]
+// It must not know API routes, S3, the protocol of the provider (a [Provider]
 // does) and the form of the cookies (package session does).
 package tokenhandler

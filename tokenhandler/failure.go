@@ -10,20 +10,21 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// failure is a login that did not work.
+// failure is a login that failed.
 type failure struct {
-	// code is ours, from a fixed list: never a text of the provider's (a peer
-	// had an XSS there, CVE-2021-32702).
+	// code is from the service's fixed list. Text of the provider must not reach the
+	// page: another product had an XSS by that (CVE-2021-32702).
 	code     string
 	returnTo string
 	err      error
-	// retryAfter is when a new try makes sense, if that is known.
+	// retryAfter is how long to wait before a new try, or 0.
 	retryAfter time.Duration
 }
 
-// fail tells the user: at auth.error_path, or on a page of our own.
-func (h *Handler) fail(w http.ResponseWriter, r *http.Request, f failure) {
-	h.metrics.Logins.WithLabelValues(f.code).Inc()
+// fail shows the failure to the user: on the app's page Config.ErrorPath, or on a page
+// of the service.
+func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
+	h.cfg.Metrics.Logins.WithLabelValues(f.code).Inc()
 	h.cfg.Log.WarnContext(r.Context(), "login failed", "reason", f.code, "error", f.err.Error(), "request_id", web.RequestID(r))
 	if h.cfg.ErrorPath != "" {
 		query := url.Values{"error": {f.code}, "request_id": {web.RequestID(r)}}

@@ -14,121 +14,123 @@ import (
 
 // Grant is the permission to act for the user of one request.
 type Grant struct {
-	visit *refresh.RequestSession
-	cache *permissionCache
+	session         *refresh.RequestSession
+	permissionCache *permissionCache
 }
 
-// Authorize opens the request's session, renews its tokens if they are due, asks
-// the provider whether the user is still good if the last time is longer ago
-// than probe (or than Config.ProbeInterval; 0 is never), and counts the request
-// as the user's activity. The error is a [*web.Problem]:
-// not_authenticated without a cookie; session_expired with the cookies removed;
-// cookies_too_large; provider_unavailable or rate_limited when the access token
-// has ended and cannot be renewed now, which keeps the session.
+// Authorize opens the session of a request and refreshes its tokens if they are
+// due. It asks the provider whether the user may still use them if that was asked
+// longer ago than probe or Config.ProbeInterval (0 means never). The request counts
+// as the user's activity.
+//
+// The error is a [*web.Problem]: not_authenticated without a cookie;
+// session_expired with the cookies removed; cookies_too_large;
+// provider_unavailable or rate_limited if the access token has expired and cannot
+// be refreshed now, which keeps the session.
 func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error) {
-	visit, err := h.open(r, refresh.IfDue)
+	current, err := h.open(r, refresh.IfDue)
 	if err == nil {
-		err = h.probe(r.Context(), visit, probe)
+		err = h.prober.check(r.Context(), current, probe)
 	}
-	if err == nil && visit.Ended() { // while the provider was asked
-		err = lateError{refresh.ErrRevoked}
+	if err == nil && current.Ended() { // while the provider was asked
+		err = endedMeanwhileError{refresh.ErrRevoked}
 	}
 	if err != nil {
 		return Grant{}, h.sessionProblem(r, err)
 	}
-	visit.Touch()
-	return Grant{visit: visit, cache: h.permissions}, nil
+	current.Touch()
+	return Grant{session: current, permissionCache: h.permissions}, nil
 }
 
-// open opens the request's session and renews its tokens for that reason. The visit
-// is never nil; it has no session if there is none or if it is over, but for
-// [refresh.ErrRejected].
+// open opens the session of a request and refreshes its tokens. The result is never
+// nil. After an error it has no Session, except after [refresh.ErrRejected] and
+// errors that keep the session.
 func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSession, error) {
-	visit, err := h.cfg.Sessions.Open(r)
+	current, err := h.cfg.Sessions.Open(r)
 	if err != nil {
-		return visit, err
+		return current, err
 	}
-	before := visit.Session
-	err = visit.Refresh(r.Context(), why)
-	if err == nil && visit.Session == before {
-		return visit, nil
+	before := current.Session
+	err = current.Refresh(r.Context(), why)
+	if err == nil && current.Session == before {
+		return current, nil
 	}
-	// The provider was asked meanwhile, and a logout may have been faster: then
-	// this request must not go on with tokens made after it.
+	// The request has waited for the provider. If the session was ended meanwhile, the
+	// request must not go on with tokens that were issued after that.
 	if ended, reason := h.cfg.Sessions.Open(r); reason != nil {
 		if errors.Is(reason, refresh.ErrRevoked) {
-			reason = lateError{reason}
+			reason = endedMeanwhileError{reason}
 		}
 		return ended, reason
 	}
-	return visit, err
+	return current, err
 }
 
-// lateError says that a session was ended while its request was under way: by a
-// logout, whose answer removes the cookies, or by a login in another tab. Then
-// the browser holds another session's by now, and they must not be removed.
-type lateError struct{ error }
+// endedMeanwhileError means that the session was ended while the request was being
+// served, by a logout or by a login in another tab. That answer has removed or
+// replaced the cookies, so this one must not remove them.
+type endedMeanwhileError struct{ error }
 
 // Unwrap returns the reason.
-func (e lateError) Unwrap() error { return e.error }
+func (e endedMeanwhileError) Unwrap() error { return e.error }
 
-func isLate(err error) bool {
-	_, late := errors.AsType[lateError](err)
-	return late
+func hasEndedMeanwhile(err error) bool {
+	_, ok := errors.AsType[endedMeanwhileError](err)
+	return ok
 }
 
-// Subject is the user's sub.
-func (g Grant) Subject() string { return g.visit.Session.Subject }
+// Subject returns the user's sub.
+func (g Grant) Subject() string { return g.session.Session.Subject }
 
-// AccessToken is good for at least some seconds.
-func (g Grant) AccessToken() secret.String { return g.visit.Session.Access }
+// AccessToken returns the access token, which is valid for some seconds at least.
+func (g Grant) AccessToken() secret.String { return g.session.Session.Access }
 
-// IDToken is the last ID token, or empty if it is not kept.
+// IDToken returns the ID token, or an empty one if the session does not keep it.
 func (g Grant) IDToken() secret.String {
-	tokens, err := g.visit.Session.Tokens()
+	tokens, err := g.session.Session.Tokens()
 	if err != nil {
 		return secret.String{}
 	}
 	return tokens.ID
 }
 
-// Renew gets other tokens after an upstream refused the access token, and waits
-// for them. It does so every 30 seconds at most. The error is one of session's.
+// Renew refreshes the tokens after an upstream refused the access token, at most
+// every 30 seconds. The error is one of package refresh.
 func (g Grant) Renew(ctx context.Context) error {
-	if err := g.visit.Refresh(ctx, refresh.Refused); err != nil {
+	if err := g.session.Refresh(ctx, refresh.Refused); err != nil {
 		return err
 	}
-	if g.visit.Ended() {
-		return refresh.ErrRevoked // a logout was faster
+	if g.session.Ended() {
+		return refresh.ErrRevoked // by a logout meanwhile
 	}
 	return nil
 }
 
-// Commit adds to the answer's header what the browser must be told of its
-// session. Call it once, right before the header goes out.
-func (g Grant) Commit(h http.Header) { g.visit.Commit(h) }
+// Commit adds the session's cookies to the header of the answer. It must be called
+// once, right before the header is written.
+func (g Grant) Commit(h http.Header) { g.session.Commit(h) }
 
-// Watch returns a context that ends with ctx or when the session is over, see
+// Watch returns a context that ends with ctx or when the session ends, see
 // [refresh.RequestSession.Watch]. Any goroutine may call it.
-func (g Grant) Watch(ctx context.Context) context.Context { return g.visit.Watch(ctx) }
+func (g Grant) Watch(ctx context.Context) context.Context { return g.session.Watch(ctx) }
 
-// sessionProblem tells a client why it has no session, and removes cookies
-// that will never be one again.
+// sessionProblem returns the answer to a request without a usable session. It
+// removes cookies that will never open again.
 func (h *Handler) sessionProblem(r *http.Request, err error) *web.Problem {
-	code, detail, over := web.CodeSessionExpired, "the session is over; log in again", true
+	code, detail, remove := web.CodeSessionExpired, "the session is over; log in again", true
 	switch {
 	case errors.Is(err, session.ErrNone):
-		code, detail, over = web.CodeNotAuthenticated, "there is no session; log in", false
+		code, detail, remove = web.CodeNotAuthenticated, "there is no session; log in", false
 	case errors.Is(err, refresh.ErrSuperseded):
 		// The browser has a newer cookie: removing it would end a good session.
-		detail, over = "this cookie was replaced by a newer one; send the request again", false
-	case isLate(err):
-		over = false
+		detail, remove = "this cookie was replaced by a newer one; send the request again", false
+	case hasEndedMeanwhile(err):
+		remove = false
 	case errors.Is(err, session.ErrIdle):
 		detail = "the session was idle for too long; log in again"
 	case errors.Is(err, session.ErrUnreadable):
-		// Also when it came to light at the refresh, wrapped in what may pass: it
-		// will never be readable.
+		// This case stands before UnavailableError, which may wrap it: the cookie will
+		// never be readable.
 	case errors.Is(err, session.ErrCookiesTooLarge):
 		code, detail = web.CodeCookiesTooLarge, "the cookies of this service are more or larger than it ever sets"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -139,22 +141,22 @@ func (h *Handler) sessionProblem(r *http.Request, err error) *web.Problem {
 		if often, ok := errors.AsType[*refresh.TooOftenError](err); ok {
 			return web.NewProblem(web.CodeRateLimited, "the session was renewed too often; use the token that it has", err).RetryAfter(often.RetryAfter)
 		}
-		if _, passing := errors.AsType[*refresh.UnavailableError](err); passing {
+		if _, unavailable := errors.AsType[*refresh.UnavailableError](err); unavailable {
 			p := providerProblem(err)
 			if p.Code == web.CodeProviderError {
-				// Nonsense from the provider may pass, too: the session is kept.
+				// A later answer may be valid, so the session is kept.
 				return web.NewProblem(web.CodeProviderUnavailable, "the identity provider could not renew the session; try again", err).RetryAfter(0)
 			}
 			return p
 		}
 	}
 	p := web.NewProblem(code, detail, err)
-	if over {
+	if remove {
 		p.Header = make(http.Header)
 		w := session.HeaderWriter(p.Header)
-		h.remove(w, r, h.cfg.Store.Session())
+		removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session())
 		if code == web.CodeCookiesTooLarge {
-			h.removeLogins(w, r) // or the next request would carry too many of them again
+			removeLogins(h.cfg.Store, w, r) // or the next request would carry too many of them again
 		}
 	}
 	return p

@@ -18,19 +18,19 @@ import (
 // Provider is the OpenID provider, as a login needs it. The errors are
 // [*provider.Error] values.
 type Provider interface {
-	// AuthorizeURL returns where to send the browser.
+	// AuthorizeURL returns the URL that starts a login.
 	AuthorizeURL(request provider.AuthRequest) (string, error)
-	// Exchange redeems a code once and verifies all tokens.
+	// Exchange redeems a code and verifies all tokens. It sends the code once.
 	Exchange(ctx context.Context, grant provider.CodeGrant) (secret.Tokens, error)
 	// Revoke revokes a refresh token. For one that is revoked already it returns nil.
 	// It takes a few seconds at most and goes on when ctx is cancelled.
 	Revoke(ctx context.Context, refresh secret.String) error
-	// LogoutURL is the provider's logout page that comes back to returnTo, or ""
-	// if there is none or the provider is not reached yet. idToken, if not empty,
-	// says which session is meant to a provider that takes such a hint: the URL
-	// then holds a token, and must not reach a script.
+	// LogoutURL returns the provider's logout page, which redirects to returnTo. It is
+	// "" if there is none or the provider is not connected. idToken, unless it is
+	// empty, tells a provider that takes such a hint which session is meant. The URL
+	// then holds a token, so a script must not get it.
 	LogoutURL(returnTo string, idToken secret.String) string
-	// Issuer is the provider's issuer (RFC 9207 §2.4).
+	// Issuer returns the provider's issuer, which iss is compared with (RFC 9207 §2.4).
 	Issuer() string
 }
 
@@ -44,30 +44,33 @@ type Config struct {
 	Sessions *refresh.Manager
 	// Provider logs users in. Required.
 	Provider Provider
-	// Path is the prefix, without a slash at its end. Required.
+	// Path is the prefix of all paths, without a slash at its end. Required.
 	Path string
 	// PublicURL is the app's origin. Required.
 	PublicURL *url.URL
-	// ErrorPath is where a failed login goes; empty for a page of our own.
+	// ErrorPath is the app's page for failed logins. If it is empty, the service shows
+	// a page of its own.
 	ErrorPath string
-	// AfterLogout is the path to come back to from the provider's logout.
+	// AfterLogout is the path to which the provider's logout page redirects.
 	AfterLogout string
-	// AllowCrossSiteLogin lets other sites start a login.
+	// AllowCrossSiteLogin allows links of other sites to start a login.
 	AllowCrossSiteLogin bool
-	// GroupsClaim names the access token's claim of the user's groups. Required.
+	// GroupsClaim is the claim of access tokens with the user's groups. Required.
 	GroupsClaim string
-	// VerifySecret is what gateways show to /verify, which is off without one.
+	// VerifySecret is the secret that gateways send to /verify. Without one, /verify is
+	// off.
 	VerifySecret secret.String
-	// Revoke ends the sessions that an entry names: here at once, on other replicas
-	// as soon as they can be told. Required.
+	// Revoke ends the sessions that an entry names: in this process at once, in other
+	// replicas when the entry has reached them. Required.
 	Revoke func(ctx context.Context, entry replicas.Revocation) error
-	// SessionLifetime is how long a session can live: so long entries are kept. Required.
+	// SessionLifetime is the longest life of a session, for which an entry of Revoke is
+	// kept. Required.
 	SessionLifetime time.Duration
 	// Alive asks the provider whether the user of an access token may still use it.
 	// [provider.ErrRejected] means no; any other error means that the provider could
 	// not tell. Nil turns probes off.
 	Alive func(ctx context.Context, access secret.String, sub string) error
-	// ProbeInterval is how often a session is probed at most; 0 is never.
+	// ProbeInterval is the time between two probes of a session; 0 means no probes.
 	ProbeInterval time.Duration
 	// SignOut ends all of the user's sessions at the provider. It takes a few seconds
 	// at most and goes on when ctx is cancelled. Nil if the provider cannot do it.
@@ -77,7 +80,7 @@ type Config struct {
 	VerifyLogout func(ctx context.Context, raw string) (provider.LogoutToken, error)
 	// Now is the clock. Required.
 	Now func() time.Time
-	// Log receives logins, logouts and why they failed. Required.
+	// Log receives logins, logouts and failures. Required.
 	Log *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
@@ -85,48 +88,52 @@ type Config struct {
 
 // Handler serves /auth.
 type Handler struct {
-	cfg     Config
-	mux     *http.ServeMux
-	metrics *Metrics
-	probes  probes
-	// permissions are those of the access tokens in use.
-	permissions *permissionCache
+	cfg         Config
+	mux         *http.ServeMux
+	prober      prober
+	permissions *permissionCache // of the access tokens in use
 }
 
-// New builds a Handler.
+// New returns a Handler.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg, mux: http.NewServeMux(), metrics: cfg.Metrics, permissions: newPermissionCache(cfg.GroupsClaim)}
-	if h.metrics == nil {
-		h.metrics = NewMetrics(nil)
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(nil)
 	}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), permissions: newPermissionCache(cfg.GroupsClaim)}
+	h.prober.cfg = &h.cfg
 	h.routes()
 	return h
 }
 
-// routes is the whole surface. Pages are what a person navigates to, from the
-// provider's site too; calls are what the app fetches, from its own origin.
+// routes registers all paths. A page is what a user navigates to, also from the
+// provider's site. A call is what the app fetches from its own origin.
 func (h *Handler) routes() {
-	h.page("/login", h.startLogin(provider.PageLogin))
-	h.page("/signup", h.startLogin(provider.PageSignup))
-	h.page("/forgot-password", h.startLogin(provider.PageForgotPassword))
-	h.page("/callback", h.callback)
+	revoker := revoker{cfg: &h.cfg}
+	login := &loginHandler{cfg: &h.cfg, revoker: revoker}
+	h.page("/login", login.start(provider.PageLogin))
+	h.page("/signup", login.start(provider.PageSignup))
+	h.page("/forgot-password", login.start(provider.PageForgotPassword))
+	h.page("/callback", login.callback)
 
 	h.call("/session", h.session, http.MethodGet, http.MethodHead)
 	h.call("/refresh", h.refresh, http.MethodPost)
-	h.call("/logout", h.logout, http.MethodPost)
 
-	if h.cfg.VerifyLogout != nil { // called by the provider's server: nothing a browser sends counts
-		h.handle("/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(h.backchannelLogout), http.MethodPost)))
+	logout := &logoutHandler{cfg: &h.cfg, revoker: revoker}
+	h.call("/logout", logout.logout, http.MethodPost)
+	if h.cfg.VerifyLogout != nil { // called by the provider's server, so cookies and origins decide nothing
+		h.handle("/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(logout.backchannel), http.MethodPost)))
 	}
-	if !h.cfg.VerifySecret.IsZero() { // called by gateways, which show the secret
-		h.handle("/verify", h.verify(http.StatusNoContent))
-		h.handle("/verify/envoy", h.verify(http.StatusOK))
-		h.handle("/verify/envoy/", h.verify(http.StatusOK))
+
+	if !h.cfg.VerifySecret.IsZero() { // called by gateways, which send the secret
+		gateway := &gatewayHandler{cfg: &h.cfg, authorize: h.Authorize}
+		h.handle("/verify", gateway.verify(http.StatusNoContent))
+		h.handle("/verify/envoy", gateway.verify(http.StatusOK))
+		h.handle("/verify/envoy/", gateway.verify(http.StatusOK))
 	}
 	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.CORS(h.cfg.Site.NotFound())))
 }
 
-// handle serves path, by which its requests' spans are named.
+// handle registers path. Spans of its requests have its name.
 func (h *Handler) handle(path string, next http.Handler) {
 	path = h.cfg.Path + path
 	h.mux.HandleFunc(path, func(w http.ResponseWriter, r *http.Request) {
@@ -147,7 +154,7 @@ func (h *Handler) call(path string, handle web.HandlerFunc, methods ...string) {
 	h.handle(path, web.OwnHeaders(h.cfg.Site.Guard(h.cfg.Site.Methods(h.cfg.Site.Handle(limited), methods...))))
 }
 
-// maxBody bounds the bodies of calls, none of which needs one.
+// maxBody is the largest body of a call in bytes. No call needs a body.
 const maxBody = 4 << 10
 
 // ServeHTTP implements [http.Handler].

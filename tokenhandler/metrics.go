@@ -11,15 +11,16 @@ type Metrics struct {
 	Logins *prometheus.CounterVec
 	// Logouts counts logouts.
 	Logouts prometheus.Counter
-	// ProviderLogouts counts logout tokens by outcome.
+	// ProviderLogouts counts logout tokens of the provider by outcome.
 	ProviderLogouts *prometheus.CounterVec
 	// Revocations counts revoked refresh tokens by outcome.
 	Revocations *prometheus.CounterVec
-	// Probes counts questions whether a user is still good, by outcome.
+	// Probes counts, by outcome, questions to the provider whether a user may still use
+	// a session.
 	Probes *prometheus.CounterVec
-	// Verifications counts gateways' questions, by outcome.
+	// Verifications counts requests of gateways to /verify by outcome.
 	Verifications *prometheus.CounterVec
-	// SignOuts counts sign-outs of all of a user's sessions at the provider.
+	// SignOuts counts sign-outs of all of a user's sessions at the provider by outcome.
 	SignOuts *prometheus.CounterVec
 }
 
@@ -45,7 +46,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"outcome"}),
 		Probes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_probes_total",
-			Help: "Questions to the provider whether a session's user is still good, by outcome: ok, ended, unknown.",
+			Help: "Questions to the provider whether the user of a session may still use it, by outcome: ok, ended, unknown.",
 		}, []string{"outcome"}),
 		Verifications: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_verifications_total",

@@ -3,6 +3,8 @@ package tokenhandler
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -12,12 +14,12 @@ import (
 
 var (
 	errBadQuery  = errors.New("the query cannot be parsed")
-	errRepeated  = errors.New("a query parameter stands there twice")
+	errRepeated  = errors.New("a query parameter is repeated")
 	errLoginOver = errors.New("the login took too long")
 )
 
-// passed are the parameters that a login passes to the provider, and what is
-// well-formed in each (FACTS COG-AUTH-02).
+// passed are the parameters that a login passes to the provider, each with the check
+// of its value. Cognito's "Authorize endpoint" documents them.
 //
 //nolint:gochecknoglobals // a constant table
 var passed = map[string]func(string) bool{
@@ -29,8 +31,8 @@ var passed = map[string]func(string) bool{
 	"max_age":           isSeconds,
 }
 
-// passThrough picks the parameters to pass on. Unknown ones are ignored; a
-// malformed one is an error that names it.
+// passThrough returns the parameters to pass to the provider. It ignores unknown
+// ones. The error names a malformed one.
 func passThrough(query map[string]string) (map[string]string, error) {
 	extra := make(map[string]string)
 	for name, wellFormed := range passed {
@@ -51,25 +53,61 @@ func isPrintable(v string, limit int) bool {
 		!strings.ContainsFunc(v, func(c rune) bool { return !unicode.IsPrint(c) })
 }
 
-// isPrompt: OIDC Core §3.1.2.1. none stands alone.
+// isPrompt reports whether v is a list of prompt values without repetitions, in which
+// none stands alone (OpenID Connect Core 1.0 §3.1.2.1).
 func isPrompt(v string) bool {
-	words := strings.Split(v, " ")
-	seen := make(map[string]bool, len(words))
-	for _, word := range words {
-		switch word {
+	values := strings.Split(v, " ")
+	seen := make(map[string]bool, len(values))
+	for _, value := range values {
+		switch value {
 		case "none", "login", "select_account", "consent":
 		default:
 			return false
 		}
-		if seen[word] {
+		if seen[value] {
 			return false
 		}
-		seen[word] = true
+		seen[value] = true
 	}
-	return !seen["none"] || len(words) == 1
+	return !seen["none"] || len(values) == 1
 }
 
 func isSeconds(v string) bool {
 	n, err := strconv.ParseInt(v, 10, 64)
 	return err == nil && n >= 0 && n <= 400*24*3600 && strconv.FormatInt(n, 10) == v
+}
+
+// singleValues parses a query in which no parameter is repeated. Of two values,
+// different parsers would use different ones (ASVS V15.3.7).
+func singleValues(raw string) (map[string]string, error) {
+	values, err := url.ParseQuery(raw)
+	if err != nil {
+		return nil, errBadQuery
+	}
+	single := make(map[string]string, len(values))
+	for name, list := range values {
+		if len(list) > 1 {
+			return nil, errRepeated
+		}
+		single[name] = list[0]
+	}
+	return single, nil
+}
+
+// isPrefetch reports whether the browser loads the page before the user has asked for
+// it. That must not start a login, or use up the state of a callback.
+func isPrefetch(r *http.Request) bool {
+	for _, name := range []string{"Sec-Purpose", "Purpose", "X-Moz"} {
+		if value := r.Header.Get(name); value == "prefetch" || len(value) > 9 && value[:9] == "prefetch;" {
+			return true
+		}
+	}
+	return false
+}
+
+// isNavigation reports whether the user navigates to the page in a top-level window.
+// It also accepts requests of browsers without Fetch Metadata.
+func isNavigation(r *http.Request) bool {
+	mode, dest := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
+	return (mode == "" || mode == "navigate") && (dest == "" || dest == "document")
 }

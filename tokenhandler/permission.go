@@ -34,7 +34,7 @@ func (g Grant) Permits(scopes, groups []string) bool {
 	return len(groups) == 0 || slices.ContainsFunc(groups, func(group string) bool { return slices.Contains(p.groups, group) })
 }
 
-func (g Grant) permissions() permissions { return g.cache.of(g.visit.Session) }
+func (g Grant) permissions() permissions { return g.permissionCache.of(g.session.Session) }
 
 // parsePermissions reads the payload of an access token (RFC 7519 §3). Its signature
 // was verified when the token came from the provider, and the session is sealed. The

@@ -13,20 +13,22 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// A session whose user was disabled, deleted or signed out at the provider goes
-// on until its access token ends (FACTS COG-SO-03). A probe asks the provider's
-// userInfo in between (FACTS COG-UI-02).
-
 const (
-	// probeTimeout bounds a probe: requests wait for it.
+	// probeTimeout bounds a probe, because requests wait for it.
 	probeTimeout = 3 * time.Second
-	// forgetProbesEvery is how often probes that no longer matter are forgotten.
-	forgetProbesEvery = time.Minute
+	// sweepProbesEvery is how often the prober forgets probes that are too old to
+	// matter.
+	sweepProbesEvery = time.Minute
 )
 
-// probes remembers when sessions were probed here. The activity cookie tells
-// the other replicas, and this memory those who leave that cookie out.
-type probes struct {
+// prober asks the provider whether the users of sessions may still use their access
+// tokens. Without it, a user who was disabled, deleted or signed out at the
+// provider keeps a session until its access token expires.
+//
+// It remembers when this process probed a session. The activity cookie tells the
+// other replicas.
+type prober struct {
+	cfg   *Config
 	calls singleflight.Group
 
 	mu    sync.Mutex
@@ -34,56 +36,56 @@ type probes struct {
 	swept time.Time
 }
 
-// probe asks the provider at most once per interval and session; requests that
-// come meanwhile wait for the same answer. The error is [refresh.ErrRejected]:
-// the user is no longer good. A provider that cannot be asked changes nothing.
-func (h *Handler) probe(ctx context.Context, visit *refresh.RequestSession, route time.Duration) error {
-	every := shorter(route, h.cfg.ProbeInterval)
-	now := h.cfg.Now()
-	if every <= 0 || h.cfg.Alive == nil || now.Sub(visit.Probed()) < every {
+// check probes a session unless that was done within interval or
+// Config.ProbeInterval, whichever is shorter. Concurrent requests of a session
+// share one probe. The error is [refresh.ErrRejected] if the user may not use the
+// session any more. If the provider cannot be asked, the session stays.
+func (p *prober) check(ctx context.Context, current *refresh.RequestSession, interval time.Duration) error {
+	interval = shorter(interval, p.cfg.ProbeInterval)
+	now := p.cfg.Now()
+	if interval <= 0 || p.cfg.Alive == nil || now.Sub(current.Probed()) < interval {
 		return nil
 	}
-	id := visit.Session.ID
-	if last := h.probes.lastOf(id); now.Sub(last) < every {
-		visit.MarkProbed(last)
+	id := current.Session.ID
+	if last := p.lastProbe(id); now.Sub(last) < interval {
+		current.MarkProbed(last)
 		return nil
 	}
-	_, err, _ := h.probes.calls.Do(string(id[:]), func() (any, error) {
-		if now.Sub(h.probes.lastOf(id)) < every {
-			return nil, nil // another request's probe ended since the look above
+	_, err, _ := p.calls.Do(string(id[:]), func() (any, error) {
+		if now.Sub(p.lastProbe(id)) < interval {
+			return nil, nil // another request has just finished a probe
 		}
-		err := h.ask(context.WithoutCancel(ctx), visit)
-		if err == nil { // else whoever opened the session before must learn of its end, too
-			h.probes.note(id, now, every)
+		err := p.probe(context.WithoutCancel(ctx), current)
+		if err == nil { // after an error, requests that have opened the session already must get it, too
+			p.remember(id, now, interval)
 		}
 		return nil, err
 	})
-	visit.MarkProbed(now)
+	current.MarkProbed(now)
 	return err
 }
 
-// ask makes one probe. A refusal is confirmed with the refresh token before it
-// counts: our clock and the provider's may differ, and a race must not end a
-// session.
-func (h *Handler) ask(ctx context.Context, visit *refresh.RequestSession) error {
+// probe asks the provider once. If it refuses the access token, the refresh token
+// decides: the clocks may differ, and a refresh may just have replaced the token.
+func (p *prober) probe(ctx context.Context, current *refresh.RequestSession) error {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
-	err := h.cfg.Alive(ctx, visit.Session.Access, visit.Session.Subject)
+	err := p.cfg.Alive(ctx, current.Session.Access, current.Session.Subject)
 	if err == nil {
-		h.metrics.Probes.WithLabelValues("ok").Inc()
+		p.cfg.Metrics.Probes.WithLabelValues("ok").Inc()
 		return nil
 	}
-	if errors.Is(err, provider.ErrRejected) && errors.Is(visit.Refresh(ctx, refresh.Refused), refresh.ErrRejected) {
-		h.metrics.Probes.WithLabelValues("ended").Inc()
-		h.cfg.Log.InfoContext(ctx, "session ended: the provider no longer knows its user", "session", visit.Session.ID, "sub", visit.Session.Subject)
+	if errors.Is(err, provider.ErrRejected) && errors.Is(current.Refresh(ctx, refresh.Refused), refresh.ErrRejected) {
+		p.cfg.Metrics.Probes.WithLabelValues("ended").Inc()
+		p.cfg.Log.InfoContext(ctx, "session ended: the provider no longer knows its user", "session", current.Session.ID, "sub", current.Session.Subject)
 		return refresh.ErrRejected
 	}
-	h.metrics.Probes.WithLabelValues("unknown").Inc()
-	h.cfg.Log.WarnContext(ctx, "probe without an answer, session kept", "session", visit.Session.ID, "error", err.Error())
+	p.cfg.Metrics.Probes.WithLabelValues("unknown").Inc()
+	p.cfg.Log.WarnContext(ctx, "probe without an answer, session kept", "session", current.Session.ID, "error", err.Error())
 	return nil
 }
 
-// shorter is the shorter of two intervals, of which 0 is never.
+// shorter returns the shorter of two intervals; 0 means never.
 func shorter(a, b time.Duration) time.Duration {
 	if a <= 0 || b > 0 && b < a {
 		return b
@@ -91,25 +93,26 @@ func shorter(a, b time.Duration) time.Duration {
 	return a
 }
 
-func (p *probes) lastOf(id session.ID) time.Time {
+func (p *prober) lastProbe(id session.ID) time.Time {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.last[id]
 }
 
-func (p *probes) note(id session.ID, now time.Time, every time.Duration) {
+// remember notes a probe, and forgets those that are older than interval.
+func (p *prober) remember(id session.ID, now time.Time, interval time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.last == nil {
 		p.last = make(map[session.ID]time.Time)
 	}
 	p.last[id] = now
-	if now.Sub(p.swept) < forgetProbesEvery {
+	if now.Sub(p.swept) < sweepProbesEvery {
 		return
 	}
 	p.swept = now
 	for other, last := range p.last {
-		if now.Sub(last) >= every {
+		if now.Sub(last) >= interval {
 			delete(p.last, other)
 		}
 	}

@@ -6,52 +6,60 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/web"
 )
 
 const (
-	// gatewayHeader is where a gateway shows its secret. The API proxy passes
-	// no X-Auth-Request-… on.
+	// gatewayHeader carries the gateway's secret. The API proxy forwards no
+	// X-Auth-Request-… header.
 	gatewayHeader = "X-Auth-Request-Secret"
 
 	subjectHeader = "X-Auth-Subject"
 	groupsHeader  = "X-Auth-Groups"
-	// cookieHeader and a number, from 1, carry what Set-Cookie does: nginx shows
-	// its configuration only the first of several header fields of one name.
+	// cookieHeader and a number, from 1, name the headers that replace Set-Cookie: the
+	// configuration of nginx can read only the first of several header fields with
+	// one name.
 	cookieHeader = "X-Auth-Cookie-"
 
-	// maxSubject is the longest sub there is (OIDC Core §2).
+	// maxSubject is the largest length of a sub (OpenID Connect Core 1.0 §2).
 	maxSubject = 255
 )
 
 var (
-	errNoGateway    = errors.New("no gateway: " + gatewayHeader + " is missing or wrong")
-	errVerifyQuery  = errors.New("the query has more than scope, group and cookies=numbered, each once and not empty")
-	errNotPermitted = errors.New("the access token lacks a scope, or its user the group")
+	errNoGateway    = errors.New(gatewayHeader + " is missing or wrong")
+	errVerifyQuery  = errors.New("the query may hold scope, group and cookies=numbered, each once and not empty, and nothing else")
+	errNotPermitted = errors.New("the access token lacks a scope, or its user is in none of the groups")
 )
 
-// verify answers a gateway that holds a request back until it knows whose it is
-// (nginx auth_request, ForwardAuth, ext_authz), with status and the user's
-// access token.
+// gatewayHandler answers gateways that ask whose request they have received.
+type gatewayHandler struct {
+	cfg       *Config
+	authorize func(*http.Request, time.Duration) (Grant, error)
+}
+
+// verify answers a gateway (nginx auth_request, ForwardAuth, ext_authz) that holds
+// a request back until it knows whose it is. The answer has this status and the
+// user's access token.
 //
-// The answer is a token, and this listener is where browsers are: any script of
-// the app could fetch it. So it is only for who shows the gateway's secret; to
-// anybody else there is nothing here. What else the gateway may tell, of the
-// original request's path, method or address, decides nothing: clients have
-// forged such headers (a peer's CVE-2026-40575).
+// This listener also serves browsers, and a script of the app could fetch the
+// token. So only a client that sends the gateway's secret gets an answer; any other
+// gets 404. What the gateway says about path, method or address of the original
+// request decides nothing, because clients can forge such headers
+// (CVE-2026-40575).
 //
-//  1. The secret.
-//  2. What the gateway's configuration asks for, in the query.
-//  3. The origin, by the browser's own headers, as for an API request.
-//  4. The session, renewed if due; this counts as activity. Its cookies go with
-//     every answer from here on, refusals too.
-//  5. Scopes and groups.
-func (h *Handler) verify(status int) http.Handler {
+//  1. Compare the secret.
+//  2. Read from the query what the gateway's configuration requires.
+//  3. Check the origin by the browser's headers, as for an API request.
+//  4. Open the session and refresh it if it is due. This counts as activity. From
+//     here on every answer carries its cookies, refusals too.
+//  5. Check scopes and groups.
+func (h *gatewayHandler) verify(status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.fromGateway(r) {
-			h.metrics.Verifications.WithLabelValues(string(web.CodeNotFound)).Inc()
+			h.cfg.Metrics.Verifications.WithLabelValues(string(web.CodeNotFound)).Inc()
 			hidden := h.cfg.Site.Handle(func(http.ResponseWriter, *http.Request) error { return web.NoSuchPath(errNoGateway) })
 			web.OwnHeaders(h.cfg.Site.CORS(hidden)).ServeHTTP(w, r)
 			return
@@ -62,41 +70,41 @@ func (h *Handler) verify(status int) http.Handler {
 		}
 		if err != nil {
 			p := web.AsProblem(err)
-			h.metrics.Verifications.WithLabelValues(string(p.Code)).Inc()
+			h.cfg.Metrics.Verifications.WithLabelValues(string(p.Code)).Inc()
 			w.Header()["Set-Cookie"] = append(w.Header()["Set-Cookie"], p.Header["Set-Cookie"]...)
 			p.Header.Del("Set-Cookie")
 			ask.number(w.Header())
 			web.WriteBare(w, r, p)
 			return
 		}
-		h.metrics.Verifications.WithLabelValues("ok").Inc()
+		h.cfg.Metrics.Verifications.WithLabelValues("ok").Inc()
 		ask.number(w.Header())
 		w.Header().Set("Cache-Control", "no-store")
 		w.WriteHeader(status)
 	})
 }
 
-// fromGateway compares in constant time. A secret that stands there twice is
-// refused: one of them is not the gateway's.
-func (h *Handler) fromGateway(r *http.Request) bool {
-	shown := r.Header[gatewayHeader]
-	return len(shown) == 1 && secret.New(shown[0]).Equal(h.cfg.VerifySecret)
+// fromGateway reports whether the request carries the gateway's secret. It compares
+// in constant time. A request with two values is refused, because one of them is
+// not the gateway's.
+func (h *gatewayHandler) fromGateway(r *http.Request) bool {
+	values := r.Header[gatewayHeader]
+	return len(values) == 1 && secret.New(values[0]).Equal(h.cfg.VerifySecret)
 }
 
-// verification is what a gateway's configuration asks for.
+// verification is what the configuration of a gateway requires.
 type verification struct {
 	scopes, groups []string
-	// numbered puts cookies into headers of their own.
+	// numbered replaces Set-Cookie by numbered headers.
 	numbered bool
 }
 
-// readVerification reads the query. All in it is the gateway's own words, so
-// nothing is ignored: a misspelt group= must not let everybody in.
+// readVerification reads the query, which the gateway's configuration sets. Unknown
+// parameters are an error: a misspelt group= must not admit everybody.
 //
-// Envoy is the exception below /verify/envoy/: it puts the original path and
-// query behind its prefix and keeps the method. Those are the client's words,
-// and say nothing here.
-func (h *Handler) readVerification(r *http.Request) (verification, error) {
+// Below /verify/envoy/ path, query and method are the client's, because Envoy
+// appends them to its prefix. They are ignored.
+func (h *gatewayHandler) readVerification(r *http.Request) (verification, error) {
 	var v verification
 	switch path := strings.TrimPrefix(r.URL.Path, h.cfg.Path+"/verify"); {
 	case strings.HasPrefix(path, "/envoy/"):
@@ -130,12 +138,12 @@ func (h *Handler) readVerification(r *http.Request) (verification, error) {
 	return v, nil
 }
 
-// answerGateway fills the answer's header. The error is a [*web.Problem].
-func (h *Handler) answerGateway(header http.Header, r *http.Request, ask verification) error {
+// answerGateway sets the header of the answer. The error is a [*web.Problem].
+func (h *gatewayHandler) answerGateway(header http.Header, r *http.Request, ask verification) error {
 	if err := h.cfg.Site.Admit(r); err != nil {
 		return err
 	}
-	grant, err := h.Authorize(r, 0)
+	grant, err := h.authorize(r, 0)
 	if err != nil {
 		return err
 	}
@@ -144,14 +152,14 @@ func (h *Handler) answerGateway(header http.Header, r *http.Request, ask verific
 		return web.NewProblem(web.CodeInsufficientScope, "the session lacks a scope or group", errNotPermitted)
 	}
 	header.Set("Authorization", "Bearer "+grant.AccessToken().Reveal())
-	// Always there, if only empty: a gateway that copies what it finds would else
-	// pass on what the client wrote into them.
+	// Both are set even if they are empty: a gateway that copies them would otherwise
+	// forward what the client sent.
 	header.Set(subjectHeader, headerSubject(grant.Subject()))
 	header.Set(groupsHeader, headerGroups(grant.permissions().groups))
 	return nil
 }
 
-// number moves the cookies to headers of their own, if asked to.
+// number replaces Set-Cookie by numbered headers if v requires it.
 func (v verification) number(header http.Header) {
 	if !v.numbered {
 		return
@@ -162,8 +170,8 @@ func (v verification) number(header http.Header) {
 	header.Del("Set-Cookie")
 }
 
-// headerSubject is the sub, or empty if a header cannot hold it as it is. It is
-// never rewritten: two users must not become one.
+// headerSubject returns sub, or "" if a header cannot hold it unchanged. It is not
+// escaped, because two users could get the same value.
 func headerSubject(sub string) string {
 	if len(sub) > maxSubject || !isVisible(sub) {
 		return ""
@@ -171,9 +179,10 @@ func headerSubject(sub string) string {
 	return sub
 }
 
-// headerGroups is the list of those groups that it can hold as they are. Cognito
-// allows every punctuation in a name: a group "users,admins" must not make an
-// admin. What is left out can only be missing; the token has all of them.
+// headerGroups returns the groups separated by commas, without those that the header
+// cannot hold unchanged. Cognito allows all punctuation in the name of a group: a
+// group "users,admins" must not make its members admins. A user can only miss a
+// group by that, and the token has all of them.
 func headerGroups(groups []string) string {
 	var kept []string
 	for _, group := range groups {
@@ -184,7 +193,8 @@ func headerGroups(groups []string) string {
 	return strings.Join(kept, ",")
 }
 
-// isVisible: RFC 9110 §5.5's VCHAR only, so without spaces too.
+// isVisible reports whether s has only visible ASCII characters (VCHAR of RFC 9110
+// §5.5), and so no spaces.
 func isVisible(s string) bool {
 	return !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' })
 }

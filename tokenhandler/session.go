@@ -1,0 +1,97 @@
+package tokenhandler
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// sessionBody is the answer to GET /auth/session and POST /auth/refresh. It never
+// contains a token.
+type sessionBody struct {
+	Authenticated bool `json:"authenticated"`
+	// LoginURL is set when not authenticated.
+	LoginURL string `json:"login_url,omitempty"`
+	// User has the claims of session.claims.
+	User json.RawMessage `json:"user,omitempty"`
+	// ExpiresAt is the end of the session's lifetime, IdleExpiresAt its end without
+	// further activity, AccessTokenExpiresAt the time before which the access token
+	// is refreshed (RFC 3339, UTC).
+	ExpiresAt            string `json:"expires_at,omitempty"`
+	IdleExpiresAt        string `json:"idle_expires_at,omitempty"`
+	AccessTokenExpiresAt string `json:"access_token_expires_at,omitempty"`
+}
+
+// session answers GET /auth/session. The status is 200 with or without a session,
+// except while revocation.on_outage refuses everybody. Tokens are refreshed if they
+// are due. The request does not count as activity: an app that polls must not keep
+// an absent user logged in.
+func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
+	current, err := h.open(r, refresh.IfDue)
+	if errors.Is(err, refresh.ErrDenyListOutdated) {
+		return h.sessionProblem(r, err) // whether there is a session is not known
+	}
+	// Other errors that may pass keep the session: the answer then shows an access
+	// token that has expired.
+	superseded := errors.Is(err, refresh.ErrSuperseded)
+	ended := current.Session == nil || superseded || errors.Is(err, refresh.ErrRejected)
+	var body sessionBody
+	if !ended {
+		body, err = newSessionBody(current)
+		ended = err != nil
+	}
+	if ended {
+		if !errors.Is(err, session.ErrNone) && !superseded && !hasEndedMeanwhile(err) { // else the browser may have a newer cookie
+			removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session())
+			if errors.Is(err, session.ErrCookiesTooLarge) {
+				removeLogins(h.cfg.Store, w, r)
+			}
+		}
+		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
+		return nil
+	}
+	current.Commit(w.Header())
+	web.WriteJSON(w, r, http.StatusOK, body)
+	return nil
+}
+
+// refresh answers POST /auth/refresh with new tokens. The request counts as
+// activity: the app sends it when the user wants to stay logged in.
+func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
+	current, err := h.open(r, refresh.OnDemand)
+	if err != nil {
+		return h.sessionProblem(r, err)
+	}
+	current.Touch()
+	body, err := newSessionBody(current)
+	if err != nil {
+		return h.sessionProblem(r, err)
+	}
+	current.Commit(w.Header())
+	web.WriteJSON(w, r, http.StatusOK, body)
+	return nil
+}
+
+// newSessionBody describes a session. The error is [session.ErrUnreadable], because
+// the claims are decrypted only here.
+func newSessionBody(current *refresh.RequestSession) (sessionBody, error) {
+	s := current.Session
+	tokens, err := s.Tokens()
+	if err != nil {
+		return sessionBody{}, err
+	}
+	return sessionBody{
+		Authenticated:        true,
+		User:                 json.RawMessage(tokens.Claims),
+		ExpiresAt:            timestamp(s.Expires),
+		IdleExpiresAt:        timestamp(current.IdleExpires()),
+		AccessTokenExpiresAt: timestamp(s.AccessExpires),
+	}, nil
+}
+
+func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
