@@ -34,8 +34,8 @@ func TestDrainEndsSockets(t *testing.T) {
 	}
 	for i := 0; i < len(conns); i++ {
 		ctx, cancel := context.WithTimeout(t.Context(), within)
-		if _, _, err := conns[i].Read(ctx); closeOf(err) != "1001 going away" {
-			t.Errorf("socket %d: %s", i, closeOf(err))
+		if _, _, err := conns[i].Read(ctx); closeReason(err) != "1001 going away" {
+			t.Errorf("socket %d: %s", i, closeReason(err))
 		}
 		cancel()
 		if i == 4 {

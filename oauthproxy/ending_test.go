@@ -1,14 +1,10 @@
 package oauthproxy_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -32,7 +28,7 @@ func readClose(t *testing.T, conn dialed) string {
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	_, _, err := conn.Read(ctx)
-	return closeOf(err)
+	return closeReason(err)
 }
 
 func TestSocketEndsWithItsSession(t *testing.T) {
@@ -90,102 +86,6 @@ func TestSocketOfNobody(t *testing.T) {
 	conn := p.dial(t, "/api/socket", websocket.DialOptions{})
 	p.tokens.end(errLoggedOut)
 	exchange(t, conn, websocket.MessageText, []byte("hello"))
-}
-
-// What a client says after the end of its session is not passed on.
-func TestSocketIsDeafAfterTheEnd(t *testing.T) {
-	t.Parallel()
-	heard := make(chan []byte, 1)
-	upstream := tcpServer(t, func(conn net.Conn) {
-		accept101(conn)
-		all, _ := io.ReadAll(conn)
-		heard <- all
-	})
-	p := newProxy(t, socketRoute(t, upstream))
-	_, rw := p.rawSocket(t, handshake()...) //nolint:bodyclose // rawSocket does
-	testkit.Eventually(t, "it is watched", func() bool { return p.tokens.watched.Load() > 0 })
-	p.tokens.end(errLoggedOut)
-	bye := make([]byte, 4+len("session ended"))
-	if _, err := io.ReadFull(rw, bye); err != nil || string(bye) != "\x88\x0f\x11\x31session ended" {
-		t.Fatalf("read %q, %v", bye, err)
-	}
-	_, _ = rw.Write(frame(0x81, 100, true))
-	_ = rw.Flush()
-	if _, err := rw.ReadByte(); err == nil {
-		t.Error("there was more")
-	}
-	if got := testkit.Receive(t, heard, "the end at the upstream"); len(got) != 0 {
-		t.Errorf("the upstream heard %q", got)
-	}
-}
-
-// accept101 is an upstream's side of the handshake.
-func accept101(conn net.Conn) {
-	_, _ = http.ReadRequest(bufio.NewReader(conn))
-	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+socketAccept+"\r\n\r\n")
-}
-
-// A close frame in the middle of another frame would be taken for its payload.
-func TestSocketEndsBetweenFrames(t *testing.T) {
-	t.Parallel()
-	for name, completed := range map[string]bool{"completed": true, "never completed": false} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resume := make(chan struct{})
-			whole := frame(0x82, 1000, false)
-			upstream := tcpServer(t, func(conn net.Conn) {
-				accept101(conn)
-				_, _ = conn.Write(whole[:500])
-				<-resume
-				if completed {
-					_, _ = conn.Write(append(whole[500:], frame(0x81, 100, false)...)) // and what comes too late
-				}
-				_, _ = io.Copy(io.Discard, conn)
-			})
-			p := newProxy(t, socketRoute(t, upstream))
-			_, rw := p.rawSocket(t, handshake()...) //nolint:bodyclose // rawSocket does
-			half := make([]byte, 500)
-			if _, err := io.ReadFull(rw, half); err != nil {
-				t.Fatal(err)
-			}
-			testkit.Eventually(t, "it is watched", func() bool { return p.tokens.watched.Load() > 0 })
-			p.tokens.end(errLoggedOut)
-			testkit.Eventually(t, "it is ended", func() bool { return counted(t, p, "tokenhandler_proxy_ended_total")["kind=socket route=/api/"] > 0 })
-			close(resume)
-			rest, _ := io.ReadAll(rw)
-			want := ""
-			if completed {
-				want = string(whole[500:]) + "\x88\x0f\x11\x31session ended"
-			}
-			if string(rest) != want {
-				t.Errorf("read %q", rest)
-			}
-		})
-	}
-}
-
-// A client that takes nothing does not keep its socket.
-func TestSocketOfAStuckClientEnds(t *testing.T) {
-	t.Parallel()
-	gone := make(chan struct{})
-	upstream := tcpServer(t, func(conn net.Conn) {
-		accept101(conn)
-		for _, err := conn.Write(frame(0x82, 1<<16-1, false)); err == nil; {
-			_, err = conn.Write(frame(0x82, 1<<16-1, false))
-		}
-		close(gone)
-	})
-	p := newProxy(t, socketRoute(t, upstream))
-	p.rawSocket(t, handshake()...) //nolint:bodyclose // rawSocket does
-	last := -1.0
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for now := 0.0; now != last; <-tick.C { // until nothing moves
-		last, now = now, counted(t, p, "tokenhandler_proxy_socket_bytes_total")["direction=to_client route=/api/"]
-	}
-	p.tokens.end(errLoggedOut)
-	testkit.Receive(t, gone, "the end at the upstream")
-	testkit.Eventually(t, "no socket is open", func() bool { return openSockets(t, p) == 0 })
 }
 
 // The client must see that the stream broke off, and did not end.
@@ -300,22 +200,4 @@ func TestShortRequestsAreNotWatched(t *testing.T) {
 	if got := p.tokens.watched.Load(); got != 0 {
 		t.Errorf("%d were watched", got)
 	}
-}
-
-// frame makes one as RFC 6455 §5.2 draws it; a mask is one of zeros.
-func frame(first byte, size int, masked bool) []byte {
-	f := []byte{first}
-	switch {
-	case size < 126:
-		f = append(f, byte(size))
-	case size < 1<<16:
-		f = binary.BigEndian.AppendUint16(append(f, 126), uint16(size))
-	default:
-		f = binary.BigEndian.AppendUint64(append(f, 127), uint64(size))
-	}
-	if masked {
-		f[1] |= 0x80
-		f = append(f, 0, 0, 0, 0)
-	}
-	return append(f, bytes.Repeat([]byte{0x88}, size)...)
 }

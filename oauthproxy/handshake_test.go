@@ -112,35 +112,14 @@ func (p *proxy) rawSocket(t *testing.T, lines ...string) (*http.Response, *bufio
 func TestMalformedHandshake(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	p := newProxy(t, socketRoute(t, up.URL))
-	for _, changes := range [][]string{
+	for _, changes := range [][]string{ // all others: package socket
 		{"Upgrade", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"},
-		{"Upgrade", "Upgrade: TLS/1.0"},
-		{"Upgrade", "Upgrade: websocket, h2c"},
-		{"Upgrade", "Upgrade: h2c, websocket"},
-		{"Upgrade: h2c"},
 		{"Upgrade: websocket"}, // twice
-		{"Upgrade", "Upgrade: websocket/13"},
-		{"Upgrade", "Upgrade: xwebsocket"},
-		{"Upgrade", "Upgrade: webſocket"}, // Unicode folds it, ASCII does not
-		{"Upgrade", "Upgrade: \xa0websocket"},
 		{"Connection"},
-		{"Connection", "Connection: keep-alive"},
-		{"Connection", "Connection: upgrades"},
 		{"POST /api/socket HTTP/1.1"},
 		{"HEAD /api/socket HTTP/1.1"},
-		{"GET /api/socket HTTP/1.0"},
-		{"Sec-WebSocket-Version"},
 		{"Sec-WebSocket-Version", "Sec-WebSocket-Version: 8"},
-		{"Sec-WebSocket-Version", "Sec-WebSocket-Version: 13, 8"},
-		{"Sec-WebSocket-Version: 13"}, // twice
 		{"Sec-WebSocket-Key"},
-		{"Sec-WebSocket-Key: " + socketKey}, // twice
-		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAA"},
-		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAAA="},
-		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAB=="}, // bits that mean nothing
-		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ"},
-		{"Sec-WebSocket-Key", "Sec-WebSocket-Key: ------------------------"},
-		{"Content-Length: 5"},
 		{"Transfer-Encoding: chunked"},
 	} {
 		t.Run(strings.Join(changes, ", "), func(t *testing.T) {
@@ -160,18 +139,6 @@ func TestMalformedHandshake(t *testing.T) {
 				t.Error("it was forwarded or authorised")
 			}
 		})
-	}
-}
-
-// WebSockets over HTTP/2 (RFC 8441) are not offered.
-func TestNoSocketOverHTTP2(t *testing.T) {
-	up := newUpstream(t, nil)
-	p := newHTTP2Proxy(t, socketRoute(t, up.URL))
-	r := p.request(t, http.MethodGet, "/api/socket", http.NoBody, "Upgrade", "websocket", "Connection", "Upgrade",
-		"Sec-Websocket-Version", "13", "Sec-Websocket-Key", socketKey, "Origin", publicOrigin)
-	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/2.0", 2, 0
-	if rec := serveDirectly(p, r); rec.Code != http.StatusBadRequest || len(up.requests()) != 0 {
-		t.Errorf("answered %d", rec.Code)
 	}
 }
 
@@ -234,21 +201,12 @@ func TestHandshakeThatTheUpstreamRefuses(t *testing.T) {
 	exchange(t, conn, websocket.MessageText, []byte("hello"))
 }
 
-func TestWrong101(t *testing.T) {
-	const head = "HTTP/1.1 101 Switching Protocols\r\n"
-	for name, text := range map[string]string{
-		"no accept":       head + "Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
-		"another accept":  head + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: AAAAAAAAAAAAAAAAAAAAAAAAAAA=\r\n\r\n",
-		"accept twice":    head + "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + socketAccept + "\r\nSec-WebSocket-Accept: x\r\n\r\n",
-		"no upgrade":      head + "Connection: Upgrade\r\nSec-WebSocket-Accept: " + socketAccept + "\r\n\r\n",
-		"another upgrade": head + "Upgrade: h2c\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: " + socketAccept + "\r\n\r\n",
-		"no connection":   head + "Upgrade: websocket\r\nSec-WebSocket-Accept: " + socketAccept + "\r\n\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			p := newProxy(t, socketRoute(t, rawUpstream(t, text)))
-			wantProblem(t, p.rawHead(t, handshake()...), http.StatusBadGateway, "upstream_error")
-		})
-	}
-	p := newProxy(t, socketRoute(t, rawUpstream(t, head+"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "+socketAccept+"\r\n\r\n")))
-	wantProblem(t, p.raw(t, "GET /api/x HTTP/1.1"), http.StatusBadGateway, "upstream_error") // that asked for nothing
+// A 101 that the upstream sends without a handshake, or that does not accept it, must
+// not open a tunnel.
+func TestUnrequested101(t *testing.T) {
+	const switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+	p := newProxy(t, socketRoute(t, rawUpstream(t, switching+"\r\n")))
+	wantProblem(t, p.rawHead(t, handshake()...), http.StatusBadGateway, "upstream_error")
+	p = newProxy(t, socketRoute(t, rawUpstream(t, switching+"Sec-WebSocket-Accept: "+socketAccept+"\r\n\r\n")))
+	wantProblem(t, p.raw(t, "GET /api/x HTTP/1.1"), http.StatusBadGateway, "upstream_error")
 }

@@ -1,7 +1,6 @@
 package oauthproxy_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -14,16 +13,15 @@ import (
 	"github.com/coder/websocket"
 
 	"cognito-token-handler/oauthproxy"
-	"cognito-token-handler/test/testkit"
 )
 
-// RFC 6455 §1.3 has this key and what it is answered.
+// RFC 6455 §1.3 has this key and its answer.
 const (
 	socketKey    = "dGhlIHNhbXBsZSBub25jZQ=="
 	socketAccept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 )
 
-// socketRoute is a route that lets WebSockets pass.
+// socketRoute returns a route that allows WebSockets.
 func socketRoute(tb testing.TB, upstream string) oauthproxy.Route {
 	tb.Helper()
 	route := api(tb, upstream)
@@ -31,7 +29,8 @@ func socketRoute(tb testing.TB, upstream string) oauthproxy.Route {
 	return route
 }
 
-// echo sends every message back; it ends with its client. closed is told why.
+// echo sends every message back until its client is gone. Then it sends the reason to
+// closed, unless that is nil.
 func echo(closed chan<- error) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{
@@ -57,15 +56,15 @@ func echo(closed chan<- error) http.HandlerFunc {
 	}
 }
 
-// dial opens a WebSocket as the app does in a browser that sends no Fetch
-// Metadata with a handshake.
+// dial opens a WebSocket as the app does, in a browser that sends no Fetch Metadata
+// with handshakes.
 func (p *proxy) dial(t *testing.T, target string, options websocket.DialOptions) dialed {
 	t.Helper()
 	if options.HTTPHeader == nil {
 		options.HTTPHeader = http.Header{}
 	}
 	options.HTTPHeader.Set("Origin", publicOrigin)
-	conn, response, err := websocket.Dial(t.Context(), p.URL+target, &options) //nolint:bodyclose // it is the socket
+	conn, response, err := websocket.Dial(t.Context(), p.URL+target, &options) //nolint:bodyclose // it is the WebSocket
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,14 +73,14 @@ func (p *proxy) dial(t *testing.T, target string, options websocket.DialOptions)
 	return dialed{conn, response.Header}
 }
 
-// dialed is a socket, and the header of the 101.
+// dialed is an open WebSocket with the header of the 101.
 type dialed struct {
 	*websocket.Conn
 
 	header http.Header
 }
 
-// exchange sends a message and wants it back.
+// exchange sends a message and expects it back.
 func exchange(t *testing.T, conn dialed, kind websocket.MessageType, message []byte) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
@@ -97,7 +96,7 @@ func exchange(t *testing.T, conn dialed, kind websocket.MessageType, message []b
 	}
 }
 
-func TestSocketEchoes(t *testing.T) {
+func TestSocketMessagesPass(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	p := newProxy(t, socketRoute(t, up.URL))
 	for name, mode := range map[string]websocket.CompressionMode{
@@ -137,7 +136,15 @@ func TestSocketEchoes(t *testing.T) {
 	}
 }
 
-// fragmented sends one message in many frames.
+// closeReason returns the code and the reason of a close frame, or the error.
+func closeReason(err error) string {
+	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
+		return fmt.Sprintf("%d %s", closed.Code, closed.Reason)
+	}
+	return fmt.Sprint(err)
+}
+
+// fragmented sends one message in many frames and expects it back.
 func fragmented(t *testing.T, conn dialed) {
 	t.Helper()
 	go func() {
@@ -155,13 +162,13 @@ func fragmented(t *testing.T, conn dialed) {
 	}
 }
 
-// pinged has a ping answered by the upstream.
+// pinged sends a ping, which the upstream answers.
 func pinged(t *testing.T, conn dialed) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	defer cancel()
 	read := make(chan error, 1)
-	go func() { // somebody must read for pongs to be seen
+	go func() { // a pong is noticed only while somebody reads
 		_, _, err := conn.Read(ctx)
 		read <- err
 	}()
@@ -174,108 +181,17 @@ func pinged(t *testing.T, conn dialed) {
 	}
 }
 
-func TestSocketSubprotocol(t *testing.T) {
-	up := newUpstream(t, echo(nil))
-	p := newProxy(t, socketRoute(t, up.URL))
-	for offered, want := range map[string]string{"chat.v1": "chat.v1", "chat.v1,chat.v2": "chat.v2", "other": "", "": ""} {
-		conn := p.dial(t, "/api/socket", websocket.DialOptions{Subprotocols: strings.FieldsFunc(offered, func(r rune) bool { return r == ',' })})
-		if got := conn.Subprotocol(); got != want {
-			t.Errorf("offered %q: %q", offered, got)
-		}
-		_ = conn.CloseNow()
-	}
-}
-
-// A browser's own code and reason pass, whoever closes.
-func TestSocketCloseCodesPass(t *testing.T) {
-	closed := make(chan error, 1)
-	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/api/client" {
-			echo(closed)(w, r)
-			return
-		}
-		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-		if err != nil {
-			return
-		}
-		_ = conn.Write(r.Context(), websocket.MessageText, []byte("last words"))
-		closed <- conn.Close(4001, "from the upstream")
-	})
-	p := newProxy(t, socketRoute(t, up.URL))
-	conn := p.dial(t, "/api/client", websocket.DialOptions{})
-	if err := conn.Close(4000, "from the client"); err != nil {
-		t.Error(err)
-	}
-	if got := closeOf(testkit.Receive(t, closed, "the close at the upstream")); got != "4000 from the client" {
-		t.Errorf("the upstream saw %q", got)
-	}
-	conn = p.dial(t, "/api/upstream", websocket.DialOptions{})
-	if _, message, err := conn.Read(t.Context()); err != nil || string(message) != "last words" {
-		t.Errorf("%q, %v", message, err)
-	}
-	_, _, err := conn.Read(t.Context())
-	if got := closeOf(err); got != "4001 from the upstream" {
-		t.Errorf("the client saw %q", got)
-	}
-	if err := testkit.Receive(t, closed, "the end of the handshake"); err != nil {
-		t.Errorf("the upstream's close was not answered: %v", err)
-	}
-}
-
-// closeOf is the code and reason that a peer sent, or the error.
-func closeOf(err error) string {
-	if closed, ok := errors.AsType[websocket.CloseError](err); ok {
-		return fmt.Sprintf("%d %s", closed.Code, closed.Reason)
-	}
-	return fmt.Sprint(err)
-}
-
-func TestSocketOfAnUpstreamThatIsGoneEndsAbnormally(t *testing.T) {
-	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
-		if err == nil {
-			_ = conn.Write(r.Context(), websocket.MessageText, []byte("hello"))
-			_ = conn.CloseNow()
-		}
-	})
-	p := newProxy(t, socketRoute(t, up.URL))
-	conn := p.dial(t, "/api/socket", websocket.DialOptions{})
-	if _, message, err := conn.Read(t.Context()); string(message) != "hello" || err != nil {
-		t.Errorf("%q, %v", message, err)
-	}
-	if _, _, err := conn.Read(t.Context()); !errors.Is(err, io.EOF) || websocket.CloseStatus(err) != -1 {
-		t.Errorf("%v", err)
-	}
-}
-
-func TestSocketOfAClientThatIsGoneEnds(t *testing.T) {
-	closed := make(chan error, 1)
-	up := newUpstream(t, echo(closed))
-	p := newProxy(t, socketRoute(t, up.URL))
-	conn := p.dial(t, "/api/socket", websocket.DialOptions{})
-	exchange(t, conn, websocket.MessageText, []byte("hello"))
-	_ = conn.CloseNow()
-	if err := testkit.Receive(t, closed, "the end at the upstream"); websocket.CloseStatus(err) != -1 {
-		t.Errorf("%v", err)
-	}
-	testkit.Eventually(t, "no socket is open", func() bool { return openSockets(t, p) == 0 })
-}
-
-// A client in a hurry sends its first frame with the handshake.
-func TestFrameThatComesWithTheHandshake(t *testing.T) {
-	up := newUpstream(t, echo(nil))
-	p := newProxy(t, socketRoute(t, up.URL))
-	conn := p.conn(t)
-	early := frame(0x81, 5, true)
-	_, _ = io.WriteString(conn, strings.Join(handshake(), "\r\n")+"\r\n\r\n"+string(early))
-	r := bufio.NewReader(conn)
-	response, err := http.ReadResponse(r, nil)
+// openSockets returns how many WebSockets are open on the only route.
+func openSockets(t *testing.T, p *proxy) float64 {
+	t.Helper()
+	families, err := p.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = response.Body.Close() }()
-	back := make([]byte, 7)
-	if _, err := io.ReadFull(r, back); err != nil || back[1] != 5 {
-		t.Errorf("read %x, %v", back, err)
+	for _, family := range families {
+		if family.GetName() == "tokenhandler_proxy_sockets" {
+			return family.GetMetric()[0].GetGauge().GetValue()
+		}
 	}
+	return 0
 }

@@ -54,8 +54,10 @@ type Conn struct {
 	open                           prometheus.Gauge
 	toClientBytes, toUpstreamBytes prometheus.Counter
 
-	mu     sync.Mutex // held while writing to the client
-	frames frameTracker
+	// writing holds one value while somebody writes to the client. It is a lock, and no
+	// [sync.Mutex], because testing/synctest does not know when that is waited for.
+	writing chan struct{}
+	frames  frameTracker // guarded by writing
 }
 
 // Accept answers the client's handshake with 101 and u.Header, and takes over its
@@ -70,7 +72,7 @@ func (u *Upstream) Accept(w http.ResponseWriter, now func() time.Time, m *Metric
 	}
 	early, _ := buffered.Peek(buffered.Reader.Buffered())
 	return &Conn{
-		client: client, early: bytes.Clone(early), upstream: u.conn, now: now,
+		client: client, early: bytes.Clone(early), upstream: u.conn, now: now, writing: make(chan struct{}, 1),
 		open:          m.Open.WithLabelValues(route),
 		toClientBytes: m.Bytes.WithLabelValues(route, "to_client"), toUpstreamBytes: m.Bytes.WithLabelValues(route, "to_upstream"),
 	}, nil
@@ -104,8 +106,8 @@ func (c *Conn) Close(code uint16, reason string) {
 		return
 	}
 	_ = c.client.SetDeadline(c.now().Add(CloseTimeout)) // also ends a write in progress
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
 	if c.frames.atBoundary() {
 		_ = c.writeCloseFrame(frame)
 	}
@@ -153,8 +155,8 @@ func (c *Conn) copyToClient() {
 // writeToClient forwards p. Once Close was called, it forwards only the rest of the
 // current frame and then sends the close frame.
 func (c *Conn) writeToClient(p []byte) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.writing <- struct{}{}
+	defer func() { <-c.writing }()
 	_ = c.client.SetWriteDeadline(c.now().Add(StallTimeout))
 	closing := c.closing.Load() // read after setting the deadline: Close does both in the reverse order
 	if closing != nil {
@@ -178,8 +180,8 @@ func (c *Conn) writeToClient(p []byte) error {
 	return nil
 }
 
-// writeCloseFrame writes the close frame, unless one was sent before. The caller
-// holds mu.
+// writeCloseFrame writes the close frame, unless one was sent before. The caller holds
+// writing.
 func (c *Conn) writeCloseFrame(frame []byte) error {
 	if !c.frames.closed {
 		n, _ := c.client.Write(frame)
