@@ -6,13 +6,12 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 
-	"cognito-token-handler/oauthproxy"
 	"cognito-token-handler/oauthproxy/socket"
 	"cognito-token-handler/test/testkit"
 )
@@ -63,15 +62,7 @@ func TestDrainCutsOff(t *testing.T) {
 	})
 }
 
-// protocol is how a test's client and upstream speak to the proxy.
-type protocol struct {
-	newProxy func(testing.TB, ...oauthproxy.Route) *proxy
-	scheme   string // of the upstream
-}
-
-var protocols = map[string]protocol{"HTTP/1": {newProxy, "http"}, "HTTP/2": {newHTTP2Proxy, "h2c"}}
-
-// proxy is one to up.
+// proxy returns a proxy in front of up.
 func (p protocol) proxy(t *testing.T, up *upstream) *proxy {
 	t.Helper()
 	return p.newProxy(t, api(t, strings.Replace(up.URL, "http", p.scheme, 1)))
@@ -175,57 +166,41 @@ func TestDrainLeavesOtherAnswers(t *testing.T) {
 	}
 }
 
-// A client that takes nothing holds a drain for the grace, or for the time that
-// the drain has left.
-func TestDrainOfStuckEventStreams(t *testing.T) {
-	t.Parallel()
+// A client that reads nothing delays a drain until the time for closing is over, or
+// until the drain has no time left.
+func TestDrainOfStalledEventStreams(t *testing.T) {
 	for name, c := range map[string]struct {
-		protocol string
-		left     time.Duration
+		protocol
+		left, took time.Duration
 	}{
-		"the grace":            {"HTTP/1", within},
-		"no time left":         {"HTTP/1", 0},
-		"no time left, HTTP/2": {"HTTP/2", 0},
+		"the time for closing": {overHTTP1, within, socket.CloseTimeout},
+		"a second left":        {overHTTP1, time.Second, time.Second},
+		"no time left":         {overHTTP1, 0, 0},
+		"no time left, HTTP/2": {overHTTP2, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			limit := socket.CloseTimeout / 2
-			if c.left > 0 {
-				limit = within
-			}
-			testkit.Fast(t, limit, "the drain", func() time.Duration { return drainStuckStream(t, protocols[c.protocol], c.left) })
+			synctest.Test(t, func(t *testing.T) {
+				gone := make(chan struct{})
+				p := c.inMemory(t, within, func(w http.ResponseWriter, r *http.Request) {
+					w.Header().Set("Content-Type", "text/event-stream")
+					for r.Context().Err() == nil {
+						_, _ = io.WriteString(w, "data: "+strings.Repeat("x", 32<<10)+"\n\n")
+					}
+					close(gone)
+				})
+				p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does
+				synctest.Wait()                                                     // until nothing moves
+				ctx, cancel := context.WithTimeout(t.Context(), c.left)
+				defer cancel()
+				begun := time.Now()
+				p.handler.Drain(ctx)
+				if took := time.Since(begun); took != c.took {
+					t.Errorf("it took %s, want %s", took, c.took)
+				}
+				<-gone
+			})
 		})
 	}
-}
-
-// drainStuckStream measures a drain that has the time left, while a client takes
-// nothing of its event stream.
-func drainStuckStream(t *testing.T, protocol protocol, left time.Duration) time.Duration {
-	t.Helper()
-	var events atomic.Int64
-	gone := make(chan struct{})
-	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		for r.Context().Err() == nil {
-			_, _ = io.WriteString(w, "data: "+strings.Repeat("x", 32<<10)+"\n\n")
-			events.Add(1)
-		}
-		close(gone)
-	})
-	p := protocol.proxy(t, up)
-	p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
-	for last, now := int64(-1), int64(0); now != last || now == 0; <-tick.C { // until nothing moves
-		last, now = now, events.Load()
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), left)
-	defer cancel()
-	begun := time.Now()
-	testkit.Receive(t, drain(ctx, p), "the end of the drain")
-	took := time.Since(begun)
-	testkit.Receive(t, gone, "the end at the upstream")
-	return took
 }
 
 // Streams that end by themselves while they are ended: nothing may be done to an

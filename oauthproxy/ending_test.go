@@ -8,11 +8,11 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
 
-	"cognito-token-handler/oauthproxy"
 	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -88,109 +88,89 @@ func TestSocketOfNobody(t *testing.T) {
 	exchange(t, conn, websocket.MessageText, []byte("hello"))
 }
 
-// The client must see that the stream broke off, and did not end.
+// A stream breaks off when its session ends: the client must not take it for complete.
 func TestStreamEndsWithItsSession(t *testing.T) {
-	t.Parallel()
-	for name, newProxy := range map[string]func(testing.TB, ...oauthproxy.Route) *proxy{"HTTP/1": newProxy, "HTTP/2": newHTTP2Proxy} {
+	for name, protocol := range protocols {
 		for _, contentType := range []string{"text/event-stream", "application/octet-stream"} {
 			t.Run(name+" "+contentType, func(t *testing.T) {
-				t.Parallel()
-				testkit.Fast(t, time.Second, "the end of a stream", func() time.Duration { return endStream(t, newProxy, contentType) })
+				synctest.Test(t, func(t *testing.T) {
+					cancelled := make(chan struct{})
+					p := protocol.inMemory(t, within, func(w http.ResponseWriter, r *http.Request) {
+						w.Header().Set("Content-Type", contentType)
+						for r.Context().Err() == nil {
+							_, _ = io.WriteString(w, "data: tick\n\n")
+							_ = http.NewResponseController(w).Flush()
+							time.Sleep(10 * time.Millisecond)
+						}
+						close(cancelled)
+					})
+					response := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does
+					time.AfterFunc(time.Minute, func() { p.tokens.end(errLoggedOut) })
+					begun := time.Now()
+					if _, err := io.Copy(io.Discard, response.Body); err == nil {
+						t.Error("it ended as if it were complete")
+					}
+					<-cancelled
+					if took := time.Since(begun); took < time.Minute || took > time.Minute+time.Second {
+						t.Errorf("it ended after %s", took)
+					}
+					if strings.Contains(p.log.String(), "panic recovered") {
+						t.Error("logged as a panic")
+					}
+				})
 			})
 		}
 	}
 }
 
-// endStream measures how long a stream goes on after its session has ended.
-func endStream(t *testing.T, newProxy func(testing.TB, ...oauthproxy.Route) *proxy, contentType string) time.Duration {
-	t.Helper()
-	cancelled := make(chan struct{})
-	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		for r.Context().Err() == nil {
-			_, _ = io.WriteString(w, "data: tick\n\n")
-			_ = http.NewResponseController(w).Flush()
-			select {
-			case <-time.After(10 * time.Millisecond):
-			case <-r.Context().Done():
-			}
-		}
-		close(cancelled)
-	})
-	p := newProxy(t, api(t, up.URL))
-	response := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does
-	ended := make(chan error, 1)
-	go func() {
-		_, err := io.Copy(io.Discard, response.Body)
-		ended <- err
-	}()
-	testkit.Eventually(t, "it is watched", func() bool { return p.tokens.watched.Load() > 0 })
-	begun := time.Now()
-	p.tokens.end(errLoggedOut)
-	if err := testkit.Receive(t, ended, "the end of the stream"); err == nil {
-		t.Error("it ended as if it were whole")
-	}
-	took := time.Since(begun)
-	testkit.Receive(t, cancelled, "the end at the upstream")
-	if strings.Contains(p.log.String(), "panic recovered") {
-		t.Error("logged as a panic")
-	}
-	return took
-}
-
-// A logout in the first second of a stream is not missed.
+// Sessions are watched from the second second of a request on. One that ends before is
+// not missed.
 func TestStreamOfASessionThatEndedEarly(t *testing.T) {
-	t.Parallel()
-	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	})
-	testkit.Fast(t, 2*time.Second, "the end of a stream", func() time.Duration {
-		p := newProxy(t, api(t, up.URL))
+	synctest.Test(t, func(t *testing.T) {
+		p := overHTTP1.inMemory(t, within, func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		})
 		begun := time.Now()
 		response := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does
 		p.tokens.end(errLoggedOut)
 		if _, err := io.Copy(io.Discard, response.Body); err == nil {
-			t.Error("it ended as if it were whole")
+			t.Error("it ended as if it were complete")
 		}
-		return time.Since(begun)
+		if took := time.Since(begun); took > time.Second {
+			t.Errorf("it took %s", took)
+		}
 	})
 }
 
-// Before the answer there is still a way to say it.
+// Before the response has begun, its status can say that the session has ended.
 func TestUploadEndsWithItsSession(t *testing.T) {
-	t.Parallel()
-	cancelled := make(chan struct{})
-	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		close(cancelled)
-	})
-	p := newHTTP2Proxy(t, api(t, up.URL))
-	body, feed := io.Pipe()
-	defer func() { _ = feed.Close() }()
-	go func() {
-		for { // until the proxy closes the other end
-			if _, err := feed.Write(make([]byte, 1000)); err != nil {
-				return
+	synctest.Test(t, func(t *testing.T) {
+		cancelled := make(chan struct{})
+		p := overHTTP2.inMemory(t, within, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			close(cancelled)
+		})
+		body, feed := io.Pipe()
+		stopped := make(chan struct{})
+		go func() {
+			for err := error(nil); err == nil; _, err = feed.Write(make([]byte, 1000)) { // until the proxy closes the other end
+				time.Sleep(time.Second)
 			}
-			<-time.After(time.Millisecond)
+			close(stopped)
+		}()
+		time.AfterFunc(time.Minute, func() { p.tokens.end(errLoggedOut) })
+		got := p.do(t, p.request(t, http.MethodPost, "/api/x", body))
+		wantProblem(t, got, http.StatusUnauthorized, "session_expired")
+		<-cancelled
+		<-stopped
+		if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); len(got) != 0 {
+			t.Errorf("blamed on the upstream: %v", got)
 		}
-	}()
-	go func() {
-		for p.tokens.watched.Load() == 0 {
-			<-time.After(time.Millisecond)
-		}
-		p.tokens.end(errLoggedOut)
-	}()
-	got := p.do(t, p.request(t, http.MethodPost, "/api/x", body))
-	wantProblem(t, got, http.StatusUnauthorized, "session_expired")
-	testkit.Receive(t, cancelled, "the end at the upstream")
-	if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); len(got) != 0 {
-		t.Errorf("blamed on the upstream: %v", got)
-	}
+	})
 }
 
-// Most requests are short: they must not pay for this.
+// Most requests are short, and must not pay for watching their session.
 func TestShortRequestsAreNotWatched(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))

@@ -20,3 +20,12 @@ func HTTP2Transport(dial func(ctx context.Context, network, address string) (net
 func PublicLocation(r Route, location string) string {
 	return (&route{Route: r}).publicLocation(location)
 }
+
+// DialUpstreams lets h connect to its upstreams with dial.
+func (h *Handler) DialUpstreams(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
+	for _, r := range h.routes {
+		if t, ok := r.transport.(*http.Transport); ok {
+			t.DialContext = dial
+		}
+	}
+}

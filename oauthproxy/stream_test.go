@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cognito-token-handler/test/testkit"
@@ -71,36 +72,33 @@ func TestEventsArriveOneByOne(t *testing.T) {
 	}
 }
 
-// A stream lasts longer than the route's time-out, which is for its beginning.
+// The route's time-out ends when the response begins: a stream may last longer.
 func TestTimeoutEndsWithTheHeader(t *testing.T) {
-	t.Parallel()
-	const timeout = 2 * time.Second
-	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
-		_ = http.NewResponseController(w).EnableFullDuplex()
-		w.Header().Set("Content-Type", "text/event-stream")
-		_ = http.NewResponseController(w).Flush()
-		for scan := bufio.NewScanner(r.Body); scan.Scan(); {
-			_, _ = fmt.Fprintln(w, scan.Text())
+	const timeout = 10 * time.Second
+	synctest.Test(t, func(t *testing.T) {
+		p := overHTTP2.inMemory(t, timeout, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
 			_ = http.NewResponseController(w).Flush()
+			for scan := bufio.NewScanner(r.Body); scan.Scan(); {
+				_, _ = fmt.Fprintln(w, scan.Text())
+				_ = http.NewResponseController(w).Flush()
+			}
+			_, _ = io.WriteString(w, "end\n")
+		})
+		// The body is read while the response is written: that must not restart the time-out.
+		body, feed := io.Pipe()
+		response := p.open(t, p.request(t, http.MethodPost, "/api/x", body)) //nolint:bodyclose // open does
+		_, _ = io.WriteString(feed, "begin\n")
+		lines := bufio.NewReader(response.Body)
+		if line, err := lines.ReadString('\n'); line != "begin\n" {
+			t.Fatalf("read %q, %v", line, err)
 		}
-		_, _ = io.WriteString(w, "end\n")
+		time.Sleep(2 * timeout)
+		_ = feed.Close()
+		if line, err := lines.ReadString('\n'); line != "end\n" {
+			t.Errorf("read %q, %v", line, err)
+		}
 	})
-	route := api(t, up.URL)
-	route.Timeout = timeout
-	p := newHTTP2Proxy(t, route)
-	// The body moves while the answer runs: that must not start the time anew.
-	body, feed := io.Pipe()
-	response := p.open(t, p.request(t, http.MethodPost, "/api/x", body)) //nolint:bodyclose // open does
-	_, _ = io.WriteString(feed, "begin\n")
-	lines := bufio.NewReader(response.Body)
-	if line, err := lines.ReadString('\n'); line != "begin\n" {
-		t.Fatalf("read %q, %v", line, err)
-	}
-	<-time.After(2 * timeout)
-	_ = feed.Close()
-	if line, err := lines.ReadString('\n'); line != "end\n" {
-		t.Errorf("read %q, %v", line, err)
-	}
 }
 
 // The upstream reads what the client has sent before it sends the rest.
