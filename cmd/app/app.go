@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	// providerTimeout bounds one call to the provider (FACTS R-23).
+	// providerTimeout bounds one call to the provider.
 	providerTimeout = 10 * time.Second
 	// refreshTimeout leaves time for the provider's keys, or for a second client
 	// secret, after one slow call.

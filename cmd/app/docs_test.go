@@ -27,10 +27,10 @@ func TestReadmeIsTrue(t *testing.T) {
 	if lines := strings.Count(readme, "\n"); lines > 150 {
 		t.Errorf("%d lines, at most 150", lines)
 	}
-	_, shown, _ := strings.Cut(readme, "```yaml\n")
-	shown, _, _ = strings.Cut(shown, "```")
-	if shown != read(t, "../../config/examples/production.yaml") {
-		t.Error("the configuration shown is not config/examples/production.yaml")
+	_, example, _ := strings.Cut(readme, "```yaml\n")
+	example, _, _ = strings.Cut(example, "```")
+	if example != read(t, "../../config/examples/production.yaml") {
+		t.Error("the configuration in the README is not config/examples/production.yaml")
 	}
 	files := regexp.MustCompile("`((?:cmd|config|oauthproxy|test|tokenhandler)(?:/[a-z0-9_.*/]*)?)`").FindAllStringSubmatch(readme, -1)
 	for _, file := range files {

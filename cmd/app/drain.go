@@ -144,9 +144,9 @@ func (a *App) drain(ctx context.Context, public publicSide) {
 		<-public.done
 	}
 	public.newcomers.await(ctx)
-	var lasting sync.WaitGroup // sockets, which net/http does not know of, and streams, which it would wait for
-	lasting.Go(func() { a.api.Drain(ctx) })
-	defer lasting.Wait()
+	var longLived sync.WaitGroup // sockets, which net/http does not know of, and streams, which it would wait for
+	longLived.Go(func() { a.api.Drain(ctx) })
+	defer longLived.Wait()
 	if err := public.server.Shutdown(ctx); err != nil {
 		a.log.WarnContext(ctx, "requests were cut off", "after", a.shutdown.drain.String())
 		_ = public.server.Close()

@@ -21,10 +21,10 @@ const gateways = "../../config/examples/gateways/"
 // path, header and cookie that an example names is one that the service has. (Those
 // for nginx and Caddy are run in test/gateway.)
 func TestGatewayExamplesNameWhatThereIs(t *testing.T) {
-	const shown = "planted-verify-secret-value"
-	s := start(t, cognitotest.Options{AccessTTL: time.Second, AccessTokenSize: 3300}, "auth: {verify_secret: "+shown+"}")
+	const verifySecret = "planted-verify-secret-value"
+	s := start(t, cognitotest.Options{AccessTTL: time.Second, AccessTokenSize: 3300}, "auth: {verify_secret: "+verifySecret+"}")
 	ua := s.login()
-	options := useragent.FetchOptions{Header: map[string]string{"X-Auth-Request-Secret": shown}}
+	options := useragent.FetchOptions{Header: map[string]string{"X-Auth-Request-Secret": verifySecret}}
 	known := []string{"x-auth-request-secret"}
 	// ask waits for one of the statuses: with tokens that live a second, a refreshed one
 	// may have expired on a busy machine, which is a 503.

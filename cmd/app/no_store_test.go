@@ -37,7 +37,7 @@ func TestNoCacheKeepsOurCookies(t *testing.T) {
 		w.WriteHeader(status)
 	}))
 	t.Cleanup(upstream.Close)
-	const shown = "planted-verify-secret-value"
+	const verifySecret = "planted-verify-secret-value"
 	// A session that has just begun has tokens that have ended, see
 	// TestParallelRequestsWithAnExpiredToken: the next answer brings new ones.
 	var behind atomic.Int64
@@ -48,7 +48,7 @@ func TestNoCacheKeepsOurCookies(t *testing.T) {
     - {path: /admins/, upstream: %[1]q, groups: [admins]}
     - {path: /late/, upstream: %[1]q, timeout: 500ms}
 spa: {dir: %[2]q}
-auth: {verify_secret: %[3]s}`, upstream.URL, newSPA(t), shown))
+auth: {verify_secret: %[3]s}`, upstream.URL, newSPA(t), verifySecret))
 	s.ready()
 	due := func() *useragent.UA {
 		t.Helper()
@@ -95,7 +95,7 @@ auth: {verify_secret: %[3]s}`, upstream.URL, newSPA(t), shown))
 			return ua.Fetch(method, target, body, append(opts, manual)[0])
 		}
 	}
-	gateway := useragent.FetchOptions{Header: map[string]string{"X-Auth-Request-Secret": shown}}
+	gateway := useragent.FetchOptions{Header: map[string]string{"X-Auth-Request-Secret": verifySecret}}
 	type kind struct {
 		ask    func(*useragent.UA) *useragent.Response
 		from   func() *useragent.UA

@@ -94,7 +94,7 @@ func (a *App) listenPublic(ctx context.Context) (net.Listener, error) {
 }
 
 // certificate is reloaded when a handshake finds that its files may have
-// changed. A bad pair never replaces a good one (STYLE 3b).
+// changed. A bad pair never replaces a good one.
 type certificate struct {
 	app     *App
 	current atomic.Pointer[tls.Certificate]

@@ -37,7 +37,7 @@ func (s *service) rekey(content string) {
 	testkit.Eventually(s.tb, "reloaded", func() bool { return strings.Count(s.log.String(), line) > before })
 }
 
-// gauge waits until the last look at a file is told to have gone well, or not.
+// gauge waits until the last look at a file is received to have gone well, or not.
 func (s *service) gauge(file string, value int) {
 	s.tb.Helper()
 	want := fmt.Sprintf("tokenhandler_reload_successful{file=%q} %d\n", file, value)
@@ -171,7 +171,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 
 	certificate, key = newPair(t, 2)
 	s.write(certFile, certificate)
-	testkit.Eventually(s.tb, "told of half a pair", func() bool {
+	testkit.Eventually(s.tb, "warned of half a pair", func() bool {
 		if got := s.serial(); got != 1 {
 			t.Fatalf("certificate %d with half a pair", got)
 		}
@@ -184,7 +184,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	wantHTTPS(t, s, certificate)
 
 	s.write(certFile, "no certificate")
-	testkit.Eventually(s.tb, "told of a bad file", func() bool {
+	testkit.Eventually(s.tb, "warned of a bad file", func() bool {
 		if got := s.serial(); got != 2 {
 			t.Fatalf("certificate %d with a bad file", got)
 		}

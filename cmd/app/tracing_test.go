@@ -134,7 +134,7 @@ func TestSpansAreJoined(t *testing.T) {
 	}})
 	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 	s.login().Fetch(http.MethodGet, "/api/me", "", withHeader("Traceparent", "00-"+trace+"-"+parent+"-01"))
-	told := s.api.last()
+	received := s.api.last()
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,12 +145,12 @@ func TestSpansAreJoined(t *testing.T) {
 	if hex.EncodeToString(answered[0].GetTraceId()) != trace || hex.EncodeToString(answered[0].GetParentSpanId()) != parent {
 		t.Errorf("it is not the client's child: %v", answered[0])
 	}
-	if want := "00-" + trace + "-" + spanID(made[0]) + "-01"; told.Get("Traceparent") != want || hex.EncodeToString(made[0].GetParentSpanId()) != spanID(answered[0]) {
-		t.Errorf("the upstream was told %s, want %s", told.Get("Traceparent"), want)
+	if want := "00-" + trace + "-" + spanID(made[0]) + "-01"; received.Get("Traceparent") != want || hex.EncodeToString(made[0].GetParentSpanId()) != spanID(answered[0]) {
+		t.Errorf("the upstream received %s, want %s", received.Get("Traceparent"), want)
 	}
 	id := textOf(answered[0].GetAttributes())["request_id"]
-	if id == "" || id != told.Get("X-Request-ID") || !regexp.MustCompile(`"request_id":"`+id+`".*"path":"/api/me".*"trace_id":"`+trace+`"`).MatchString(s.log.String()) {
-		t.Errorf("the request is called %q here and %q upstream, and the log says\n%s", id, told.Get("X-Request-ID"), s.log.String())
+	if id == "" || id != received.Get("X-Request-ID") || !regexp.MustCompile(`"request_id":"`+id+`".*"path":"/api/me".*"trace_id":"`+trace+`"`).MatchString(s.log.String()) {
+		t.Errorf("the request is called %q here and %q upstream, and the log says\n%s", id, received.Get("X-Request-ID"), s.log.String())
 	}
 	if !slices.Contains(c.keys, collectorKey) {
 		t.Errorf("exported with the keys %q", c.keys)
@@ -262,8 +262,8 @@ func TestNoTracing(t *testing.T) {
 			before := batches(t)
 			s := startWith(t, cognitotest.Options{}, service{environ: []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + c.address, "OTEL_BSP_SCHEDULE_DELAY=1", off}})
 			s.login().Fetch(http.MethodGet, "/api/me", "", withHeader("Baggage", "a=b"))
-			if told := s.api.last(); !strings.HasSuffix(told.Get("Traceparent"), "-00") || told.Get("Baggage") != "a=b" {
-				t.Errorf("the upstream was told %q, %q", told.Get("Traceparent"), told.Get("Baggage"))
+			if received := s.api.last(); !strings.HasSuffix(received.Get("Traceparent"), "-00") || received.Get("Baggage") != "a=b" {
+				t.Errorf("the upstream received %q, %q", received.Get("Traceparent"), received.Get("Baggage"))
 			}
 			if now := batches(t); now > before { // those of other tests may still try
 				t.Errorf("%d goroutines wait for spans", now-before)

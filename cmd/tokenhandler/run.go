@@ -132,8 +132,8 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
-// check prints what an operator has to enter at the provider, exactly: a
-// trailing slash too many ends on Cognito's own error page (FACTS COG-AUTH-06).
+// check prints the URLs to register at the provider. They must match exactly: with a
+// trailing slash too many, logins end on an error page of Cognito.
 func (c *command) check(cmd *cobra.Command, _ []string) error {
 	cfg, err := c.load(cmd)
 	if err != nil {

@@ -22,15 +22,15 @@ func withholdStandardLog(logger *slog.Logger) {
 
 // withheld is the standard logger's output. It keeps no byte of what it is given.
 type withheld struct {
-	log   *slog.Logger
-	count atomic.Int64
-	told  atomic.Int64 // when it was told last, in Unix nanoseconds
+	log        *slog.Logger
+	count      atomic.Int64
+	lastLogged atomic.Int64 // when a record was last written, in Unix nanoseconds
 }
 
 // Write implements [io.Writer]; each call is one message.
 func (w *withheld) Write(message []byte) (int, error) {
-	count, told, now := w.count.Add(1), w.told.Load(), time.Now().UnixNano()
-	if now-told >= int64(withheldEvery) && w.told.CompareAndSwap(told, now) {
+	count, lastLogged, now := w.count.Add(1), w.lastLogged.Load(), time.Now().UnixNano()
+	if now-lastLogged >= int64(withheldEvery) && w.lastLogged.CompareAndSwap(lastLogged, now) {
 		w.log.WarnContext(context.Background(), "messages of the standard library were withheld: they may quote an upstream", "so_far", count)
 	}
 	return len(message), nil

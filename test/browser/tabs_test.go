@@ -77,8 +77,8 @@ func (t *tab) wantEnded(button string) {
 	t.waitPhase("authenticated")
 	t.click(id(button))
 	t.waitPhase("anonymous")
-	if said := t.text("error"); !strings.Contains(said, "Your session has ended") || !strings.Contains(said, "in another tab") {
-		t.t.Errorf("the tab says %q", said)
+	if message := t.text("error"); !strings.Contains(message, "Your session has ended") || !strings.Contains(message, "in another tab") {
+		t.t.Errorf("the tab says %q", message)
 	}
 	if page := run[string](t, "document.documentElement.outerHTML"); strings.Contains(page, sub) {
 		t.t.Error("the user's data is still in the page")

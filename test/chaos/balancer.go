@@ -56,12 +56,12 @@ type balancer struct {
 	lose      atomic.Int64 // answers with a session that are still to be lost
 
 	mu      sync.Mutex
-	flights map[*flight]bool
+	pending map[*pendingRequest]bool
 	way     map[string][]string // request → its attempts
 	fates   map[string]string   // request → what the harness did to it
 }
 
-type flight struct {
+type pendingRequest struct {
 	id     string
 	cancel context.CancelCauseFunc
 }
@@ -78,7 +78,7 @@ func newBalancer(replicas []*replica) (*balancer, error) {
 	b := &balancer{
 		URL: "http://localhost:" + strconv.Itoa(port), replicas: replicas,
 		transport: &http.Transport{DisableKeepAlives: true, DisableCompression: true, DialContext: (&net.Dialer{Timeout: 5 * time.Second}).DialContext},
-		flights:   make(map[*flight]bool), way: make(map[string][]string), fates: make(map[string]string),
+		pending:   make(map[*pendingRequest]bool), way: make(map[string][]string), fates: make(map[string]string),
 	}
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -103,13 +103,13 @@ func (b *balancer) close() {
 func (b *balancer) track(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancelCause(r.Context())
-		f := &flight{id: r.Header.Get(requestHeader), cancel: cancel}
+		f := &pendingRequest{id: r.Header.Get(requestHeader), cancel: cancel}
 		b.mu.Lock()
-		b.flights[f] = true
+		b.pending[f] = true
 		b.mu.Unlock()
 		defer func() {
 			b.mu.Lock()
-			delete(b.flights, f)
+			delete(b.pending, f)
 			b.mu.Unlock()
 			cancel(nil)
 		}()
@@ -221,7 +221,7 @@ func (b *balancer) fail(w http.ResponseWriter, r *http.Request, err error) {
 func (b *balancer) cut(n int) (done int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for f := range b.flights {
+	for f := range b.pending {
 		if done == n {
 			break
 		}

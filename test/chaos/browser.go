@@ -164,18 +164,18 @@ func describe(answer *useragent.Response) string {
 	if answer.Err != nil {
 		return answer.Err.Error()
 	}
-	var said strings.Builder
-	said.WriteString(strconv.Itoa(answer.Status))
+	var summary strings.Builder
+	summary.WriteString(strconv.Itoa(answer.Status))
 	var problem struct{ Code, Detail string }
 	if json.Unmarshal(answer.Body, &problem) == nil && problem.Code != "" {
-		said.WriteString(" " + problem.Code + " (" + problem.Detail + ")")
+		summary.WriteString(" " + problem.Code + " (" + problem.Detail + ")")
 	}
 	for _, line := range answer.Header.Values("Set-Cookie") {
 		if name, value, _ := strings.Cut(line, "="); value != "" {
-			said.WriteString(" sets " + strings.TrimPrefix(name, "__Host-Http-"))
+			summary.WriteString(" sets " + strings.TrimPrefix(name, "__Host-Http-"))
 		}
 	}
-	return said.String()
+	return summary.String()
 }
 
 func (b *browser) note(begun time.Time, took time.Duration, o outcome, what string) {

@@ -70,9 +70,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	form, _ := url.ParseQuery(string(body)) // the provider refuses what is malformed
-	shown := form.Get("refresh_token")
-	if shown != "" {
-		if !f.enter(r.Context(), shown) {
+	refreshToken := form.Get("refresh_token")
+	if refreshToken != "" {
+		if !f.enter(r.Context(), refreshToken) {
 			f.ledger.drop()
 			panic(http.ErrAbortHandler)
 		}
@@ -85,9 +85,9 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer := f.ask(r, body)
 	switch {
-	case shown != "":
+	case refreshToken != "":
 		f.took(answer.StatusCode)
-		f.ledger.refresh(f.replica, shown, arrived, answer.StatusCode, answer.body)
+		f.ledger.refresh(f.replica, refreshToken, arrived, answer.StatusCode, answer.body)
 	case answer.StatusCode == http.StatusOK:
 		f.ledger.login(answer.body)
 	}
@@ -121,8 +121,8 @@ func (f *front) ask(r *http.Request, body []byte) answer {
 
 // enter waits before the gate. It reports false if the call must not be taken
 // up, because its client is gone.
-func (f *front) enter(ctx context.Context, shown string) bool {
-	user := f.ledger.owner(shown)
+func (f *front) enter(ctx context.Context, refreshToken string) bool {
+	user := f.ledger.owner(refreshToken)
 	f.mu.Lock()
 	f.number++
 	number := f.number

@@ -63,14 +63,14 @@ func (l *ledger) login(answer []byte) {
 const mayBeEarly = accessTTL/4 + accessTTL/20
 
 // refresh takes up a call that the provider answered.
-func (l *ledger) refresh(replica, shown string, arrived time.Time, status int, answer []byte) {
+func (l *ledger) refresh(replica, refreshToken string, arrived time.Time, status int, answer []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if status != statusOK && status != statusBad {
 		l.refused++
 		return
 	}
-	token := l.tokens[shown]
+	token := l.tokens[refreshToken]
 	l.calls = append(l.calls, call{
 		at: arrived, took: time.Since(arrived), user: token.user, generation: token.generation, replica: replica, status: status,
 		early: arrived.Before(token.at.Add(accessTTL - mayBeEarly)),
@@ -88,7 +88,7 @@ func (l *ledger) drop() {
 	l.dropped++
 }
 
-// The provider's answers that count: tokens, and a refusal of the token shown.
+// The provider's answers that count: tokens, and a refusal of the token that was sent.
 const (
 	statusOK  = 200
 	statusBad = 400
@@ -120,7 +120,7 @@ func (a tokenAnswer) subject() (user string, at time.Time) {
 type tally struct {
 	calls int // that the provider took up
 	// due are the expiries that they were for: one for each refresh token that was
-	// shown after its access token was due.
+	// refreshToken after its access token was due.
 	due   int
 	reuse int // calls that the provider refused for the token
 }

@@ -145,7 +145,7 @@ func (w *world) providerRows() []row {
 // explain prints what helps to find out why: the faults, and of the first
 // browsers that something happened to, their past and their refreshes.
 func (w *world) explain(out io.Writer) {
-	_, _ = fmt.Fprintf(out, "\nWhat was done:\n%s\n", strings.Join(w.script.said, "\n"))
+	_, _ = fmt.Fprintf(out, "\nWhat was done:\n%s\n", strings.Join(w.script.events, "\n"))
 	for _, b := range w.blamed[:min(len(w.blamed), manyStories)] {
 		_, _ = fmt.Fprintf(out, "\nWhat happened to %s until %s:\n%s\n", b.user, w.since(b.at), b.story)
 		for _, c := range w.ledger.of(b.user) {

@@ -65,7 +65,7 @@ type script struct {
 
 	mu     sync.Mutex
 	counts map[string]int
-	said   []string
+	events []string
 	outs   []window            // when the store was out, or not trusted yet
 	leases map[string][]window // user → when a killed replica's lease ran
 }
@@ -106,7 +106,7 @@ func repeat(ctx context.Context, least, most time.Duration, faults ...func(conte
 func (s *script) say(count, format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.said = append(s.said, fmt.Sprintf("%8s  ", s.world.since(time.Now()))+fmt.Sprintf(format, args...))
+	s.events = append(s.events, fmt.Sprintf("%8s  ", s.world.since(time.Now()))+fmt.Sprintf(format, args...))
 	if count != "" {
 		s.counts[count]++
 	}

@@ -9,7 +9,7 @@ import (
 const adminScope = "aws.cognito.signin.user.admin"
 
 // api is the part of Cognito's API that an access token authorizes, in AWS JSON
-// 1.1: GlobalSignOut (COG-SO-01). A signature is not asked for.
+// 1.1: GlobalSignOut. Requests need no signature.
 func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	var in struct{ AccessToken string }
 	switch {

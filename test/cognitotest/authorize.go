@@ -16,8 +16,8 @@ import (
 // reach a browser or a log.
 const Canary = "provider-text-canary-7f3a9c"
 
-// hostedCookie is Cognito's own session cookie, hostedTTL its fixed life
-// (COG-LOUT-05).
+// hostedCookie is the session cookie of Cognito's hosted pages, hostedTTL its fixed
+// life.
 const (
 	hostedCookie = "cognito"
 	hostedTTL    = time.Hour
@@ -31,19 +31,19 @@ type code struct {
 	expires     time.Time
 }
 
-// authorize is /oauth2/authorize, /login, /signup and /forgotPassword: the same
-// parameters, the same callback (COG-PAGE-01).
+// authorize is /oauth2/authorize, /login, /signup and /forgotPassword: they take the
+// same parameters and end at the same callback.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	s.mu.Lock()
 	known := q.Get("client_id") == s.opts.ClientID && slices.Contains(s.callbacks, q.Get("redirect_uri"))
 	s.mu.Unlock()
-	if !known { // the relying party never hears of it (COG-AUTH-06)
+	if !known { // Cognito shows a page of its own, and the relying party does not learn of it
 		http.Redirect(w, r, "/error?error=redirect_mismatch&client_id="+url.QueryEscape(q.Get("client_id")), http.StatusFound)
 		return
 	}
 	if err := s.checkAuthorize(q); err != nil {
-		// Without state, as many of Cognito's own (COG-AUTH-04).
+		// Without state, like many of Cognito's error redirects.
 		s.callback(w, r, url.Values{"error_description": {Canary}, "error": {err.Error()}})
 		return
 	}
@@ -122,7 +122,7 @@ func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request, username st
 	s.callback(w, r, answer)
 }
 
-// scopes returns what was asked for, or everything (COG-AUTH-02).
+// scopes returns the scopes that were asked for, or all of them if none was.
 func (s *Server) scopes(asked string) string {
 	if asked == "" {
 		return strings.Join(s.opts.Scopes, " ")
@@ -198,7 +198,7 @@ func (*Server) loginPage(w http.ResponseWriter, r *http.Request, message string)
 }
 
 // passkeys is /passkeys/add: it needs a hosted session and comes back without
-// parameters (COG-PAGE-03).
+// parameters.
 func (s *Server) passkeys(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	s.mu.Lock()
@@ -215,8 +215,8 @@ func (s *Server) passkeys(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logout is COG-LOUT-01 to 03: logout_uri wins and must be registered exactly;
-// id_token_hint and post_logout_redirect_uri mean nothing.
+// logout is Cognito's "Logout endpoint": logout_uri comes before redirect_uri and must
+// be registered exactly; id_token_hint and post_logout_redirect_uri have no meaning.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	s.mu.Lock()

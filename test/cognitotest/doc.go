@@ -1,9 +1,9 @@
 // Package cognitotest is a scriptable Amazon Cognito for the tests of a relying
 // party: discovery, keys, hosted pages, token, revocation, userInfo and logout
-// endpoints with the quirks of the real ones (FACTS A.0 to A.8), on an
-// httptest.Server, with a clock in the test's hand.
+// endpoints with the quirks of the real ones (tokenhandler/cognito/README.md lists
+// them, with sources), on an httptest.Server, with a clock that the test sets.
 //
-// It stands in for an attacker too: [IDTokenFaults], [AccessTokenFaults] and
+// It plays an attacker, too: [IDTokenFaults], [AccessTokenFaults] and
 // [RefreshFaults] are tokens that a relying party must refuse, named after the
 // modules of the OpenID conformance suite, and [Outages] is everything that a
 // provider's endpoint answers on a bad day. Every error text that the server

@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// discovery is the document of COG-DISC-03 without what Cognito leaves out
-// (COG-DISC-04): no PKCE methods, no iss parameter, no logout channels.
+// discovery answers with the members that the discovery document of a real pool has.
+// Like that it says nothing of PKCE, of the iss parameter (RFC 9207) and of
+// front-channel and back-channel logout.
 func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
 	endSession := s.URL + "/logout"
 	if s.opts.OpenID {
@@ -39,7 +40,8 @@ func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"keys": set})
 }
 
-// revoke is COG-REV-01 to 03: 200 with an empty body for unknown tokens too.
+// revoke is the revocation endpoint (RFC 7009): 200 with an empty body also for
+// unknown tokens.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	raw := r.PostForm.Get("token")
@@ -60,7 +62,8 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// userInfo is COG-UI-01 and 02: email_verified is a string here.
+// userInfo is the userInfo endpoint (OpenID Connect Core 1.0 §5.3). As at Cognito
+// email_verified is a string.
 func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	raw, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")

@@ -14,8 +14,9 @@ import (
 	"cognito-token-handler/test/cognitotest"
 )
 
-// strict checks everything of OIDC-01 to 12 and OIDC-16, and says what is wrong
-// first. It stands for a relying party that misses nothing.
+// strict checks the ID token as OpenID Connect Core 1.0 §3.1.3.7 demands, and the
+// access token, and returns the first fault. It plays a relying party that misses
+// nothing.
 func (p *party) strict(token *oauth2.Token, nonce, sub string) error {
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {

@@ -111,7 +111,8 @@ type grant struct {
 	authTime  time.Time
 }
 
-// accessToken has the claims of COG-CLM-01: no aud unless a resource was named.
+// accessToken returns an access token with the claims that Cognito's developer guide
+// lists under "Understanding the access token": aud only if a resource was named.
 func (g *grant) accessToken(key signingKey, now time.Time, ttl time.Duration, random io.Reader) *Token {
 	claims := map[string]any{
 		"sub": g.user.Sub, "iss": g.issuer, "version": 2, "client_id": g.clientID,
@@ -128,7 +129,8 @@ func (g *grant) accessToken(key signingKey, now time.Time, ttl time.Duration, ra
 	return newToken(key, claims)
 }
 
-// idToken has the claims of COG-CLM-02.
+// idToken returns an ID token with the claims that Cognito's developer guide lists
+// under "Understanding the identity (ID) token".
 func (g *grant) idToken(key signingKey, access string, now time.Time, ttl time.Duration, random io.Reader) *Token {
 	half := sha256.Sum256([]byte(access))
 	claims := map[string]any{

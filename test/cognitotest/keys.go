@@ -44,8 +44,8 @@ type signingKey struct {
 	priv *rsa.PrivateKey
 }
 
-// keyPair is what signs at a time: Cognito has one key for ID tokens and
-// another for access tokens (COG-JWKS-01).
+// keyPair holds the signing keys that are in use at one time. Cognito signs ID tokens
+// and access tokens with different keys.
 type keyPair struct{ id, access signingKey }
 
 // newKeyPair returns the keys of a generation: each has its own key ids, the

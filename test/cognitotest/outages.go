@@ -19,8 +19,9 @@ import (
 // usable; take one from [Outages] or from a constructor.
 type Outage struct {
 	Name string
-	// EndsSession says that a refresh answered so means a dead refresh token. All
-	// other outages of the token endpoint must keep the session (COG-TOK-05).
+	// EndsSession is set where such an answer to a refresh means that the refresh
+	// token is no longer good (invalid_grant, RFC 6749 §5.2). After all other outages
+	// of the token endpoint the session must be kept.
 	EndsSession bool
 	// MayAccept says that a client may take the answer all the same.
 	MayAccept bool
@@ -110,7 +111,7 @@ func Text(name string, status int, contentType, body string) Outage {
 	}}
 }
 
-// RateExceeded is what Cognito's front answers over its quota (COG-TOK-05).
+// RateExceeded is what Cognito answers over its quota: 429 with plain text.
 func RateExceeded() Outage {
 	o := Text("rate-exceeded-429", http.StatusTooManyRequests, "text/plain", "Rate exceeded "+Canary)
 	o.Limits = true

@@ -51,7 +51,7 @@ func TestAuthorizeErrors(t *testing.T) {
 			if where != callbackURL || q.Get("error") != c.want || q.Has("code") {
 				t.Errorf("sent to %s with %v", where, q)
 			}
-			// COG-AUTH-04: the state comes back for login_required only.
+			// Cognito returns the state with login_required only.
 			if q.Has("state") != (c.want == "login_required") {
 				t.Errorf("state %q", q.Get("state"))
 			}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// refreshTokenSize is what real pools answer with, to a few bytes (COG-SIZE-01).
+// refreshTokenSize is about the length of the refresh tokens of real pools.
 const refreshTokenSize = 1580
 
 // TokenOptions are the inputs of [Tokens]. The zero value makes tokens of the
@@ -79,8 +79,9 @@ func sampleUser(random io.Reader) User {
 	}
 }
 
-// opaqueToken looks like Cognito's refresh token: a JWE in five parts that
-// nobody but Cognito opens (COG-SIZE-03). The parts after the header are random.
+// opaqueToken returns a token in the form of Cognito's refresh tokens: a JWE of five
+// parts (RFC 7516 §7.1) that only Cognito can decrypt. The parts after the header
+// are random.
 func opaqueToken(random io.Reader, size int) string {
 	header := b64([]byte(`{"cty":"JWT","enc":"A256GCM","alg":"RSA-OAEP"}`))
 	part := func(n int) string {

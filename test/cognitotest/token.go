@@ -14,7 +14,7 @@ import (
 type family struct {
 	grant
 
-	expires time.Time // of its refresh tokens; rotation does not extend it (COG-ROT-02)
+	expires time.Time // when its refresh tokens expire: rotation does not extend their life
 	revoked bool
 }
 
@@ -119,7 +119,9 @@ func verifies(challenge, verifier string) bool {
 	return len(verifier) >= 43 && len(verifier) <= 128 && b64(sum[:]) == challenge
 }
 
-// renew is the refresh grant, with rotation as the options say (COG-ROT-01, 02, 04).
+// renew answers the refresh grant (RFC 6749 §6), and rotates refresh tokens if the
+// options say so, as Amazon Cognito's developer guide describes under "Refresh
+// tokens".
 func (s *Server) renew(raw string) (map[string]any, *oauthError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

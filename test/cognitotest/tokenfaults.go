@@ -46,7 +46,8 @@ func (s *Server) setEdits(grant string, id, access func(*Token)) {
 	}
 }
 
-// IDTokenFaults are ID tokens that a login must refuse (OIDC-01 to 12).
+// IDTokenFaults are ID tokens that a login must refuse (OpenID Connect Core 1.0
+// §3.1.3.7).
 //
 //nolint:gochecknoglobals // a table that tests range over
 var IDTokenFaults = []Fault{
@@ -101,8 +102,8 @@ var IDTokenFaults = []Fault{
 	},
 }
 
-// AccessTokenFaults are access tokens that a login or a refresh must refuse
-// (OIDC-16), because they would go to an API in the user's name.
+// AccessTokenFaults are access tokens that a login or a refresh must refuse, because
+// they would be sent to an API in the user's name.
 //
 //nolint:gochecknoglobals // a table that tests range over
 var AccessTokenFaults = []Fault{
@@ -122,7 +123,8 @@ var AccessTokenFaults = []Fault{
 }
 
 // RefreshFaults are tokens of a refresh that must be refused although the login
-// was right (OIDC-15; modules of oidcc-client-refreshtoken-test-plan).
+// was right (OpenID Connect Core 1.0 §12.2; modules of the OpenID conformance
+// suite's oidcc-client-refreshtoken-test-plan).
 //
 //nolint:gochecknoglobals // a table that tests range over
 var RefreshFaults = []Fault{

@@ -25,8 +25,8 @@ func (s *Server) LoginAs(username string) {
 	s.loginUser = username
 }
 
-// DisableUser is AdminDisableUser: every token is dead for Cognito, and
-// enabling the user again revives none (COG-SO-02).
+// DisableUser does what AdminDisableUser of Cognito's API does: it revokes every
+// token of the user. Enabling the user again does not restore them.
 func (s *Server) DisableUser(username string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,8 +53,8 @@ func (s *Server) DeleteUser(username string) {
 	s.endFamilies(username)
 }
 
-// SignOut is AdminUserGlobalSignOut: all refresh tokens die, the hosted UI's
-// cookies live on (COG-SO-01).
+// SignOut does what AdminUserGlobalSignOut of Cognito's API does: it revokes all
+// refresh tokens of the user, and leaves the cookies of the hosted pages.
 func (s *Server) SignOut(username string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,6 +11,9 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
+// TestWhichCookiesAreTaken: the rules of RFC 6265bis (draft-ietf-httpbis-rfc6265bis)
+// for size, prefixes and Domain, and of the draft "Cookies: HTTP State Management
+// Mechanism" (draft-ietf-httpbis-layered-cookies) for __Http- and __Host-Http-.
 func TestWhichCookiesAreTaken(t *testing.T) {
 	full := func(n int) string { return "n=" + strings.Repeat("v", n-1) }
 	for _, c := range []struct {
@@ -18,28 +21,28 @@ func TestWhichCookiesAreTaken(t *testing.T) {
 		taken           bool
 	}{
 		{"plain", "http://localhost", "a=1", true},
-		{"CK-01: name and value of 4096", "http://localhost", full(4096) + "; Path=/; Secure; HttpOnly; SameSite=Strict", true},
-		{"CK-01: name and value of 4097", "http://localhost", full(4097), false},
-		{"CK-08: Secure on plain http", "http://app.example.com", "a=1; Secure", false},
-		{"CK-08: Secure on localhost", "http://localhost", "a=1; Secure", true},
-		{"CK-08: Secure on 127.0.0.1", "http://127.0.0.1", "a=1; Secure", true},
-		{"CK-08: __Secure- kept", "https://app.example.com", "__Secure-a=1; Secure", true},
-		{"CK-08: __Secure- without Secure", "https://app.example.com", "__Secure-a=1", false},
-		{"CK-08: __Host- kept", "https://app.example.com", "__Host-a=1; Secure; Path=/", true},
-		{"CK-08: __Host- on localhost", "http://localhost", "__Host-a=1; Secure; Path=/", true},
-		{"CK-08: __Host- without Secure", "https://app.example.com", "__Host-a=1; Path=/", false},
-		{"CK-08: __Host- without Path", "https://app.example.com", "__Host-a=1; Secure", false},
-		{"CK-08: __Host- with another Path", "https://app.example.com", "__Host-a=1; Secure; Path=/x", false},
-		{"CK-08: __Host- with Domain", "https://app.example.com", "__Host-a=1; Secure; Path=/; Domain=app.example.com", false},
-		{"CK-08: __Host- in other letters", "https://app.example.com", "__hOST-a=1; Path=/", false},
-		{"CK-08: __Http- kept", "https://app.example.com", "__Http-a=1; Secure; HttpOnly", true},
-		{"CK-08: __Http- without HttpOnly", "https://app.example.com", "__Http-a=1; Secure", false},
-		{"CK-08: __Host-Http- kept", "https://app.example.com", "__Host-Http-a=1; Secure; HttpOnly; Path=/", true},
-		{"CK-08: __Host-Http- without HttpOnly", "https://app.example.com", "__Host-Http-a=1; Secure; Path=/", false},
-		{"CK-08: __Host-Http- with Domain", "https://app.example.com", "__Host-Http-a=1; Secure; HttpOnly; Path=/; Domain=example.com", false},
-		{"CK-08: nameless cookie in disguise", "https://app.example.com", "=__Host-a=1; Secure; Path=/", false},
-		{"CK-12: Domain of a sibling", "https://app.example.com", "a=1; Domain=other.example.com", false},
-		{"CK-12: Domain of the parent", "https://app.example.com", "a=1; Domain=example.com", true},
+		{"size: name and value of 4096", "http://localhost", full(4096) + "; Path=/; Secure; HttpOnly; SameSite=Strict", true},
+		{"size: name and value of 4097", "http://localhost", full(4097), false},
+		{"prefix: Secure on plain http", "http://app.example.com", "a=1; Secure", false},
+		{"prefix: Secure on localhost", "http://localhost", "a=1; Secure", true},
+		{"prefix: Secure on 127.0.0.1", "http://127.0.0.1", "a=1; Secure", true},
+		{"prefix: __Secure- kept", "https://app.example.com", "__Secure-a=1; Secure", true},
+		{"prefix: __Secure- without Secure", "https://app.example.com", "__Secure-a=1", false},
+		{"prefix: __Host- kept", "https://app.example.com", "__Host-a=1; Secure; Path=/", true},
+		{"prefix: __Host- on localhost", "http://localhost", "__Host-a=1; Secure; Path=/", true},
+		{"prefix: __Host- without Secure", "https://app.example.com", "__Host-a=1; Path=/", false},
+		{"prefix: __Host- without Path", "https://app.example.com", "__Host-a=1; Secure", false},
+		{"prefix: __Host- with another Path", "https://app.example.com", "__Host-a=1; Secure; Path=/x", false},
+		{"prefix: __Host- with Domain", "https://app.example.com", "__Host-a=1; Secure; Path=/; Domain=app.example.com", false},
+		{"prefix: __Host- in other letters", "https://app.example.com", "__hOST-a=1; Path=/", false},
+		{"prefix: __Http- kept", "https://app.example.com", "__Http-a=1; Secure; HttpOnly", true},
+		{"prefix: __Http- without HttpOnly", "https://app.example.com", "__Http-a=1; Secure", false},
+		{"prefix: __Host-Http- kept", "https://app.example.com", "__Host-Http-a=1; Secure; HttpOnly; Path=/", true},
+		{"prefix: __Host-Http- without HttpOnly", "https://app.example.com", "__Host-Http-a=1; Secure; Path=/", false},
+		{"prefix: __Host-Http- with Domain", "https://app.example.com", "__Host-Http-a=1; Secure; HttpOnly; Path=/; Domain=example.com", false},
+		{"prefix: nameless cookie in disguise", "https://app.example.com", "=__Host-a=1; Secure; Path=/", false},
+		{"Domain of a sibling", "https://app.example.com", "a=1; Domain=other.example.com", false},
+		{"Domain of the parent", "https://app.example.com", "a=1; Domain=example.com", true},
 		{"Domain of a whole suffix", "https://app.example.com", "a=1; Domain=com", false},
 		{"SameSite=None without Secure", "https://app.example.com", "a=1; SameSite=None", false},
 	} {
@@ -78,8 +81,8 @@ func TestExpiry(t *testing.T) {
 		{"Max-Age", "Max-Age=60", time.Minute},
 		{"Max-Age beats Expires", "Max-Age=60; Expires=Fri, 02 Jan 2026 05:04:05 GMT", time.Minute},
 		{"Expires", "Expires=Fri, 02 Jan 2026 05:04:05 GMT", 2 * time.Hour},
-		{"CK-02: at most 400 days, Expires", "Expires=Wed, 02 Jan 2099 03:04:05 GMT", 400 * 24 * time.Hour},
-		{"CK-02: at most 400 days", "Max-Age=99999999999", 400 * 24 * time.Hour},
+		{"at most 400 days, Expires", "Expires=Wed, 02 Jan 2099 03:04:05 GMT", 400 * 24 * time.Hour},
+		{"at most 400 days", "Max-Age=99999999999", 400 * 24 * time.Hour},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			srv := newSite(t)
@@ -104,7 +107,8 @@ func TestExpiry(t *testing.T) {
 	}
 }
 
-// CK-11: a deletion that breaks the promise of the prefix deletes nothing.
+// TestDeletion: a deletion whose attributes do not satisfy the prefix of the name is
+// ignored, like every such cookie.
 func TestDeletion(t *testing.T) {
 	const kept = "__Host-a=1; Secure; Path=/"
 	for _, c := range []struct {
@@ -130,7 +134,7 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-// CK-04, CK-05: which of five cookies go with a request.
+// TestSameSite: which of five cookies are sent with a request, by their SameSite.
 func TestSameSite(t *testing.T) {
 	app, other := newSite(t), newSite(t)
 	home, foreign := localhost(app), other.URL
@@ -225,7 +229,7 @@ func TestSetFromAnotherSite(t *testing.T) {
 		t.Error("a cross-site fetch set a SameSite cookie")
 	}
 	if _, ok := ua.Cookie("navigated"); !ok {
-		t.Error("CK-04: a cross-site navigation may set a Strict cookie")
+		t.Error("a cross-site navigation may set a Strict cookie, and did not")
 	}
 }
 
@@ -234,14 +238,15 @@ func TestCookiesAreSharedByPortsAndNotByHosts(t *testing.T) {
 	ua, _ := newAgent(t, localhost(a))
 	ua.Navigate(do("", "set", "a=1; Path=/"))
 	if !ua.Navigate(localhost(b) + "/").SentCookie("a") {
-		t.Error("CK-09: not sent to another port")
+		t.Error("not sent to another port")
 	}
 	if ua.Navigate(b.URL + "/").SentCookie("a") {
 		t.Error("sent to another host")
 	}
 }
 
-// CK-12: who can only write plain http cannot replace the session of https.
+// TestSecureCookiesAreLeftAlone: an attacker who controls plain HTTP responses only
+// cannot replace the session of https.
 func TestSecureCookiesAreLeftAlone(t *testing.T) {
 	srv := newSite(t)
 	ua, _ := newAgent(t, "https://app.example.com")

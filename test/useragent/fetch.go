@@ -25,8 +25,8 @@ type FetchOptions struct {
 // is none; a body without Content-Type goes as text/plain.
 func (u *UA) Fetch(method, path, body string, opts ...FetchOptions) *Response {
 	from := *u.base
-	if shown := u.current(); shown.url != nil && origin(shown.url) == origin(u.base) {
-		from = *shown.url
+	if current := u.current(); current.url != nil && origin(current.url) == origin(u.base) {
+		from = *current.url
 	}
 	return u.fetch(&from, method, path, body, only(opts))
 }

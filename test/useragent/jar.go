@@ -37,7 +37,7 @@ func newJar() *jar { return &jar{clock: time.Now, cookies: map[cookieKey]Cookie{
 // setter is what the jar must know of the answer that sets a cookie.
 type setter struct {
 	url      *url.URL
-	sameSite bool // or a top-level navigation, which may set what it likes (CK-04)
+	sameSite bool // true also for a top-level navigation, which may set cookies with any SameSite
 	script   bool // document.cookie
 }
 
@@ -47,7 +47,7 @@ func (j *jar) set(raw string, by setter) {
 	now := j.clock()
 	a, err := parseSetCookie(raw, now)
 	if err == nil {
-		err = a.settle(by.url)
+		err = a.complete(by.url)
 	}
 	if err == nil {
 		err = j.allowed(&a.cookie, by)
@@ -156,8 +156,8 @@ func (j *jar) header(by asker) string {
 	return strings.Join(pairs, "; ")
 }
 
-// laxAllowingUnsafe is how long a cookie without SameSite goes with a cross-site
-// top-level POST (CK-05).
+// laxAllowingUnsafe is how long a cookie without SameSite is sent with a cross-site
+// top-level POST ("Lax-Allowing-Unsafe" of RFC 6265bis).
 const laxAllowingUnsafe = 2 * time.Minute
 
 func (c *Cookie) goesWith(by asker, now time.Time) bool {

@@ -51,8 +51,8 @@ func (u *UA) SubmitFormFrom(from, action string, values url.Values) *Response {
 }
 
 func (u *UA) from() string {
-	if shown := u.URL(); shown != "" {
-		return shown
+	if current := u.URL(); current != "" {
+		return current
 	}
 	return u.base.String()
 }
@@ -75,8 +75,8 @@ func (u *UA) Open(n Navigation) *Response {
 		if r.initiator, err = u.resolve(n.From); err != nil {
 			return &Response{URL: n.URL, Err: fmt.Errorf("resolving %q: %w", n.From, err)}
 		}
-		if shown := u.current(); shown.url != nil && origin(shown.url) == origin(r.initiator) {
-			r.referrerPolicy = shown.referrerPolicy
+		if current := u.current(); current.url != nil && origin(current.url) == origin(r.initiator) {
+			r.referrerPolicy = current.referrerPolicy
 		}
 	}
 	r.header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8")
@@ -96,12 +96,12 @@ func (u *UA) Open(n Navigation) *Response {
 // show makes the answer the tab's page, unless it is none: a redirect that was
 // not followed, 204, a download.
 func (u *UA) show(res *Response) {
-	shown, err := url.Parse(res.URL)
+	current, err := url.Parse(res.URL)
 	download := strings.HasPrefix(strings.ToLower(res.Header.Get("Content-Disposition")), "attachment")
 	if err != nil || res.Err != nil || download || res.Status == http.StatusNoContent || isRedirect(res) {
 		return
 	}
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.page = page{url: shown, referrerPolicy: res.Header.Get("Referrer-Policy")}
+	u.page = page{url: current, referrerPolicy: res.Header.Get("Referrer-Policy")}
 }

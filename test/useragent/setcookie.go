@@ -121,9 +121,9 @@ func sameSiteOf(value string) http.SameSite {
 
 func trim(s string) string { return strings.Trim(s, " \t") }
 
-// settle fills in what depends on the URL that set the cookie, and refuses what
+// complete fills in what depends on the URL that set the cookie, and refuses what
 // that URL may not set.
-func (a *attributes) settle(u *url.URL) error {
+func (a *attributes) complete(u *url.URL) error {
 	c, host := &a.cookie, strings.ToLower(u.Hostname())
 	switch {
 	case c.Secure && !trustworthy(u):
@@ -146,7 +146,8 @@ func (a *attributes) settle(u *url.URL) error {
 	return nil
 }
 
-// checkPrefix keeps the promises of the name (CK-08); case does not count.
+// checkPrefix returns an error if the attributes do not satisfy the prefix of the
+// cookie's name, which is compared without regard to case.
 func (a *attributes) checkPrefix() error {
 	c := &a.cookie
 	name := strings.ToLower(c.Name)
@@ -166,7 +167,7 @@ func (a *attributes) checkPrefix() error {
 		kept = named && c.Secure
 	}
 	if !kept {
-		return errors.New("the attributes break the promise of the prefix")
+		return errors.New("the attributes do not satisfy the prefix of the name")
 	}
 	return nil
 }

@@ -91,33 +91,33 @@ func echo(w http.ResponseWriter, r *http.Request, _ claims) {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "the body broke off"})
 		return
 	}
-	shown, others := seen(r.Header)
+	visible, others := seen(r.Header)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"bytes": size, "content_type": r.Header.Get("Content-Type"), "content_length": r.ContentLength,
 		"method": r.Method, "path": r.URL.Path, "query": r.URL.RawQuery, "host": r.Host,
-		"headers": shown, "other_headers": others,
+		"headers": visible, "other_headers": others,
 	})
 }
 
 // seen returns the headers that hold no secret, those that do with their length only, and the mere names of all others.
-func seen(header http.Header) (shown map[string][]string, others []string) {
-	shown, others = map[string][]string{}, []string{}
+func seen(header http.Header) (visible map[string][]string, others []string) {
+	visible, others = map[string][]string{}, []string{}
 	for name, values := range header {
 		for _, value := range values {
 			switch {
 			case name == "Authorization":
 				scheme, token, _ := strings.Cut(value, " ")
-				shown[name] = append(shown[name], fmt.Sprintf("%s [%d bytes]", scheme, len(token)))
+				visible[name] = append(visible[name], fmt.Sprintf("%s [%d bytes]", scheme, len(token)))
 			case slices.Contains(harmless(), name):
-				shown[name] = append(shown[name], value)
+				visible[name] = append(visible[name], value)
 			}
 		}
-		if shown[name] == nil {
+		if visible[name] == nil {
 			others = append(others, name)
 		}
 	}
 	slices.Sort(others)
-	return shown, others
+	return visible, others
 }
 
 func harmless() []string {
