@@ -30,8 +30,8 @@ import (
 const (
 	// providerTimeout bounds one call to the provider.
 	providerTimeout = 10 * time.Second
-	// refreshTimeout leaves time for the provider's keys, or for a second client
-	// secret, after one slow call.
+	// refreshTimeout bounds a refresh. After one slow call it leaves time to fetch the
+	// provider's keys, or to try a second client secret.
 	refreshTimeout = 15 * time.Second
 	// awsCallTimeout bounds one call for the storage's credentials. The storage waits 10
 	// seconds for them, which leaves time for a second call.
@@ -39,22 +39,22 @@ const (
 	// shutdownTimeout is how long everything may take after SIGTERM. Kubernetes
 	// kills after 30 seconds unless it is told otherwise.
 	shutdownTimeout = 28 * time.Second
-	// drainTimeout is the requests' part of it. What is left is enough for a
-	// refresh that the last of them began: cut off in the middle of a rotation,
-	// it would lose the only token that is still good.
+	// drainTimeout is how much of that requests may take. What remains is enough for a
+	// refresh that the last of them began: if it were cut off in the middle of a
+	// rotation, the new refresh token would be lost, and with it the session.
 	drainTimeout = shutdownTimeout - providerTimeout
-	// flushTimeout is for the last spans, if the total leaves it: a collector that
-	// is down must not hold up every shutdown.
+	// flushTimeout bounds the export of the last spans, within the total: a collector
+	// that is down must not delay every shutdown.
 	flushTimeout = 5 * time.Second
 )
 
-// App is the service, built and not yet running.
+// App is the service. [New] builds it, [App.Run] runs it.
 type App struct {
 	cfg      config.Config
 	log      *slog.Logger
 	now      func() time.Time
 	registry *prometheus.Registry
-	// tracer makes spans, which go to spans; both are nil without tracing.
+	// tracer makes spans and spans exports them; both are nil without tracing.
 	tracer   *tracing.Tracer
 	spans    *sdktrace.TracerProvider
 	keys     *seal.Keyring
@@ -66,20 +66,21 @@ type App struct {
 	public   http.Handler
 	admin    http.Handler
 	reloads  *prometheus.GaugeVec
-	// reloadEvery is how often files that may change are looked at.
+	// reloadEvery is how often the files of keys and certificates are read again.
 	reloadEvery time.Duration
 	shutdown    shutdownTimes
-	// gate is where the public listener's connections come in.
-	gate     *gate
-	stopping atomic.Bool // the service shuts down
+	// listener accepts the connections of the public server; set by Run.
+	listener *drainingListener
+	stopping atomic.Bool // true from the beginning of the shutdown
 }
 
-// shutdownTimes bound a shutdown: all of it, the requests' part, and that of the
-// last spans.
+// shutdownTimes bound a shutdown: the total, the time for requests, and the time for
+// the last spans.
 type shutdownTimes struct{ total, drain, flush time.Duration }
 
-// New builds the service. It uses no network: a provider that is down does not
-// keep the service from starting. Errors name the configuration key.
+// New builds the service from its configuration. It does not use the network, so that
+// the service also starts while the provider is down. Errors name the key of the
+// configuration.
 func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error) {
 	return newAt(ctx, cfg, log, time.Now)
 }
@@ -200,7 +201,8 @@ func (a *App) newSessions() {
 	a.denied.OnGrowth(a.sessions.Recheck)
 }
 
-// needsIDToken: an API route sends it, or the provider wants it back at logout.
+// needsIDToken reports whether sessions must keep the ID token: because a route sends
+// it to its API, or because the provider expects it at logout (id_token_hint).
 func needsIDToken(cfg config.Config) bool {
 	if cfg.Provider.Kind == config.KindOIDC {
 		return true
@@ -287,22 +289,22 @@ func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 	return handler, nil
 }
 
-// CallbackURL is what to register at the provider as callback.
+// CallbackURL returns the callback URL that must be registered at the provider.
 func CallbackURL(cfg config.Config) string {
 	return web.Origin(cfg.PublicURL) + cfg.Auth.Path + "/callback"
 }
 
-// SignOutURL is what to register at the provider as sign-out URL.
+// SignOutURL returns the sign-out URL that must be registered at the provider.
 func SignOutURL(cfg config.Config) string {
 	return web.Origin(cfg.PublicURL) + cfg.Auth.AfterLogout
 }
 
-// Cookies are the names of the service's cookies.
+// Cookies returns the names of the service's cookies.
 func Cookies(cfg config.Config) session.Names {
 	return session.NewNames(cfg.Session.CookieName, cfg.Cookies.InsecurePlainHTTP)
 }
 
-// StorageOrigin is where browsers upload to, or "" without a bucket.
+// StorageOrigin returns the origin to which browsers upload, or "" without a bucket.
 func StorageOrigin(cfg config.Config) string {
 	s := cfg.Storage
 	if s.Bucket == "" {
@@ -324,8 +326,8 @@ func StorageOrigin(cfg config.Config) string {
 	return web.Origin(u)
 }
 
-// logoutOrigin is where the provider's logout page is, or "" while only a
-// discovery that has not succeeded yet can tell.
+// logoutOrigin returns the origin of the provider's logout page, or "" as long as it is
+// not configured and discovery has not succeeded.
 func (a *App) logoutOrigin() string {
 	p := a.cfg.Provider
 	for _, address := range []string{a.provider.LogoutURL(SignOutURL(a.cfg), secret.String{}), p.Endpoints.Logout, p.Domain} {

@@ -12,42 +12,42 @@ import (
 )
 
 const (
-	// newcomerTime is how long a connection that was accepted before the end may
-	// take to bring its request: a load balancer sends it at once.
-	newcomerTime = time.Second
-	// newcomerPoll is how often is looked whether there are any. A request that has
-	// just been read is on its way to the handler within it.
-	newcomerPoll = 10 * time.Millisecond
+	// firstRequestTime is how long a connection that was accepted before the shutdown
+	// may take to send its request. A load balancer sends it at once.
+	firstRequestTime = time.Second
+	// firstRequestPoll is the pause between two counts of the connections without a
+	// request. It is long enough for a request that was just read to reach the handler.
+	firstRequestPoll = 10 * time.Millisecond
 )
 
 const (
-	// queueTime is how long no connection must come before the listener closes: then
-	// nothing waits in the system's queue, and load balancers have taken note of
-	// /readyz. Between the last look and the closing one can still come, and is
-	// reset; nothing but their not coming any more helps against that.
-	queueTime = 50 * time.Millisecond
-	// queueLooks is how often in a row: on a machine that stood still the time is
-	// over before the first look.
-	queueLooks = 2
-	// lastCall is when it closes although they keep coming: most load balancers look
-	// at /readyz every second or two.
-	lastCall = 2 * time.Second
+	// quietTime is how long no connection must arrive before the listener closes. By
+	// then the system's queue is empty, and load balancers have noticed that /readyz
+	// answers 503. A connection that arrives between the last Accept and the closing is
+	// reset; only load balancers that stop sending in time prevent that.
+	quietTime = 50 * time.Millisecond
+	// quietRounds is how many such times must pass in a row. After the machine stood
+	// still, the first may have passed before Accept was called.
+	quietRounds = 2
+	// maxAcceptTime is when the listener closes although connections keep arriving. Most
+	// load balancers ask /readyz every second or two.
+	maxAcceptTime = 2 * time.Second
 )
 
-// gate is a listener that can end in order. Closing one resets the connections
-// that the system has completed and nobody has accepted; on a busy machine they
-// are many, and their requests are already sent.
-type gate struct {
+// drainingListener is a listener that can stop without resetting connections. Closing
+// a listener resets the connections that the system has completed and nobody has
+// accepted. On a busy machine there are many, and their requests are already sent.
+type drainingListener struct {
 	net.Listener
 
 	ending atomic.Bool
 }
 
-// Accept implements [net.Listener]. After finish it returns the connections that
-// wait, then [net.ErrClosed].
-func (g *gate) Accept() (net.Conn, error) {
-	for quiet := 0; quiet < queueLooks; {
-		ending, until := g.ending.Load(), time.Now().Add(queueTime)
+// Accept implements [net.Listener]. After finish it returns the connections that are
+// still queued, and then [net.ErrClosed].
+func (g *drainingListener) Accept() (net.Conn, error) {
+	for quiet := 0; quiet < quietRounds; {
+		ending, until := g.ending.Load(), time.Now().Add(quietTime)
 		if ending {
 			g.wake(until)
 		}
@@ -55,7 +55,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		if err == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
 			return conn, err
 		}
-		if ending && !time.Now().Before(until) { // not what finish woke
+		if ending && !time.Now().Before(until) { // and not the deadline that finish set
 			quiet++
 		}
 	}
@@ -63,27 +63,27 @@ func (g *gate) Accept() (net.Conn, error) {
 	return nil, net.ErrClosed
 }
 
-// finish lets Accept come to an end.
-func (g *gate) finish() {
+// finish makes Accept return [net.ErrClosed] once no more connections arrive.
+func (g *drainingListener) finish() {
 	g.ending.Store(true)
 	g.wake(time.Now())
 }
 
-// wake lets an Accept that waits return at that time.
-func (g *gate) wake(at time.Time) {
+// wake makes a waiting Accept return at the given time.
+func (g *drainingListener) wake(at time.Time) {
 	if listener, ok := g.Listener.(interface{ SetDeadline(at time.Time) error }); ok {
 		_ = listener.SetDeadline(at)
 	}
 }
 
-// newcomers are the connections that have not brought a request yet.
-type newcomers struct {
+// unusedConns holds the connections on which no request was received yet.
+type unusedConns struct {
 	mu    sync.Mutex
 	conns map[net.Conn]bool
 }
 
 // watch is the server's [http.Server.ConnState].
-func (n *newcomers) watch(conn net.Conn, state http.ConnState) {
+func (n *unusedConns) watch(conn net.Conn, state http.ConnState) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if state == http.StateNew {
@@ -93,17 +93,18 @@ func (n *newcomers) watch(conn net.Conn, state http.ConnState) {
 	}
 }
 
-func (n *newcomers) count() int {
+func (n *unusedConns) count() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.conns)
 }
 
-// await returns when there were none for a moment, or newcomerTime is over.
-func (n *newcomers) await(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, newcomerTime)
+// await returns when two counts in a row found no such connection, or after
+// firstRequestTime.
+func (n *unusedConns) await(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstRequestTime)
 	defer cancel()
-	ticks := time.NewTicker(newcomerPoll)
+	ticks := time.NewTicker(firstRequestPoll)
 	defer ticks.Stop()
 	for quiet := false; ; {
 		select {
@@ -119,32 +120,32 @@ func (n *newcomers) await(ctx context.Context) {
 	}
 }
 
-// publicSide is the public server while it runs.
+// publicSide is the running public server.
 type publicSide struct {
-	server    *http.Server
-	listener  net.Listener
-	newcomers *newcomers
-	// done is closed when no more connections are accepted.
+	server   *http.Server
+	listener net.Listener
+	unused   *unusedConns
+	// done is closed when the server has stopped accepting connections.
 	done chan struct{}
 }
 
-// drain lets the requests under way end, and those on connections that were
-// accepted a moment ago. [http.Server.Shutdown] alone drops the latter unanswered
-// once it has begun, and no load balancer sends them again: it cannot know that
-// they were not executed.
+// drain waits for the requests in progress, and for those on connections that were
+// accepted a moment ago. [http.Server.Shutdown] alone closes the latter without an
+// answer, and no load balancer sends their requests again, because it cannot know
+// that they were not executed.
 func (a *App) drain(ctx context.Context, public publicSide) {
 	ctx, cancel := context.WithTimeout(ctx, a.shutdown.drain)
 	defer cancel()
 	public.server.SetKeepAlivesEnabled(false)
-	a.gate.finish()
+	a.listener.finish()
 	select {
 	case <-public.done:
-	case <-time.After(lastCall):
+	case <-time.After(maxAcceptTime):
 		_ = public.listener.Close()
 		<-public.done
 	}
-	public.newcomers.await(ctx)
-	var longLived sync.WaitGroup // sockets, which net/http does not know of, and streams, which it would wait for
+	public.unused.await(ctx)
+	var longLived sync.WaitGroup // WebSockets, which net/http does not know, and event streams, for which it would wait
 	longLived.Go(func() { a.api.Drain(ctx) })
 	defer longLived.Wait()
 	if err := public.server.Shutdown(ctx); err != nil {

@@ -78,9 +78,9 @@ func ExportErrors(log *slog.Logger) otel.ErrorHandler { return newExportErrors(l
 // SDKLog receives what OpenTelemetry's SDK logs.
 func SDKLog(log *slog.Logger) logr.Logger { return logr.New(&sdkLog{log: log}) }
 
-// Finished is a listener that was told to end.
+// Finished returns a listener that ends when no more connections are queued.
 func Finished(l net.Listener) net.Listener {
-	g := &gate{Listener: l}
+	g := &drainingListener{Listener: l}
 	g.finish()
 	return g
 }

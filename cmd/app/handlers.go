@@ -12,9 +12,9 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// publicHandler is everything on the public listener, and what every request
-// passes first, from the outside in: request log and panic recovery, the end of
-// stalled connections, one reading of the path.
+// publicHandler returns the handler of the public listener. Every request passes, from
+// the outside in: request log and panic recovery, deadlines for stalled connections,
+// one normalization of the path.
 func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 	notFound := web.OwnHeaders(site.CORS(site.NotFound()))
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -39,8 +39,9 @@ func under(path, prefix string) bool {
 	return found && (rest == "" || rest[0] == '/')
 }
 
-// adminHandler is everything on the admin listener, behind the same middlewares
-// as the public one. It is not for the public: only /admin asks for a token.
+// adminHandler returns the handler of the admin listener, behind the same middlewares.
+// The admin listener must NOT be reachable from the internet: only /admin requires a
+// token.
 func (a *App) adminHandler() http.Handler {
 	site := web.NewSite(web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: a.cfg.Admin.Listen},
@@ -67,8 +68,8 @@ func (a *App) adminHandler() http.Handler {
 // readiness answers /readyz.
 type readiness struct {
 	Ready bool `json:"ready"`
-	// Checks names each thing that must work: "ok", or what is wrong with it;
-	// "shutdown" is there from SIGTERM on.
+	// Checks maps the name of a check to "ok" or to what is wrong. "shutdown" is present
+	// from SIGTERM on.
 	Checks map[string]string `json:"checks"`
 }
 
@@ -77,8 +78,8 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	if err := a.provider.Ready(); err != nil {
 		body.Ready, body.Checks["provider"] = false, err.Error()
 	}
-	if says, ready := a.storeReady(); says != "" {
-		body.Ready, body.Checks["store"] = body.Ready && ready, says
+	if state, ready := a.storeReady(); state != "" {
+		body.Ready, body.Checks["store"] = body.Ready && ready, state
 	}
 	if a.stopping.Load() {
 		body.Ready, body.Checks["shutdown"] = false, "the service shuts down; requests under way are finished"

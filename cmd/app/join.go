@@ -20,10 +20,12 @@ import (
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// tokenhandler and oauthproxy do not know each other, and neither knows package
-// cognito. This file makes the parts of the one what the other asks for.
+// Packages tokenhandler and oauthproxy do not import each other. Each declares the
+// interface that it needs, and this file adapts the parts of the one to the interfaces
+// of the other.
 
-// verifyLogout is nil for Cognito, which sends no logout tokens.
+// verifyLogout returns the verification of back-channel logout tokens. It returns nil
+// for Cognito, which sends none.
 func (a *App) verifyLogout() func(context.Context, string) (provider.LogoutToken, error) {
 	if cognito.Profile(a.cfg.Provider.Kind) != cognito.OIDC {
 		return nil
@@ -31,7 +33,7 @@ func (a *App) verifyLogout() func(context.Context, string) (provider.LogoutToken
 	return a.provider.VerifyLogout
 }
 
-// groupsClaim is where access tokens hold the user's groups.
+// groupsClaim returns the claim of access tokens that holds the user's groups.
 func groupsClaim(kind string) string {
 	if cognito.Profile(kind) == cognito.Cognito {
 		return "cognito:groups"
@@ -39,7 +41,7 @@ func groupsClaim(kind string) string {
 	return "groups"
 }
 
-// tokens is the login half as the API proxy's token source.
+// tokens adapts the login half to the API proxy's token source.
 type tokens struct{ auth *tokenhandler.Handler }
 
 // Authorize implements [oauthproxy.TokenSource].
@@ -51,7 +53,7 @@ func (t tokens) Authorize(r *http.Request, probe time.Duration) (oauthproxy.Gran
 	return grant, nil
 }
 
-// folders is the login half as the storage's authorizer.
+// folders adapts the login half to the storage's authorizer.
 type folders struct{ auth *tokenhandler.Handler }
 
 // Authorize implements [storage.Authorizer].
@@ -63,11 +65,11 @@ func (f folders) Authorize(r *http.Request) (storage.Grant, error) {
 	return grant, nil
 }
 
-// awsCredentials are the service's own, from where the AWS SDK looks for them:
-// environment, shared files, web identity, container or instance role.
-// One lookup serves all who wait for it, and the SDK gives it no end of its own:
-// without a time-out for each call, in which an answer must have come, one that
-// hangs would keep every later upload waiting.
+// awsCredentials returns the credentials of the service itself. The AWS SDK looks for
+// them in the environment, in shared files, at web identity, and at the role of the
+// container or instance. All callers share one lookup, which the SDK does not bound:
+// without timeout, which bounds each of its calls, a call that hangs would stop all
+// later uploads.
 func awsCredentials(ctx context.Context, region string, timeout time.Duration, tracer *tracing.Tracer) (aws.CredentialsProvider, error) {
 	client := awshttp.NewBuildableClient().WithTimeout(timeout)
 	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client),

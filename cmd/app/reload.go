@@ -14,19 +14,19 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// reloadEvery is how often files are looked at. A change of a Kubernetes secret
-// swaps a link, which no watch on the file itself would see.
+// reloadEvery is how often files are read again. Kubernetes changes a mounted secret by
+// replacing a symbolic link, which a watch on the file itself would not report.
 const reloadEvery = 10 * time.Second
 
-// reloadKeys takes up a changed session.keys_file. A bad one leaves the keys as
-// they are.
+// reloadKeys loads session.keys_file whenever its content changes, until ctx ends. A
+// file with a fault leaves the keys as they are.
 func (a *App) reloadKeys(ctx context.Context) {
 	if a.cfg.Session.KeysFile == "" {
 		return
 	}
 	gauge := a.reloads.WithLabelValues("session_keys")
 	gauge.Set(1)
-	// What was loaded, not what the file holds by now: it may have changed since.
+	// The keys that were loaded at start. The file may have changed since.
 	current := a.cfg.Session.Keys
 	ticks := time.NewTicker(a.reloadEvery)
 	defer ticks.Stop()
@@ -50,8 +50,8 @@ func (a *App) reloadKeys(ctx context.Context) {
 	}
 }
 
-// changedKeys puts the file's keys on the ring and returns them, or nil if they
-// are the current ones. After an error the ring is as it was.
+// changedKeys replaces the keyring's keys by those of the file and returns them, or
+// returns nil if they are the current ones. After an error the keyring is unchanged.
 func (a *App) changedKeys(current []secret.String) ([]secret.String, error) {
 	content, err := os.ReadFile(a.cfg.Session.KeysFile)
 	if err != nil {
@@ -76,8 +76,8 @@ func (a *App) listenPublic(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
-	a.gate = &gate{Listener: listener}
-	listener = a.gate
+	a.listener = &drainingListener{Listener: listener}
+	listener = a.listener
 	if a.cfg.TLS.CertFile == "" {
 		return listener, nil
 	}
@@ -93,8 +93,9 @@ func (a *App) listenPublic(ctx context.Context) (net.Listener, error) {
 	}), nil
 }
 
-// certificate is reloaded when a handshake finds that its files may have
-// changed. A bad pair never replaces a good one.
+// certificate is the listener's certificate. A handshake reads its files again if that
+// was last done more than reloadEvery ago. A pair that cannot be used does not replace
+// the current one.
 type certificate struct {
 	app     *App
 	current atomic.Pointer[tls.Certificate]

@@ -19,8 +19,8 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// denyList is the memory of this process and, with session.store, of all
-// replicas: what one adds, all know within a moment.
+// denyList is the deny list in this process's memory. With session.store, entries of
+// one replica reach the lists of all replicas within a moment.
 type denyList struct {
 	*memory.List
 
@@ -51,7 +51,7 @@ func (d denyList) Revoke(ctx context.Context, entry replicas.Revocation) error {
 	return err
 }
 
-// denyTimeout bounds how long a logout waits until the other replicas know.
+// denyTimeout bounds how long a logout waits for the store to take its entry.
 const denyTimeout = time.Second
 
 // Deny implements [refresh.DenyList].
@@ -62,23 +62,23 @@ func (d denyList) Deny(name session.Name, until time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), denyTimeout)
 	defer cancel()
-	// The entry is well-formed, and what the store does not take now it gets later.
+	// The entry is well-formed. If the store does not take it now, it is written later.
 	_ = d.shared.Revoke(ctx, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
 }
 
-// run follows what other replicas revoke.
+// run adds the revocations of other replicas to the list, until ctx ends.
 func (d denyList) run(ctx context.Context) {
 	if d.shared != nil {
 		d.shared.Run(ctx)
 	}
 }
 
-// handOverEvery is how often a process that is to end looks whether the store has
-// taken what only it knows.
+// handOverEvery is the pause between two checks, during a shutdown, of whether the
+// store has taken all revocations.
 const handOverEvery = 50 * time.Millisecond
 
-// handOver waits until the store has every revocation made here: the other
-// replicas would never learn of them. The error is ctx's.
+// handOver waits until the store has every revocation of this process, because the
+// other replicas would never learn of one that it lacks. The error is ctx's.
 func (d denyList) handOver(ctx context.Context) error {
 	if d.shared == nil {
 		return nil
@@ -95,7 +95,7 @@ func (d denyList) handOver(ctx context.Context) error {
 	return nil
 }
 
-// replicas is nil without a store.
+// replicas returns the store, or nil without one.
 func (d denyList) replicas() refresh.Replicas {
 	if d.shared == nil {
 		return nil
@@ -103,7 +103,8 @@ func (d denyList) replicas() refresh.Replicas {
 	return d.shared
 }
 
-// denyListCurrent is nil where an outage of the store is not to matter.
+// denyListCurrent reports whether the list can be trusted. It is nil where requests are
+// served during an outage of the store, too (revocation.on_outage: allow).
 func (a *App) denyListCurrent() func() bool {
 	if a.denied.shared == nil || a.cfg.Revocation.OnOutage != "deny" {
 		return nil
@@ -111,10 +112,10 @@ func (a *App) denyListCurrent() func() bool {
 	return a.denied.shared.Certain
 }
 
-// storeReady is what /readyz says of the store: "" without one. An outage takes
-// the replicas out of service only if they would answer nobody anyway:
-// otherwise a store that is down would take the whole app with it.
-func (a *App) storeReady() (says string, ready bool) {
+// storeReady returns the state of the store for /readyz: "ok", an error, or "" without
+// a store. A replica is not ready during an outage only if it then refuses every
+// session: otherwise a store that is down would take the whole app out of service.
+func (a *App) storeReady() (state string, ready bool) {
 	if a.denied.shared == nil {
 		return "", true
 	}
@@ -127,7 +128,8 @@ func (a *App) storeReady() (says string, ready bool) {
 // discard revokes a refresh token that was issued after its session had ended.
 func (a *App) discard(token secret.String) { a.provider.Discard(context.Background(), token) }
 
-// signOut is nil where no token can ever do it.
+// signOut returns the call of Cognito's GlobalSignOut. It returns nil where no access
+// token can have the scope for it.
 func (a *App) signOut() func(context.Context, secret.String) error {
 	p := a.cfg.Provider
 	if p.Kind != config.KindCognito || !slices.Contains(p.Scopes, cognito.AdminScope) {

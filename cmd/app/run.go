@@ -11,13 +11,13 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// Addresses are where a running service listens.
+// Addresses are the addresses of a running service's listeners, as host:port.
 type Addresses struct{ Public, Admin string }
 
-// Run listens and serves until ctx ends, then lets the requests and refreshes
-// under way finish, for at most 28 seconds in all, and returns nil. From then on
-// /readyz says that no requests are wanted. started, if not nil, is told the
-// addresses once both listeners accept.
+// Run listens and serves until ctx ends. Then it waits for the requests and refreshes
+// in progress, for at most 28 seconds in all, and returns nil; from then on /readyz
+// answers 503. When both listeners accept, Run calls started with their addresses,
+// unless it is nil.
 func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	public, err := a.listenPublic(ctx)
 	if err != nil {
@@ -47,19 +47,19 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 // serve runs both servers until ctx ends or one of them fails, then shuts down:
 //
 //  1. /readyz turns to 503, and the public listener accepts no more.
-//  2. Requests under way may end; those that do not in time are cut off.
-//     WebSockets and event streams are ended at once.
-//  3. So may refreshes, which outlive the requests that began them.
-//  4. What they came to, and revocations, are given to the other replicas, if
-//     those do not have them.
+//  2. Requests in progress may finish; those that take too long are cut off.
+//     WebSockets and event streams are closed at once.
+//  3. Refreshes, which outlive the requests that began them, may finish, too.
+//  4. Their results, and revocations, are written to the store, if the other
+//     replicas do not have them yet.
 //  5. The spans of all this are exported.
 //  6. The admin listener goes last, so that an operator can watch it.
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	side := publicSide{
 		server: web.NewServer(a.public, a.log), listener: public,
-		newcomers: &newcomers{conns: make(map[net.Conn]bool)}, done: make(chan struct{}),
+		unused: &unusedConns{conns: make(map[net.Conn]bool)}, done: make(chan struct{}),
 	}
-	side.server.ConnState = side.newcomers.watch
+	side.server.ConnState = side.unused.watch
 	side.server.Protocols = protocols(a.cfg.H2C)
 	adminServer := web.NewServer(a.admin, a.log)
 	failed := make(chan error, 2)
@@ -95,9 +95,9 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	return nil
 }
 
-// protocols are those of the public listener. Without TLS HTTP/2 is spoken only
-// to clients that begin with it: an upgrade from HTTP/1.1 would get past what
-// the proxy checks.
+// protocols returns the protocols of the public listener. Without TLS it speaks HTTP/2
+// only with clients that begin with it (prior knowledge, RFC 9113 §3.3): a request that
+// upgrades from HTTP/1.1 would not pass the checks of the proxy.
 func protocols(h2c bool) *http.Protocols {
 	var p http.Protocols
 	p.SetHTTP1(true)
