@@ -129,17 +129,17 @@ func TestBadLoginCookies(t *testing.T) {
 		},
 		"of another key": func(_ *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			save(t, foreign.store, h, c.Name, map[any]any{session.LoginKey: []byte(`{"s":"x"}`)})
+			save(t, foreign.store, h, c.Name, map[any]any{session.Key: []byte(`{"s":"x"}`)})
 			return setCookies(t, h)[c.Name].Value
 		},
 		"of another state": func(a *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			save(t, a.store, h, c.Name, map[any]any{session.LoginKey: []byte(`{"s":"","b":1772600767000}`)})
+			save(t, a.store, h, c.Name, map[any]any{session.Key: []byte(`{"s":"","b":1772600767000}`)})
 			return setCookies(t, h)[c.Name].Value
 		},
 		"no JSON": func(a *app, _ *useragent.UA, c useragent.Cookie) string {
 			h := http.Header{}
-			save(t, a.store, h, c.Name, map[any]any{session.LoginKey: []byte("x")})
+			save(t, a.store, h, c.Name, map[any]any{session.Key: []byte("x")})
 			return setCookies(t, h)[c.Name].Value
 		},
 	} {
@@ -166,7 +166,7 @@ func TestBadLoginCookies(t *testing.T) {
 // TestLoginMayTakeAQuarterOfAnHour: sign-up and second factor included, and not
 // a second more: the cookie's own time counts, not only the browser's.
 func TestLoginMayTakeAQuarterOfAnHour(t *testing.T) {
-	for wait, want := range map[time.Duration]bool{session.LoginLifetime - time.Second: true, session.LoginLifetime + time.Second: false} {
+	for wait, want := range map[time.Duration]bool{tokenhandler.LoginLifetime - time.Second: true, tokenhandler.LoginLifetime + time.Second: false} {
 		a := newApp(t, settings{pool: cognitotest.Options{CodeTTL: time.Hour}})
 		ua := a.browser()
 		tab, callback := a.begin(ua, "/auth/login")

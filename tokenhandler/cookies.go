@@ -20,8 +20,8 @@ func removeCookie(store *session.Store, w http.ResponseWriter, r *http.Request, 
 // removeLogins removes the cookies of all logins that have not come back from the
 // provider.
 func removeLogins(store *session.Store, w http.ResponseWriter, r *http.Request) {
-	for name := range store.Sizes(r) {
-		if store.IsLogin(name) {
+	for name := range carriedCookies(store, r) {
+		if isLogin(store, name) {
 			removeCookie(store, w, r, name)
 		}
 	}
@@ -38,8 +38,8 @@ func (h *loginHandler) makeRoom(w http.ResponseWriter, r *http.Request) {
 	}
 	total := sizeOfCookies(w.Header())
 	var alive []pending
-	for name, size := range h.cfg.Store.Sizes(r) {
-		if h.cfg.Store.IsLogin(name) {
+	for name, size := range carriedCookies(h.cfg.Store, r) {
+		if isLogin(h.cfg.Store, name) {
 			cookie, _ := h.cfg.Store.Get(r, name)
 			if cookie.Options.MaxAge < 0 {
 				continue // it was removed already
@@ -72,3 +72,36 @@ func sizeOfCookies(header http.Header) (size int) {
 	}
 	return size
 }
+
+// maxCarried is the largest number of a request's cookies that are looked at when
+// logins are removed. The service never sets so many.
+const maxCarried = 24
+
+// carriedCookies returns the cookies of this service in a request, by name, with the
+// bytes that each takes there.
+func carriedCookies(store *session.Store, r *http.Request) map[string]int {
+	sizes := make(map[string]int)
+	for _, c := range r.Cookies() {
+		if store.Ours(c.Name) && len(sizes) < maxCarried {
+			sizes[c.Name] = len(c.Name) + len(c.Value) + len("=; ")
+		}
+	}
+	return sizes
+}
+
+func isLogin(store *session.Store, name string) bool {
+	return strings.HasPrefix(name, store.Names.Login)
+}
+
+// headerWriter is a response writer where only the header of an answer exists yet.
+// Saving a gorilla session takes a response writer, but changes only its header.
+type headerWriter http.Header
+
+// Header implements [http.ResponseWriter].
+func (w headerWriter) Header() http.Header { return http.Header(w) }
+
+// Write implements [http.ResponseWriter]. It discards the body.
+func (headerWriter) Write(body []byte) (int, error) { return len(body), nil }
+
+// WriteHeader implements [http.ResponseWriter]. It does nothing.
+func (headerWriter) WriteHeader(int) {}

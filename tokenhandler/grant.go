@@ -108,7 +108,7 @@ func (g Grant) Renew(ctx context.Context) error {
 
 // Commit adds the session's cookies to the header of the answer. It must be called
 // once, right before the header is written.
-func (g Grant) Commit(h http.Header) { g.session.Commit(h) }
+func (g Grant) Commit(h http.Header) { g.session.Commit(headerWriter(h)) }
 
 // Watch returns a context that ends with ctx or when the session ends, see
 // [refresh.RequestSession.Watch]. Any goroutine may call it.
@@ -119,7 +119,7 @@ func (g Grant) Watch(ctx context.Context) context.Context { return g.session.Wat
 func (h *Handler) sessionProblem(r *http.Request, err error) *web.Problem {
 	code, detail, remove := web.CodeSessionExpired, "the session is over; log in again", true
 	switch {
-	case errors.Is(err, session.ErrNone):
+	case errors.Is(err, refresh.ErrNone):
 		code, detail, remove = web.CodeNotAuthenticated, "there is no session; log in", false
 	case errors.Is(err, refresh.ErrSuperseded):
 		// The browser has a newer cookie: removing it would end a good session.
@@ -153,8 +153,8 @@ func (h *Handler) sessionProblem(r *http.Request, err error) *web.Problem {
 	p := web.NewProblem(code, detail, err)
 	if remove {
 		p.Header = make(http.Header)
-		w := session.HeaderWriter(p.Header)
-		removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session())
+		w := headerWriter(p.Header)
+		removeCookie(h.cfg.Store, w, r, h.cfg.Store.Names.Session)
 		if code == web.CodeCookiesTooLarge {
 			removeLogins(h.cfg.Store, w, r) // or the next request would carry too many of them again
 		}

@@ -2,7 +2,9 @@ package tokenhandler_test
 
 import (
 	"bytes"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -25,15 +27,16 @@ func keyring(tb testing.TB, fill byte) *seal.Keyring {
 // save writes a cookie with these values to h.
 func save(tb testing.TB, store *session.Store, h http.Header, name string, values map[any]any) {
 	tb.Helper()
-	r := &http.Request{}
+	r, w := &http.Request{}, httptest.NewRecorder()
 	gs, err := store.New(r, name)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	gs.Values = values
-	if err := gs.Save(r, session.HeaderWriter(h)); err != nil {
+	if err := gs.Save(r, w); err != nil {
 		tb.Fatal(err)
 	}
+	maps.Copy(h, w.Header())
 }
 
 // sessionBody is the answer of GET /auth/session as the contract writes it.

@@ -23,9 +23,14 @@ type loginHandler struct {
 	revoker revoker
 }
 
-// maxLogins is the largest number of logins that a browser may have at a time, one
-// in each tab.
-const maxLogins = 5
+const (
+	// maxLogins is the largest number of logins that a browser may have at a time, one
+	// in each tab.
+	maxLogins = 5
+	// loginLifetime is how long a login may take. Signing up and a second factor take
+	// longer than the five minutes for which Cognito's authorization codes are valid.
+	loginLifetime = 15 * time.Minute
+)
 
 // login is a login that has not come back from the provider. It is kept in a cookie
 // of its own.
@@ -142,7 +147,8 @@ func (h *loginHandler) sendToProvider(w http.ResponseWriter, r *http.Request, l 
 		return err
 	}
 	cookie, _ := h.cfg.Store.Get(r, h.loginCookie(l.State)) // a new one: the state is fresh
-	cookie.Values[session.LoginKey] = payload
+	cookie.Values[session.Key] = payload
+	cookie.Options.MaxAge = int(loginLifetime / time.Second)
 	if err := cookie.Save(r, w); err != nil {
 		return fmt.Errorf("setting the login's cookie: %w", err)
 	}
@@ -172,12 +178,12 @@ func encodeLogin(l login) ([]byte, error) {
 }
 
 // loginCookie returns the name of the cookie of the login with this state.
-func (h *loginHandler) loginCookie(state string) string { return h.cfg.Store.Login(loginID(state)) }
+func (h *loginHandler) loginCookie(state string) string { return h.cfg.Store.Names.Login + loginID(state) }
 
 // removeNamedLogin removes the cookie of the login that a callback names, whether
 // it opens or not: a state works once, however the callback ends (RFC 9700 §4.7.1).
 func (h *loginHandler) removeNamedLogin(w http.ResponseWriter, r *http.Request, states []string) {
-	carried := h.cfg.Store.Sizes(r)
+	carried := carriedCookies(h.cfg.Store, r)
 	for _, state := range states {
 		if name := h.loginCookie(state); carried[name] > 0 {
 			removeCookie(h.cfg.Store, w, r, name)
@@ -193,14 +199,14 @@ func (h *loginHandler) openLogin(r *http.Request, name string) (login, error) {
 	if err != nil {
 		return l, fmt.Errorf("opening login: %w", err)
 	}
-	payload, there := cookie.Values[session.LoginKey].([]byte)
+	payload, there := cookie.Values[session.Key].([]byte)
 	if !there {
 		return l, errState
 	}
 	if err := json.Unmarshal(payload, &l); err != nil {
 		return l, fmt.Errorf("decoding login: %w", err)
 	}
-	if age := h.cfg.Now().Sub(time.UnixMilli(l.Begun)); age < -time.Minute || age > session.LoginLifetime {
+	if age := h.cfg.Now().Sub(time.UnixMilli(l.Begun)); age < -time.Minute || age > loginLifetime {
 		return l, errLoginOver
 	}
 	return l, nil

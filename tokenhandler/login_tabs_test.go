@@ -11,6 +11,7 @@ import (
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -57,7 +58,7 @@ func TestLoginDropsUnreadableCookies(t *testing.T) {
 	ua := a.browser()
 	a.begin(ua, "/auth/login")
 	old := loginCookies(ua)[0]
-	a.clock.Advance(session.LoginLifetime + time.Second)
+	a.clock.Advance(tokenhandler.LoginLifetime + time.Second)
 	good, _ := a.begin(ua, "/auth/login")
 	kept := loginCookies(ua)
 	value, _ := ua.Cookie(kept[0])

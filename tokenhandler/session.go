@@ -46,8 +46,8 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 		ended = err != nil
 	}
 	if ended {
-		if !errors.Is(err, session.ErrNone) && !superseded && !hasEndedMeanwhile(err) { // else the browser may have a newer cookie
-			removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session())
+		if !errors.Is(err, refresh.ErrNone) && !superseded && !hasEndedMeanwhile(err) { // else the browser may have a newer cookie
+			removeCookie(h.cfg.Store, w, r, h.cfg.Store.Names.Session)
 			if errors.Is(err, session.ErrCookiesTooLarge) {
 				removeLogins(h.cfg.Store, w, r)
 			}
@@ -55,7 +55,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
 		return nil
 	}
-	current.Commit(w.Header())
+	current.Commit(w)
 	web.WriteJSON(w, r, http.StatusOK, body)
 	return nil
 }
@@ -72,7 +72,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.sessionProblem(r, err)
 	}
-	current.Commit(w.Header())
+	current.Commit(w)
 	web.WriteJSON(w, r, http.StatusOK, body)
 	return nil
 }

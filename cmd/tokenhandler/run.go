@@ -155,7 +155,7 @@ Cookies:
   %s
 `, app.CallbackURL(cfg), app.SignOutURL(cfg), strings.Join(cfg.Provider.Scopes, " "),
 		map[bool]string{false: "required", true: "none (provider.insecure_public_client)"}[cfg.Provider.InsecurePublicClient],
-		cookies.Session(), cookies.Active(), cookies.Login("<id>"))
+		cookies.Session, cookies.Active, cookies.Login+"<id>")
 	if err == nil && cfg.Storage.Bucket != "" {
 		_, err = fmt.Fprintf(c.stdout, `
 Storage: let the bucket's CORS rules allow PUT, GET and HEAD from %s with all

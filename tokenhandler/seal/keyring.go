@@ -150,12 +150,12 @@ func (k *Keyring) seal(name string, plaintext []byte) string {
 //nolint:gochecknoglobals // a constant
 var strictBase64 = base64.RawURLEncoding.Strict()
 
-// decode removes base64url from the parts of a value that has at most most
-// characters.
-func (b *buffers) decode(parts []string, most int) error {
+// decode removes base64url from the parts of a value, which have at most limit
+// characters together.
+func (b *buffers) decode(parts []string, limit int) error {
 	b.sealed = b.sealed[:0]
 	for _, part := range parts {
-		if most -= len(part); most < 0 {
+		if limit -= len(part); limit < 0 {
 			return ErrMalformed
 		}
 		n := len(b.sealed)

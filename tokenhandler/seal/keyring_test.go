@@ -58,7 +58,7 @@ func TestSealedValueOpens(t *testing.T) {
 			t.Errorf("in three parts: %q, %v", got, err)
 		}
 	}
-	if sealed(t, k, "n", "x") == sealed(t, k, "n", "x") {
+	if first, second := sealed(t, k, "n", "x"), sealed(t, k, "n", "x"); first == second {
 		t.Error("one plaintext sealed twice gave the same value: the nonce repeats")
 	}
 }

@@ -16,7 +16,7 @@ func TestOpeningAllocatesLittle(t *testing.T) {
 	f := newFixture(t, func(c *session.Config) { c.KeepIDToken = true })
 	r := with(f.login(t, tokens(1, f.now)))
 	allocs := testing.AllocsPerRun(200, func() {
-		if _, err := f.Store.Open(r); err != nil {
+		if _, err := f.New(r, sessionCookie); err != nil {
 			t.Fatal(err)
 		}
 	})

@@ -28,8 +28,17 @@ const (
 // neither another subdomain nor injected code can plant one (Cookies: HTTP State
 // Management Mechanism, draft-ietf-httpbis-layered-cookies).
 type Names struct {
-	session, second, active, login string
-	insecure                       bool
+	// Session is the name of the session cookie. The second cookie of a large session
+	// has ".1" appended.
+	Session string
+	// Active is the name of the activity cookie.
+	Active string
+	// Login is the beginning of the name of a login cookie. The id of the login
+	// follows.
+	Login string
+
+	second   string
+	insecure bool
 }
 
 // NewNames derives the names from the configured name: "session" stands for
@@ -44,36 +53,24 @@ func NewNames(name string, insecurePlainHTTP bool) Names {
 		stem = name + "-"
 	}
 	return Names{
-		session: prefix + name, second: prefix + name + ".1",
-		active: prefix + stem + "active", login: prefix + stem + "login-",
-		insecure: insecurePlainHTTP,
+		Session: prefix + name, Active: prefix + stem + "active", Login: prefix + stem + "login-",
+		second: prefix + name + ".1", insecure: insecurePlainHTTP,
 	}
 }
-
-// Session is the name of the session cookie. A large session has a second cookie,
-// whose name has ".1" appended.
-func (n Names) Session() string { return n.session }
-
-// Active is the name of the activity cookie.
-func (n Names) Active() string { return n.active }
-
-// Login is the name of the cookie of the login called id.
-func (n Names) Login(id string) string { return n.login + id }
-
-// IsLogin reports whether name is the name of a login cookie.
-func (n Names) IsLogin(name string) bool { return strings.HasPrefix(name, n.login) }
 
 // Ours reports whether a cookie of this name belongs to this service. Such a
 // cookie is not passed on to an upstream.
 func (n Names) Ours(name string) bool {
-	return strings.HasPrefix(name, n.session) && (len(name) == len(n.session) || name[len(n.session)] == '.') ||
-		name == n.active || n.IsLogin(name)
+	return strings.HasPrefix(name, n.Session) && (len(name) == len(n.Session) || name[len(n.Session)] == '.') ||
+		name == n.Active || n.isLogin(name)
 }
+
+func (n Names) isLogin(name string) bool { return strings.HasPrefix(name, n.Login) }
 
 // part is the name of the cookie that holds part i of a session.
 func (n Names) part(i int) string {
 	if i == 0 {
-		return n.session
+		return n.Session
 	}
 	return n.second
 }
@@ -114,14 +111,14 @@ type jar struct {
 func (n Names) read(h http.Header) (j jar) {
 	each(h, func(name, value string) bool {
 		switch {
-		case name == n.session:
+		case name == n.Session:
 			j.setPart(0, value)
-		case name == n.active:
+		case name == n.Active:
 			j.repeated = j.repeated || j.activeThere
 			j.active, j.activeThere = value, true
 		case name == n.second:
 			j.setPart(1, value)
-		case !n.IsLogin(name):
+		case !n.isLogin(name):
 			return true
 		}
 		j.count++
@@ -139,13 +136,13 @@ func (j *jar) setPart(i int, value string) {
 // session returns the n parts of the sealed session. The first character of the
 // first cookie is their number; it is removed here. A surplus second cookie, left
 // from an earlier and larger session, is ignored. Errors: [ErrCookiesTooLarge],
-// [ErrNone], [ErrUnreadable].
+// errNone, [ErrUnreadable].
 func (j *jar) session() (parts [maxParts]string, n int, err error) {
 	switch {
 	case j.bytes > acceptedBytes || j.count > acceptedCookies:
 		return parts, 0, ErrCookiesTooLarge
 	case !j.there[0]:
-		return parts, 0, ErrNone
+		return parts, 0, errNone
 	case j.repeated || j.parts[0] == "" || j.parts[0][0] < '1' || j.parts[0][0] > '0'+maxParts:
 		return parts, 0, ErrUnreadable
 	}
@@ -179,7 +176,7 @@ func split(sealed string) (values []string, ok bool) {
 // prefix __Host- forbids it. An answer that sets a cookie must not be stored by a
 // cache, which would hand the cookie to somebody else (RFC 9111 §7.3).
 func setCookie(w http.ResponseWriter, name, value string, o *sessions.Options) {
-	http.SetCookie(w, &http.Cookie{ //nolint:forbidigo,gosec // the one place that sets cookies; Secure is off only with insecure_plain_http
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is off only with insecure_plain_http
 		Name: name, Value: value, Path: o.Path, MaxAge: o.MaxAge,
 		Secure: o.Secure, HttpOnly: o.HttpOnly, Partitioned: o.Partitioned, SameSite: o.SameSite,
 	})
@@ -194,16 +191,3 @@ func removeCookie(w http.ResponseWriter, name string, o *sessions.Options) {
 	removed.MaxAge = -1
 	setCookie(w, name, "", &removed)
 }
-
-// HeaderWriter returns a response writer for [sessions.Session.Save] where there is
-// only the header of an answer yet. Save writes nothing but header fields; a body
-// would be discarded.
-func HeaderWriter(h http.Header) http.ResponseWriter { return headerWriter(h) }
-
-type headerWriter http.Header
-
-func (w headerWriter) Header() http.Header { return http.Header(w) }
-
-func (headerWriter) Write(body []byte) (int, error) { return len(body), nil }
-
-func (headerWriter) WriteHeader(int) {}

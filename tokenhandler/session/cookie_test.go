@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
@@ -62,12 +61,12 @@ func TestAttributesOfTheCookies(t *testing.T) {
 
 func TestNamesOfTheCookies(t *testing.T) {
 	c := session.NewNames("session", false)
-	got := fmt.Sprint(c.Session(), " ", c.Active(), " ", c.Login("x"))
+	got := fmt.Sprint(c.Session, " ", c.Active, " ", c.Login, "x")
 	if got != "__Host-Http-session __Host-Http-active __Host-Http-login-x" {
 		t.Error(got)
 	}
 	c = session.NewNames("shop", false)
-	got = fmt.Sprint(c.Session(), " ", c.Active(), " ", c.Login("x"))
+	got = fmt.Sprint(c.Session, " ", c.Active, " ", c.Login, "x")
 	if got != "__Host-Http-shop __Host-Http-shop-active __Host-Http-shop-login-x" {
 		t.Error(got)
 	}
@@ -83,25 +82,25 @@ func TestGrowingAndShrinking(t *testing.T) {
 	if len(j) != 3 || j[sessionCookie+".1"] == "" || j[sessionCookie][0] != '2' {
 		t.Fatalf("a large session has the cookies %v", keys(j))
 	}
-	if field := sameTokens(allTokens(t, f.mustOpen(t, j).Stored), withoutID(large)); field != "" {
+	if field := sameTokens(allTokens(t, f.mustOpen(t, j)), withoutID(large)); field != "" {
 		t.Errorf("split session: %s changed", field)
 	}
 
 	stale := j[sessionCookie+".1"]
-	f.save(t, j, session.New(withoutID(small), f.now, time.Hour))
+	f.save(t, j, f.Begin(withoutID(small)))
 	if _, there := j[sessionCookie+".1"]; there {
 		t.Error("the surplus part stays after the session shrank")
 	}
 	j[sessionCookie+".1"] = stale // as if the browser had lost that line
-	if field := sameTokens(allTokens(t, f.mustOpen(t, j).Stored), withoutID(small)); field != "" {
+	if field := sameTokens(allTokens(t, f.mustOpen(t, j)), withoutID(small)); field != "" {
 		t.Errorf("with a stale part: %s is not the newer session's", field)
 	}
 
-	f.save(t, j, session.New(withoutID(large), f.now, time.Hour))
+	f.save(t, j, f.Begin(withoutID(large)))
 	newest := j[sessionCookie]
-	f.save(t, j, session.New(withoutID(large), f.now, time.Hour))
+	f.save(t, j, f.Begin(withoutID(large)))
 	j[sessionCookie] = newest
-	if _, err := f.Open(j.header()); !errors.Is(err, session.ErrUnreadable) {
+	if _, err := f.open(j.header()); !errors.Is(err, session.ErrUnreadable) {
 		t.Errorf("parts of two writes opened together: %v", err)
 	}
 }
@@ -149,8 +148,6 @@ func TestBadCookiesAreNoSession(t *testing.T) {
 		cookies string
 		want    error
 	}{
-		"none":                        {"", session.ErrNone},
-		"others only":                 {"a=b; __Host-Http-sessio=1; __Host-Http-session.2=1; =; ;;; x", session.ErrNone},
 		"empty":                       {sessionCookie + "=", session.ErrUnreadable},
 		"garbage":                     {sessionCookie + "=1AAAA", session.ErrUnreadable},
 		"number of parts 0":           {sessionCookie + "=0" + value[1:], session.ErrUnreadable},
@@ -169,16 +166,21 @@ func TestBadCookiesAreNoSession(t *testing.T) {
 		"100 KB of others":            {"x=" + strings.Repeat("x", 100<<10) + "; " + sessionCookie + "=" + value, nil},
 	} {
 		h := http.Header{"Cookie": {c.cookies}}
-		v, err := f.Open(h)
+		s, err := f.open(h)
 		if !errors.Is(err, c.want) || (err == nil) != (c.want == nil) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
-		if err != nil && v.Stored != nil {
-			t.Errorf("%s: an error and a session", name)
+		if (err == nil) != (s != nil) {
+			t.Errorf("%s: error %v with session %v", name, err, s)
+		}
+	}
+	for _, line := range []string{"", "a=b; __Host-Http-sessio=1; __Host-Http-session.2=1; =; ;;; x"} {
+		if s, err := f.open(http.Header{"Cookie": {line}}); s != nil || err != nil {
+			t.Errorf("without a session cookie: %v, %v", s, err)
 		}
 	}
 	two := http.Header{"Cookie": {"a=b", sessionCookie + "=" + value}}
-	if _, err := f.Open(two); err != nil {
+	if _, err := f.open(two); err != nil {
 		t.Errorf("several Cookie lines, as HTTP/2 may send them: %v", err)
 	}
 }
@@ -202,7 +204,7 @@ func TestRotatedKeyKeepsSessions(t *testing.T) {
 	if err := f.keys.Replace([][]byte{added}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Open(j.header()); !errors.Is(err, session.ErrUnreadable) {
+	if _, err := f.open(j.header()); !errors.Is(err, session.ErrUnreadable) {
 		t.Errorf("after the old key went: %v", err)
 	}
 }
@@ -213,9 +215,8 @@ func FuzzCookieHeader(f *testing.F) {
 	f.Add(j.header().Get("Cookie"))
 	f.Add(sessionCookie + "=2AAAA; " + sessionCookie + ".1=BBBB;;=;")
 	f.Fuzz(func(t *testing.T, line string) {
-		v, err := fix.Open(http.Header{"Cookie": {line}})
-		if (err == nil) == (v.Stored == nil) {
-			t.Errorf("error %v with session %v", err, v.Stored)
+		if s, err := fix.open(http.Header{"Cookie": {line}}); err != nil && s != nil {
+			t.Errorf("error %v with session %v", err, s)
 		}
 	})
 }

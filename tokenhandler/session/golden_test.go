@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"testing"
 	"time"
 
@@ -9,7 +10,7 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// goldenTokens are what goldenCookie was made of.
+// goldenTokens are the tokens in the golden cookies.
 func goldenTokens(now time.Time) secret.Tokens {
 	b64 := base64.RawURLEncoding.EncodeToString
 	access := b64([]byte(`{"kid":"key-of-the-pool","alg":"RS256"}`)) + "." +
@@ -25,16 +26,13 @@ func goldenTokens(now time.Time) secret.Tokens {
 	}
 }
 
-// TestCookiesOfVersion2StayReadable opens a cookie that was sealed when the
-// format was made: a change of the format, or of one byte of the dictionary,
-// would log everybody out at the next deployment.
+// TestCookiesOfVersion2StayReadable opens cookies that were sealed when their format
+// was made. A change of the format, or of one byte of the dictionary, would log
+// everybody out at the next deployment.
 func TestCookiesOfVersion2StayReadable(t *testing.T) {
 	f := newFixture(t)
-	var s session.Session
-	if err := codecOf(f).Decode(sessionCookie, goldenCookie, &s); err != nil {
-		t.Fatalf("a cookie of version 2 does not open: %v", err)
-	}
-	if field := sameTokens(allTokens(t, &s), goldenTokens(f.now)); field != "" {
+	s := f.mustOpen(t, jar{sessionCookie: "1" + goldenSession})
+	if field := sameTokens(allTokens(t, s), goldenTokens(f.now)); field != "" {
 		t.Errorf("%s differs", field)
 	}
 	if s.SID != "0f9a-session-at-the-provider" || s.Rotates || !s.AccessIssued.Equal(f.now) || !s.RefreshExpires.Equal(f.now.Add(20*time.Hour)) {
@@ -45,4 +43,29 @@ func TestCookiesOfVersion2StayReadable(t *testing.T) {
 	}
 }
 
-const goldenCookie = `AUJWSCY4zMo_vl4tKahBS17J7oQWQPUSOVFvFLOxoMPtd6xFkAxYrEijB1d8EkLO6r0s8F1lkcpRSp3De3iLXtOL-rRTM2ZqYAvf95KEgm4G_3uvyd4LxqbJyZ0ZSaGTNwZMKpqRoflMZ-Lc0aVabxiYpf-z5cgwvABVW3AhN6tVL6WRNaZypIaN5uikcvg1pJT-HRoEsWttR4xRjG3rDSqn--ziU-L38aRYgJ_pn735_tFnOvGjftgOfQQSpUvSpMaFtqnthYP2WfbXaIRE_i49fSEG-fF3-GhVL_ekROLfHUCoMmpxbmKLyg`
+// TestActivityAndLoginCookiesStayReadable does the same for the cookies of the
+// other kinds, which an earlier release has written.
+func TestActivityAndLoginCookiesStayReadable(t *testing.T) {
+	f := newFixture(t)
+	var activity []byte
+	if err := codecOf(f).Decode(activeCookie, goldenActivity, &activity); err != nil || len(activity) != 32 {
+		t.Fatalf("activity %x, %v", activity, err)
+	}
+	for _, seconds := range [][]byte{activity[16:24], activity[24:]} {
+		if got := int64(binary.BigEndian.Uint64(seconds)); got != f.now.Unix() { //nolint:gosec // a clock's seconds
+			t.Errorf("activity %x: %d, want %d", activity, got, f.now.Unix())
+		}
+	}
+	name := f.Names.Login + "AbCd_-12"
+	gs, err := f.New(with(jar{name: goldenLogin}), name)
+	const want = `{"s":"0state","n":"nonce","v":"verifier","r":"/notes?a=b&c","b":1767323045000}`
+	if payload, _ := gs.Values[session.Key].([]byte); err != nil || string(payload) != want {
+		t.Errorf("login %s, %v", payload, err)
+	}
+}
+
+const (
+	goldenSession  = `AUJWSCY4zMo_vl4tKahBS17J7oQWQPUSOVFvFLOxoMPtd6xFkAxYrEijB1d8EkLO6r0s8F1lkcpRSp3De3iLXtOL-rRTM2ZqYAvf95KEgm4G_3uvyd4LxqbJyZ0ZSaGTNwZMKpqRoflMZ-Lc0aVabxiYpf-z5cgwvABVW3AhN6tVL6WRNaZypIaN5uikcvg1pJT-HRoEsWttR4xRjG3rDSqn--ziU-L38aRYgJ_pn735_tFnOvGjftgOfQQSpUvSpMaFtqnthYP2WfbXaIRE_i49fSEG-fF3-GhVL_ekROLfHUCoMmpxbmKLyg`
+	goldenActivity = `AUJWSCZf0MB2T1sPFOGqvZtizV3893giy1o-XzzIxebW2zaabGO1Zdu2zVdR3aDW4or6lkZ_wypdolf90V7_7dg`
+	goldenLogin    = `AUJWSCaq_y3Jc7Qy2BdOSoue_rwjTgBZbAt3F8TcStkZ-A8hjClYP3aWoxucIQ7McdxaAShFIfIhYD-tsC9G2rLVrzhjXmLFX_JdUNGzhJM_F1HywM99G-s6Y_R0_hD8tcwk1hH7bBCLBCf3Y1jJ`
+)

@@ -10,20 +10,18 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// EndedError says that a request carries a session that has ended by itself. Its
-// refresh token may still be valid, so that it can be revoked at the provider.
+// EndedError says that a request carries a session that has ended by itself. It is
+// an [ErrIdle] or an [ErrExpired]. The refresh token of the session may still be
+// valid, so that it can be revoked at the provider.
 type EndedError struct {
 	// Session is the session that has ended.
 	Session *Session
-	// Reason is [ErrIdle] or [ErrExpired].
-	Reason error
+
+	error
 }
 
-// Error is the reason.
-func (e *EndedError) Error() string { return e.Reason.Error() }
-
 // Unwrap returns the reason.
-func (e *EndedError) Unwrap() error { return e.Reason }
+func (e *EndedError) Unwrap() error { return e.error }
 
 // opened is a session with its activity. They are one allocation, because every
 // request makes one.
@@ -37,19 +35,19 @@ func (s *Store) openSession(gs *sessions.Session, r *http.Request) error {
 	j := s.read(r.Header)
 	parts, n, err := j.session()
 	switch {
-	case errors.Is(err, ErrNone):
+	case errors.Is(err, errNone):
 		return nil
 	case err != nil:
 		return err
 	}
 	o := &opened{}
-	if err := s.sessions.DecodeParts(s.session, head{&o.session}, parts[:n]...); err != nil {
+	if err := s.sessions.DecodeParts(s.Session, head{&o.session}, parts[:n]...); err != nil {
 		return unreadable(err)
 	}
 	o.session.source = source{store: s, parts: parts, n: n}
 	s.openActivity(&j, o)
 	if reason := s.ended(o); reason != nil {
-		return &EndedError{Session: &o.session, Reason: reason}
+		return &EndedError{&o.session, reason}
 	}
 	gs.IsNew = false
 	gs.Values[Key], gs.Values[ActivityKey] = &o.session, &o.activity
@@ -59,11 +57,11 @@ func (s *Store) openSession(gs *sessions.Session, r *http.Request) error {
 // openActivity opens the activity cookie. If it is missing, does not open, or
 // belongs to another session, nothing is known but what the session itself says.
 func (s *Store) openActivity(j *jar, o *opened) {
-	if j.active == "" || s.activities.Decode(s.active, j.active, &o.activity) != nil || o.activity.Session != o.session.ID {
+	if j.active == "" || s.activities.Decode(s.Active, j.active, activityCode{&o.activity}) != nil || o.activity.Session != o.session.ID {
 		o.activity = Activity{}
 	}
-	o.activity.since(o.session.Activity(), s.cfg.Now())
-	o.activity.saved = true
+	o.activity.since(&o.session, s.cfg.Now())
+	o.activity.noteSaved()
 }
 
 // ended returns [ErrExpired] or [ErrIdle] if the session has ended.
@@ -85,7 +83,7 @@ func (s *Store) ended(o *opened) error {
 // openTokens opens the session cookie again, for all of its tokens.
 func (s *Store) openTokens(from source) (secret.Tokens, error) {
 	var all tokens
-	if err := s.again.DecodeParts(s.session, &all, from.parts[:from.n]...); err != nil {
+	if err := s.again.DecodeParts(s.Session, &all, from.parts[:from.n]...); err != nil {
 		return secret.Tokens{}, unreadable(err)
 	}
 	return all.Tokens, nil
@@ -116,6 +114,6 @@ func (s *Store) openLogin(gs *sessions.Session, r *http.Request) error {
 	if err := s.logins.Decode(gs.Name(), sealed, &payload); err != nil {
 		return unreadable(err)
 	}
-	gs.IsNew, gs.Values[LoginKey] = false, payload
+	gs.IsNew, gs.Values[Key] = false, payload
 	return nil
 }

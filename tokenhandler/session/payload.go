@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"slices"
 	"sync"
@@ -62,7 +63,7 @@ type scratch struct {
 
 // The tables of a compressor and of a decompressor are expensive to set up.
 //
-//nolint:gochecknoglobals // pools: MarshalBinary and UnmarshalBinary have no other place for them
+//nolint:gochecknoglobals // pools
 var (
 	deflaters = sync.Pool{New: func() any { // of *deflater
 		d := &deflater{}
@@ -103,33 +104,53 @@ func (b *scratch) inflate(compressed []byte, n int) bool {
 	return err == nil
 }
 
-// MarshalBinary implements [encoding.BinaryMarshaler]: it is how a
-// securecookie.Codec gets the payload of a session cookie. The result holds the
-// tokens IN PLAIN TEXT and must be sealed. Errors: a [*TooLargeError] for a
-// session that UnmarshalBinary would refuse; those of [Session.Tokens].
-func (s *Session) MarshalBinary() ([]byte, error) {
+// sessionCodec is a securecookie.Codec for a *[Session].
+type sessionCodec struct{ seal.Codec }
+
+// Encode implements [securecookie.Codec]. Errors: a [*TooLargeError] for a session
+// that Decode would refuse; those of [Session.Tokens].
+func (c sessionCodec) Encode(name string, value any) (string, error) {
+	s, ok := value.(*Session)
+	if !ok {
+		return "", fmt.Errorf("encoding a session: it is a %T", value)
+	}
 	t, err := s.Tokens()
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	payload, ok := encode(s, t)
 	if !ok {
-		return nil, tooLarge(seal.EncodedLen(len(payload)), t)
+		return "", tooLarge(seal.EncodedLen(len(payload)), t)
 	}
-	return payload, nil
+	return c.Codec.Encode(name, payload)
 }
 
-// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. It decodes all tokens
-// at once. The error is [ErrUnreadable].
-func (s *Session) UnmarshalBinary(payload []byte) error {
+// Decode implements [securecookie.Codec]. It decodes all tokens at once. The error
+// is [ErrUnreadable].
+func (c sessionCodec) Decode(name, value string, dst any) error {
+	s, ok := dst.(*Session)
+	if !ok {
+		return fmt.Errorf("decoding a session: into a %T", dst)
+	}
+	if err := c.Codec.Decode(name, value, whole{s}); err != nil {
+		return unreadable(err)
+	}
+	return nil
+}
+
+// whole decodes a payload with all tokens.
+type whole struct{ *Session }
+
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler].
+func (w whole) UnmarshalBinary(payload []byte) error {
 	var all tokens
 	if err := all.UnmarshalBinary(payload); err != nil {
 		return err
 	}
-	if err := (head{s}).UnmarshalBinary(payload); err != nil {
+	if err := (head{w.Session}).UnmarshalBinary(payload); err != nil {
 		return err
 	}
-	s.tokens, s.cookies = &all.Tokens, new(cookieValues)
+	w.tokens, w.cookies = &all.Tokens, new(cookieValues)
 	return nil
 }
 

@@ -19,7 +19,7 @@ func (s *Store) saveLogin(w http.ResponseWriter, gs *sessions.Session) error {
 		removeCookie(w, gs.Name(), gs.Options)
 		return nil
 	}
-	payload, ok := gs.Values[LoginKey].([]byte)
+	payload, ok := gs.Values[Key].([]byte)
 	if !ok {
 		return fmt.Errorf("saving a login: %w", errNoValue)
 	}
@@ -50,15 +50,24 @@ func (s *Store) saveSession(r *http.Request, w http.ResponseWriter, gs *sessions
 		s.writeSession(w, &j, values, gs)
 	}
 	activity, ok := gs.Values[ActivityKey].(*Activity)
-	if !ok || activity.saved {
+	if !ok || activity.Session != session.ID {
+		activity = session.activity()
+		gs.Values[ActivityKey] = activity
+	}
+	return s.saveActivity(w, activity, gs.Options)
+}
+
+// saveActivity writes the activity cookie, unless the browser has it.
+func (s *Store) saveActivity(w http.ResponseWriter, activity *Activity, o *sessions.Options) error {
+	if activity.saved() {
 		return nil
 	}
-	sealed, err := s.activities.Encode(s.active, activity)
+	sealed, err := s.activities.Encode(s.Active, activityCode{activity})
 	if err != nil {
 		return fmt.Errorf("saving the activity: %w", err)
 	}
-	setCookie(w, s.active, sealed, gs.Options)
-	activity.saved = true
+	setCookie(w, s.Active, sealed, o)
+	activity.noteSaved()
 	return nil
 }
 
@@ -79,11 +88,11 @@ func (s *Store) writeSession(w http.ResponseWriter, j *jar, values []string, gs 
 
 // removeSession removes all cookies of a session.
 func (s *Store) removeSession(w http.ResponseWriter, j *jar, o *sessions.Options) {
-	removeCookie(w, s.session, o)
+	removeCookie(w, s.Session, o)
 	if j.there[1] {
 		removeCookie(w, s.second, o)
 	}
-	removeCookie(w, s.active, o)
+	removeCookie(w, s.Active, o)
 }
 
 // openedFrom reports whether the session was opened from these cookies.
@@ -120,7 +129,7 @@ func (s *Store) values(session *Session) ([]string, error) {
 
 // sealValues seals a session and splits it into the values of its cookies.
 func (s *Store) sealValues(session *Session) ([]string, error) {
-	sealed, err := s.sessions.Encode(s.session, session)
+	sealed, err := s.Codec().Encode(s.Session, session)
 	if err != nil {
 		if large, ok := errors.AsType[*TooLargeError](err); ok {
 			s.metrics.TooLarge.Inc()
@@ -129,7 +138,7 @@ func (s *Store) sealValues(session *Session) ([]string, error) {
 		return nil, fmt.Errorf("saving a session: %w", err)
 	}
 	values, ok := split(sealed)
-	size := bytesOf(s.active, "") + seal.EncodedLen(activityLen)
+	size := bytesOf(s.Active, "") + seal.EncodedLen(activityLen)
 	for i, value := range values {
 		size += bytesOf(s.part(i), value)
 	}

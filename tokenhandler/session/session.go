@@ -21,8 +21,8 @@ func (id ID) Name() Name {
 	return Name(sum[:len(Name{})])
 }
 
-// NewID returns a fresh random id.
-func NewID() ID {
+// newID returns a fresh random id.
+func newID() ID {
 	var id ID
 	_, _ = rand.Read(id[:]) // never fails (Go 1.24)
 	return id
@@ -105,12 +105,12 @@ func (s *Session) Format(f fmt.State, _ rune) {
 // LogValue implements [slog.LogValuer].
 func (s *Session) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s)) }
 
-// New makes the first generation of a session from the tokens of a login. The
+// newSession makes the first generation of a session from the tokens of a login. The
 // session ends lifetime after now at the latest.
-func New(tokens secret.Tokens, now time.Time, lifetime time.Duration) *Session {
+func newSession(tokens secret.Tokens, now time.Time, lifetime time.Duration) *Session {
 	begun := now.Truncate(time.Millisecond)
 	now = now.Truncate(time.Second)
-	s := &Session{ID: NewID(), Generation: 1, Begun: begun, Expires: now.Add(lifetime), Active: now}
+	s := &Session{ID: newID(), Generation: 1, Begun: begun, Expires: now.Add(lifetime), Active: now}
 	s.hold(tokens, now)
 	return s
 }
@@ -157,10 +157,11 @@ func (s *Session) next(previous, renewed secret.Tokens, generation uint64, now t
 	return &next
 }
 
-// The reasons why a request has no session.
+// errNone: the request carries no session cookie.
+var errNone = errors.New("no session cookie")
+
+// The reasons why the cookies of a request hold no session.
 var (
-	// ErrNone: the request carries no session cookie.
-	ErrNone = errors.New("no session cookie")
 	// ErrUnreadable: the cookie does not open, or does not hold a session.
 	ErrUnreadable = errors.New("unreadable session cookie")
 	// ErrIdle: there was no activity for the idle timeout.

@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// fixture is a store with a clock in the test's hand.
+// fixture is a store whose clock the test sets.
 type fixture struct {
 	*session.Store
 
@@ -42,7 +44,7 @@ func newFixture(tb testing.TB, change ...func(*session.Config)) *fixture {
 	return f
 }
 
-// tokens are of the sizes that Cognito makes (DESIGN: 4,272 bytes together).
+// tokens are of the sizes that Cognito makes, 4,272 bytes together.
 func tokens(seed uint64, now time.Time) secret.Tokens {
 	id, access, refresh := cognitotest.Tokens(cognitotest.TokenOptions{Seed: seed, IssuedAt: now})
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(id, ".")[1])
@@ -60,7 +62,7 @@ func tokens(seed uint64, now time.Time) secret.Tokens {
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		panic(err)
 	}
-	shown, err := json.Marshal(map[string]any{
+	kept, err := json.Marshal(map[string]any{
 		"sub": claims.Sub, "username": claims.Username, "email": claims.Email,
 		"email_verified": claims.Verified, "name": claims.Name, "groups": claims.Groups,
 	})
@@ -70,14 +72,14 @@ func tokens(seed uint64, now time.Time) secret.Tokens {
 	return secret.Tokens{
 		Access: secret.New(access), ID: secret.New(id), Refresh: secret.New(refresh),
 		AccessExpires: now.Add(time.Hour), AuthTime: now, NonceHash: [4]byte{1, 2, 3, 4},
-		Subject: claims.Sub, Claims: string(shown),
+		Subject: claims.Sub, Claims: string(kept),
 	}
 }
 
 // jar is a browser's cookies, by name.
 type jar map[string]string
 
-// take applies an answer's Set-Cookie lines.
+// take applies the Set-Cookie lines of an answer.
 func (j jar) take(tb testing.TB, h http.Header) {
 	tb.Helper()
 	for _, line := range h["Set-Cookie"] {
@@ -93,7 +95,7 @@ func (j jar) take(tb testing.TB, h http.Header) {
 	}
 }
 
-// header is a request's.
+// header is the header of a request from this browser.
 func (j jar) header() http.Header {
 	var pairs []string
 	for name, value := range j {
@@ -116,27 +118,34 @@ func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 
 // begin writes the cookies of a new session, as a login does.
 func (f *fixture) begin(h http.Header, t secret.Tokens) error {
-	r, s := &http.Request{}, f.Begin(t)
-	gs, err := f.New(r, f.Session())
+	r, w := &http.Request{}, httptest.NewRecorder()
+	gs, err := f.New(r, f.Names.Session)
 	if err != nil {
 		return err
 	}
-	gs.Values[session.Key], gs.Values[session.ActivityKey] = s, s.Activity()
-	return gs.Save(r, session.HeaderWriter(h))
+	gs.Values[session.Key] = f.Begin(t)
+	if err := gs.Save(r, w); err != nil {
+		return err
+	}
+	maps.Copy(h, w.Header())
+	return nil
 }
 
-// Open opens the session of a request with this header.
-func (f *fixture) Open(h http.Header) (session.RequestCookies, error) {
-	return f.Store.Open(&http.Request{Header: h})
+// open opens the session of a request with this header. It returns nil without a
+// session.
+func (f *fixture) open(h http.Header) (*session.Session, error) {
+	gs, err := f.New(&http.Request{Header: h}, sessionCookie)
+	s, _ := gs.Values[session.Key].(*session.Session)
+	return s, err
 }
 
-func (f *fixture) mustOpen(tb testing.TB, j jar) session.RequestCookies {
+func (f *fixture) mustOpen(tb testing.TB, j jar) *session.Session {
 	tb.Helper()
-	v, err := f.Open(j.header())
-	if err != nil {
+	s, err := f.open(j.header())
+	if err != nil || s == nil {
 		tb.Fatalf("opening the session: %v", err)
 	}
-	return v
+	return s
 }
 
 func sameTokens(a, b secret.Tokens) string {
@@ -163,7 +172,7 @@ const (
 	activeCookie  = "__Host-Http-active"
 )
 
-// allTokens are a session's; the fields that it has at hand must be the same.
+// allTokens returns all tokens of a session. They must agree with its fields.
 func allTokens(tb testing.TB, s *session.Session) secret.Tokens {
 	tb.Helper()
 	all, err := s.Tokens()
@@ -171,7 +180,7 @@ func allTokens(tb testing.TB, s *session.Session) secret.Tokens {
 		tb.Fatal(err)
 	}
 	if all.Access.Reveal() != s.Access.Reveal() || all.Subject != s.Subject || !all.AccessExpires.Equal(s.AccessExpires) {
-		tb.Error("what is at hand is not what all tokens say")
+		tb.Error("the fields of the session differ from its tokens")
 	}
 	return all
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gorilla/securecookie"
 	"github.com/gorilla/sessions"
 
 	"cognito-token-handler/tokenhandler/seal"
@@ -14,20 +15,15 @@ import (
 
 // The keys of a gorilla session's Values.
 const (
-	// Key is the key of the *[Session] in the session cookie.
+	// Key is the key of what a cookie holds: a *[Session] in the session cookie, the
+	// caller's []byte in a login cookie.
 	Key = "session"
-	// ActivityKey is the key of the session's *[Activity].
+	// ActivityKey is the key of the *[Activity] of a session.
 	ActivityKey = "activity"
-	// LoginKey is the key of the []byte in a login cookie.
-	LoginKey = "login"
 )
 
+// maxLogin and maxSealed are the largest sizes of sealed values in characters.
 const (
-	// LoginLifetime is how long a login may take. Signing up and a second factor
-	// take longer than the five minutes for which Cognito's authorization codes are
-	// valid.
-	LoginLifetime = 15 * time.Minute
-	// maxLogin and maxSealed are the largest sizes of sealed values in characters.
 	maxLogin  = 3000
 	maxSealed = 64 << 10
 )
@@ -54,11 +50,11 @@ type Config struct {
 // Store is a [sessions.Store] that keeps everything in sealed cookies. Every cookie
 // of the service is read and written by it:
 //
-//   - The session, [Names.Session]. Its Values hold a *[Session] and an *[Activity].
-//     The activity has a cookie of its own, and a session that is too large for one
-//     cookie is split between two.
-//   - A login that has not come back from the provider yet, [Names.Login]. Its Values
-//     hold the []byte of the caller.
+//   - The session, called Names.Session. Its Values hold a *[Session] and an
+//     *[Activity]. The activity has a cookie of its own, and a session that is too
+//     large for one cookie is split between two.
+//   - A login that has not come back from the provider yet. Its name begins with
+//     Names.Login, and its Values hold the []byte of the caller.
 //
 // A Store checks whether a session is idle or has expired. It DOES NOT KNOW whether
 // the session was revoked: whoever authorizes a request has to check that.
@@ -89,10 +85,15 @@ func NewStore(cfg Config) *Store {
 // IdleTimeout is how long a session may go without activity.
 func (s *Store) IdleTimeout() time.Duration { return s.cfg.IdleTimeout }
 
+// Codec returns the codec of the session cookie. It seals a *[Session] for other
+// places than cookies, and must be used with another name than a cookie's: then
+// nobody who can read the sealed session there can use it as a cookie.
+func (s *Store) Codec() securecookie.Codec { return sessionCodec{s.sessions} }
+
 // Begin makes the first generation of a session from the tokens of a login. It is
-// not in any cookie yet: save it as Values[Key], with its [Session.Activity].
+// in no cookie yet: save it as Values[Key].
 func (s *Store) Begin(tokens secret.Tokens) *Session {
-	return New(s.trim(tokens), s.cfg.Now(), s.cfg.AbsoluteLifetime)
+	return newSession(s.trim(tokens), s.cfg.Now(), s.cfg.AbsoluteLifetime)
 }
 
 // Next makes a further generation of a session from its own tokens, previous, and
@@ -127,44 +128,31 @@ func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	gs.IsNew = true
 	*gs.Options = sessions.Options{Path: "/", Secure: !s.insecure, HttpOnly: true, SameSite: http.SameSiteStrictMode}
 	switch {
-	case name == s.session:
+	case name == s.Session:
 		return gs, s.openSession(gs, r)
-	case s.IsLogin(name):
+	case s.isLogin(name):
 		// With the provider's redirect to the callback, which comes from another site,
 		// browsers send Lax cookies and no Strict ones.
 		gs.Options.SameSite = http.SameSiteLaxMode
-		gs.Options.MaxAge = int(LoginLifetime / time.Second)
 		return gs, s.openLogin(gs, r)
 	}
 	return gs, fmt.Errorf("opening %q: %w", name, errNotOurs)
 }
 
 // Save implements [sessions.Store]. It writes the cookies whose content differs from
-// what the request carried; with a negative MaxAge it removes all of them. Errors:
-// a [*TooLargeError]; those of [Session.Tokens]. After an error nothing was written.
+// what the request carried; with a negative MaxAge it removes all of them. If the
+// Values hold no activity of the session, Save adds the one that the session begins
+// with. Errors: a [*TooLargeError]; those of [Session.Tokens]. After an error nothing
+// was written.
 func (s *Store) Save(r *http.Request, w http.ResponseWriter, gs *sessions.Session) error {
 	switch name := gs.Name(); {
-	case name == s.session:
+	case name == s.Session:
 		return s.saveSession(r, w, gs)
-	case s.IsLogin(name):
+	case s.isLogin(name):
 		return s.saveLogin(w, gs)
 	default:
 		return fmt.Errorf("saving %q: %w", name, errNotOurs)
 	}
-}
-
-// Sizes returns the cookies of this service that a request carries, by name, with
-// the bytes that each takes in the request, separators included. Of more cookies
-// than the service accepts it returns only the first.
-func (s *Store) Sizes(r *http.Request) map[string]int {
-	sizes := make(map[string]int)
-	each(r.Header, func(name, value string) bool {
-		if s.Ours(name) && (&http.Cookie{Name: name}).Valid() == nil {
-			sizes[name] = bytesOf(name, value)
-		}
-		return len(sizes) < acceptedCookies
-	})
-	return sizes
 }
 
 var _ sessions.Store = (*Store)(nil)

@@ -129,7 +129,7 @@ func (a *attempt) claim(ctx context.Context) (*lease, outcome) {
 	case len(claim.Sealed) == 0:
 		return nil, outcome{event: eventRefused}
 	}
-	next, err := m.cfg.Store.OpenShared(a.session.ID, claim.Generation, claim.Sealed)
+	next, err := m.cfg.open(a.session.ID, claim.Generation, claim.Sealed)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -198,7 +198,7 @@ func (a *attempt) share(ctx context.Context, l *lease, o *outcome) {
 	result := Result{Generation: a.makes()}
 	if o.next != nil {
 		result.Generation = o.next.Generation
-		sealed, err := m.cfg.Store.SealShared(o.next)
+		sealed, err := m.cfg.seal(o.next)
 		if err != nil {
 			m.cfg.Log.ErrorContext(ctx, "refresh not shared", "error", err.Error(), "session", a.session.ID)
 			o.epoch = l.epoch // it can never be sealed: Run must not try again

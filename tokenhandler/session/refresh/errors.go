@@ -7,6 +7,8 @@ import (
 
 // The reasons why a request has no session, beside those of package session.
 var (
+	// ErrNone means that the request carries no session cookie.
+	ErrNone = errors.New("no session cookie")
 	// ErrRevoked means that the session was logged out, or ended by an operator.
 	ErrRevoked = errors.New("session revoked")
 	// ErrRejected means that the provider refused the refresh token for good.

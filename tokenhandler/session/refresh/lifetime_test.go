@@ -33,7 +33,7 @@ func TestActivityProlongsAndIsWrittenOnceAMinute(t *testing.T) {
 			v := f.mustOpen(t, j)
 			v.Touch()
 			h := make(http.Header)
-			v.Commit(h)
+			v.Commit(headerWriter(h))
 			writes += len(h["Set-Cookie"])
 			j.take(t, h)
 		}
@@ -55,7 +55,7 @@ func TestLookingDoesNotProlong(t *testing.T) {
 		f.now = f.now.Add(time.Minute)
 		v := f.mustOpen(t, j)
 		h := make(http.Header)
-		v.Commit(h)
+		v.Commit(headerWriter(h))
 		if len(h) != 0 {
 			t.Fatalf("looking wrote %v", h)
 		}
@@ -77,7 +77,7 @@ func TestAbsoluteLifetimeIsExactWhateverTheActivity(t *testing.T) {
 		v := f.mustOpen(t, j)
 		v.Touch()
 		h := make(http.Header)
-		v.Commit(h)
+		v.Commit(headerWriter(h))
 		j.take(t, h)
 		if v.IdleExpires().After(end) {
 			t.Fatalf("idle expiry %v after the absolute end", v.IdleExpires())
@@ -140,7 +140,7 @@ func TestEndedSessionIsDeadAtOnce(t *testing.T) {
 		t.Errorf("after logout: %v", err)
 	}
 	h := make(http.Header)
-	underWay.Commit(h)
+	underWay.Commit(headerWriter(h))
 	if len(h) != 0 {
 		t.Errorf("a request under way wrote %v", h)
 	}

@@ -20,7 +20,7 @@ func later(t *testing.T, f *fixture, d time.Duration, jars ...jar) {
 		h := make(http.Header)
 		v := f.mustOpen(t, jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]})
 		v.Touch()
-		v.Commit(h)
+		v.Commit(headerWriter(h))
 		touched := jar{}
 		touched.take(t, h)
 		if touched[activeCookie] != "" {
@@ -40,7 +40,7 @@ func (f *fixture) mustRequest(t *testing.T, j jar) (*refresh.RequestSession, htt
 		t.Fatalf("generation %d: went on with a token that has ended", v.Session.Generation)
 	}
 	h := make(http.Header)
-	v.Commit(h)
+	v.Commit(headerWriter(h))
 	return v, h
 }
 
@@ -113,7 +113,7 @@ func TestOlderCookieWithoutRotation(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := make(http.Header)
-		v.Commit(h)
+		v.Commit(headerWriter(h))
 		j.take(t, h)
 		f.mustRequest(t, j)
 		time.Sleep(61 * time.Minute)
@@ -185,7 +185,7 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		newer, h := jar{activeCookie: j[activeCookie]}, make(http.Header)
-		v.Commit(h)
+		v.Commit(headerWriter(h))
 		newer.take(t, h)
 		all[1].mustOpen(t, newer)
 		time.Sleep(11 * time.Second)

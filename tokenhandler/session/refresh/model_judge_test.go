@@ -228,7 +228,7 @@ func (l *life) tooOften(why refresh.Reason, now time.Time) bool {
 // commit judges what an answer tells the browser, and notes what it is.
 func (w *world) commit(inc *incarnation, s showing, v *refresh.RequestSession, touched time.Time) http.Header {
 	h := make(http.Header)
-	v.Commit(h)
+	v.Commit(headerWriter(h))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l, now, wroteActive := s.life, time.Now(), false

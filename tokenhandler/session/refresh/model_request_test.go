@@ -171,9 +171,9 @@ func (w *world) removed(inc *incarnation, s showing, err error) http.Header {
 // remove removes the session's cookies from the browser.
 func (w *world) remove(inc *incarnation, s showing, h http.Header) {
 	r := &http.Request{Header: s.header}
-	gs, _ := inc.sessions.New(r, inc.sessions.Session())
+	gs, _ := inc.sessions.New(r, inc.sessions.Names.Session)
 	gs.Options.MaxAge = -1
-	if err := gs.Save(r, session.HeaderWriter(h)); err != nil {
+	if err := gs.Save(r, headerWriter(h)); err != nil {
 		w.t.Error(err)
 	}
 }

@@ -59,7 +59,7 @@ func (c *Config) lease() time.Duration { return c.RefreshTimeout + leaseMargin }
 // has ended meanwhile, so that none uses the old refresh token again.
 func (c *Config) keepFor(s *session.Session, now time.Time) time.Duration {
 	served := max(s.AccessExpires.Sub(now), 0)
-	keep := max(served+c.Store.IdleTimeout(), c.RefreshGrace) + session.TouchEvery
+	keep := max(served+c.Store.IdleTimeout(), c.RefreshGrace) + touchEvery
 	return max(min(keep, s.Ends().Sub(now)), 2*c.lease())
 }
 

@@ -115,7 +115,7 @@ func (f *fixture) request(tb testing.TB, j jar) (string, http.Header, error) {
 		return "", nil, err
 	}
 	h := make(http.Header)
-	v.Commit(h)
+	v.Commit(headerWriter(h))
 	return v.Session.Access.Reveal(), h, nil
 }
 
@@ -162,7 +162,7 @@ func keepActive(t *testing.T, f *fixture, j jar) {
 	v := f.mustOpen(t, j)
 	v.Touch()
 	h := make(http.Header)
-	v.Commit(h)
+	v.Commit(headerWriter(h))
 	j.take(t, h)
 }
 
@@ -198,7 +198,7 @@ func TestRefreshThatEndsDuringTheRequestIsToldAtOnce(t *testing.T) {
 		}
 		time.Sleep(3 * time.Second) // the upstream takes its time
 		h := make(http.Header)
-		v.Commit(h)
+		v.Commit(headerWriter(h))
 		if len(h["Set-Cookie"]) == 0 || v.Session.Generation != 2 {
 			t.Errorf("generation %d, header %v", v.Session.Generation, h)
 		}
@@ -370,7 +370,7 @@ func TestLogoutDuringARefreshWins(t *testing.T) {
 		f.mustOpen(t, j).End()
 		time.Sleep(2 * time.Second)
 		h := make(http.Header)
-		v.Commit(h)
+		v.Commit(headerWriter(h))
 		if len(h) != 0 {
 			t.Errorf("the browser is told %v", h)
 		}

@@ -84,7 +84,7 @@ func (m *Manager) Run(ctx context.Context) {
 func (m *Manager) publishMissing(ctx context.Context) {
 	epoch := m.cfg.Replicas.Epoch()
 	for _, g := range m.memory.missing(epoch) {
-		sealed, err := m.cfg.Store.SealShared(g.Session)
+		sealed, err := m.cfg.seal(g.Session)
 		if err == nil {
 			result := Result{Generation: g.Generation, Sealed: sealed}
 			err = m.cfg.Replicas.Publish(ctx, g.ID.Name(), "", result, m.cfg.keepFor(g.Session, m.cfg.Now()))

@@ -5,7 +5,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
+
+	"github.com/gorilla/sessions"
 
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -13,28 +14,59 @@ import (
 // RequestSession is the session of one request. It belongs to the goroutine of
 // that request.
 type RequestSession struct {
-	session.RequestCookies
-
 	// Session is the newest generation known, which may be newer than the cookie's.
 	// It is nil if the request has no session that is alive.
 	Session *session.Session
+	// Stored is the session that the cookie holds, even if it has ended. It is nil if
+	// there is no session cookie or it does not open.
+	Stored *session.Session
 
 	manager *Manager
+	request *http.Request
+	cookie  *sessions.Session
+	// activity is nil if the session has ended by itself.
+	activity *session.Activity
+	// written is the generation that the browser holds, touched whether the activity
+	// changed since it was written.
+	written uint64
+	touched bool
 }
 
-// Open opens the session of a request. It uses no network. Errors: those of
-// [session.Store.Open], [ErrRevoked], [ErrRejected], [ErrDenyListOutdated]. The
-// result is never nil; after an error it has no Session.
+// Open opens the session of a request. It uses no network. Errors: [ErrNone], those
+// of [session.Store.New], [ErrRevoked], [ErrRejected], [ErrDenyListOutdated]. The
+// result is never nil; after an error it has no Session. The request's Cookie header
+// must not change while the result is in use.
 func (m *Manager) Open(request *http.Request) (*RequestSession, error) {
-	r := &RequestSession{manager: m}
-	var err error
-	if r.RequestCookies, err = m.cfg.Store.Open(request); err == nil {
+	r := &RequestSession{manager: m, request: request}
+	err := r.open()
+	if err == nil {
 		r.Session, err = m.newest(r.Stored)
 	}
-	if !errors.Is(err, session.ErrNone) {
+	if !errors.Is(err, ErrNone) {
 		m.metrics.Opened.WithLabelValues(openOutcome(err)).Inc()
 	}
 	return r, err
+}
+
+// open opens the cookies. It calls New and not Get, which would add a value to the
+// context of every request.
+func (r *RequestSession) open() error {
+	store := r.manager.cfg.Store
+	cookie, err := store.New(r.request, store.Names.Session)
+	switch {
+	case err != nil:
+		if ended, ok := errors.AsType[*session.EndedError](err); ok {
+			r.Stored = ended.Session
+		}
+		return err
+	case cookie.IsNew:
+		return ErrNone
+	}
+	r.cookie = cookie
+	r.Stored, _ = cookie.Values[session.Key].(*session.Session)
+	r.activity, _ = cookie.Values[session.ActivityKey].(*session.Activity)
+	r.written = r.Stored.Generation
+	return nil
 }
 
 // newest returns the newest generation of a session that a cookie holds.
@@ -157,15 +189,6 @@ func (r *RequestSession) takeNewest(err error, needed bool) error {
 	return err
 }
 
-// IdleExpires is when the session ends if the user does nothing.
-func (r *RequestSession) IdleExpires() time.Time {
-	idle := r.Active().Add(r.manager.cfg.Store.IdleTimeout())
-	if r.Session != nil && r.Session.Ends().Before(idle) {
-		return r.Session.Ends()
-	}
-	return idle
-}
-
 // End is logout: from now on no cookie of this session is opened or written
 // here, not even by a refresh that is still running.
 func (r *RequestSession) End() {
@@ -177,18 +200,29 @@ func (r *RequestSession) End() {
 // Ended reports whether the session was revoked since it was opened.
 func (r *RequestSession) Ended() bool { return r.manager.denied(r.Session) }
 
-// Commit adds to the response's header what the browser does not hold yet: the
-// newest generation and the user's activity. Call it once, right before the header
-// is sent, so that it includes a refresh that finished meanwhile. A session that
-// was revoked meanwhile is not written again: logout wins over every request that
-// is still running.
-func (r *RequestSession) Commit(h http.Header) {
+// Commit writes to the response what the browser does not hold yet: the newest
+// generation and the user's activity. Call it once, right before the header is sent,
+// so that it includes a refresh that finished meanwhile. Only the header of w is
+// changed. A session that was revoked meanwhile is not written again: logout wins
+// over every request that is still running.
+func (r *RequestSession) Commit(w http.ResponseWriter) {
 	if r.Session == nil || r.Ended() {
 		return // the browser may hold the cookie of another session by now
 	}
 	m := r.manager
 	r.Session, _ = m.memory.current(r.Session)
-	if err := r.Save(h, r.Session); err != nil {
+	if r.Session.Generation > r.written {
+		r.cookie.Values[session.Key] = r.Session
+		err := r.cookie.Save(r.request, w)
+		if err == nil {
+			r.written, r.touched = r.Session.Generation, false
+			return
+		}
 		m.memory.held(r.Session).notWritten(m.cfg.Log, err)
+		r.cookie.Values[session.Key] = r.Stored // the browser keeps it
+	}
+	if r.touched {
+		_ = r.cookie.Save(r.request, w) // the activity, which always fits
+		r.touched = false
 	}
 }

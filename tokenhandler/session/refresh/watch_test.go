@@ -206,7 +206,7 @@ func TestWatchFollowsAProlongedSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		h := make(http.Header)
-		v.Commit(h)
+		v.Commit(headerWriter(h))
 		j.take(t, h)
 		f.mustOpen(t, j) // the browser has it
 		time.Sleep(time.Minute)

@@ -1,0 +1,4 @@
+package tokenhandler
+
+// LoginLifetime is how long a login may take.
+const LoginLifetime = loginLifetime
