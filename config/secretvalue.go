@@ -7,15 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
-	"slices"
-	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 )
@@ -190,15 +188,8 @@ func clientSecretRule() secretRule {
 // may contain a password.
 func storeRule() secretRule {
 	return secretRule{most: 1, parse: func(s string) (secret.String, *invalid) {
-		const fix = "write valkey://host:6379/0, redis://…, or with TLS valkeys://… or rediss://…"
-		u, err := url.Parse(s)
-		if err != nil || !slices.Contains([]string{"valkey", "valkeys", "redis", "rediss"}, u.Scheme) {
-			return secret.String{}, &invalid{"is not the URL of a Valkey or Redis server", fix}
-		}
-		database := strings.Trim(u.Path, "/")
-		_, notNumber := strconv.ParseUint(database, 10, 16)
-		if u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" || database != "" && notNumber != nil {
-			return secret.String{}, &invalid{"has more or less than scheme, user, host, port and a database number", fix}
+		if err := valkey.CheckURL(s); err != nil {
+			return secret.String{}, &invalid{err.Error(), "write valkey://host:6379/0, redis://…, or with TLS valkeys://… or rediss://…"}
 		}
 		return secret.New(s), nil
 	}}

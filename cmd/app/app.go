@@ -102,7 +102,7 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 	}
 	site := a.newSite()
 	a.provider = a.newProvider()
-	if a.denied, err = a.newDenyList(); err != nil {
+	if a.denied, err = a.newDenyList(ctx); err != nil {
 		return nil, err
 	}
 	a.newSessions()

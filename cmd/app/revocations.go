@@ -7,6 +7,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"cognito-token-handler/config"
 	"cognito-token-handler/tokenhandler/admin"
 	"cognito-token-handler/tokenhandler/cognito"
@@ -27,7 +29,7 @@ type denyList struct {
 	shared *valkey.Store // nil without session.store
 }
 
-func (a *App) newDenyList() (denyList, error) {
+func (a *App) newDenyList(ctx context.Context) (denyList, error) {
 	list := denyList{List: memory.New(a.now)}
 	if a.cfg.Session.Store.IsZero() {
 		return list, nil
@@ -35,6 +37,9 @@ func (a *App) newDenyList() (denyList, error) {
 	var err error
 	list.shared, err = valkey.New(valkey.Config{
 		URL: a.cfg.Session.Store, Local: list.List, Now: a.now, Log: a.log, Metrics: valkey.NewMetrics(a.registry),
+		Credentials: func(region string) (aws.CredentialsProvider, error) {
+			return awsCredentials(ctx, region, awsCallTimeout, a.tracer)
+		},
 	})
 	if err != nil {
 		return denyList{}, fmt.Errorf("session.store: %w", err)
@@ -109,7 +114,7 @@ func (a *App) denyListCurrent() func() bool {
 	if a.denied.shared == nil || a.cfg.Revocation.OnOutage != "deny" {
 		return nil
 	}
-	return a.denied.shared.Certain
+	return a.denied.shared.DenyListCurrent
 }
 
 // storeReady returns the state of the store for /readyz: "ok", an error, or "" without

@@ -42,6 +42,7 @@ type Server struct {
 	tool    string
 	dir     string
 	child   *process.Process
+	bus     int // port for the other nodes of its cluster
 }
 
 // Start starts a server. The context bounds the start only; the caller must Close the server.

@@ -187,7 +187,9 @@ func lateReplicaKnowsAllRevocations(t *testing.T, s Store) {
 	for n := range many {
 		first.revoke(t, ofUser(fmt.Sprint("user ", n)))
 	}
-	eventually(t, "the last user is denied", func() bool { return witness.deniesUser(fmt.Sprint("user ", many-1)) })
+	for n := range many { // on a busy machine the store gets some of them later
+		eventually(t, "the user is denied", func() bool { return witness.deniesUser(fmt.Sprint("user ", n)) })
+	}
 	first.Crash()
 	late := s.Start(t)
 	for n := range many {

@@ -10,46 +10,48 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// sweepEvery is how often entries that are over are forgotten.
+// sweepEvery is how often entries that have ended are removed.
 const sweepEvery = time.Minute
 
 // List is a deny list. It is safe for concurrent use.
 type List struct {
-	now   func() time.Time
-	grown func()
+	now      func() time.Time
+	onGrowth func()
 
 	mu        sync.RWMutex
-	sessions  map[session.Name]time.Time // session → when the entry may go
-	subjects  map[string]group           // sub → its sessions that began before
-	providers map[string]group           // sid → its sessions that began before
+	sessions  map[session.Name]time.Time // session → when its entry ends
+	subjects  map[string]group           // sub → revoked sessions of the user
+	providers map[string]group           // sid → revoked sessions of the provider's session
 	swept     time.Time
 }
 
-// group is many sessions.
+// group says which sessions of a user, or of a provider's session, are revoked: those
+// that began before a time. The entry ends at until.
 type group struct{ before, until time.Time }
 
-// New returns an empty list; now is the clock.
+// New returns an empty list. now is the clock.
 func New(now func() time.Time) *List {
 	return &List{
-		now: now, grown: func() {}, sessions: make(map[session.Name]time.Time),
+		now: now, onGrowth: func() {}, sessions: make(map[session.Name]time.Time),
 		subjects: make(map[string]group), providers: make(map[string]group),
 	}
 }
 
-// OnGrowth has tell called after each addition that ends something, by whoever
-// makes it: it must return soon, and may ask the list. It is to be set before
+// OnGrowth sets a function that the list calls after each addition that revokes
+// sessions which were not revoked before. The caller of the addition waits for it, so
+// it must return soon. It may call the list's methods. OnGrowth must be called before
 // the list is used.
-func (l *List) OnGrowth(tell func()) { l.grown = tell }
+func (l *List) OnGrowth(notify func()) { l.onGrowth = notify }
 
-// Add takes up an entry. It never shortens what is there. Reported is whether
-// it ends anything that was not ended already; the error is
-// [replicas.Revocation.Check]'s.
+// Add adds a revocation. It never shortens one that is in the list. It reports whether
+// the revocation ends sessions that were not revoked before. The error is that of
+// [replicas.Revocation.Check].
 func (l *List) Add(e replicas.Revocation) (added bool, err error) {
 	if err := e.Check(); err != nil {
 		return false, err
 	}
 	if added = l.add(e); added {
-		l.grown()
+		l.onGrowth()
 	}
 	return added, nil
 }
@@ -84,14 +86,14 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Deny ends one session. The entry may be forgotten at until.
+// Deny revokes one session. The entry ends at until.
 func (l *List) Deny(name session.Name, until time.Time) {
-	if l.denyNow(name, until) {
-		l.grown()
+	if l.lockAndDeny(name, until) {
+		l.onGrowth()
 	}
 }
 
-func (l *List) denyNow(name session.Name, until time.Time) bool {
+func (l *List) lockAndDeny(name session.Name, until time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep()
@@ -106,8 +108,8 @@ func (l *List) deny(name session.Name, until time.Time) bool {
 	return true
 }
 
-// Denied reports whether a session was ended: by its name, with all sessions of
-// its user, or with those of its session at the provider (empty for none).
+// Denied reports whether a session was revoked: by its name, with all sessions of its
+// user, or with those of its session at the provider. An empty sid stands for none.
 func (l *List) Denied(name session.Name, sub, sid string, begun time.Time) bool {
 	now := l.now()
 	l.mu.RLock()
@@ -124,14 +126,14 @@ func (l *List) Denied(name session.Name, sub, sid string, begun time.Time) bool 
 
 func (g group) has(begun, now time.Time) bool { return begun.Before(g.before) && now.Before(g.until) }
 
-// Len is how many entries there are.
+// Len returns the number of entries, with those that ended since the last sweep.
 func (l *List) Len() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return len(l.sessions) + len(l.subjects) + len(l.providers)
 }
 
-// Entries are all that are not over, by kind and name.
+// Entries returns the revocations that have not ended, sorted by kind and name.
 func (l *List) Entries() []replicas.Revocation {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -155,16 +157,17 @@ func (l *List) Entries() []replicas.Revocation {
 	return all
 }
 
-// sweep forgets what is over. The caller holds mu.
+// sweep removes the entries that have ended, at most every [sweepEvery]. The caller
+// holds mu.
 func (l *List) sweep() {
 	now := l.now()
 	if now.Sub(l.swept) < sweepEvery {
 		return
 	}
 	l.swept = now
-	for session, until := range l.sessions {
+	for name, until := range l.sessions {
 		if !now.Before(until) {
-			delete(l.sessions, session)
+			delete(l.sessions, name)
 		}
 	}
 	for _, groups := range []map[string]group{l.subjects, l.providers} {

@@ -10,6 +10,7 @@ import (
 	"cognito-token-handler/test/redislocal"
 	"cognito-token-handler/test/replicastest"
 	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -24,7 +25,7 @@ func (d denyList) Denied(name session.Name, sub, sid string, begun time.Time) bo
 	return d.local.Denied(name, sub, sid, begun)
 }
 
-// startForSuite starts a replica and waits until it gives leases.
+// startForSuite starts a replica and waits until it has read the deny list.
 func startForSuite(t *testing.T, url string) *replicastest.Replica {
 	t.Helper()
 	r := start(t, url)
@@ -36,7 +37,7 @@ func startForSuite(t *testing.T, url string) *replicastest.Replica {
 func stateOf(t *testing.T, works bool, all []*replicastest.Replica) {
 	t.Helper()
 	for _, r := range all {
-		store := r.DenyList.(denyList).Store
+		store := r.Refreshes.(*valkey.Store) //nolint:errcheck // startForSuite made it
 		eventually(t, "the state of the store is noticed", func() bool { return (store.Ready() == nil) == works })
 	}
 }
@@ -45,32 +46,37 @@ func TestConformance(t *testing.T) {
 	replicastest.Run(t, func(t *testing.T) replicastest.Store {
 		t.Helper()
 		server := serve(t, redislocal.Options{})
-		resume := func(t *testing.T) {
+		return conformingStore(server, server.URL())
+	})
+}
+
+// conformingStore is a store that replicas reach at a URL, and whose keys are on a server.
+func conformingStore(server *redislocal.Server, url string) replicastest.Store {
+	resume := func(t *testing.T) {
+		t.Helper()
+		if err := server.Resume(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return replicastest.Store{
+		Start: func(t *testing.T) *replicastest.Replica { t.Helper(); return startForSuite(t, url) },
+		Break: func(t *testing.T, noticed ...*replicastest.Replica) {
 			t.Helper()
-			if err := server.Resume(t.Context()); err != nil {
+			server.Stop()
+			stateOf(t, false, noticed)
+		},
+		Mend: func(t *testing.T, noticed ...*replicastest.Replica) {
+			t.Helper()
+			resume(t)
+			stateOf(t, true, noticed)
+		},
+		Forget: func(t *testing.T) {
+			t.Helper()
+			server.Stop()
+			if err := server.Forget(); err != nil {
 				t.Fatal(err)
 			}
-		}
-		return replicastest.Store{
-			Start: func(t *testing.T) *replicastest.Replica { t.Helper(); return startForSuite(t, server.URL()) },
-			Break: func(t *testing.T, noticed ...*replicastest.Replica) {
-				t.Helper()
-				server.Stop()
-				stateOf(t, false, noticed)
-			},
-			Mend: func(t *testing.T, noticed ...*replicastest.Replica) {
-				t.Helper()
-				resume(t)
-				stateOf(t, true, noticed)
-			},
-			Forget: func(t *testing.T) {
-				t.Helper()
-				server.Stop()
-				if err := server.Forget(); err != nil {
-					t.Fatal(err)
-				}
-				resume(t)
-			},
-		}
-	})
+			resume(t)
+		},
+	}
 }

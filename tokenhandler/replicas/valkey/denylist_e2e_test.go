@@ -39,6 +39,7 @@ func TestRevocationsOutliveTheService(t *testing.T) {
 	for i := range many {
 		revoke(t, first, subject(fmt.Sprint("user ", i)))
 	}
+	eventually(t, "the store has all", func() bool { return first.Pending() == 0 })
 	first.stop()
 	server.Stop()
 	if err := server.Resume(t.Context()); err != nil {

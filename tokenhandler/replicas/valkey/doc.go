@@ -1,29 +1,38 @@
 // Package valkey shares the deny list and the refreshes of sessions between
-// replicas, by way of a Valkey or Redis server (6 or later, without cluster
-// redirects).
+// replicas through a Valkey or Redis server, version 6 or later: a single server,
+// a cluster, or Amazon ElastiCache.
 //
-// What is in the store, all under one hash tag, because every script also reads
-// the first key:
+// # Keys
 //
-//	{tokenhandler}:store        which life of the store this is, and since when
-//	{tokenhandler}:denied       stream of revocations, which every replica follows
-//	{tokenhandler}:lease:NAME   who refreshes that session now
-//	{tokenhandler}:result:NAME  what its newest refresh came to, sealed
+// These keys are in the store:
 //
-// A session's name is the head of a hash, and results are sealed by the caller:
-// nobody who reads the store gets a session, and who writes to it can end
-// sessions but make none.
+//	{tokenhandler}:store        the name of the store's incarnation and when it began
+//	{tokenhandler}:denied       a stream of revocations that every replica follows
+//	{tokenhandler}:lease:NAME   which replica refreshes the session now
+//	{tokenhandler}:result:NAME  the newest result of its refresh, sealed
 //
-// The store may be out, slow, full, or come back without its memory. Then the
-// deny list of this process still counts, every call ends within
-// [commandTimeout], and nothing is lost: revocations are delivered, leases taken
-// again and results asked for again (by [Store.Epoch]) as soon as it is back.
-// Until all replicas can have done so, a store that is new gives out no lease.
+// All of them carry the same hash tag, so a cluster keeps them in one slot and on
+// one shard. The reason is that every script also reads the first key: only the
+// server that holds a lease can know whether it has forgotten others. A shard takes
+// about 1,500 refreshes a second on half a core, and a session needs one each time its
+// access token ends.
 //
-// The server should not evict keys (maxmemory-policy noeviction): a lease that
-// is evicted lets two replicas refresh at once. Sentinel is not asked, and of a
-// cluster the one server must have all slots that are used here, or hide the
-// others behind it.
+// A session's name is part of a hash, and results are sealed by the caller. Whoever
+// reads the store gets no session. Whoever writes to it can end sessions, but cannot
+// create one.
 //
-// It knows nothing of cookies, tokens and HTTP.
+// # Outages
+//
+// The store may be unreachable, slow or full, and may come back without its data.
+// Meanwhile the deny list of this process stays in force, and every call fails
+// within [commandTimeout], or at once when the outage is known. When the store is
+// back, the replica delivers its revocations, takes its leases again, and asks for
+// its results again by a new [Store.Epoch]. A store that is new, restarted or
+// emptied gives no lease until all replicas have had the time for that.
+//
+// The server should not evict keys (maxmemory-policy noeviction): if it evicts a
+// lease, two replicas can refresh the same session at once. Redis Sentinel is not
+// supported.
+//
+// The package must not know cookies, tokens or HTTP.
 package valkey

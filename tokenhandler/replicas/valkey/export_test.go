@@ -1,16 +1,36 @@
 package valkey
 
 import (
+	"context"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/valkey-io/valkey-go"
 
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// What tests from outside see of the inside.
+// These functions show tests from outside what is inside.
 
-// Parse is parse.
-func Parse(url string) (valkey.ClientOption, error) { return parse(secret.New(url)) }
+// Parse is parse. It returns the name of the cache for which a user logs in with IAM.
+func Parse(url string) (options valkey.ClientOption, cache string, err error) {
+	t, err := parse(secret.New(url))
+	if t.iam != nil {
+		cache = t.iam.cache
+	}
+	return t.options, cache, err
+}
+
+// Token is the token with which the user of a URL logs in.
+func Token(ctx context.Context, url string, credentials aws.CredentialsProvider, now time.Time) (string, error) {
+	t, err := parse(secret.New(url))
+	if err != nil {
+		return "", err
+	}
+	t.iam.credentials, t.iam.now = credentials, func() time.Time { return now }
+	return t.iam.token(ctx)
+}
 
 // Encode is encode, as the fields of the stream.
 func Encode(e replicas.Revocation) (map[string]string, error) {
@@ -22,4 +42,4 @@ func Encode(e replicas.Revocation) (map[string]string, error) {
 func Decode(fields map[string]string) (replicas.Revocation, error) { return decode(fields) }
 
 // Refusal is refusal.
-func Refusal(text string) (why error, whole bool) { return refusal(text) }
+func Refusal(text string) (reason error, outage bool) { return refusal(text) }

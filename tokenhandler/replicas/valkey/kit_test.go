@@ -5,6 +5,7 @@ package valkey_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -51,12 +52,18 @@ func start(t *testing.T, url string) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &replica{Store: store, local: local, stop: run(t, store)}
+}
+
+// run runs a store until the test ends or the returned function is called, which waits for it.
+func run(t *testing.T, store *valkey.Store) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var work sync.WaitGroup
 	work.Go(func() { store.Run(ctx) })
-	r := &replica{Store: store, local: local, stop: func() { cancel(); work.Wait() }}
-	t.Cleanup(r.stop)
-	return r
+	stop = func() { cancel(); work.Wait() }
+	t.Cleanup(stop)
+	return stop
 }
 
 // ready starts several and waits until they can be used.
@@ -120,4 +127,9 @@ func command(t *testing.T, client driver.Client, words ...string) {
 	if err := client.Do(t.Context(), client.B().Arbitrary(words...).Build()).Error(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// permissions are what a user of the server must be allowed to do, in the words of ACL SETUSER. config/deploy/README.md quotes them.
+func permissions() []string {
+	return strings.Fields("~{tokenhandler}:* -@all +eval +xread +time +info +exists +hmget +hget +hset +get +set +del +pexpire +xadd +xrange +xdel")
 }

@@ -40,7 +40,7 @@ func TestMetricsTellOutageAndLoss(t *testing.T) {
 		eventually(t, what, func() bool { return testutil.ToFloat64(metric) == want })
 	}
 	reads("it is up", metrics.Up, 1)
-	claim(t, r, 1, lease) // waits until the new store has settled
+	claim(t, r, 1) // waits until the new store has settled
 	reads("one claim waited", metrics.LeaseWaits, 1)
 	server.Stop()
 	reads("it is down", metrics.Up, 0)

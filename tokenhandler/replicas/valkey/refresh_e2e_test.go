@@ -18,7 +18,7 @@ var id = session.Name{1, 2, 3}
 const lease = 10 * time.Second
 
 // claim claims until the store answers: on a busy machine it may not, in time.
-func claim(t *testing.T, r *replica, generation uint64, lease time.Duration) refresh.Claim {
+func claim(t *testing.T, r *replica, generation uint64) refresh.Claim {
 	t.Helper()
 	var claim refresh.Claim
 	persist(t, func(ctx context.Context) (err error) {
@@ -28,9 +28,9 @@ func claim(t *testing.T, r *replica, generation uint64, lease time.Duration) ref
 	return claim
 }
 
-func publish(t *testing.T, r *replica, lease string, generation uint64, sealed string) {
+func publish(t *testing.T, r *replica, lease string, generation uint64) {
 	t.Helper()
-	result := refresh.Result{Generation: generation, Sealed: []byte(sealed)}
+	result := refresh.Result{Generation: generation, Sealed: []byte("sealed")}
 	persist(t, func(ctx context.Context) error { return r.Publish(ctx, id, lease, result, time.Minute) })
 }
 
@@ -61,7 +61,7 @@ func TestLeaseOutlivesTheLossOfTheStore(t *testing.T) {
 	for _, forget := range []bool{false, true} {
 		server := serve(t, redislocal.Options{})
 		stores := settled(t, server.URL(), 2)
-		held := claim(t, stores[0], 1, lease)
+		held := claim(t, stores[0], 1)
 		epoch := stores[1].Epoch()
 		server.Stop()
 		if forget {
@@ -82,8 +82,8 @@ func TestLeaseOutlivesTheLossOfTheStore(t *testing.T) {
 		if err == nil {
 			t.Fatalf("forget %t: claimed %+v beside the holder", forget, got)
 		}
-		publish(t, stores[0], held.Lease, 2, "sealed")
-		if got := claim(t, stores[1], 1, lease); string(got.Sealed) != "sealed" {
+		publish(t, stores[0], held.Lease, 2)
+		if got := claim(t, stores[1], 1); string(got.Sealed) != "sealed" {
 			t.Errorf("forget %t: %+v", forget, got)
 		}
 	}
@@ -94,12 +94,12 @@ func TestNewStoreSettles(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	stores := settled(t, server.URL(), 2)
-	publish(t, stores[0], "", 2, "sealed")
+	publish(t, stores[0], "", 2)
 	epoch := stores[0].Epoch()
 	command(t, direct(t, server), "FLUSHALL")
 	var claimed sync.WaitGroup
 	claimed.Go(func() {
-		if got := claim(t, stores[1], 1, lease); string(got.Sealed) != "sealed" {
+		if got := claim(t, stores[1], 1); string(got.Sealed) != "sealed" {
 			t.Errorf("claimed %+v in a store that forgot", got)
 		}
 	})
@@ -108,6 +108,6 @@ func TestNewStoreSettles(t *testing.T) {
 		t.Errorf("the loss was noticed after %s", took)
 	}
 	<-time.After(time.Second) // the other comes back late, and publishes half a second after that
-	publish(t, stores[0], "", 2, "sealed")
+	publish(t, stores[0], "", 2)
 	claimed.Wait()
 }

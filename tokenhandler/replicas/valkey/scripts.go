@@ -1,13 +1,15 @@
 package valkey
 
 import (
+	"context"
+
 	"github.com/valkey-io/valkey-go"
 
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// The keys that all sessions share. One hash tag for all keys: a script may
-// touch one slot only, and every script looks at [storeKey].
+// The keys that all sessions share. All keys have the same hash tag, because a script
+// may use the keys of one slot only, and every script reads [storeKey].
 const (
 	storeKey  = "{tokenhandler}:store"
 	deniedKey = "{tokenhandler}:denied"
@@ -16,31 +18,38 @@ const (
 func leaseKey(name session.Name) string  { return "{tokenhandler}:lease:" + name.String() }
 func resultKey(name session.Name) string { return "{tokenhandler}:result:" + name.String() }
 
-// script is one operation. All of them may run twice: a call whose answer was
-// lost is made again.
+// script is one operation. It must be safe to run twice, because the client repeats a
+// script if the connection breaks before the answer.
 type script struct {
 	operation string
-	lua       *valkey.Lua
+	body      string
 }
 
-// newScript builds the script of an operation. It is always sent whole: that
-// saves the round trip for a server that forgot it, and SHA-1, which a FIPS
-// build of Go refuses.
-func newScript(operation, body string) script {
-	return script{operation: operation, lua: valkey.NewLuaScriptNoSha(life + body)}
+// eval runs the script and returns the name of the store's incarnation, followed by
+// what the script returns. The script is always sent as a whole: that saves the round
+// trip to a server that does not have it, and SHA-1, which a FIPS build of Go refuses.
+func (sc script) eval(ctx context.Context, client valkey.CoreClient, keys, args []string) ([]string, error) {
+	keys = append([]string{storeKey, deniedKey}, keys...)
+	args = append([]string{newName()}, args...)
+	command := client.B().Eval().Script(incarnation + sc.body).Numkeys(int64(len(keys))).Key(keys...).Arg(args...)
+	answer, err := client.Do(ctx, command.Build().ToRetryable()).AsStrSlice()
+	if err == nil && (len(answer) == 0 || answer[0] == "") {
+		err = errAnswer
+	}
+	return answer, err
 }
 
-// life begins every script: it finds out whether the store may have forgotten
-// something. That is so if its first key or the stream is gone (flushed,
-// evicted, an empty server), and if the server is another process than before
-// (restarted from a snapshot, or a replica that was promoted and may lag). Then a
-// new life begins, under the name that the caller brings along; the stream
-// tells the followers. It must be decided inside the store: no replica can know
-// whether it is the first to come back.
+// incarnation is the beginning of every script. It finds out whether the store may
+// have forgotten something. That is so if its first key or the stream is gone (it was
+// flushed or evicted, or the server is new and empty), and if the server is another
+// process than before (it restarted from a snapshot, or it is a replica that was
+// promoted and may lack the last writes). Then a new incarnation begins with the name
+// that the caller suggests, and the stream tells the followers. Only the store can
+// decide this: no replica knows whether it is the first to come back.
 //
-// KEYS: store, denied. ARGV[1]: a fresh name. Then: now and since in Unix
-// milliseconds of the store's clock, and id, the name of this life.
-const life = `
+// KEYS: store, denied. ARGV[1]: a new name. Defines now and since in Unix milliseconds
+// of the server's clock, and id, the name of this incarnation.
+const incarnation = `
 local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local info = redis.pcall('INFO', 'server')
@@ -54,10 +63,10 @@ if not id or was[2] ~= run or not since or since > now or redis.call('EXISTS', K
 end
 `
 
-// Generations are compared as text of 20 digits, because numbers of a script are
-// exact up to 2⁵³ only.
+// Generations are compared as text of 20 digits, because the numbers of a script are
+// exact only up to 2⁵³.
 const (
-	// ARGV: generation, name, milliseconds of the lease, milliseconds to settle.
+	// ARGV: generation, name, milliseconds of the lease, milliseconds for which a new store gives none.
 	claimBody = `
 local result = redis.call('HMGET', KEYS[4], 'generation', 'sealed')
 if result[1] and result[1] > ARGV[2] then
@@ -90,7 +99,9 @@ return {id}`
 	releaseBody = `
 for i = 3, #KEYS do
   local mine = redis.call('GET', KEYS[i]) == ARGV[i - 1]
-  if mine then redis.call('DEL', KEYS[i]) end -- else it is another's
+  if mine then
+    redis.call('DEL', KEYS[i])
+  end -- else another replica has it
 end
 return {id}`
 
@@ -106,9 +117,8 @@ for i = 2, #ARGV, 4 do
 end
 return {id}`
 
-	// The write finds out whether the store takes any: a full one, or a replica,
-	// still answers reads. Entries are dropped from the oldest on, as far as they
-	// are over.
+	// The write finds out whether the store takes writes: a full server and a replica
+	// still answer reads. The oldest revocations are removed as far as they have ended.
 	beatBody = `
 redis.call('HSET', KEYS[1], 'beat', now)
 for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 64)) do
@@ -122,16 +132,17 @@ return {id}`
 
 // scripts are all operations.
 type scripts struct {
-	claim, publish, release, restore, revoke, beat script
+	claim, publish, release, restore, revoke, follow, beat script
 }
 
 func newScripts() scripts {
 	return scripts{
-		claim:   newScript("claim", claimBody),
-		publish: newScript("publish", publishBody),
-		release: newScript("release", releaseBody),
-		restore: newScript("restore", restoreBody),
-		revoke:  newScript("revoke", revokeBody),
-		beat:    newScript("beat", beatBody),
+		claim:   script{"claim", claimBody},
+		publish: script{"publish", publishBody},
+		release: script{"release", releaseBody},
+		restore: script{"restore", restoreBody},
+		revoke:  script{"revoke", revokeBody},
+		follow:  script{"follow", "return {id}"},
+		beat:    script{"beat", beatBody},
 	}
 }

@@ -1,152 +1,128 @@
 package valkey
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
 )
 
-// patience is how long after the loss of a link calls still wait for the next
-// one. It covers a connection that was only reset; in an outage no call waits.
-const patience = 100 * time.Millisecond
-
-// state is what is known of the store now.
+// state is what the process knows about the store now.
 type state struct {
 	mu sync.Mutex
-	// link is nil while the store is down.
-	link *link
-	// up is closed when the next link is there.
-	up chan struct{}
-	// why the store is down, and since when.
-	why  error
-	lost time.Time
-	// life is the name of the store's life that was seen last, and epoch how many
-	// were seen, counted from 1.
-	life  string
-	epoch uint64
-	// read is the life whose deny list has been read, and heard when the stream
-	// last answered.
+	// connection is nil during an outage.
+	connection *connection
+	// reason says why there is no connection.
+	reason error
+	// incarnation is the incarnation of the store that was seen last, and epoch the
+	// number of incarnations seen, counted from 1.
+	incarnation string
+	epoch       uint64
+	// read is the incarnation whose deny list has been read to its end, and heard is
+	// when the stream answered last.
 	read  string
 	heard time.Time
 }
 
-// use returns the link. While there is none it fails with the reason, after
-// waiting for what is left of [patience].
-func (s *Store) use(ctx context.Context) (*link, error) {
-	st := &s.state
-	st.mu.Lock()
-	l, up, why, left := st.link, st.up, st.why, patience-s.now().Sub(st.lost)
-	st.mu.Unlock()
-	if l != nil {
-		return l, nil
-	}
-	if left <= 0 {
-		return nil, why
-	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-up:
-		st.mu.Lock()
-		defer st.mu.Unlock()
-		if st.link != nil {
-			return st.link, nil
-		}
-		return nil, st.why
-	case <-timer.C:
-		return nil, why
-	case <-ctx.Done():
-		return nil, why
-	}
-}
-
-// gain makes the link the one that calls use.
-func (s *Store) gain(l *link) {
-	st := &s.state
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	st.link, st.read = l, ""
-	close(st.up)
-	s.metrics.Up.Set(1)
-}
-
-// lose takes the link out of use and ends it. Only the first reason counts.
-func (s *Store) lose(l *link, why error) {
-	st := &s.state
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	if st.link == l {
-		st.link, st.up = nil, make(chan struct{})
-		st.why, st.lost = why, s.now()
-		s.metrics.Up.Set(0)
-	}
-	l.fail(why)
-}
-
-// setWhy says why there is still no link.
-func (s *Store) setWhy(why error) {
+// use returns the connection. During an outage it returns the reason at once.
+func (s *Store) use() (*connection, error) {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	s.state.why = why
+	if s.state.connection == nil {
+		return nil, s.state.reason
+	}
+	return s.state.connection, nil
 }
 
-// observe takes up which life of the store an answer came from.
-func (s *Store) observe(life string) {
+// connected ends an outage: from now on calls use the connection. It reports false if
+// they do so already.
+func (s *Store) connected(c *connection) bool {
 	st := &s.state
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if life == st.life {
+	if st.connection == c {
+		return false
+	}
+	st.connection, st.read = c, ""
+	s.metrics.Up.Set(1)
+	return true
+}
+
+// lost begins an outage, if calls still use the connection, and ends the connection.
+func (s *Store) lost(c *connection, reason error) {
+	st := &s.state
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if st.connection == c {
+		st.connection, st.reason = nil, reason
+		s.metrics.Up.Set(0)
+	}
+	c.fail(reason)
+}
+
+// setReason says why there is still no connection.
+func (s *Store) setReason(reason error) {
+	s.state.mu.Lock()
+	defer s.state.mu.Unlock()
+	s.state.reason = reason
+}
+
+// observe notes which incarnation of the store has answered.
+func (s *Store) observe(incarnation string) {
+	st := &s.state
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if incarnation == st.incarnation {
 		return
 	}
-	if st.life != "" {
+	if st.incarnation != "" {
 		s.metrics.Losses.Inc()
 	}
-	st.life = life
+	st.incarnation = incarnation
 	st.epoch++
 }
 
-// unread returns the life whose deny list is still to be read, if any.
-func (s *Store) unread() (life string, ok bool) {
+// incarnation returns the incarnation of the store that was seen last.
+func (s *Store) incarnation() string {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	return s.state.life, s.state.life != s.state.read
+	return s.state.incarnation
 }
 
-// hear notes that the stream answered; life is whose list has been read to its end.
-func (s *Store) hear(life string) {
+// streamRead notes that the deny list of this incarnation has been read to its end.
+func (s *Store) streamRead(incarnation string) {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
-	s.state.read, s.state.heard = life, s.now()
+	s.state.read, s.state.heard = incarnation, s.now()
 }
 
-// Epoch implements refresh.Replicas: it changes when the store may have lost
-// what was published. It is never 0.
+// Epoch returns a number that changes when the store may have lost what was
+// published. It is never 0. It implements [refresh.Replicas].
 func (s *Store) Epoch() uint64 {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
 	return s.state.epoch
 }
 
-// fresh is how old the last answer of the stream may be: it answers at least
-// once in [followFor].
-const fresh = 2 * time.Second
+// maxSilence is how long ago the stream may have answered last. It answers at least
+// once every [beatEvery].
+const maxSilence = 2 * time.Second
 
-// Certain reports whether this process's deny list is known to be complete: the
-// store is up, takes writes, and its list has been read to the end a moment ago.
-func (s *Store) Certain() bool { return s.Ready() == nil }
+// DenyListCurrent reports whether this process's deny list is known to be complete:
+// the store is reached and takes writes, and the process has just read the list to
+// its end.
+func (s *Store) DenyListCurrent() bool { return s.Ready() == nil }
 
-// Ready says why the store cannot be trusted, or nil.
+// Ready returns an error that says why the store cannot be used, or nil.
 func (s *Store) Ready() error {
 	st := &s.state
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	switch {
-	case st.link == nil:
-		return fmt.Errorf("using the shared store: %w", st.why)
-	case st.read != st.life:
+	case st.connection == nil:
+		return fmt.Errorf("using the shared store: %w", st.reason)
+	case st.read != st.incarnation:
 		return fmt.Errorf("using the shared store: %w", errReading)
-	case s.now().Sub(st.heard) > fresh:
+	case s.now().Sub(st.heard) > maxSilence:
 		return fmt.Errorf("using the shared store: %w", errTimeout)
 	}
 	return nil

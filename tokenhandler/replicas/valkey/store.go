@@ -2,11 +2,13 @@ package valkey
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/valkey-io/valkey-go"
 
 	"cognito-token-handler/tokenhandler/replicas/memory"
@@ -15,27 +17,39 @@ import (
 )
 
 const (
-	// beatEvery is how often the store is asked to take a write.
-	beatEvery = 500 * time.Millisecond
-	// How long it is left alone after a failure, at first and at most. A new store
-	// waits for all replicas only for the time of [settle].
-	retryFirst = 20 * time.Millisecond
-	retryMost  = 500 * time.Millisecond
-	// steady is how long it must have been up for the next failure to be the first.
-	steady = 5 * time.Second
+	// commandTimeout bounds every call. A store in the same network answers within a
+	// millisecond, and a user's request waits for the call.
+	commandTimeout = 250 * time.Millisecond
+	// maxCalls is how many calls may be in progress. The client's queue has 1024
+	// places, and a caller that finds it full waits there without regard to its context.
+	maxCalls = 512
+	// The pause between two attempts to connect doubles from the first to the last. A
+	// new store waits for all replicas only for [settleTime].
+	firstPause = 20 * time.Millisecond
+	lastPause  = 500 * time.Millisecond
+	// steadyTime is how long the store must have worked before an outage begins with
+	// firstPause again.
+	steadyTime = 5 * time.Second
 )
 
 // Config is what a [Store] needs.
 type Config struct {
-	// URL is of the form scheme://user:password@host:port/database; only the
-	// scheme and the host must be there. The schemes valkeys and rediss use TLS,
-	// with the certificate authorities of the system. Required.
+	// URL names the server: scheme://user:password@host:port/database?parameters. Only
+	// the scheme and the host are required. The schemes valkeys and rediss use TLS with
+	// the system's certificate authorities, valkey and redis do not. The parameter
+	// cluster=true says that the host is one of a cluster, or its configuration
+	// endpoint. With iam=true the user logs in with IAM authentication of Amazon
+	// ElastiCache: then cache names the replication group or, with serverless=true, the
+	// serverless cache, and region is its region. Required. See also [CheckURL].
 	URL secret.String
-	// Local is this process's deny list, which the store fills. Required.
+	// Credentials returns the AWS credentials for a region. It is only called, and
+	// required, if the URL has iam=true.
+	Credentials func(region string) (aws.CredentialsProvider, error)
+	// Local is this process's deny list, which the store completes. Required.
 	Local *memory.List
 	// Now is the clock. Required.
 	Now func() time.Time
-	// Log receives when the store is lost and found. Required.
+	// Log receives the beginning and the end of outages. Required.
 	Log *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
@@ -43,7 +57,7 @@ type Config struct {
 
 // Store is a connection to the shared store. It is safe for concurrent use.
 type Store struct {
-	options valkey.ClientOption
+	target  target
 	local   *memory.List
 	now     func() time.Time
 	log     *slog.Logger
@@ -51,117 +65,146 @@ type Store struct {
 	scripts scripts
 	state   state
 	leases  leases
-	calls   chan struct{} // one element a call under way
+	calls   chan struct{} // holds one element for each call in progress
 
 	pendingMu sync.Mutex
-	pending   map[record]time.Time // revocation that the store does not have → when it is over
+	pending   map[record]time.Time // revocation that the store does not have → when it ends
 }
 
-// New builds a store. It uses no network; [Store.Run] does. The error is that of
-// a malformed URL and does not quote it.
+// New returns a store that is not connected: [Store.Run] connects. The error is that
+// of a malformed URL, which it does not quote, or of Config.Credentials.
 func New(cfg Config) (*Store, error) {
-	options, err := parse(cfg.URL)
+	t, err := parse(cfg.URL)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the URL of the shared store %w", err)
+	}
+	if t.iam != nil {
+		t.iam.now = cfg.Now
+		if t.iam.credentials, err = cfg.Credentials(t.iam.region); err != nil {
+			return nil, fmt.Errorf("preparing to log in to the shared store: %w", err)
+		}
 	}
 	s := &Store{
-		options: options, local: cfg.Local, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics,
+		target: t, local: cfg.Local, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics,
 		scripts: newScripts(), pending: make(map[record]time.Time),
 		calls: make(chan struct{}, maxCalls),
 	}
 	if s.metrics == nil {
 		s.metrics = NewMetrics(nil)
 	}
-	s.state.up, s.state.why, s.state.epoch = make(chan struct{}), errNotConnected, 1
+	s.state.reason, s.state.epoch = errNotConnected, 1
 	s.leases.held = make(map[session.Name]heldLease)
 	return s, nil
 }
 
-// Run connects, follows the deny list and reconnects until ctx ends. Until it
-// has connected, every call fails at once. When it returns nothing of it is left.
+// Run connects, follows the deny list and connects again after outages, until ctx
+// ends. Before it has connected, every call fails at once. When Run returns, all
+// connections are closed.
 func (s *Store) Run(ctx context.Context) {
 	var closing sync.WaitGroup
 	defer closing.Wait()
-	wait, said := retryFirst, ""
+	wait, logged := firstPause, ""
 	for ctx.Err() == nil {
 		begun := s.now()
-		up, err := s.live(ctx, &closing)
+		worked, err := s.serve(ctx, &closing)
 		if ctx.Err() != nil {
 			return
 		}
-		if up {
-			said = ""
+		if worked {
+			logged = ""
 		}
-		if up && s.now().Sub(begun) > steady {
-			wait = retryFirst
+		if worked && s.now().Sub(begun) > steadyTime {
+			wait = firstPause
 		}
-		if text := err.Error(); text != said {
+		if text := err.Error(); text != logged {
 			s.log.WarnContext(ctx, "shared store lost", "error", text)
-			said = text
+			logged = text
 		}
 		if pause(ctx, wait) != nil {
 			return
 		}
-		wait = min(wait*2, retryMost)
+		wait = min(wait*2, lastPause)
 	}
 }
 
-// live is the life of one link. It returns why that ended, and whether the
-// store was up.
-//
-//  1. Connect, and see that the store takes writes.
-//  2. From here on calls use the link.
-//  3. Read the deny list and follow it; beside that ask twice a second whether
-//     the store is still well, and send what is pending.
-func (s *Store) live(ctx context.Context, closing *sync.WaitGroup) (up bool, err error) {
-	l, ctx, err := connect(ctx, s.options)
+// serve connects and follows the deny list until the store fails. It returns why that
+// happened, and whether the store worked before. When only the connection that
+// follows the list breaks, it is replaced without an outage.
+func (s *Store) serve(ctx context.Context, closing *sync.WaitGroup) (worked bool, err error) {
+	c, ctx, err := s.target.connect(ctx)
 	if err != nil {
-		why, _ := reason(err)
-		s.setWhy(why)
-		return false, why
+		reason, _ := reasonOf(err)
+		s.setReason(reason)
+		return false, reason
 	}
-	defer closing.Go(l.close) // a server that hangs must not hold up the next try
-	if err := s.probe(ctx, l); err != nil {
-		s.setWhy(err)
-		return false, err
-	}
-	s.gain(l)
-	s.log.InfoContext(ctx, "shared store connected")
-	var parts sync.WaitGroup
-	parts.Go(func() { s.lose(l, s.follow(ctx, l)) })
-	parts.Go(func() { s.lose(l, s.beat(ctx, l)) })
-	parts.Wait()
-	return true, fmt.Errorf("using the shared store: %w", context.Cause(ctx))
-}
-
-// probe makes one write over the link.
-func (s *Store) probe(ctx context.Context, l *link) error {
-	bounded, cancel := context.WithTimeout(ctx, commandTimeout)
-	defer cancel()
-	_, err := s.run(bounded, l, s.scripts.beat, nil, nil)
-	return err
-}
-
-// beat probes the store, and finishes what failed calls have left behind, until
-// ctx ends or the store fails.
-func (s *Store) beat(ctx context.Context, l *link) error {
-	ticks := time.NewTicker(beatEvery)
-	defer ticks.Stop()
+	defer closing.Go(c.close) // a server that hangs must not delay the next attempt
 	for {
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticks.C:
-		}
-		if err := s.probe(ctx, l); err != nil {
-			return err
-		}
-		s.metrics.Entries.Set(float64(s.local.Len()))
-		if err := s.releaseLost(ctx); err != nil {
-			return err
-		}
-		if err := s.sendPending(ctx); err != nil {
-			return err
+		progress, err := s.follow(ctx, c)
+		worked = worked || progress
+		if !progress || !errors.Is(err, errUnreachable) || ctx.Err() != nil {
+			s.lost(c, err)
+			if !worked {
+				s.setReason(err)
+			}
+			return worked, fmt.Errorf("using the shared store: %w", context.Cause(ctx))
 		}
 	}
+}
+
+// call runs a script within [commandTimeout] and returns what the script returns. The
+// client repeats a script whose connection broke, so scripts may run more than once.
+// The error is one of this package's reasons, or the cause why ctx ended.
+func (s *Store) call(ctx context.Context, sc script, keys []string, args ...string) ([]string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, errTimeout)
+	defer cancel()
+	select {
+	case s.calls <- struct{}{}:
+		defer func() { <-s.calls }()
+	case <-ctx.Done():
+		_, err := s.judge(ctx, sc.operation, s.now(), ctx.Err())
+		return nil, err
+	}
+	c, err := s.use()
+	if err != nil {
+		s.count(sc.operation, "down")
+		return nil, err
+	}
+	answer, outage, err := s.run(ctx, c.client, sc, keys, args)
+	if outage {
+		s.lost(c, err)
+	}
+	return answer, err
+}
+
+// run runs a script over one of the connection's clients. Outage reports whether the
+// error concerns the store as a whole.
+func (s *Store) run(ctx context.Context, client valkey.CoreClient, sc script, keys, args []string) (answer []string, outage bool, err error) {
+	start := s.now()
+	answer, err = sc.eval(ctx, client, keys, args)
+	if outage, err = s.judge(ctx, sc.operation, start, err); err != nil {
+		return nil, outage, err
+	}
+	s.observe(answer[0])
+	return answer[1:], false, nil
+}
+
+// judge counts how an operation ended, and turns its error into one of this package's
+// reasons. An error because ctx ended is no outage, except for [errTimeout].
+func (s *Store) judge(ctx context.Context, operation string, start time.Time, err error) (outage bool, reason error) {
+	if err != nil && ctx.Err() != nil && !errors.Is(context.Cause(ctx), errTimeout) {
+		s.count(operation, "canceled")
+		return false, fmt.Errorf("waiting for the shared store: %w", context.Cause(ctx))
+	}
+	s.metrics.Seconds.WithLabelValues(operation).Observe(s.now().Sub(start).Seconds())
+	if err == nil || valkey.IsValkeyNil(err) {
+		s.count(operation, "ok")
+		return false, nil
+	}
+	reason, outage = reasonOf(err)
+	s.count(operation, outcomeOf(reason))
+	return outage, reason
+}
+
+func (s *Store) count(operation, outcome string) {
+	s.metrics.Operations.WithLabelValues(operation, outcome).Inc()
 }

@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/big"
@@ -40,6 +41,8 @@ func TestMain(m *testing.M) {
 		certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
 		err = errors.Join(certify(), os.Setenv("SSL_CERT_FILE", certFile))
 	}
+	flag.Parse()
+	err = errors.Join(err, flag.Set("test.parallel", "6")) // the tests wait for servers most of the time
 	code := 1
 	if err == nil {
 		code = m.Run()
@@ -92,13 +95,15 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// TestLeastPermissions: what a user of the server must be allowed to do. The
-// README of an operator may quote it.
+// TestLeastPermissions: the permissions that config/deploy/README.md names are enough.
 func TestLeastPermissions(t *testing.T) {
 	t.Parallel()
+	deploy, err := os.ReadFile("../../../config/deploy/README.md")
+	if err != nil || !strings.Contains(string(deploy), "\n"+strings.Join(permissions(), " ")+"\n") {
+		t.Errorf("config/deploy/README.md does not name the permissions: %v", err)
+	}
 	server := serve(t, redislocal.Options{})
-	command(t, direct(t, server), "ACL", "SETUSER", "app", "on", ">secret", "~{tokenhandler}:*", "-@all",
-		"+eval", "+xread", "+time", "+info", "+exists", "+hmget", "+hget", "+hset", "+get", "+set", "+del", "+pexpire", "+xadd", "+xrange", "+xdel")
+	command(t, direct(t, server), append([]string{"ACL", "SETUSER", "app", "on", ">secret"}, permissions()...)...)
 	stores := settled(t, "redis://app:secret@"+server.Addr(), 2)
 	revoke(t, stores[0], subject("user"))
 	isBack(t, stores)

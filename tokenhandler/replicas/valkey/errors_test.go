@@ -57,7 +57,7 @@ func TestUnreachedStoreIsNotWaitedFor(t *testing.T) {
 		if err := store.Revoke(t.Context(), replicas.Revocation{}); err == nil {
 			t.Error("a malformed entry was taken")
 		}
-		if store.Certain() || store.Ready() == nil || store.Epoch() == 0 {
+		if store.DenyListCurrent() || store.Ready() == nil || store.Epoch() == 0 {
 			t.Errorf("Ready = %v, Epoch = %d", store.Ready(), store.Epoch())
 		}
 		if took := time.Since(begun); took != 0 {
@@ -128,7 +128,7 @@ func TestRefusals(t *testing.T) {
 		"NOPERM User secretname has no permissions to run the 'eval' command":                                  "the user lacks a permission on the server",
 		"BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.":               "the server is busy with a script",
 		"CLUSTERDOWN Hash slot not served":                                                                     "the cluster is down",
-		"MOVED 1234 10.0.0.1:6379":                                                                             "the server is one of a cluster and has not these keys",
+		"MOVED 1234 10.0.0.1:6379":                                                                             "the server is one of a cluster and does not have these keys",
 	} {
 		why, whole := valkey.Refusal(text)
 		if why.Error() != want || !whole {

@@ -9,19 +9,20 @@ import (
 	"cognito-token-handler/tokenhandler/replicas"
 )
 
-// record is an entry as the stream has it. It can be compared.
+// record is a revocation in the form in which the stream holds it. Records can be
+// compared.
 type record struct {
 	until, kind, name, before string
 }
 
 var errRecord = errors.New("malformed record of the deny list")
 
-// maxMillis is the end of the year 9999 in Unix milliseconds, the last that
-// scripts and logs can show.
+// maxMillis is the end of the year 9999 in Unix milliseconds.
 const maxMillis = 253402300799999
 
-// encode turns an entry into a record. Times become milliseconds, rounded up:
-// an entry must never end less for having been shared.
+// encode turns a revocation into a record. Times are rounded up to milliseconds, so
+// that a revocation which was shared ends no fewer sessions than before. It returns an
+// error if the revocation is malformed or its times are out of range.
 func encode(e replicas.Revocation) (record, error) {
 	if err := e.Check(); err != nil {
 		return record{}, err
@@ -45,10 +46,11 @@ func millis(t time.Time) (string, bool) {
 	return strconv.FormatInt(ms, 10), ms > 0 && ms <= maxMillis
 }
 
-// fields are the record's, in the order of the stream.
+// fields returns the values of the record in the order of the revoke script.
 func (r record) fields() []string { return []string{r.until, r.kind, r.name, r.before} }
 
-// decode reads what the stream holds. The store is not trusted.
+// decode reads the fields of a stream entry. It accepts only what encode writes,
+// because the store is not trusted.
 func decode(fields map[string]string) (replicas.Revocation, error) {
 	r := record{until: fields["until"], kind: fields["kind"], name: fields["name"], before: fields["before"]}
 	if !maps.Equal(fields, map[string]string{"until": r.until, "kind": r.kind, "name": r.name, "before": r.before}) {

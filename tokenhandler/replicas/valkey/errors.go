@@ -11,8 +11,8 @@ import (
 	"github.com/valkey-io/valkey-go"
 )
 
-// Why the store cannot be used. What a server writes is never passed on: it may
-// name users and keys.
+// The reasons why the store cannot be used. The texts of the server are never passed
+// on, because they may contain the names of users and keys.
 var (
 	errNotConnected = errors.New("not connected yet")
 	errTimeout      = errors.New("no answer in time")
@@ -21,11 +21,12 @@ var (
 	errRefused      = errors.New("the server refused the operation")
 	errAnswer       = errors.New("the server's answer is not understood")
 	errReading      = errors.New("the deny list is being read")
+	errTwoServers   = errors.New("two connections reach different servers")
 )
 
-// codes are the errors of a server that say that it is out as a whole, by the
-// word that they begin with.
-func codes() map[string]error {
+// outageCodes returns the error codes with which a server refuses more than a single
+// operation, and what they mean. A code is the first word of the server's error.
+func outageCodes() map[string]error {
 	return map[string]error{
 		"OOM":         errors.New("the server is full"),
 		"LOADING":     errors.New("the server is loading its data"),
@@ -39,15 +40,15 @@ func codes() map[string]error {
 		"BUSY":        errors.New("the server is busy with a script"),
 		"UNKILLABLE":  errors.New("the server is busy with a script"),
 		"CLUSTERDOWN": errors.New("the cluster is down"),
-		"MOVED":       errors.New("the server is one of a cluster and has not these keys"),
-		"ASK":         errors.New("the server is one of a cluster and has not these keys"),
-		"TRYAGAIN":    errors.New("the server is one of a cluster and has not these keys"),
+		"MOVED":       errors.New("the server is one of a cluster and does not have these keys"),
+		"ASK":         errors.New("the server is one of a cluster and does not have these keys"),
+		"TRYAGAIN":    errors.New("the server is one of a cluster and does not have these keys"),
 	}
 }
 
-// reason turns a failure into one of the errors above. Whole says that it
-// concerns the store and not this one operation.
-func reason(err error) (why error, whole bool) {
+// reasonOf turns an error of the client into one of the errors above. Outage reports
+// whether it concerns the store as a whole and not just this operation.
+func reasonOf(err error) (reason error, outage bool) {
 	if refused, ok := errors.AsType[*valkey.ValkeyError](err); ok {
 		return refusal(refused.Error())
 	}
@@ -59,6 +60,8 @@ func reason(err error) (why error, whole bool) {
 	var alert tls.AlertError
 	var plain tls.RecordHeaderError
 	switch {
+	case errors.Is(err, errCredentials):
+		return errCredentials, true
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded),
 		errors.As(err, &timeout) && timeout.Timeout():
 		return errTimeout, true
@@ -68,23 +71,23 @@ func reason(err error) (why error, whole bool) {
 	return errUnreachable, true
 }
 
-// refusal tells by the first word; servers before version 7 wrap the errors of
-// a script's commands, which then stand after a dash.
-func refusal(text string) (why error, whole bool) {
-	for code, why := range codes() {
+// refusal reads the error code of a server's error. Servers before version 7 wrap the
+// errors of a script's commands; the code then stands after a dash.
+func refusal(text string) (reason error, outage bool) {
+	for code, reason := range outageCodes() {
 		if strings.HasPrefix(text, code+" ") || strings.Contains(text, "-"+code+" ") {
-			return why, true
+			return reason, true
 		}
 	}
 	return errRefused, false
 }
 
-// outcome names a failure in the metrics.
-func outcome(why error) string {
+// outcomeOf returns the name of a failure in the metrics.
+func outcomeOf(reason error) string {
 	switch {
-	case errors.Is(why, errTimeout):
+	case errors.Is(reason, errTimeout):
 		return "timeout"
-	case errors.Is(why, errUnreachable), errors.Is(why, errHandshake):
+	case errors.Is(reason, errUnreachable), errors.Is(reason, errHandshake):
 		return "unreachable"
 	}
 	return "refused"
