@@ -2,15 +2,12 @@ package oauthproxy_test
 
 import (
 	"bufio"
-	"bytes"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -135,39 +132,13 @@ type proxy struct {
 	handler  *oauthproxy.Handler
 	tokens   *tokens
 	registry *prometheus.Registry
-	log      *syncBuffer
-}
-
-type syncBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
-}
-
-func mustURL(tb testing.TB, raw string) *url.URL {
-	tb.Helper()
-	u, err := url.Parse(raw)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return u
+	log      *testkit.Log
 }
 
 // api is a route for /api/ to upstream, with ample limits.
 func api(tb testing.TB, upstream string) oauthproxy.Route {
 	tb.Helper()
-	return oauthproxy.Route{Path: "/api/", Upstream: mustURL(tb, upstream), Timeout: within, MaxBody: 1 << 30}
+	return oauthproxy.Route{Path: "/api/", Upstream: testkit.MustURL(tb, upstream), Timeout: within, MaxBody: 1 << 30}
 }
 
 func newProxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
@@ -196,10 +167,10 @@ func newHTTP2Proxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
 
 func newUnstartedProxy(tb testing.TB, tracer *tracing.Tracer, routes ...oauthproxy.Route) *proxy {
 	tb.Helper()
-	p := &proxy{tokens: &tokens{cookie: sessionCookie}, registry: prometheus.NewRegistry(), log: &syncBuffer{}}
-	log := slog.New(slog.NewJSONHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	p := &proxy{tokens: &tokens{cookie: sessionCookie}, registry: prometheus.NewRegistry(), log: &testkit.Log{}}
+	log := p.log.Logger()
 	site := web.NewSite(web.Config{
-		PublicURL: mustURL(tb, publicOrigin), AllowedOrigins: []string{allowedOrigin},
+		PublicURL: testkit.MustURL(tb, publicOrigin), AllowedOrigins: []string{allowedOrigin},
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 		LoginURL:       "/auth/login", Log: log, Now: time.Now, Tracer: tracer,
 	})
@@ -290,38 +261,10 @@ func (p *proxy) rawBody(t *testing.T, body string, lines ...string) answer {
 	return readAnswer(t, response)
 }
 
-// problem is the wire form of an error, as the contract names its parts.
-type problem struct {
-	Type, Title, Code, Detail string
-	Status                    int
-	LoginURL                  string `json:"login_url"`
-	RequestID                 string `json:"request_id"`
-}
-
+// wantProblem asserts that a is the error answer with this status and code.
 func wantProblem(t *testing.T, a answer, status int, code string) {
 	t.Helper()
-	var p problem
-	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
-		t.Fatalf("status %d, body %q: %v", a.StatusCode, a.body, err)
-	}
-	if a.StatusCode != status || p.Status != status || p.Code != code {
-		t.Errorf("answered %d %s, want %d %s", a.StatusCode, a.body, status, code)
-	}
-	if got := a.Header.Get("Content-Type"); got != "application/problem+json" {
-		t.Errorf("Content-Type %q", got)
-	}
-	if p.Type != "about:blank" || p.Title != http.StatusText(status) || p.RequestID == "" || p.RequestID != a.Header.Get("X-Request-ID") {
-		t.Errorf("problem %s, X-Request-Id %q", a.body, a.Header.Get("X-Request-ID"))
-	}
-	if got := a.Header.Get("Cache-Control"); got != "no-store" {
-		t.Errorf("Cache-Control %q", got)
-	}
-	if got := a.Header.Get("X-Content-Type-Options"); got != "nosniff" {
-		t.Errorf("X-Content-Type-Options %q", got)
-	}
-	if loginURL := map[bool]string{true: "/auth/login"}[status == http.StatusUnauthorized]; p.LoginURL != loginURL {
-		t.Errorf("login_url %q", p.LoginURL)
-	}
+	testkit.WantProblem(t, testkit.Answer{Status: a.StatusCode, Header: a.Header, Body: []byte(a.body)}, status, code)
 }
 
 // wantCookie asserts that exactly our cookie is set, and may not be stored.

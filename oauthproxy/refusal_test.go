@@ -48,11 +48,11 @@ func TestAuthorizeErrors(t *testing.T) {
 			401, "session_expired",
 			map[string]string{"Set-Cookie": "a=; Max-Age=0|b=; Max-Age=0"},
 		},
-		{web.NewProblem(web.CodeCookiesTooLarge, "", nil), 431, "cookies_too_large", nil},
-		{web.NewProblem(web.CodeRateLimited, "", nil).WithHeader("Retry-After", "3"), 429, "rate_limited", map[string]string{"Retry-After": "3"}},
+		{web.NewProblem(web.CodeCookiesTooLarge, "planned by the test", nil), 431, "cookies_too_large", nil},
+		{web.NewProblem(web.CodeRateLimited, "planned by the test", nil).WithHeader("Retry-After", "3"), 429, "rate_limited", map[string]string{"Retry-After": "3"}},
 		{errDown, 503, "provider_unavailable", map[string]string{"Retry-After": "7"}},
 		{fmt.Errorf("wrapped: %w", errDown), 503, "provider_unavailable", map[string]string{"Retry-After": "7"}},
-		{web.NewProblem(web.CodeProviderError, "", nil), 502, "provider_error", nil},
+		{web.NewProblem(web.CodeProviderError, "planned by the test", nil), 502, "provider_error", nil},
 		{errors.New("a bug, with inside words"), 500, "internal_error", nil},
 	} {
 		t.Run(tt.code, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
@@ -226,7 +227,7 @@ func TestRedirectsToTheUpstreamItself(t *testing.T) {
 		{"/strip/x", "/x/", "/x/"}, // X-Forwarded-Prefix has told it
 	} {
 		got := p.get(t, tt.target, "X-Location", tt.location).Header.Get("Location")
-		if want := strings.ReplaceAll(tt.want, "HOST", mustURL(t, up.URL).Host); got != want {
+		if want := strings.ReplaceAll(tt.want, "HOST", testkit.MustURL(t, up.URL).Host); got != want {
 			t.Errorf("%s: %s became %q, want %q", tt.target, tt.location, got, want)
 		}
 	}
@@ -247,7 +248,7 @@ func FuzzOwnLocation(f *testing.F) {
 		f.Add(seed, false)
 	}
 	f.Fuzz(func(t *testing.T, to string, strip bool) {
-		route := oauthproxy.Route{Path: "/api/", Upstream: mustURL(t, "http://api.internal/v1/"), StripPrefix: strip}
+		route := oauthproxy.Route{Path: "/api/", Upstream: testkit.MustURL(t, "http://api.internal/v1/"), StripPrefix: strip}
 		got := oauthproxy.PublicLocation(route, to)
 		if got == to {
 			return
@@ -410,7 +411,7 @@ func TestStatusThatIsNone(t *testing.T) {
 	})
 	p := newProxy(t, api(t, strings.Replace(up, "http", "h2c", 1)))
 	wantProblem(t, p.get(t, "/api/x"), http.StatusBadGateway, "upstream_error")
-	if strings.Contains(p.log.String(), "panic") {
+	if p.log.Contains("panic") {
 		t.Error(p.log)
 	}
 }

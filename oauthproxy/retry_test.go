@@ -177,7 +177,7 @@ func TestNothingIsRenewedWithoutNeed(t *testing.T) {
 			route.Token, route.Anonymous = oauthproxy.TokenKind(c.kind), c.anonymous
 			p := newProxy(t, route)
 			if c.anonymous {
-				p.tokens.err = web.NewProblem(web.CodeNotAuthenticated, "", nil)
+				p.tokens.err = web.NewProblem(web.CodeNotAuthenticated, "planned by the test", nil)
 			}
 			p.tokens.renew = func() (string, error) { t.Error("renewed"); return "", errors.New("no") }
 			if got := p.get(t, "/api/x"); got.StatusCode != c.status || len(up.requests()) != 1 {

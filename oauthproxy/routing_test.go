@@ -178,7 +178,7 @@ func TestTokenKinds(t *testing.T) {
 			if got := strings.Join(up.last(t).Header["Authorization"], "|"); got != tt.want {
 				t.Errorf("Authorization %q, want %q", got, tt.want)
 			}
-			p.tokens.err = web.NewProblem(web.CodeNotAuthenticated, "", nil)
+			p.tokens.err = web.NewProblem(web.CodeNotAuthenticated, "planned by the test", nil)
 			wantProblem(t, p.get(t, "/api/x"), http.StatusUnauthorized, "not_authenticated")
 			if len(up.requests()) != 0 {
 				t.Error("forwarded without a session")
@@ -189,7 +189,7 @@ func TestTokenKinds(t *testing.T) {
 
 func TestAnonymous(t *testing.T) {
 	const removed = "__Host-Http-session=; Path=/; Max-Age=0; Secure; HttpOnly"
-	expired := web.NewProblem(web.CodeSessionExpired, "", nil).WithHeader("Set-Cookie", removed)
+	expired := web.NewProblem(web.CodeSessionExpired, "planned by the test", nil).WithHeader("Set-Cookie", removed)
 	for _, tt := range []struct {
 		name          string
 		err           error
@@ -198,11 +198,11 @@ func TestAnonymous(t *testing.T) {
 		status        int
 	}{
 		{"valid session", nil, "Bearer " + accessToken, sessionCookie, http.StatusOK},
-		{"no session", web.NewProblem(web.CodeNotAuthenticated, "", nil), "", "", http.StatusOK},
+		{"no session", web.NewProblem(web.CodeNotAuthenticated, "planned by the test", nil), "", "", http.StatusOK},
 		{"dead session", expired, "", removed, http.StatusOK},
 		// What is not about the session is not passed by.
-		{"provider down", web.NewProblem(web.CodeProviderUnavailable, "", nil), "", "", http.StatusServiceUnavailable},
-		{"cookies too large", web.NewProblem(web.CodeCookiesTooLarge, "", nil), "", "", http.StatusRequestHeaderFieldsTooLarge},
+		{"provider down", web.NewProblem(web.CodeProviderUnavailable, "planned by the test", nil), "", "", http.StatusServiceUnavailable},
+		{"cookies too large", web.NewProblem(web.CodeCookiesTooLarge, "planned by the test", nil), "", "", http.StatusRequestHeaderFieldsTooLarge},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {

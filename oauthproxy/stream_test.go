@@ -215,7 +215,7 @@ func TestUpstreamGoneEndsTheAnswerAbnormally(t *testing.T) {
 			if body, err := io.ReadAll(response.Body); err == nil {
 				t.Errorf("read %q to a clean end", body)
 			}
-			if strings.Contains(p.log.String(), "panic recovered") {
+			if p.log.Contains("panic recovered") {
 				t.Error("logged as a panic")
 			}
 			if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); got["kind=interrupted route=/api/"] != 1 {

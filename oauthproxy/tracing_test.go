@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -84,7 +83,7 @@ func TestSpanOfEveryTry(t *testing.T) {
 	if server.Name != "GET /api/" || server.SpanKind != trace.SpanKindServer || server.Parent.SpanID().String() != "b7ad6b7169203331" || server.Status.Code != codes.Unset {
 		t.Errorf("%s, parent %s, %v", server.Name, server.Parent.SpanID(), server.Status)
 	}
-	if !strings.Contains(p.log.String(), `"trace_id":"0af7651916cd43dd8448eb211c80319c"`) {
+	if !p.log.Contains(`"trace_id":"0af7651916cd43dd8448eb211c80319c"`) {
 		t.Errorf("the log does not name the trace: %s", p.log.String())
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/test/testkit"
 )
 
 // asked tells how an upstream was asked.
@@ -32,7 +33,7 @@ func TestUpstreamOverHTTP2WithoutTLS(t *testing.T) {
 	up.Config.Protocols.SetUnencryptedHTTP2(true) // and nothing else
 	up.Start()
 	t.Cleanup(up.Close)
-	host := mustURL(t, up.URL).Host
+	host := testkit.MustURL(t, up.URL).Host
 	p := newProxy(t, api(t, "h2c://"+host+"/v1"))
 	got := p.do(t, p.request(t, http.MethodPost, "/api/x?y=1", strings.NewReader("body")))
 	if want := "HTTP/2.0 " + host + " /v1/api/x?y=1 Bearer " + accessToken + " body"; got.body != want {
@@ -87,9 +88,9 @@ func TestUpstreamOfItsOwnAuthority(t *testing.T) {
 	own := x509.NewCertPool()
 	own.AddCert(up.Certificate())
 	route := func(path, upstream string, cas *x509.CertPool) oauthproxy.Route {
-		return oauthproxy.Route{Path: path, Upstream: mustURL(t, upstream), UpstreamCAs: cas, Timeout: within, MaxBody: 10}
+		return oauthproxy.Route{Path: path, Upstream: testkit.MustURL(t, upstream), UpstreamCAs: cas, Timeout: within, MaxBody: 10}
 	}
-	_, port, _ := net.SplitHostPort(mustURL(t, up.URL).Host)
+	_, port, _ := net.SplitHostPort(testkit.MustURL(t, up.URL).Host)
 	p := newProxy(t,
 		route("/own/", up.URL, own),
 		route("/system/", up.URL, nil),

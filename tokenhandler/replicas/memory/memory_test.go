@@ -8,36 +8,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/session"
 )
-
-// clock is a clock in the test's hand.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Set(now time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = now
-}
 
 // at is a moment, in minutes since the tests begin.
 func at(minutes float64) time.Time {
 	return time.Unix(1_800_000_000, 0).Add(time.Duration(minutes * float64(time.Minute)))
 }
 
-func newList() (*memory.List, *clock) {
-	c := &clock{now: at(0)}
+func newList() (*memory.List, *testkit.Clock) {
+	c := testkit.NewClock(at(0))
 	return memory.New(c.Now), c
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
@@ -69,7 +70,7 @@ func newFixture(tb testing.TB, change ...func(*settings)) *fixture {
 		refresh: refresh.Config{
 			Refresher: f, Denied: f.denied,
 			RefreshBefore: time.Minute, RefreshGrace: 30 * time.Second, RefreshTimeout: 10 * time.Second,
-			Log: testLog(tb),
+			Log: testkit.Logger(tb),
 		},
 	}
 	for _, c := range change {
