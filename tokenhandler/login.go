@@ -178,7 +178,9 @@ func encodeLogin(l login) ([]byte, error) {
 }
 
 // loginCookie returns the name of the cookie of the login with this state.
-func (h *loginHandler) loginCookie(state string) string { return h.cfg.Store.Names.Login + loginID(state) }
+func (h *loginHandler) loginCookie(state string) string {
+	return h.cfg.Store.Names.Login + loginID(state)
+}
 
 // removeNamedLogin removes the cookie of the login that a callback names, whether
 // it opens or not: a state works once, however the callback ends (RFC 9700 §4.7.1).

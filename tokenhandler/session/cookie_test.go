@@ -72,8 +72,8 @@ func TestNamesOfTheCookies(t *testing.T) {
 	}
 }
 
-// TestGrowingAndShrinking: a stale part must neither win over newer ones nor
-// stay behind (the defect of a peer's cookie store).
+// TestGrowingAndShrinking: the second cookie of an earlier, larger session must
+// neither be opened with the first one of a newer session nor stay in the browser.
 func TestGrowingAndShrinking(t *testing.T) {
 	f := newFixture(t)
 	large, small := tokens(1, f.now), tokens(2, f.now)
@@ -86,14 +86,14 @@ func TestGrowingAndShrinking(t *testing.T) {
 		t.Errorf("split session: %s changed", field)
 	}
 
-	stale := j[sessionCookie+".1"]
+	surplus := j[sessionCookie+".1"]
 	f.save(t, j, f.Begin(withoutID(small)))
 	if _, there := j[sessionCookie+".1"]; there {
 		t.Error("the surplus part stays after the session shrank")
 	}
-	j[sessionCookie+".1"] = stale // as if the browser had lost that line
+	j[sessionCookie+".1"] = surplus // as if the answer had lost the line that removes it
 	if field := sameTokens(allTokens(t, f.mustOpen(t, j)), withoutID(small)); field != "" {
-		t.Errorf("with a stale part: %s is not the newer session's", field)
+		t.Errorf("with a surplus cookie: %s is not the newer session's", field)
 	}
 
 	f.save(t, j, f.Begin(withoutID(large)))
@@ -192,7 +192,8 @@ func swap(c byte) string {
 	return "A"
 }
 
-// TestRotatedKeyKeepsSessions: replacing the sealing key logs nobody out.
+// TestRotatedKeyKeepsSessions: a new sealing key logs nobody out, as long as the old
+// key still opens.
 func TestRotatedKeyKeepsSessions(t *testing.T) {
 	f := newFixture(t)
 	j := f.login(t, tokens(1, f.now))
@@ -205,7 +206,7 @@ func TestRotatedKeyKeepsSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := f.open(j.header()); !errors.Is(err, session.ErrUnreadable) {
-		t.Errorf("after the old key went: %v", err)
+		t.Errorf("after the old key was removed: %v", err)
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// TestCognitoSessionIsOneSmallCookie keeps the promise that a session of
-// Cognito-sized tokens, ID token included, is one cookie of at most 3,000 bytes.
+// TestCognitoSessionIsOneSmallCookie: a session with tokens of the sizes that Cognito
+// makes, the ID token included, takes one cookie of at most 3,000 bytes.
 func TestCognitoSessionIsOneSmallCookie(t *testing.T) {
 	f := newFixture(t, func(c *session.Config) { c.KeepIDToken = true })
 	largest := 0
@@ -43,8 +43,8 @@ func TestCognitoSessionIsOneSmallCookie(t *testing.T) {
 // codecOf is the codec of the session cookie.
 func codecOf(f *fixture) seal.Codec { return seal.Codec{Keys: f.keys, MaxLength: 1 << 16} }
 
-// TestEveryKindOfTokenComesBack: what does not reassemble to the same bytes is
-// stored as it came.
+// TestEveryKindOfTokenComesBack: a token that cannot be taken apart and put together
+// to the same bytes is stored as it came.
 func TestEveryKindOfTokenComesBack(t *testing.T) {
 	f := newFixture(t, func(c *session.Config) { c.KeepIDToken = true })
 	b64 := base64.RawURLEncoding.EncodeToString
@@ -83,7 +83,8 @@ func TestDroppedIDTokenLeavesItsClaims(t *testing.T) {
 	}
 }
 
-// TestTooLargeSessionIsRefusedWithNumbers: the browser would drop it silently.
+// TestTooLargeSessionIsRefusedWithNumbers: a browser ignores too large a cookie
+// without a word, so the login has to fail with an error that names the sizes.
 func TestTooLargeSessionIsRefusedWithNumbers(t *testing.T) {
 	f := newFixture(t)
 	random := make([]byte, 9000)
@@ -102,7 +103,7 @@ func TestTooLargeSessionIsRefusedWithNumbers(t *testing.T) {
 		t.Errorf("%+v", tooLarge)
 	}
 	if len(h) != 0 {
-		t.Errorf("cookies were written all the same: %v", h)
+		t.Errorf("cookies were written nevertheless: %v", h)
 	}
 }
 

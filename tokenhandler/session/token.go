@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// A token is taken apart before it is stored: base64url costs a third, and
-// what is JSON underneath compresses only without it. The parts of a JWS
-// (RFC 7515 §7.1) and of a JWE (RFC 7516 §7.1) are told by their number.
+// A token is taken apart before it is stored: base64url makes it a third longer, and
+// the JSON in it compresses well only after base64url is removed. A JWS has three
+// parts (RFC 7515 §7.1), a JWE five (RFC 7516 §7.1).
 const (
-	shapeNone = iota // no token
-	shapeText        // as it came: whatever does not reassemble to the same bytes
-	shapeJWS         // header, payload compressed; signature raw
-	shapeJWE         // header compressed; key, IV, ciphertext, tag raw
+	shapeNone = iota // there is no token
+	shapeText        // the token as it came, if it cannot be put together to the same bytes
+	shapeJWS         // header and payload are compressed; the signature is raw
+	shapeJWE         // the header is compressed; key, IV, ciphertext and tag are raw
 )
 
 const (
@@ -21,22 +21,23 @@ const (
 	partsJWE = 5
 )
 
-// shape says how a token was taken apart: its kind and the lengths of its
-// parts in bytes.
+// shape is how a token was taken apart: its kind and the lengths of its parts in
+// bytes.
 type shape struct {
 	kind  byte
 	parts [partsJWE]int
 }
 
-// apart is a token taken apart.
+// apart is a token taken apart: the parts that are compressed, and those that are
+// not.
 type apart struct {
 	shape
 
 	text, raw []byte
 }
 
-// strict refuses encodings that a decoder would accept but that do not come
-// back as they were.
+// strict refuses base64url with stray bits after the last byte: such a token would
+// be put together to other bytes.
 //
 //nolint:gochecknoglobals // a constant
 var strict = base64.RawURLEncoding.Strict()
@@ -68,14 +69,14 @@ func takeApart(token string) apart {
 			a.raw = append(a.raw, decoded...)
 		}
 	}
-	// base64 skips line breaks: the only way to be sure is to look.
+	// The decoder skips line breaks, so the result has to be compared.
 	if back, _, _ := a.appendToken(nil, a.raw, a.text); string(back) != token {
 		return asText
 	}
 	return a
 }
 
-// count is the number of parts, texts how many of them are text.
+// count is the number of parts.
 func (s *shape) count() int {
 	switch s.kind {
 	case shapeText:
@@ -88,6 +89,7 @@ func (s *shape) count() int {
 	return 0
 }
 
+// texts is how many of the parts, the first ones, are compressed.
 func (s *shape) texts() int {
 	switch s.kind {
 	case shapeText, shapeJWE:
@@ -130,8 +132,9 @@ func (r *reader) shape() shape {
 	return s
 }
 
-// appendToken puts a token together again from the heads of raw and text, and
-// returns what follows in them. The caller checked that they are long enough.
+// appendToken puts a token together from the first bytes of raw and text, and
+// returns the bytes that follow them. The caller has checked that raw and text are
+// long enough.
 func (s *shape) appendToken(out, raw, text []byte) (token, rawRest, textRest []byte) {
 	for i, n := range s.parts[:s.count()] {
 		var part []byte

@@ -2,16 +2,16 @@ package session
 
 import "encoding/hex"
 
-// Cognito's claims are full of UUIDs, most of them twice: 36 characters that
-// no compression brings under 20 bytes, though they hold 16. So they are taken
-// out of the text before it is compressed: each leaves a mark and goes to the
-// raw bytes, and where it comes again there is a reference.
+// Cognito's claims hold many UUIDs, most of them twice. A UUID has 16 bytes, but its
+// 36 characters compress to 20 bytes at best. So UUIDs are removed from the text
+// before it is compressed: a mark takes the place of each, and its 16 bytes are
+// stored raw. Where a UUID occurs again, a reference takes its place.
 const (
 	uuidLen  = 36
 	uuidSize = 16
-	// markNew stands for the next UUID of the raw bytes, markAgain with the byte
-	// after it (from firstRef on) for one that was there before. JSON holds no
-	// such bytes; where a text does, markByte stands before it.
+	// markNew stands for the next raw UUID. markAgain and the byte after it, which
+	// counts from firstRef, stand for an earlier one. JSON holds no such bytes; where
+	// a text does, markByte is written before the byte.
 	markNew   = 0x01
 	markAgain = 0x02
 	markByte  = 0x03
@@ -19,7 +19,7 @@ const (
 	maxUUIDs  = 64
 )
 
-// packer takes UUIDs out of texts, one text after the other.
+// packer removes the UUIDs from texts, one text after the other.
 type packer struct {
 	seen  map[[uuidSize]byte]byte
 	uuids []byte
@@ -58,7 +58,8 @@ func (p *packer) pack(out, text []byte) []byte {
 	return out
 }
 
-// parseUUID reads the canonical form, lower case, at the head of text.
+// parseUUID reads a UUID in canonical form and lower case from the beginning of
+// text.
 func parseUUID(text []byte) (id [uuidSize]byte, ok bool) {
 	if len(text) < uuidLen || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
 		return id, false
@@ -79,7 +80,8 @@ func parseUUID(text []byte) (id [uuidSize]byte, ok bool) {
 	return id, err == nil
 }
 
-// unpackUUIDs puts them back, appending to dst; at most limit bytes come out.
+// unpackUUIDs appends packed to dst with the UUIDs in their places. It fails if that
+// takes more than limit bytes.
 func unpackUUIDs(dst, packed, uuids []byte, limit int) ([]byte, bool) {
 	next, end := 0, len(dst)+limit
 	for i := 0; i < len(packed); i++ {
@@ -95,7 +97,7 @@ func unpackUUIDs(dst, packed, uuids []byte, limit int) ([]byte, bool) {
 		if c == markNew {
 			next += uuidSize
 		} else {
-			// The two other marks have a byte behind them.
+			// The other two marks are followed by a byte.
 			i++
 			if i == len(packed) {
 				return nil, false
