@@ -18,7 +18,7 @@ func TestMetricsCountEveryOutcome(t *testing.T) {
 	cfg.Metrics = storage.NewMetrics(registry)
 	auth := &authority{subject: subject}
 	h := mustNew(t, cfg, auth)
-	const header = "# HELP tokenhandler_storage_presigns_total Requests for a presigned URL, by operation and by outcome: ok, or the code of the problem that was answered.\n" +
+	const header = "# HELP tokenhandler_storage_presigns_total Requests for a presigned URL, by operation and by outcome: ok, or the code of the error.\n" +
 		"# TYPE tokenhandler_storage_presigns_total counter\n"
 	compare := func(want string) {
 		t.Helper()
