@@ -73,7 +73,7 @@ func (p *Provider) VerifyLogout(ctx context.Context, raw string) (provider.Logou
 	if err != nil {
 		return provider.LogoutToken{}, explainLogout(err)
 	}
-	if err := p.checkLogout(token); err != nil {
+	if err := c.checkLogout(token); err != nil {
 		return provider.LogoutToken{}, err
 	}
 	// exp is the provider's to choose; iat, which was checked, ends a token too.
@@ -116,13 +116,13 @@ func explainLogout(err error) error {
 
 // checkLogout checks what go-oidc does not: iat, nbf, the lengths of sub and sid,
 // and that the event is an object.
-func (p *Provider) checkLogout(token *oidc.LogoutToken) error {
+func (v *verifier) checkLogout(token *oidc.LogoutToken) error {
 	var claims logoutClaims
 	if token.Claims(&claims) != nil {
 		return badLogout("its claims are of unexpected types")
 	}
 	// In seconds, because a time.Time of a very large number overflows.
-	now := p.cfg.Now()
+	now := v.cfg.Now()
 	latest, earliest := now.Add(skew).Unix(), now.Add(-maxLogoutAge-skew).Unix()
 	var event map[string]json.RawMessage
 	switch {

@@ -4,8 +4,8 @@ import "encoding/json"
 
 // claimName returns the provider's claim for a name of session.claims. Most names
 // are the same.
-func (p *Provider) claimName(name string) string {
-	if p.cfg.Profile == Cognito {
+func (v *verifier) claimName(name string) string {
+	if v.cfg.Profile == Cognito {
 		switch name {
 		case "username":
 			return "cognito:username"
@@ -23,10 +23,10 @@ func (p *Provider) claimName(name string) string {
 // userClaims returns the configured claims as a JSON object, in their configured
 // order, without those that are absent. email_verified and phone_number_verified
 // become booleans: Cognito sends booleans and strings (README "Tokens").
-func (p *Provider) userClaims(all map[string]json.RawMessage) string {
+func (v *verifier) userClaims(all map[string]json.RawMessage) string {
 	out := []byte{'{'}
-	for _, name := range p.cfg.Claims {
-		value, there := all[p.claimName(name)]
+	for _, name := range v.cfg.Claims {
+		value, there := all[v.claimName(name)]
 		if !there || string(value) == "null" {
 			continue
 		}

@@ -97,12 +97,12 @@ func (p *Provider) newConnection(endpoints Endpoints) *connection {
 	// go-oidc allows no skew for exp (OpenID Connect Core 1.0 §3.1.3.7 permits one).
 	earlier := func() time.Time { return p.cfg.Now().Add(-skew) }
 	algs := []string{oidc.RS256}
-	return &connection{
-		endpoints:    endpoints,
+	return &connection{endpoints: endpoints, verifier: &verifier{
+		cfg:          &p.cfg,
 		keys:         keys,
 		idTokens:     oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{ClientID: p.cfg.ClientID, SupportedSigningAlgs: algs, Now: earlier}),
 		accessTokens: oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{SkipClientIDCheck: true, SupportedSigningAlgs: algs, Now: earlier}),
-	}
+	}}
 }
 
 // overrides returns the configured endpoints, including those that follow from

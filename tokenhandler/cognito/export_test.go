@@ -40,16 +40,16 @@ func CheckDocument(overrides Endpoints, document []byte, issuer string) (Endpoin
 
 // VerifyID checks an ID token as a login does.
 func (p *Provider) VerifyID(ctx context.Context, id, access, nonce string) error {
-	checked, err := p.verifyID(ctx, p.connected.Load(), "fuzzing", secret.Tokens{ID: secret.New(id), Access: secret.New(access)})
+	checked, err := p.connected.Load().verifyID(ctx, "fuzzing", secret.Tokens{ID: secret.New(id), Access: secret.New(access)})
 	if err != nil {
 		return err
 	}
-	return p.checkLogin("fuzzing", checked, provider.CodeGrant{Nonce: nonce, MaxAge: -1})
+	return p.connected.Load().checkLogin("fuzzing", checked, provider.CodeGrant{Nonce: nonce, MaxAge: -1})
 }
 
 // VerifyAccess checks an access token as a login does.
 func (p *Provider) VerifyAccess(ctx context.Context, access, subject string) error {
-	_, err := p.verifyAccess(ctx, p.connected.Load(), "fuzzing", secret.Tokens{Access: secret.New(access), Subject: subject})
+	_, err := p.connected.Load().verifyAccess(ctx, "fuzzing", secret.Tokens{Access: secret.New(access), Subject: subject})
 	return err
 }
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/cognitoidentityprovider"
-	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 
 	"cognito-token-handler/tokenhandler/provider"
@@ -97,12 +96,9 @@ type Provider struct {
 
 // connection is the result of discovery.
 type connection struct {
+	*verifier
+
 	endpoints Endpoints
-	keys      *keySet
-	idTokens  *oidc.IDTokenVerifier
-	// accessTokens checks signature, issuer and expiry, but no audience: Cognito's
-	// access tokens have none (README "Tokens").
-	accessTokens *oidc.IDTokenVerifier
 }
 
 // New returns a provider that is not connected. It does not use the network.

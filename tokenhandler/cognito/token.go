@@ -2,7 +2,6 @@ package cognito
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"strings"
 	"time"
@@ -35,7 +34,7 @@ func (p *Provider) Exchange(ctx context.Context, grant provider.CodeGrant) (secr
 		return secret.Tokens{}, err
 	}
 	tokens := p.unpack(answer)
-	verified, err := p.verifyLogin(ctx, c, tokens, grant)
+	verified, err := c.verifyLogin(ctx, tokens, grant)
 	if err == nil && ctx.Err() != nil {
 		err = &provider.Error{Op: opExchange, Kind: provider.ErrUnavailable, Reason: "the browser left before the tokens came"}
 	}
@@ -44,24 +43,6 @@ func (p *Provider) Exchange(ctx context.Context, grant provider.CodeGrant) (secr
 		return secret.Tokens{}, err
 	}
 	return verified, nil
-}
-
-// verifyLogin verifies the tokens of a login. It goes on when ctx is cancelled.
-func (p *Provider) verifyLogin(ctx context.Context, c *connection, tokens secret.Tokens, grant provider.CodeGrant) (secret.Tokens, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.Timeout)
-	defer cancel()
-	id, err := p.verifyID(ctx, c, opExchange, tokens)
-	if err != nil {
-		return secret.Tokens{}, err
-	}
-	if err := p.checkLogin(opExchange, id, grant); err != nil {
-		return secret.Tokens{}, err
-	}
-	tokens.NonceHash = hashNonce(id.Nonce)
-	tokens.Subject, tokens.AuthTime = id.Subject, id.authTime()
-	tokens.Claims = p.userClaims(id.all)
-	tokens.SID = id.sid()
-	return p.verifyAccess(ctx, c, opExchange, tokens)
 }
 
 const opRefresh = "refreshing tokens"
@@ -95,7 +76,7 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 		tokens.RefreshExpires = previous.RefreshExpires // it is the same token
 	}
 	verified, err := p.verifyWithRetry(ctx, func(ctx context.Context) (secret.Tokens, error) {
-		return p.verifyRenewed(ctx, c, tokens, previous)
+		return c.verifyRenewed(ctx, tokens, previous)
 	})
 	if errors.Is(err, provider.ErrRejected) {
 		// The tokens are of another user or issuer. The session ends, and nobody gets them.
@@ -181,10 +162,4 @@ func (p *Provider) refreshEnd(answer *oauth2.Token) time.Time {
 		}
 	}
 	return time.Time{}
-}
-
-// hashNonce returns the part of a nonce's hash that a session keeps.
-func hashNonce(nonce string) [4]byte {
-	sum := sha256.Sum256([]byte(nonce))
-	return [4]byte(sum[:4])
 }

@@ -2,6 +2,7 @@ package cognito
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -14,6 +15,16 @@ import (
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
+
+// verifier verifies the tokens that the provider issues.
+type verifier struct {
+	cfg      *Config
+	keys     *keySet
+	idTokens *oidc.IDTokenVerifier
+	// accessTokens checks signature, issuer and expiry, but no audience: Cognito's
+	// access tokens have none (README "Tokens").
+	accessTokens *oidc.IDTokenVerifier
+}
 
 // identity is a verified ID token.
 type identity struct {
@@ -53,17 +64,41 @@ func (id *identity) authTime() time.Time {
 	return id.IssuedAt
 }
 
+// verifyLogin verifies the tokens of a login. It goes on when ctx is cancelled.
+func (v *verifier) verifyLogin(ctx context.Context, tokens secret.Tokens, grant provider.CodeGrant) (secret.Tokens, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), v.cfg.Timeout)
+	defer cancel()
+	id, err := v.verifyID(ctx, opExchange, tokens)
+	if err != nil {
+		return secret.Tokens{}, err
+	}
+	if err := v.checkLogin(opExchange, id, grant); err != nil {
+		return secret.Tokens{}, err
+	}
+	tokens.NonceHash = hashNonce(id.Nonce)
+	tokens.Subject, tokens.AuthTime = id.Subject, id.authTime()
+	tokens.Claims = v.userClaims(id.all)
+	tokens.SID = id.sid()
+	return v.verifyAccess(ctx, opExchange, tokens)
+}
+
+// hashNonce returns the part of a nonce's hash that a session keeps.
+func hashNonce(nonce string) [4]byte {
+	sum := sha256.Sum256([]byte(nonce))
+	return [4]byte(sum[:4])
+}
+
 // verifyID makes the checks of an ID token that need no knowledge of the login
 // (OpenID Connect Core 1.0 §3.1.3.7 and §3.1.3.8): signature, alg, iss, aud, azp,
 // exp, iat, auth_time, sub, at_hash and Cognito's token_use.
-func (p *Provider) verifyID(ctx context.Context, c *connection, op string, tokens secret.Tokens) (*identity, error) {
+func (v *verifier) verifyID(ctx context.Context, op string, tokens secret.Tokens) (*identity, error) {
 	bad := func(reason string) error {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: " + reason}
 	}
 	if tokens.ID.IsZero() {
 		return nil, bad("missing in the answer")
 	}
-	token, err := p.verify(ctx, c, c.idTokens, op, "ID token", tokens.ID)
+	token, err := v.verify(ctx, v.idTokens, op, "ID token", tokens.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -72,11 +107,11 @@ func (p *Provider) verifyID(ctx context.Context, c *connection, op string, token
 		return nil, bad("its claims are of unexpected types")
 	}
 	// In seconds, because a time.Time of a very large number overflows.
-	latest := p.cfg.Now().Add(skew).Unix()
+	latest := v.cfg.Now().Add(skew).Unix()
 	switch {
-	case len(token.Audience) != 1 || token.Audience[0] != p.cfg.ClientID:
+	case len(token.Audience) != 1 || token.Audience[0] != v.cfg.ClientID:
 		return nil, bad("it is for other clients, too")
-	case id.claims.AuthorizedParty != "" && id.claims.AuthorizedParty != p.cfg.ClientID:
+	case id.claims.AuthorizedParty != "" && id.claims.AuthorizedParty != v.cfg.ClientID:
 		return nil, bad("azp is another client")
 	case id.claims.IssuedAt == nil:
 		return nil, bad("it has no iat")
@@ -86,7 +121,7 @@ func (p *Provider) verifyID(ctx context.Context, c *connection, op string, token
 		return nil, bad("its auth_time is in the future; are the clocks right?")
 	case token.Subject == "":
 		return nil, bad("it has no sub")
-	case p.cfg.Profile == Cognito && id.claims.TokenUse != "id":
+	case v.cfg.Profile == Cognito && id.claims.TokenUse != "id":
 		return nil, bad("token_use is not id")
 	case token.AccessTokenHash != "" && token.VerifyAccessToken(tokens.Access.Reveal()) != nil:
 		return nil, bad("at_hash does not fit the access token")
@@ -96,14 +131,14 @@ func (p *Provider) verifyID(ctx context.Context, c *connection, op string, token
 
 // checkLogin compares nonce and auth_time of an ID token with the login's request
 // (OpenID Connect Core 1.0 §3.1.3.7).
-func (p *Provider) checkLogin(op string, id *identity, grant provider.CodeGrant) error {
-	if !p.cfg.InsecureSkipNonce && !secret.New(id.Nonce).Equal(secret.New(grant.Nonce)) {
+func (v *verifier) checkLogin(op string, id *identity, grant provider.CodeGrant) error {
+	if !v.cfg.InsecureSkipNonce && !secret.New(id.Nonce).Equal(secret.New(grant.Nonce)) {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: the nonce is not the one that was sent"}
 	}
 	if grant.MaxAge < 0 {
 		return nil
 	}
-	if id.claims.AuthTime == nil || id.authTime().Add(grant.MaxAge+skew).Before(p.cfg.Now()) {
+	if id.claims.AuthTime == nil || id.authTime().Add(grant.MaxAge+skew).Before(v.cfg.Now()) {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: the user was not authenticated as recently as max_age asks"}
 	}
 	return nil
@@ -112,38 +147,38 @@ func (p *Provider) checkLogin(op string, id *identity, grant provider.CodeGrant)
 // verifyRenewed verifies refreshed tokens. The ID token may be missing. If there is
 // one, its user must be the session's, and so must be its nonce, if it has one
 // (OpenID Connect Core 1.0 §12.2). A token of another user ends the session.
-func (p *Provider) verifyRenewed(ctx context.Context, c *connection, tokens, previous secret.Tokens) (secret.Tokens, error) {
+func (v *verifier) verifyRenewed(ctx context.Context, tokens, previous secret.Tokens) (secret.Tokens, error) {
 	if tokens.ID.IsZero() {
-		return p.verifyAccess(ctx, c, opRefresh, tokens)
+		return v.verifyAccess(ctx, opRefresh, tokens)
 	}
-	id, err := p.verifyID(ctx, c, opRefresh, tokens)
+	id, err := v.verifyID(ctx, opRefresh, tokens)
 	switch {
 	case err != nil:
 		return secret.Tokens{}, err
 	case id.Subject != previous.Subject:
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrRejected, Reason: "ID token: the refreshed one names another user"}
-	case id.Nonce != "" && !p.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash:
+	case id.Nonce != "" && !v.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash:
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrInvalidResponse, Reason: "ID token: the refreshed one has another nonce"}
 	}
-	tokens.Claims = p.userClaims(id.all)
-	return p.verifyAccess(ctx, c, opRefresh, tokens)
+	tokens.Claims = v.userClaims(id.all)
+	return v.verifyAccess(ctx, opRefresh, tokens)
 }
 
 // verifyAccess verifies Cognito's access token, which APIs will get: signature, iss,
 // exp, token_use and client_id, and that its user is the ID token's. With the
 // profile [OIDC] an access token is opaque to a client (RFC 6749 §1.4), and only
 // has to be present.
-func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, tokens secret.Tokens) (secret.Tokens, error) {
+func (v *verifier) verifyAccess(ctx context.Context, op string, tokens secret.Tokens) (secret.Tokens, error) {
 	bad := func(reason string) (secret.Tokens, error) {
 		return secret.Tokens{}, &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "access token: " + reason}
 	}
 	if tokens.Access.IsZero() {
 		return bad("missing in the answer, or no bearer token")
 	}
-	if p.cfg.Profile != Cognito {
+	if v.cfg.Profile != Cognito {
 		return tokens, nil
 	}
-	token, err := p.verify(ctx, c, c.accessTokens, op, "access token", tokens.Access)
+	token, err := v.verify(ctx, v.accessTokens, op, "access token", tokens.Access)
 	if err != nil {
 		return secret.Tokens{}, err
 	}
@@ -156,7 +191,7 @@ func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, t
 		return bad("its claims are of unexpected types")
 	case claims.TokenUse != "access":
 		return bad("token_use is not access")
-	case claims.ClientID != p.cfg.ClientID:
+	case claims.ClientID != v.cfg.ClientID:
 		return bad("client_id is another client")
 	case token.Subject == "":
 		return bad("it has no sub")
@@ -170,17 +205,17 @@ func (p *Provider) verifyAccess(ctx context.Context, c *connection, op string, t
 // verify lets go-oidc check signature, algorithm, issuer, audience and expiry. It
 // checks the signature by itself before that, because the errors of go-oidc do not
 // say whether the keys could be fetched.
-func (p *Provider) verify(ctx context.Context, c *connection, verifier *oidc.IDTokenVerifier, op, which string, token secret.String) (*oidc.IDToken, error) {
-	_, err := c.keys.VerifySignature(ctx, token.Reveal())
+func (v *verifier) verify(ctx context.Context, check *oidc.IDTokenVerifier, op, which string, token secret.String) (*oidc.IDToken, error) {
+	_, err := v.keys.VerifySignature(ctx, token.Reveal())
 	if _, ok := errors.AsType[*keysError](err); ok {
 		return nil, &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: which + ": the provider's keys could not be fetched"}
 	}
 	var verified *oidc.IDToken
 	if err == nil {
-		verified, err = verifier.Verify(ctx, token.Reveal())
+		verified, err = check.Verify(ctx, token.Reveal())
 	}
 	if err != nil {
-		return nil, p.explain(op, which, err, token)
+		return nil, v.explain(op, which, err, token)
 	}
 	return verified, nil
 }
@@ -198,7 +233,7 @@ func foreignTokenKind(op string) error {
 // err, because errors of go-oidc quote the token. It reads claims that are NOT
 // verified, and uses them only for the reason and the kind of the error: the token
 // came from the token endpoint over TLS, as invalid_grant does.
-func (p *Provider) explain(op, which string, err error, token secret.String) error {
+func (v *verifier) explain(op, which string, err error, token secret.String) error {
 	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: which + ": it has expired; are the clocks right?"}
 	}
@@ -209,9 +244,9 @@ func (p *Provider) explain(op, which string, err error, token secret.String) err
 		reason = "it is no signed JWT"
 	case claims.Issuer == "":
 		reason = "it names no issuer"
-	case claims.Issuer != p.cfg.Issuer:
+	case claims.Issuer != v.cfg.Issuer:
 		kind, reason = foreignTokenKind(op), "it was issued by another issuer"
-	case which == "ID token" && !slices.Contains(claims.Audience, p.cfg.ClientID):
+	case which == "ID token" && !slices.Contains(claims.Audience, v.cfg.ClientID):
 		reason = "it is for another client"
 	}
 	return &provider.Error{Op: op, Kind: kind, Reason: which + ": " + reason}
