@@ -19,7 +19,7 @@ import (
 var attacks string
 
 // TestOtherSites lets a logged-in user visit two hostile pages: one on another site, and one on the same site (another port of
-// localhost), to which even Strict cookies go along.
+// localhost), to which the browser sends even Strict cookies.
 func TestOtherSites(t *testing.T) {
 	w := newWorld(t, devstack.Options{})
 	hostile := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
@@ -37,7 +37,7 @@ func TestOtherSites(t *testing.T) {
 	} {
 		t.Run(site, func(t *testing.T) { w.attack(t, victim, address, site) })
 	}
-	for _, path := range []string{"/api/me", "/auth/session"} { // what the user's own page is told, to show that the guard is no wall
+	for _, path := range []string{"/api/me", "/auth/session"} { // the user's own page gets answers: the guard does not refuse everything
 		if status := run[int](victim, `fetch("`+path+`").then((r) => r.status)`); status != http.StatusOK {
 			t.Errorf("%s answers the app itself %d", path, status)
 		}
@@ -89,7 +89,7 @@ type request struct {
 	Status int
 }
 
-// requests are those that the token handler has logged since its log was so long.
+// requests returns the requests that the token handler logged after the given length of its log.
 func (w *world) requests(mark int) []request {
 	var found []request
 	for line := range strings.Lines(w.stack.HandlerLog()[mark:]) {
@@ -111,7 +111,7 @@ func (w *world) asked(mark int, method, path string) int {
 	return count
 }
 
-// wantRefused wants that the token handler gave other origins nothing but the app's public files.
+// wantRefused asserts that the token handler gave other origins nothing but the app's public files.
 func (w *world) wantRefused(t *testing.T, mark int, site string) {
 	t.Helper()
 	seen := map[request]int{}
@@ -122,7 +122,7 @@ func (w *world) wantRefused(t *testing.T, mark int, site string) {
 		switch {
 		case r.Path == "/" || strings.HasPrefix(r.Path, "/assets/"):
 		case r.Path == "/auth/session" && r.Status == http.StatusOK && seen[request{"request", http.MethodGet, "/", http.StatusOK}] > 0 && count <= 2:
-			// The app itself, in the windows that were opened, asks who is there. Nobody but it hears the answer.
+			// The app itself, in the windows that were opened, asks for the session. No other page can read the answer.
 		case r.Path == "/auth/login" && r.Status == http.StatusSeeOther && site == "cross-site": // to the start page
 		case r.Path == "/auth/login" && r.Status == http.StatusFound && site == "same-site": // a link to the login
 		case r.Status < 400:

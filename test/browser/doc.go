@@ -1,7 +1,7 @@
-// Package browser drives the whole story in a real Chromium against the local stack, watches everything that the DevTools protocol
-// shows of it, and looks for tokens wherever a script could find one. It also plays the other site that the user happens to visit.
+// Package browser tests the local stack with a real Chromium. It observes everything that the DevTools protocol reports and looks for
+// tokens in every place that a script can read. It also plays a hostile site that the user visits.
 //
-// It must not know how the token handler works: it has a mouse, a keyboard and the developer tools, and the stack's own servers to
-// ask what really happened. It stands against what tests without a browser cannot see: cookies that a browser refuses or sends,
-// policies that block the app itself, back buttons, tabs, and attacks whose success only a browser can judge.
+// It must not know how the token handler works: it uses mouse, keyboard and developer tools, and asks the stack's other servers what
+// happened. It covers what tests without a browser cannot: cookies that a browser refuses or sends, policies that block the app
+// itself, the Back button, several tabs, and attacks whose success depends on the browser.
 package browser

@@ -15,10 +15,10 @@ import (
 //go:embed testdata/visible.js
 var everythingVisible string
 
-// tokenShape is what a token looks like, whoever issued it.
+// tokenShape matches a JWT of any issuer.
 var tokenShape = regexp.MustCompile(`eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*`)
 
-// secrets are all that no script may ever see: every token issued, whole and in parts, the cookies' sealed values, and the keys.
+// secrets returns everything that no script may see: every token issued, whole and in parts, the cookies' sealed values, and the keys.
 func (w *world) secrets() []string {
 	found := []string{w.stack.Pool.ClientSecret, w.stack.S3.SecretKey}
 	for _, token := range w.stack.Pool.Issued() {
@@ -61,7 +61,7 @@ func leak(text string, secrets []string) string {
 	return ""
 }
 
-// visible returns where → what a script can read there.
+// visible maps places to what a script can read there.
 func (t *tab) visible() map[string]string {
 	t.t.Helper()
 	places := map[string]string{}
@@ -133,8 +133,8 @@ func (w *world) wantCleanHead(h head, tokens, secrets []string) {
 	}
 }
 
-// wantQuiet wants no complaint, no refused cookie and no failed request in any tab, and no bad status but the expected ones, each
-// given as "401 GET /api/me".
+// wantQuiet asserts that no tab has a complaint in its console, a refused cookie or a failed request, and no error status except the
+// expected ones, which are given like "401 GET /api/me".
 func (w *world) wantQuiet(expected ...string) {
 	w.t.Helper()
 	for i, tab := range w.tabs {

@@ -9,8 +9,8 @@ import (
 	"cognito-token-handler/test/devstack"
 )
 
-// TestLogoutByForm posts a form of the app's page, as an app without script would. Its policy must let the form's redirect go on to
-// the provider: browsers hold the whole chain against form-action.
+// TestLogoutByForm posts a form of the app's page, as an app without script would. The app's Content-Security-Policy must allow the
+// redirect to the provider: browsers check form-action for every redirect of a form.
 func TestLogoutByForm(t *testing.T) {
 	for site, config := range map[string]func(*devstack.Stack, devstack.Config){"same-site": nil, "cross-site": onAnotherSite} {
 		t.Run(site, func(t *testing.T) {

@@ -31,8 +31,8 @@ type answer struct {
 
 func (a answer) String() string { return fmt.Sprintf("%d %s %s", a.status, a.method, a.url) }
 
-// head is the raw head of an answer from anywhere, with the headers that scripts cannot read. It may be told of before or after the
-// answer itself, and without its address.
+// head is the raw header of an answer from any origin, with the fields that scripts cannot read. Its event may arrive before or after
+// that of the answer, and without the answer's address.
 type head struct {
 	url   string
 	lines []string // "name: value"
@@ -49,7 +49,7 @@ func (h head) cookies() []string {
 	return values
 }
 
-// record collects what the DevTools tell of one tab.
+// record collects the DevTools events of one tab.
 type record struct {
 	// paused requests wait here; the listener must not block, and nothing is read until the tab is up
 	paused chan *fetch.EventRequestPaused
@@ -114,7 +114,8 @@ func (r *record) observe(event any) {
 	}
 }
 
-// harmless are hints about speed and about the provider's form, and Strict cookies that stay at home when another site leads here, which is what they are for.
+// harmless matches hints about speed and about the provider's form, and reports of Strict cookies that were not sent because another
+// site started the navigation, as intended.
 func harmless(issue *audits.InspectorIssue) bool {
 	if issue.Code == audits.InspectorIssueCodePerformanceIssue || issue.Code == audits.InspectorIssueCodeGenericIssue {
 		return true
@@ -133,7 +134,7 @@ func (r *record) noteSentCookies(event *network.EventRequestWillBeSentExtraInfo)
 	}
 }
 
-// kept reports whether the cookie was once not sent because it is Strict.
+// kept reports whether the browser once did not send the cookie because it is Strict.
 func (r *record) kept(cookie string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -153,7 +154,7 @@ func (r *record) noteHead(event *network.EventResponseReceivedExtraInfo) {
 	r.heads = append(r.heads, h)
 }
 
-// wasSet reports whether an answer from the path, of the heads from the nth on, set the cookie.
+// wasSet reports whether an answer of the path, among the heads from the given index on, set the cookie.
 func (r *record) wasSet(path, cookie string, from int) bool {
 	for _, h := range r.allHeads()[from:] {
 		if strings.HasSuffix(h.url, path) && slices.ContainsFunc(h.cookies(), func(line string) bool { return strings.HasPrefix(line, cookie+"=") }) {
@@ -177,7 +178,7 @@ func (r *record) noteFailure(event *network.EventLoadingFailed) {
 	r.failed = append(r.failed, fmt.Sprintf("%s %s: %s %s", request.Method, request.URL, event.ErrorText, event.BlockedReason))
 }
 
-// inspect looks into every answer before the page gets it, until the tab is closed.
+// inspect reads every answer before the page receives it, until the tab is closed.
 func (r *record) inspect(ctx context.Context) {
 	go func() {
 		for {

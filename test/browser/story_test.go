@@ -87,7 +87,7 @@ func (w *world) sub(email string) string {
 	return sub
 }
 
-// wantLoginCookie: while the user is away at the provider there is one cookie, which can make the way back.
+// wantLoginCookie asserts that during a login there is one cookie, which the browser sends with the redirect from the provider (Lax).
 func (w *world) wantLoginCookie(tab *tab) {
 	w.t.Helper()
 	cookies := tab.cookies()
@@ -102,7 +102,7 @@ func (w *world) wantLoginCookie(tab *tab) {
 	}
 }
 
-// wantSessionCookies: the login's cookie is gone, the session's two are there.
+// wantSessionCookies asserts that the login's cookie is deleted and that the session's two cookies are set.
 func (w *world) wantSessionCookies(tab *tab) {
 	w.t.Helper()
 	cookies := tab.cookies()
@@ -127,7 +127,7 @@ func (w *world) wantCookie(cookie *network.Cookie, sameSite network.CookieSameSi
 	}
 }
 
-// refusePassword types a wrong password: the provider keeps the user, and nobody is logged in.
+// refusePassword types a wrong password and asserts that the provider shows its page again and that nobody is logged in.
 func (t *tab) refusePassword() {
 	t.t.Helper()
 	before := len(t.seen(0))
@@ -141,7 +141,7 @@ func (t *tab) refusePassword() {
 	}
 }
 
-// callAPI calls the API with and without a body; it answers whose token it got.
+// callAPI calls the API with and without a body, and asserts that it received the user's token.
 func (t *tab) callAPI(sub string) {
 	t.t.Helper()
 	t.click(id("api-me"))
@@ -167,7 +167,7 @@ func (t *tab) callAPI(sub string) {
 	}
 }
 
-// saveNotes writes three notes, deletes one and saves the rest; S3 then has exactly these bytes in the user's folder.
+// saveNotes writes three notes, deletes one, saves the others, and asserts that S3 holds exactly these bytes in the user's folder.
 func (t *tab) saveNotes(sub string) {
 	t.t.Helper()
 	for i, note := range []string{"Buy milk", "Größe & <b>Umlaute</b> дом", "Delete me"} {

@@ -16,7 +16,7 @@ type attribute struct {
 	Value string
 }
 
-// account is what AdminGetUser says of a user.
+// account is the answer of AdminGetUser.
 type account struct {
 	Username       string
 	Enabled        bool
@@ -32,7 +32,7 @@ func (a account) attribute(name string) string {
 	return ""
 }
 
-// errNoUser: the pool does not know the user (any more).
+// errNoUser is returned if the pool has no such user.
 var errNoUser = errors.New("no such user")
 
 // Sub returns the sub of the user with this e-mail address.
@@ -67,12 +67,12 @@ func (p *Pool) CreateUser(ctx context.Context, user User) error {
 	return nil
 }
 
-// DeleteUser removes the user, and with it everything that was issued to them.
+// DeleteUser removes the user and revokes all their tokens.
 func (p *Pool) DeleteUser(ctx context.Context, email string) error {
 	return p.administer(ctx, "AdminDeleteUser", email)
 }
 
-// DisableUser locks the user out. As in Cognito, it kills all their tokens for good: enabling the user does not bring them back.
+// DisableUser disables the user and, as Cognito does, revokes all their tokens: enabling the user does not restore them.
 func (p *Pool) DisableUser(ctx context.Context, email string) error {
 	if err := p.SignOutUser(ctx, email); err != nil {
 		return err
@@ -85,7 +85,7 @@ func (p *Pool) EnableUser(ctx context.Context, email string) error {
 	return p.administer(ctx, "AdminEnableUser", email)
 }
 
-// SignOutUser kills every refresh token of the user, as Cognito's global sign-out does.
+// SignOutUser revokes every refresh token of the user, as Cognito's global sign-out does.
 func (p *Pool) SignOutUser(ctx context.Context, email string) error {
 	sub, err := p.Sub(ctx, email)
 	if err != nil {

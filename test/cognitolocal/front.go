@@ -21,14 +21,14 @@ import (
 // maxBody bounds every body that is read.
 const maxBody = 1 << 20
 
-// front is what Cognito has and cognito-local lacks.
+// front is the proxy that adds what Cognito has and cognito-local lacks.
 type front struct {
 	url          string
 	issuer       string
 	clientID     string
 	clientSecret string
 	logoutURLs   []string
-	backend      *url.URL // where cognito-local listens
+	backend      *url.URL // of cognito-local
 	proxy        *httputil.ReverseProxy
 	client       *http.Client
 	tokens       *oidc.IDTokenVerifier // checks signature, issuer and expiry
@@ -52,8 +52,8 @@ func newFront(ctx context.Context, p *Pool, backend *url.URL, logoutURLs []strin
 	}
 }
 
-// routes lists everything that is served. cognito-local's API at POST / is not: it needs no credentials there, and any page in the
-// developer's browser could call it.
+// routes returns the handler of everything that is served. cognito-local's API at POST / is not served, because it asks for no
+// credentials and any page in the developer's browser could call it.
 func (f *front) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /"+PoolID+"/.well-known/openid-configuration", f.discovery)
@@ -71,7 +71,7 @@ func (f *front) routes() http.Handler {
 	return mux
 }
 
-// discovery has the fields of Cognito's document and, like it, no code_challenge_methods_supported.
+// discovery answers with the members of Cognito's document, which has no code_challenge_methods_supported.
 func (f *front) discovery(w http.ResponseWriter, _ *http.Request) {
 	writeAnswer(w, http.StatusOK, map[string]any{
 		"issuer":                                f.issuer,
@@ -89,8 +89,8 @@ func (f *front) discovery(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// login refuses a disabled user, whom cognito-local would let in. To the browser it looks like a wrong password, which is what
-// cognito-local is made to believe.
+// login refuses a disabled user, whom cognito-local would let in: it replaces the password by a wrong one, so that cognito-local
+// shows its page for wrong passwords.
 func (f *front) login(w http.ResponseWriter, r *http.Request) {
 	form, ok := readForm(w, r)
 	if !ok {
@@ -111,13 +111,13 @@ func (f *front) login(w http.ResponseWriter, r *http.Request) {
 	f.proxy.ServeHTTP(w, r)
 }
 
-// enter stands for the hosted UI's other entrances, which end in the same callback.
+// enter serves the other pages of the hosted UI, which end at the same callback.
 func enter(w http.ResponseWriter, r *http.Request) {
 	target := url.URL{Path: "/oauth2/authorize", RawQuery: r.URL.RawQuery}
 	http.Redirect(w, r, target.String(), http.StatusFound)
 }
 
-// logout sends the browser on to a registered sign-out URL, compared exactly; Cognito knows no id_token_hint.
+// logout redirects the browser to a registered sign-out URL, which is compared exactly. Like Cognito it ignores id_token_hint.
 func (f *front) logout(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	target := query.Get("logout_uri")
@@ -139,7 +139,7 @@ func errorPage(w http.ResponseWriter, text string) {
 	_, _ = io.WriteString(w, "<!DOCTYPE html><title>An error was encountered</title><p>"+text+"</p>\n")
 }
 
-// readForm reads a form body in which no parameter stands twice; if there is none, it answers and returns false.
+// readForm reads a form body in which no parameter occurs twice. If there is none, it answers with an error and returns false.
 func readForm(w http.ResponseWriter, r *http.Request) (url.Values, bool) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	err := r.ParseForm()

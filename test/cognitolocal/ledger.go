@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// ledger remembers which tokens were issued together and which of them are dead. cognito-local keeps refresh tokens only, and its
-// access tokens do not say which refresh token they stem from.
+// ledger records which tokens belong to one sign-in and which of them are revoked. cognito-local keeps refresh tokens only, and its
+// access tokens do not name the refresh token with which they were issued.
 type ledger struct {
 	mu       sync.Mutex
 	families map[string]*family // refresh token → its family
@@ -14,7 +14,7 @@ type ledger struct {
 	tokens   []string           // every token ever issued, oldest first
 }
 
-// family is one sign-in: a refresh token and all that stems from it.
+// family is one sign-in: a refresh token and all access tokens that were issued with it.
 type family struct {
 	sub     string
 	revoked bool
@@ -24,7 +24,7 @@ func newLedger() *ledger {
 	return &ledger{families: map[string]*family{}, access: map[string]*family{}}
 }
 
-// issued records an access token of the refresh token's family, and reports whether that family is still alive.
+// issued records an access token of the refresh token's family, and reports whether that family is not revoked.
 func (l *ledger) issued(refreshToken, sub, jti string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -37,7 +37,7 @@ func (l *ledger) issued(refreshToken, sub, jti string) bool {
 	return !f.revoked
 }
 
-// keep remembers the tokens of an answer, so that a test can look for them where they must not be.
+// keep records the tokens of an answer, so that a test can look for them where they must not be.
 func (l *ledger) keep(answer tokenAnswer) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -54,7 +54,7 @@ func (l *ledger) all() []string {
 	return slices.Clone(l.tokens)
 }
 
-// revoke kills the family of a refresh token and reports whether there was a live one.
+// revoke revokes the family of a refresh token and reports whether it was valid until then.
 func (l *ledger) revoke(refreshToken string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -76,7 +76,7 @@ func (l *ledger) revokeUser(sub string) {
 	}
 }
 
-// alive reports whether the access token was issued here and its family was not revoked.
+// alive reports whether the access token was issued here and its family is not revoked.
 func (l *ledger) alive(jti string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -28,7 +28,7 @@ const (
 	DemoGroup    = "demo"
 )
 
-// Options say how the pool is set up.
+// Options are the options of a pool.
 type Options struct {
 	Addr            string        // required; "localhost:9229", or "localhost:0" for a free port
 	CallbackURLs    []string      // required for a login; compared exactly
@@ -68,7 +68,7 @@ type Pool struct {
 	dir    string
 }
 
-// Start starts cognito-local and what stands in front of it, and returns when both answer. The context bounds the start only;
+// Start starts cognito-local and the proxy in front of it, and returns when both answer. The context bounds the start only;
 // the caller must Close the pool.
 func Start(ctx context.Context, options Options) (*Pool, error) {
 	listener, err := net.Listen("tcp", options.Addr) //nolint:noctx // does not wait: localhost is in the hosts file
@@ -143,7 +143,7 @@ func (p *Pool) startChild(ctx context.Context, options Options) (*url.URL, error
 			if found := listens.FindStringSubmatch(line); found != nil {
 				select {
 				case address <- found[1]:
-				default: // said twice
+				default: // cognito-local printed the address twice
 				}
 			}
 		},
@@ -161,7 +161,7 @@ func (p *Pool) startChild(ctx context.Context, options Options) (*url.URL, error
 	}
 }
 
-// script finds cognito-local where `npm ci` put it.
+// script returns the path of cognito-local, where `npm ci` installed it.
 func script() (string, error) {
 	repo, err := process.RepoDir()
 	if err != nil {
@@ -174,16 +174,16 @@ func script() (string, error) {
 	return path, nil
 }
 
-// BackendURL is where cognito-local itself listens, with its unprotected administration API.
+// BackendURL returns the URL of cognito-local itself, with its unprotected administration API.
 func (p *Pool) BackendURL() string { return p.front.backend.String() }
 
-// Done is closed when cognito-local has ended; Err then says why.
+// Done is closed when cognito-local has ended; Err then returns the reason.
 func (p *Pool) Done() <-chan struct{} { return p.child.Done() }
 
-// Err says why cognito-local ended, once Done is closed.
+// Err returns the reason why cognito-local ended, once Done is closed.
 func (p *Pool) Err() error { return p.child.Err() }
 
-// TokenCalls counts the requests to the token endpoint with this grant_type, refused ones included.
+// TokenCalls returns the number of requests to the token endpoint with this grant_type, refused ones included.
 func (p *Pool) TokenCalls(grant string) int { return p.front.calls.count(grant) }
 
 // Issued returns every ID, access and refresh token issued so far, for tests that look for them where they must not be.

@@ -133,7 +133,7 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
-// withToken makes of a token request's form that of a revocation.
+// withToken changes the form of a token request into that of a revocation.
 func withToken(form url.Values, token string) url.Values {
 	form.Del("refresh_token")
 	form.Set("token", token)

@@ -13,11 +13,11 @@ import (
 	"time"
 )
 
-// ErrRefused is returned when the login page comes back with a complaint instead of sending the browser on.
+// ErrRefused is returned when the pool shows its login page again instead of redirecting the browser.
 var ErrRefused = errors.New("the login page refused the user name or password")
 
-// SignIn plays the person at the login page: it opens the page at authorizeURL (redirects followed), fills in its form and returns
-// where the pool sends the browser then, without going there.
+// SignIn logs in as a person does: it opens the page at authorizeURL, following redirects, fills in its form, and returns the URL
+// to which the pool redirects the browser, without opening it.
 func SignIn(ctx context.Context, authorizeURL, email, password string) (*url.URL, error) {
 	client := &http.Client{Timeout: 20 * time.Second}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, authorizeURL, http.NoBody)
@@ -61,7 +61,7 @@ func submit(ctx context.Context, client *http.Client, target *url.URL, form url.
 	}
 }
 
-// readPage finds the form's address and its hidden fields.
+// readPage returns the form's action and its hidden fields.
 func readPage(p page) (target *url.URL, form url.Values, err error) {
 	action := regexp.MustCompile(`<form method="POST" action="([^"]+)"`).FindStringSubmatch(p.body)
 	if action == nil {

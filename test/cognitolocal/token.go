@@ -33,7 +33,8 @@ type tokenClaims struct {
 	ClientID string `json:"client_id"`
 }
 
-// token authenticates the client, lets cognito-local issue the tokens, and holds them back from a user or a sign-in that is dead.
+// token authenticates the client and lets cognito-local issue the tokens. It withholds them if the user is disabled or the sign-in was
+// revoked.
 func (f *front) token(w http.ResponseWriter, r *http.Request) {
 	form, ok := readForm(w, r)
 	if !ok {
@@ -69,11 +70,11 @@ func (f *front) token(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// errDead: the user or the sign-in may not have tokens any more.
+// errDead is returned if the user or the sign-in must not get tokens any more.
 var errDead = errors.New("revoked")
 
-// release decides over tokens that cognito-local has issued. It comes after the issuing, so that a revocation or a disabled user
-// in between is seen.
+// release decides whether the client gets the tokens that cognito-local has issued. It runs after that, so that it notices a user who
+// was disabled, or a sign-in that was revoked, meanwhile.
 func (f *front) release(ctx context.Context, form url.Values, body []byte) (tokenAnswer, error) {
 	var answer tokenAnswer
 	if err := json.Unmarshal(body, &answer); err != nil {
@@ -102,7 +103,7 @@ func (f *front) release(ctx context.Context, form url.Values, body []byte) (toke
 	return answer, nil
 }
 
-// forward asks cognito-local, which wants client_id in the form and knows no secret.
+// forward sends the request to cognito-local, which expects client_id in the form and knows no secret.
 func (f *front) forward(ctx context.Context, form url.Values) (int, []byte, error) {
 	form.Set("client_id", f.clientID)
 	form.Del("client_secret")
@@ -121,7 +122,8 @@ func (f *front) forward(ctx context.Context, form url.Values) (int, []byte, erro
 	return response.StatusCode, body, err
 }
 
-// revoke is RFC 7009 as Cognito does it: only refresh tokens, and 200 for one that is unknown or dead already.
+// revoke is the revocation endpoint (RFC 7009). Like Cognito's it revokes refresh tokens only, and answers 200 for unknown and
+// revoked ones.
 func (f *front) revoke(w http.ResponseWriter, r *http.Request) {
 	form, ok := readForm(w, r)
 	if !ok {
@@ -141,7 +143,7 @@ func (f *front) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if f.ledger.revoke(token) {
-		// Only memory: cognito-local's own list is of no use any more once the ledger says that the token is dead.
+		// This only frees memory: the token is already revoked in the ledger.
 		_ = f.admin(r.Context(), "RevokeToken", map[string]any{"ClientId": f.clientID, "Token": token}, nil)
 	}
 	w.WriteHeader(http.StatusOK)
@@ -165,7 +167,7 @@ func (f *front) isClient(id, secret string) bool {
 	return id == f.clientID && subtle.ConstantTimeCompare([]byte(secret), []byte(f.clientSecret)) == 1
 }
 
-// expired reports whether a refresh token's time is over, which cognito-local does not look at. It says nothing of other strings.
+// expired reports whether a refresh token has expired, which cognito-local does not check. It returns false for other strings.
 func expired(refreshToken string) bool {
 	claims, err := decode(refreshToken)
 	return err == nil && time.Now().Unix() >= claims.Expiry

@@ -15,7 +15,7 @@ func (s *Stack) startHandler(ctx context.Context) error {
 		Log: process.Prefix(s.log, "tokenhandler"),
 		Env: process.Environment(
 			"AWS_ACCESS_KEY_ID="+s.S3.AccessKey, "AWS_SECRET_ACCESS_KEY="+s.S3.SecretKey,
-			// Nothing of the developer's own AWS account may get in.
+			// The developer's own AWS settings must not be used.
 			"AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull,
 		),
 	})
@@ -28,7 +28,7 @@ func (s *Stack) startHandler(ctx context.Context) error {
 	return handler.AwaitOK(ctx, s.AdminURL+"/readyz")
 }
 
-// handler is the token handler that was started last, nil if none was.
+// handler returns the token handler that was started last, or nil.
 func (s *Stack) handler() *process.Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -39,7 +39,7 @@ func (s *Stack) handler() *process.Process {
 }
 
 // RestartHandler stops the token handler as an operator would, starts it again with the same configuration and keys, and returns
-// when it is ready. Nobody may be in Wait meanwhile.
+// when it is ready. It must not be called while Wait runs.
 func (s *Stack) RestartHandler(ctx context.Context) error {
 	s.handler().Stop(drainTime)
 	return s.startHandler(ctx)

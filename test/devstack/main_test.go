@@ -15,8 +15,8 @@ import (
 	"cognito-token-handler/config"
 )
 
-// TestMain lets the test binary stand in for the token handler: started with "serve --config FILE" it reads the file as the real
-// one does, says that it is ready, and ends when it is told to.
+// TestMain lets the test binary play the token handler: started with "serve --config FILE" it reads the file as the real one does,
+// answers /readyz with 200, and ends on a signal.
 func TestMain(m *testing.M) {
 	if len(os.Args) < 4 || os.Args[1] != "serve" {
 		os.Exit(m.Run())

@@ -11,11 +11,11 @@ import (
 	"cognito-token-handler/test/cognitolocal"
 )
 
-// startLimit is far beyond what a start takes.
+// startLimit bounds the start of the stack, which takes some seconds.
 const startLimit = time.Minute
 
-// Run is `make run`: it starts the stack on the fixed ports, says how to log in, and stops everything when the context ends (which
-// is no error) or a child does (which is).
+// Run is `make run`. It starts the stack on the fixed ports, prints how to log in, and stops everything when the context ends, which
+// is not an error, or when a child process ends, which is one.
 func Run(ctx context.Context, args []string, stdout io.Writer) error {
 	options, err := parse(args, stdout)
 	if errors.Is(err, flag.ErrHelp) {

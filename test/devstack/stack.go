@@ -20,14 +20,14 @@ import (
 	"cognito-token-handler/test/s3local"
 )
 
-// drainTime is what the token handler gets to end its requests.
+// drainTime is how long the token handler may take to finish its requests.
 const drainTime = 10 * time.Second
 
-// Options say what to start. The zero value is a stack on free ports without a page.
+// Options are the options of a stack. The zero value is a stack on free ports without an app.
 type Options struct {
 	Binary          string        // the token handler; default .build/tokenhandler in the repository
 	Ports           Ports         // all of localhost
-	SPADir          string        // the built page; empty for none
+	SPADir          string        // folder of the built app; empty for none
 	AccessTokenTTL  time.Duration // default an hour
 	RefreshTokenTTL time.Duration // default 30 days
 	Log             io.Writer     // optional; what all children write, line by line, from several goroutines
@@ -43,14 +43,14 @@ type Ports struct {
 	S3      int
 }
 
-// DefaultPorts are those of `make run`.
+// DefaultPorts are the ports of `make run`.
 func DefaultPorts() Ports { return Ports{App: 8080, Admin: 9090, Cognito: 9229, S3: 7070} }
 
-// Stack is the running whole.
+// Stack is a running stack.
 type Stack struct {
 	URL      string // of the app: the token handler's public listener
 	AdminURL string // of its admin listener
-	APIURL   string // of the demo API, which the app's /api/ leads to
+	APIURL   string // of the demo API, the upstream of /api/
 	Pool     *cognitolocal.Pool
 	S3       *s3local.Server
 
@@ -64,8 +64,8 @@ type Stack struct {
 	handlers []*process.Process // all that were started; the last one may be running
 }
 
-// Start starts everything in order and returns when the token handler says that it is ready. Before anything is started it checks
-// that nothing is missing and no port is taken. The context bounds the start only; the caller must Close the stack.
+// Start starts everything in order and returns when the token handler is ready. Before that it checks that no file is missing and
+// no port is taken. The context bounds the start only; the caller must Close the stack.
 func Start(ctx context.Context, options Options) (*Stack, error) {
 	s := &Stack{binary: options.Binary, log: options.Log}
 	if err := s.check(options); err != nil {
@@ -101,7 +101,7 @@ func (s *Stack) check(options Options) error {
 	return options.Ports.check()
 }
 
-// check says in one line which of the ports are taken.
+// check returns an error that names all ports that are taken.
 func (p Ports) check() error {
 	var taken []string
 	for _, use := range []struct {
@@ -139,8 +139,8 @@ func (s *Stack) start(ctx context.Context, options Options) error {
 	return s.startHandler(ctx)
 }
 
-// reserve settles where the token handler will listen, because the pool and the bucket must know it first, and holds both ports
-// until it starts.
+// reserve chooses the token handler's ports, because the pool and the bucket need its URL first, and occupies them until the token
+// handler starts.
 func (s *Stack) reserve(ports Ports) error {
 	for _, place := range []struct {
 		port int
@@ -200,13 +200,14 @@ func (s *Stack) startAPI(ctx context.Context) error {
 	api := demoapi.New(ctx, demoapi.Config{
 		Issuer: s.Pool.Issuer, JWKSURL: s.Pool.Issuer + "/.well-known/jwks.json", ClientID: s.Pool.ClientID,
 	})
-	// No write limit: /api/events does not end, and a large answer may be taken slowly.
+	// There is no write timeout: /api/events does not end, and a client may read a large answer slowly.
 	s.api = &http.Server{Handler: api.Handler(), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10}
 	go func() { _ = s.api.Serve(listener) }()
 	return nil
 }
 
-// Wait returns nil when the context ends, and before that only if a child ended by itself: then with the last lines of that child.
+// Wait waits until the context ends and returns nil. If a child process ends before that, Wait returns an error with the last lines
+// of its output.
 func (s *Stack) Wait(ctx context.Context) error {
 	handler := s.handler()
 	select {
@@ -221,7 +222,7 @@ func (s *Stack) Wait(ctx context.Context) error {
 	}
 }
 
-// Close stops everything in the opposite order and removes what was written. It may be called twice.
+// Close stops everything in the opposite order and removes the files of the stack. It may be called twice.
 func (s *Stack) Close() {
 	s.release()
 	if handler := s.handler(); handler != nil {

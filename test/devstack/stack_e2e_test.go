@@ -104,7 +104,7 @@ func TestHandlerThatRefusesItsConfiguration(t *testing.T) {
 	}
 }
 
-// screen is what Run prints, readable while it runs.
+// screen keeps what Run prints. It may be read while Run runs.
 type screen struct {
 	mu   sync.Mutex
 	text bytes.Buffer

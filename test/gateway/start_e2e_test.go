@@ -23,10 +23,10 @@ import (
 	"cognito-token-handler/test/devstack/process"
 )
 
-// startPoll is how often a new gateway is asked whether it listens.
+// startPoll is the pause between two attempts to connect to a new gateway.
 const startPoll = 20 * time.Millisecond
 
-// places are where a test's world has what the examples name.
+// places are the files and addresses of a test that replace those of the examples.
 type places struct {
 	dir              string // with the app's files, and the gateway's own
 	port             string // of the gateway
@@ -34,11 +34,11 @@ type places struct {
 	handler, api     string // host:port
 }
 
-// place is a text of an example, and what stands there in a test.
+// place is a text of an example and its replacement in a test.
 type place struct{ old, now string }
 
 // startGateway runs the gateway with its example, in which only the places are
-// others. It has its own folder and port: one that the system runs is not touched.
+// replaced. It has its own folder and port, so that one of the system is not touched.
 func (w *world) startGateway(ctx context.Context, g gateway, edit []place) {
 	t := w.t
 	t.Helper()
@@ -79,7 +79,7 @@ func (w *world) startGateway(ctx context.Context, g gateway, edit []place) {
 	w.awaitGateway(ctx, child)
 }
 
-// find looks for a program also where only root's PATH leads: Debian puts nginx there.
+// find looks for a program in PATH and in /usr/sbin, where Debian installs nginx.
 func find(t *testing.T, name string) string {
 	t.Helper()
 	for _, name := range []string{name, "/usr/sbin/" + name} {
@@ -111,7 +111,7 @@ func (w *world) awaitGateway(ctx context.Context, child *process.Process) {
 	}
 }
 
-// makeCertificate writes one for the app's host.
+// makeCertificate writes a certificate for the app's host.
 func (w *world) makeCertificate(dir string) (certificate, key string) {
 	t := w.t
 	t.Helper()

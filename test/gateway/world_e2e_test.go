@@ -32,22 +32,22 @@ import (
 const (
 	appURL       = "https://app.example.com"
 	verifySecret = "planted-verify-secret-0123456789"
-	// stopGrace is what a child gets to end.
+	// stopGrace is how long a child process may take to end.
 	stopGrace = 5 * time.Second
 )
 
-// world is a browser's way to an API: a gateway, which asks the token handler.
+// world is a gateway in front of an API, and the token handler that the gateway asks.
 type world struct {
 	t       *testing.T
 	pool    *cognitotest.Server
 	api     *api
 	handler *process.Process
-	// listens is where the token handler does, tls where the gateway does.
+	// listens is the address of the token handler, tls that of the gateway.
 	listens, tls string
 	roots        *x509.CertPool // of the gateway's certificate
 }
 
-// newWorld starts it. edit changes the example's configuration further.
+// newWorld starts all processes. edit makes further replacements in the example.
 func newWorld(t *testing.T, g gateway, pool cognitotest.Options, edit ...place) *world {
 	t.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{appURL + "/auth/callback"}, []string{appURL + "/"}
@@ -131,7 +131,8 @@ func (w *world) inspect(name, log string) {
 	}
 }
 
-// browser is one that finds the app at the gateway, and trusts its certificate.
+// browser returns a browser that reaches the app at the gateway and trusts its
+// certificate.
 func (w *world) browser() *useragent.UA {
 	w.t.Helper()
 	ua := useragent.New(w.t, appURL)
@@ -139,7 +140,8 @@ func (w *world) browser() *useragent.UA {
 	return ua
 }
 
-// transport finds the app at the gateway, and trusts its certificate.
+// transport returns a transport that reaches the app at the gateway and trusts its
+// certificate.
 func (w *world) transport() *http.Transport {
 	transport := &http.Transport{
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -165,14 +167,14 @@ func (w *world) login() *useragent.UA {
 	return ua
 }
 
-// api is the upstream; it remembers what it was sent.
+// api is the upstream. It records the requests that it receives.
 type api struct {
 	*httptest.Server
 
 	mu   sync.Mutex
 	last http.Header
 	hits int
-	// events are sent by /api/events, one by one; parts is what came to /api/parts.
+	// events are sent by /api/events, one by one; parts receives what is sent to /api/parts.
 	events, parts chan string
 }
 
@@ -207,7 +209,7 @@ func newAPI(t *testing.T) *api {
 	return a
 }
 
-// seen returns the last request's header, and how many there were.
+// seen returns the header of the last request and the number of requests.
 func (a *api) seen() (http.Header, int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -20,11 +20,11 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// Options describe the one client.
+// Options are the options of the provider's only client.
 type Options struct {
 	CallbackURL    string        // required; compared exactly
 	LogoutURL      string        // required; where RP-initiated logout may return to
-	BackchannelURL string        // required; where the provider tells that a session has ended
+	BackchannelURL string        // required; receives the logout tokens
 	AccessTokenTTL time.Duration // in whole seconds; default an hour
 	Log            io.Writer     // optional; what the provider writes
 }
@@ -41,7 +41,7 @@ type Provider struct {
 
 const (
 	clientID = "token-handler"
-	// stopTime is what the provider gets to end.
+	// stopTime is how long the provider may take to end.
 	stopTime = 2 * time.Second
 	// maxAnswer bounds what is read of an answer.
 	maxAnswer = 1 << 20
@@ -79,7 +79,7 @@ func start(ctx context.Context, options Options) (*Provider, error) {
 		),
 		OnLine: func(line string) {
 			if found, ok := strings.CutPrefix(line, "listening on "); ok {
-				issuer <- found // said once
+				issuer <- found // printed once
 			}
 		},
 	})
@@ -97,7 +97,7 @@ func start(ctx context.Context, options Options) (*Provider, error) {
 	}
 }
 
-// script finds the provider, and oidc-provider where `npm ci` put it.
+// script returns the path of the provider's script, and checks that `npm ci` installed oidc-provider.
 func script() (string, error) {
 	repo, err := process.RepoDir()
 	if err != nil {
@@ -112,10 +112,10 @@ func script() (string, error) {
 
 // Observed is what happened at the provider so far.
 type Observed struct {
-	// Calls maps what happened to how often: "refresh_token ok", "refresh_token invalid_grant", "authorization_code ok",
+	// Calls maps events to their number: "refresh_token ok", "refresh_token invalid_grant", "authorization_code ok",
 	// "backchannel ok", "backchannel failed".
 	Calls map[string]int `json:"calls"`
-	// RefreshTokens are all that were issued, the newest last.
+	// RefreshTokens are all refresh tokens that were issued, the newest last.
 	RefreshTokens []string `json:"refreshTokens"`
 }
 
@@ -125,7 +125,7 @@ func (p *Provider) Observe(ctx context.Context) (Observed, error) {
 	return seen, p.ask(ctx, http.MethodGet, "/observed", nil, &seen)
 }
 
-// Active asks the provider whether a token of the client's is good (RFC 7662).
+// Active asks the provider whether a token of the client is active (RFC 7662).
 func (p *Provider) Active(ctx context.Context, token string) (bool, error) {
 	var answer struct {
 		Active bool `json:"active"`
@@ -134,7 +134,8 @@ func (p *Provider) Active(ctx context.Context, token string) (bool, error) {
 	return answer.Active, err
 }
 
-// Redeem uses a refresh token as a thief of the client's credentials would. It returns the OAuth error code, "" if it was good.
+// Redeem uses a refresh token as an attacker who stole the client's credentials would. It returns the OAuth error code, or "" if the
+// provider accepted the token.
 func (p *Provider) Redeem(ctx context.Context, refreshToken string) (code string, err error) {
 	var answer struct {
 		Error string `json:"error"`

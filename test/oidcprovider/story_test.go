@@ -27,7 +27,7 @@ func TestLogin(t *testing.T) {
 	}
 }
 
-// TestRotation: each refresh makes the token before worthless, and the session goes on with the newest.
+// TestRotation: each refresh invalidates the refresh token that it used, and the session continues with the new one.
 func TestRotation(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	ua := w.login()
@@ -45,8 +45,8 @@ func TestRotation(t *testing.T) {
 	}
 }
 
-// TestParallelRequestsRefreshOnce: the provider ends the whole grant if a used token comes back, so a second call would end the
-// session.
+// TestParallelRequestsRefreshOnce: the provider revokes the whole grant if a used refresh token is sent again, so that a second call
+// would end the session.
 func TestParallelRequestsRefreshOnce(t *testing.T) {
 	const life = 4 * time.Second
 	w := newWorld(t, life)
@@ -79,8 +79,8 @@ func TestParallelRequestsRefreshOnce(t *testing.T) {
 	w.wantSession(ua, true)
 }
 
-// TestStolenRefreshTokenEndsTheSession: a thief who uses an old token makes the provider end the grant, and with it our session.
-// It shows, too, that the provider does detect what [TestParallelRequestsRefreshOnce] and [TestRotation] must not do.
+// TestStolenRefreshTokenEndsTheSession: if an attacker uses an old refresh token, the provider revokes the grant, and the session ends.
+// This also shows that the provider detects the reuse that [TestParallelRequestsRefreshOnce] and [TestRotation] must avoid.
 func TestStolenRefreshTokenEndsTheSession(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	ua := w.login()
@@ -98,8 +98,8 @@ func TestStolenRefreshTokenEndsTheSession(t *testing.T) {
 	w.wantSession(ua, false)
 }
 
-// TestLogoutRevokes: whoever has the refresh token has nothing after the logout; a grant with offline_access would survive the end
-// of the provider's session otherwise.
+// TestLogoutRevokes: after the logout the refresh token is revoked. A grant with offline_access would otherwise survive the end of the
+// provider's session.
 func TestLogoutRevokes(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	ua := w.login()
@@ -118,8 +118,8 @@ func TestLogoutRevokes(t *testing.T) {
 	w.wantSession(copied, false)
 }
 
-// TestRPInitiatedLogout: by form or by script, the provider asks its user, ends its session, and comes back to auth.after_logout.
-// The next login asks for the password.
+// TestRPInitiatedLogout: after a logout by form or by script, the provider asks the user, ends its own session, and redirects to
+// auth.after_logout. The next login asks for the password.
 func TestRPInitiatedLogout(t *testing.T) {
 	for how, start := range map[string]func(*useragent.UA) *useragent.Response{
 		"form": func(ua *useragent.UA) *useragent.Response { return ua.SubmitForm("/auth/logout", nil) },
@@ -152,8 +152,8 @@ func TestRPInitiatedLogout(t *testing.T) {
 	}
 }
 
-// TestBackchannelLogout: the provider's session ends in another tab, without us; its server tells ours, and the session is over
-// before the user does anything here. Another session of the same user goes on.
+// TestBackchannelLogout: the provider's session ends in another tab, and the provider sends a logout token. The session ends before
+// the user does anything in the app. Another session of the same user continues.
 func TestBackchannelLogout(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	ua, other := w.login(), w.login()

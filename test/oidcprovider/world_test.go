@@ -25,18 +25,18 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// world is the token handler's binary between a browser, the provider and an API. The provider is another site than the app.
+// world holds the token handler's binary, the provider and an API. The provider is on another site than the app.
 type world struct {
 	t        *testing.T
 	url      string
 	provider *oidcprovider.Provider
 	handler  *process.Process
 	api      *api
-	// refreshTokens are those that were issued when the test looked last.
+	// refreshTokens are those that were issued up to the last call of observed.
 	refreshTokens []string
 }
 
-// newWorld starts it; TOKENHANDLER_BINARY is the token handler.
+// newWorld starts all processes. TOKENHANDLER_BINARY is the path of the token handler.
 func newWorld(t *testing.T, accessTTL time.Duration) *world {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -104,7 +104,7 @@ spa: {dir: %q}
 	w.t.Cleanup(w.stopHandler)
 }
 
-// page is a folder with the app's page.
+// page returns a folder with the app's page.
 func (w *world) page() string {
 	w.t.Helper()
 	dir := w.t.TempDir()
@@ -114,7 +114,7 @@ func (w *world) page() string {
 	return dir
 }
 
-// stopHandler ends it and looks at what it wrote: no races, and no token.
+// stopHandler stops the token handler and checks that its output holds no data race and no token.
 func (w *world) stopHandler() {
 	w.handler.Stop(10 * time.Second)
 	log := w.handler.Output()
@@ -131,7 +131,7 @@ func (w *world) stopHandler() {
 	}
 }
 
-// observed is what happened at the provider so far.
+// observed returns what happened at the provider so far.
 func (w *world) observed() oidcprovider.Observed {
 	w.t.Helper()
 	seen, err := w.provider.Observe(w.t.Context())
@@ -142,7 +142,7 @@ func (w *world) observed() oidcprovider.Observed {
 	return seen
 }
 
-// refreshToken is the newest, which the provider gave for the newest login or refresh.
+// refreshToken returns the newest refresh token.
 func (w *world) refreshToken() string {
 	w.t.Helper()
 	seen := w.observed().RefreshTokens
@@ -160,8 +160,8 @@ func (w *world) wantActive(token string, want bool) {
 	}
 }
 
-// login logs in at the provider's own pages, in a browser that nobody has used. Refresh tokens are for those who consent (OIDC
-// Core section 11).
+// login logs in at the provider's own pages in a new browser. The provider issues refresh tokens only with consent (OpenID Connect
+// Core 1.0 §11).
 func (w *world) login() *useragent.UA {
 	w.t.Helper()
 	ua := useragent.New(w.t, w.url)
@@ -223,7 +223,7 @@ func (w *world) wantSession(ua *useragent.UA, want bool) {
 	}
 }
 
-// copyOf is another browser with a copy of the cookies that the test picks.
+// copyOf returns another browser with copies of the selected cookies.
 func (w *world) copyOf(ua *useragent.UA, pick func(useragent.Cookie) bool) *useragent.UA {
 	other := useragent.New(w.t, w.url)
 	for _, c := range ua.Cookies() {
@@ -236,7 +236,7 @@ func (w *world) copyOf(ua *useragent.UA, pick func(useragent.Cookie) bool) *user
 
 func isOurs(c useragent.Cookie) bool { return strings.HasPrefix(c.Name, "__Host-") }
 
-// api remembers the bearer tokens that it got.
+// api records the bearer tokens that it receives.
 type api struct {
 	*httptest.Server
 
