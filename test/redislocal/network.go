@@ -26,7 +26,7 @@ type Network struct {
 	conns map[net.Conn]bool
 }
 
-// NewNetwork leads to the server at target. The caller must Close it.
+// NewNetwork returns a network that leads to the server at target. The caller must Close it.
 func NewNetwork(target string) (*Network, error) {
 	listener, err := process.Listen(0)
 	if err != nil {
@@ -37,18 +37,18 @@ func NewNetwork(target string) (*Network, error) {
 	return n, nil
 }
 
-// Addr is where clients connect.
+// Addr returns the address that clients connect to.
 func (n *Network) Addr() string { return n.listener.Addr().String() }
 
-// SetDelay makes every way through it take that long, from now on.
+// SetDelay delays everything that passes through, in each direction, from now on.
 func (n *Network) SetDelay(delay time.Duration) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.delay = delay
 }
 
-// SetDead makes it swallow what it gets, without a sign to anybody, or stop doing so. What was swallowed is lost, so the
-// connections of that time are reset when it comes back.
+// SetDead makes the network drop everything silently, or stop doing so. What was dropped is lost, so the network resets its
+// connections when it comes back.
 func (n *Network) SetDead(dead bool) {
 	n.mu.Lock()
 	n.dead = dead
@@ -58,7 +58,7 @@ func (n *Network) SetDead(dead bool) {
 	}
 }
 
-// SetDeaf is SetDead for answers only: the server gets what clients send.
+// SetDeaf is SetDead for answers only: what clients send still arrives.
 func (n *Network) SetDeaf(deaf bool) {
 	n.mu.Lock()
 	n.deaf = deaf
@@ -80,7 +80,7 @@ func (n *Network) Reset() {
 	}
 }
 
-// Close ends it and its connections.
+// Close ends the network and its connections.
 func (n *Network) Close() {
 	close(n.ended)
 	_ = n.listener.Close()
@@ -109,15 +109,15 @@ func (n *Network) serve(client net.Conn) {
 	}
 	defer n.drop(server)
 	n.keep(server)
-	var ways sync.WaitGroup
-	for _, way := range []way{{from: client, to: server}, {from: server, to: client, answers: true}} {
-		ways.Go(func() {
-			n.carry(way)
-			_ = way.from.Close()
-			_ = way.to.Close()
+	var both sync.WaitGroup
+	for _, d := range []direction{{from: client, to: server}, {from: server, to: client, answers: true}} {
+		both.Go(func() {
+			n.carry(d)
+			_ = d.from.Close()
+			_ = d.to.Close()
 		})
 	}
-	ways.Wait()
+	both.Wait()
 }
 
 func (n *Network) keep(conn net.Conn) {
@@ -138,27 +138,27 @@ func (n *Network) drop(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// way is one direction of a connection.
-type way struct {
+// direction is one direction of a connection.
+type direction struct {
 	from, to net.Conn
 	answers  bool
 }
 
 // carry copies until either side ends.
-func (n *Network) carry(w way) {
+func (n *Network) carry(d direction) {
 	buffer := make([]byte, chunk)
 	for {
-		got, err := w.from.Read(buffer)
+		got, err := d.from.Read(buffer)
 		if err != nil || !n.wait() {
 			return
 		}
 		n.mu.Lock()
-		dead := n.dead || n.deaf && w.answers
+		dead := n.dead || n.deaf && d.answers
 		n.mu.Unlock()
 		if dead {
 			continue
 		}
-		if _, err := w.to.Write(buffer[:got]); err != nil {
+		if _, err := d.to.Write(buffer[:got]); err != nil {
 			return
 		}
 	}

@@ -57,6 +57,9 @@ func nothingIsKnownInAnOutage(t *testing.T, s Store) {
 	}
 }
 
+// publishAgain is how long a replica takes to publish its results again.
+const publishAgain = 500 * time.Millisecond
+
 // forgottenResultsArePublishedAgain: a store that has lost its memory shows that by its epoch, and gives no lease until every
 // replica has had the time to publish its results again.
 func forgottenResultsArePublishedAgain(t *testing.T, s Store) {
@@ -76,6 +79,7 @@ func forgottenResultsArePublishedAgain(t *testing.T, s Store) {
 	for i, r := range all {
 		eventually(t, "the epoch has changed", func() bool { return r.Refreshes.Epoch() != epochs[i] })
 	}
+	waitUntil(t, time.Now().Add(publishAgain))
 	all[0].publish(t, one, "", 2, "sealed")
 	claimed.Wait()
 }

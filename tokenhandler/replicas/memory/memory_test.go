@@ -14,7 +14,7 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// at is a moment, in minutes since the tests begin.
+// at returns the time that many minutes after the beginning of the test.
 func at(minutes float64) time.Time {
 	return time.Unix(1_800_000_000, 0).Add(time.Duration(minutes * float64(time.Minute)))
 }
@@ -29,7 +29,7 @@ func id(n int) (out session.Name) {
 	return out
 }
 
-// endAll ends the sessions of sub that began before the given moment.
+// endAll revokes the sessions of sub that began before the given time.
 func endAll(t *testing.T, l *memory.List, sub string, before, until time.Time) {
 	t.Helper()
 	if _, err := l.Add(replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: before, Until: until}); err != nil {
@@ -62,7 +62,7 @@ func TestDeny(t *testing.T) {
 	}
 }
 
-// Denying again must never make the end earlier: the session would come back.
+// Denying again must never make the end earlier, or the session would work again.
 func TestDenyKeepsTheLatestEnd(t *testing.T) {
 	for name, ends := range map[string][]float64{"shorter later": {10, 5}, "longer later": {5, 10}, "the past later": {10, -5}} {
 		t.Run(name, func(t *testing.T) {
@@ -143,7 +143,7 @@ func TestDenySubjectAgain(t *testing.T) {
 	}
 }
 
-// Either kind of entry is enough, and neither hides the other.
+// A session is denied if either its own entry or that of its user says so.
 func TestSessionAndSubject(t *testing.T) {
 	l, c := newList()
 	l.Deny(id(1), at(10))
@@ -163,7 +163,7 @@ func TestSessionAndSubject(t *testing.T) {
 	}
 }
 
-func TestSweepForgetsWhatIsOver(t *testing.T) {
+func TestSweepRemovesEndedEntries(t *testing.T) {
 	l, c := newList()
 	for n := range 50 {
 		l.Deny(id(n), at(float64(n)))
@@ -171,7 +171,7 @@ func TestSweepForgetsWhatIsOver(t *testing.T) {
 	}
 	c.Set(at(25))
 	l.Deny(id(1000), at(100))
-	// Of each kind 26 to 49 are left; 25 is over.
+	// Of each kind 26 to 49 are left; 25 has ended.
 	if got, want := l.Len(), 2*24+1; got != want {
 		t.Errorf("%d entries, want %d", got, want)
 	}
@@ -192,7 +192,7 @@ func TestSweepIsRare(t *testing.T) {
 		t.Errorf("%d entries, want 2: swept within the minute", got)
 	}
 	if l.Denied(id(1), "user", "", at(-1)) {
-		t.Error("an entry that is over counts until the sweep")
+		t.Error("an entry that has ended counts until the sweep")
 	}
 	c.Set(at(1))
 	l.Deny(id(3), at(10))
@@ -210,7 +210,7 @@ func TestConcurrentUse(t *testing.T) {
 			for n := range rounds {
 				session := id(u*rounds + n)
 				l.Deny(session, at(1000))
-				// What one has denied is denied for all from then on.
+				// From now on the session is denied for every caller.
 				if !l.Denied(session, "nobody", "", at(0)) {
 					t.Errorf("session %d is alive", n)
 				}
@@ -253,12 +253,12 @@ func TestProviderSession(t *testing.T) {
 	}
 }
 
-// Entries are what another list needs to know the same.
+// A list that is filled with the entries of another one denies the same sessions.
 func TestEntriesMakeTheSameList(t *testing.T) {
 	l, c := newList()
 	for _, e := range []replicas.Revocation{
 		{Kind: replicas.KindSession, Name: "0102030405060708", Until: at(30)},
-		{Kind: replicas.KindSession, Name: "0000000000000001", Until: at(5)}, // over by then
+		{Kind: replicas.KindSession, Name: "0000000000000001", Until: at(5)}, // has ended by then
 		{Kind: replicas.KindSubject, Name: "user", Before: at(1), Until: at(40)},
 		{Kind: replicas.KindProviderSession, Name: "sid-1", Before: at(2), Until: at(50)},
 	} {
@@ -295,11 +295,11 @@ func add(t *testing.T, l *memory.List, e replicas.Revocation) bool {
 	return added
 }
 
-// Only what ends something is told, and the list can be asked meanwhile.
-func TestGrowthIsTold(t *testing.T) {
+// OnGrowth's function is called for additions that revoke something, and may use the list.
+func TestOnGrowth(t *testing.T) {
 	l, _ := newList()
-	told := 0
-	l.OnGrowth(func() { told += l.Len() })
+	entries := 0
+	l.OnGrowth(func() { entries += l.Len() })
 	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: "user", Before: at(1), Until: at(40)}
 	for range 3 {
 		l.Deny(id(1), at(10))
@@ -307,8 +307,8 @@ func TestGrowthIsTold(t *testing.T) {
 	for range 3 {
 		add(t, l, entry)
 	}
-	_, _ = l.Add(replicas.Revocation{Kind: "nonsense"})
-	if told != 1+2 {
-		t.Errorf("told with %d entries in all", told)
+	_, _ = l.Add(replicas.Revocation{Kind: "unknown"})
+	if entries != 1+2 {
+		t.Errorf("the calls saw %d entries in all, want 3", entries)
 	}
 }

@@ -37,7 +37,7 @@ func owner(t *testing.T, cluster *redislocal.Cluster) (owner, another *redisloca
 	return nil, nil
 }
 
-// TestConformanceOfACluster breaks the node that has the keys; the replicas were told the address of another one.
+// TestConformanceOfACluster breaks the node that has the keys; the replicas have the address of another one.
 func TestConformanceOfACluster(t *testing.T) {
 	replicastest.Run(t, func(t *testing.T) replicastest.Store {
 		t.Helper()
@@ -73,8 +73,8 @@ func TestSlotMovesToAnotherNode(t *testing.T) {
 	}
 }
 
-// TestClusterNeedsNoWholeCluster: nodes that have none of the keys may be down.
-func TestClusterNeedsNoWholeCluster(t *testing.T) {
+// TestOtherNodesMayBeDown: an outage of a node that has none of the keys is none of the store.
+func TestOtherNodesMayBeDown(t *testing.T) {
 	t.Parallel()
 	cluster := serveCluster(t)
 	server, another := owner(t, cluster)
@@ -85,12 +85,12 @@ func TestClusterNeedsNoWholeCluster(t *testing.T) {
 	isBack(t, stores)
 }
 
-// TestClusterWithoutParameter: the reason says what is wrong.
+// TestClusterWithoutParameter: without cluster=true the store says that the server is one of a cluster.
 func TestClusterWithoutParameter(t *testing.T) {
 	t.Parallel()
 	_, another := owner(t, serveCluster(t))
 	r := start(t, another.URL())
-	eventually(t, "the reason is said", func() bool {
+	eventually(t, "the store says why", func() bool {
 		return r.Ready().Error() == "using the shared store: the server is one of a cluster and does not have these keys"
 	})
 }

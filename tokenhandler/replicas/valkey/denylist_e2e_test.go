@@ -51,7 +51,7 @@ func TestRevocationsOutliveTheService(t *testing.T) {
 	}
 }
 
-// TestStoreHealsFromReplicas: what any of them knows is everybody's again.
+// TestStoreHealsFromReplicas: when the store loses its data, every replica adds the revocations that it knows.
 func TestStoreHealsFromReplicas(t *testing.T) {
 	t.Parallel()
 	losses := map[string]func(*testing.T, *redislocal.Server){
@@ -85,7 +85,7 @@ func TestStoreHealsFromReplicas(t *testing.T) {
 			lose(t, server)
 			for i, r := range stores {
 				eventually(t, "the loss is noticed", func() bool { return r.Epoch() != epochs[i] })
-				eventually(t, "it is over", func() bool { return r.Ready() == nil })
+				eventually(t, "the loss is repaired", func() bool { return r.Ready() == nil })
 			}
 			if third := ready(t, server.URL(), 1)[0]; !third.denies("user") {
 				t.Error("the store has not the entry again")
@@ -96,7 +96,7 @@ func TestStoreHealsFromReplicas(t *testing.T) {
 	}
 }
 
-// TestRestartWithDataAddsNothing: who comes back adds only what is missing.
+// TestRestartWithDataAddsNothing: replicas add only what the store lacks.
 func TestRestartWithDataAddsNothing(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
@@ -110,7 +110,7 @@ func TestRestartWithDataAddsNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range stores {
-		eventually(t, "it is over", func() bool { return r.Epoch() != epoch && r.Ready() == nil })
+		eventually(t, "the loss is repaired", func() bool { return r.Epoch() != epoch && r.Ready() == nil })
 	}
 	if got := records(t, server, "kind"); got != 10 {
 		t.Errorf("%d records, want 10", got)
@@ -134,7 +134,7 @@ func records(t *testing.T, server *redislocal.Server, field string) int {
 	return count
 }
 
-func TestEntriesThatAreOverGo(t *testing.T) {
+func TestEndedEntriesAreRemoved(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	r := ready(t, server.URL(), 1)[0]
@@ -150,7 +150,7 @@ func TestEntriesThatAreOverGo(t *testing.T) {
 	eventually(t, "only one is left", func() bool { return records(t, server, "kind") == 1 })
 }
 
-// TestForeignRecords: who can write to the store must not stop the list.
+// TestForeignRecords: somebody who can write to the store cannot keep revocations from the replicas.
 func TestForeignRecords(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
@@ -158,7 +158,7 @@ func TestForeignRecords(t *testing.T) {
 	client := direct(t, server)
 	until := fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())
 	for _, fields := range [][]string{
-		{"nonsense", "x"},
+		{"unknown", "x"},
 		{"until", "tomorrow", "kind", "sub", "name", "x", "before", until},
 		{"until", until, "kind", "root", "name", "x", "before", until},
 		{"until", until, "kind", "session", "name", strings.Repeat("x", 16), "before", ""},

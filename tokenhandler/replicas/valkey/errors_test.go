@@ -32,8 +32,8 @@ func newStore(t *testing.T, url string) (*valkey.Store, *memory.List) {
 	return store, local
 }
 
-// TestUnreachedStoreIsNotWaitedFor, from the first call on. Under synctest time
-// stands still as long as nobody waits.
+// TestUnreachedStoreIsNotWaitedFor: before the store is reached, every call fails at once. The time of a synctest bubble stands
+// still as long as nobody waits.
 func TestUnreachedStoreIsNotWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, local := newStore(t, "redis://127.0.0.1:1")
@@ -66,7 +66,7 @@ func TestUnreachedStoreIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-// TestSilentServer: it takes connections and says nothing.
+// TestSilentServer: a server that accepts connections and never answers is an outage.
 func TestSilentServer(t *testing.T) {
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

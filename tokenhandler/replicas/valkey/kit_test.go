@@ -19,7 +19,7 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// long is how long a test waits for what must happen.
+// long is how long a test waits for an event.
 const long = 15 * time.Second
 
 func serve(t *testing.T, options redislocal.Options) *redislocal.Server {
@@ -79,7 +79,7 @@ func ready(t *testing.T, url string, count int) []*replica {
 	return stores
 }
 
-// settled does so and waits until a claim is granted, on a session of its own.
+// settled is ready, and waits until the store gives leases: it claims that of a session which no test uses.
 func settled(t *testing.T, url string, count int) []*replica {
 	t.Helper()
 	stores := ready(t, url, count)
@@ -90,7 +90,7 @@ func settled(t *testing.T, url string, count int) []*replica {
 	return stores
 }
 
-// eventually polls: what it waits for happens in another process.
+// eventually waits until done reports true. It polls, because what it waits for happens in another process.
 func eventually(t *testing.T, what string, done func() bool) time.Duration {
 	t.Helper()
 	begun := time.Now()
@@ -105,7 +105,7 @@ func eventually(t *testing.T, what string, done func() bool) time.Duration {
 	return time.Since(begun)
 }
 
-// direct is a client of the server, beside the stores.
+// direct is a client of the server that no store uses.
 func direct(t *testing.T, server *redislocal.Server) driver.Client {
 	t.Helper()
 	options, err := driver.ParseURL(server.URL())

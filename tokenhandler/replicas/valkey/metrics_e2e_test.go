@@ -18,7 +18,7 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-func TestMetricsTellOutageAndLoss(t *testing.T) {
+func TestMetricsOfOutageAndLoss(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
 	metrics := valkey.NewMetrics(prometheus.NewPedanticRegistry())

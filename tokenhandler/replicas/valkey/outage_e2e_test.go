@@ -17,10 +17,10 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// bound is the longest that a call may take on a busy test machine: 250 ms by itself.
+// bound is how long a call may take on a busy machine. On an idle one it takes 250 ms at most.
 const bound = 400 * time.Millisecond
 
-// isOut waits until the store counts as down, and sees that then no call waits.
+// isOut waits until the replica has noticed the outage, and checks that calls then fail without waiting.
 func isOut(t *testing.T, r *replica, why string) {
 	t.Helper()
 	eventually(t, "the outage is noticed", func() bool { return !r.DenyListCurrent() })
@@ -43,8 +43,8 @@ func isOut(t *testing.T, r *replica, why string) {
 	}
 }
 
-// isBack waits until all are ready, and sees that the store does everything again,
-// and that all know of the user that was revoked in the outage.
+// isBack waits until all replicas are ready, and checks that all operations work again and that every replica denies the user who
+// was revoked during the outage.
 func isBack(t *testing.T, stores []*replica) {
 	t.Helper()
 	for _, r := range stores {
@@ -95,8 +95,7 @@ func TestStoreComesLate(t *testing.T) {
 	isBack(t, stores)
 }
 
-// TestStoreHangs: connections stay open and nothing is answered. Requests that
-// come all at once must not each wait, one after the other.
+// TestStoreHangs: connections stay open and nothing is answered. Calls made at the same time must not wait one after the other.
 func TestStoreHangs(t *testing.T) {
 	server := serve(t, redislocal.Options{})
 	stores := settled(t, server.URL(), 2)
@@ -131,7 +130,7 @@ func TestStoreHangs(t *testing.T) {
 	isBack(t, stores)
 }
 
-// TestOnlyTheFirstCallWaits for a store that hangs: the next ones know.
+// TestOnlyTheFirstCallWaits: after a call has waited in vain for a store that hangs, the next ones fail at once.
 func TestOnlyTheFirstCallWaits(t *testing.T) {
 	server := serve(t, redislocal.Options{})
 	r := ready(t, server.URL(), 1)[0]
@@ -149,7 +148,7 @@ func TestOnlyTheFirstCallWaits(t *testing.T) {
 	}
 }
 
-// TestLeaseOfAFailedClaimIsGivenBack: the store gave it, and the answer was lost.
+// TestLeaseOfAFailedClaimIsGivenBack: the store gave the lease, but its answer was lost.
 func TestLeaseOfAFailedClaimIsGivenBack(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{})
@@ -223,8 +222,7 @@ func TestNetworkIsDead(t *testing.T) {
 	isBack(t, stores)
 }
 
-// TestResetConnectionsFailNoCall: a load balancer closes connections, and the
-// next one is there in a moment.
+// TestResetConnectionsFailNoCall: when a load balancer closes the connections, calls succeed over new ones.
 func TestResetConnectionsFailNoCall(t *testing.T) {
 	server := serve(t, redislocal.Options{})
 	network := reach(t, server)

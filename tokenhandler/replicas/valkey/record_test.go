@@ -23,7 +23,7 @@ func entries() []replicas.Revocation {
 	}
 }
 
-// TestEntriesAreNotShortened: an entry must never end less for having been shared.
+// TestEntriesAreNotShortened: a revocation that was shared ends no fewer sessions than before.
 func TestEntriesAreNotShortened(t *testing.T) {
 	for _, e := range entries() {
 		fields, err := valkey.Encode(e)
@@ -66,8 +66,7 @@ func TestMalformedEntries(t *testing.T) {
 	}
 }
 
-// FuzzDecode: whoever writes to the store must not be able to do more than an
-// entry can.
+// FuzzDecode: somebody who can write to the store can add valid revocations only.
 func FuzzDecode(f *testing.F) {
 	seeds := 0
 	for _, e := range entries() {

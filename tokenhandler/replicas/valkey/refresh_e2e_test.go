@@ -17,7 +17,7 @@ var id = session.Name{1, 2, 3}
 
 const lease = 10 * time.Second
 
-// claim claims until the store answers: on a busy machine it may not, in time.
+// claim repeats a claim until the store answers. On a busy machine it may be too slow for one try.
 func claim(t *testing.T, r *replica, generation uint64) refresh.Claim {
 	t.Helper()
 	var claim refresh.Claim

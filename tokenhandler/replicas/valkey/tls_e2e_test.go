@@ -30,11 +30,10 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// certFile and keyFile are a certificate for localhost that stands for itself.
+// certFile and keyFile are a self-signed certificate for localhost.
 var certFile, keyFile string
 
-// TestMain makes that certificate one of the system's, which are read once, at
-// the first handshake of a process.
+// TestMain makes that certificate one of the system's, which a process reads once, at its first handshake.
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "valkey-test-")
 	if err == nil {
@@ -110,8 +109,8 @@ func TestLeastPermissions(t *testing.T) {
 	persist(t, func(ctx context.Context) error { return stores[0].Release(ctx, id, "another") })
 }
 
-// TestPasswordIsNotTold, whatever the server and the network say.
-func TestPasswordIsNotTold(t *testing.T) {
+// TestPasswordIsNotLogged: neither errors nor the log contain the password.
+func TestPasswordIsNotLogged(t *testing.T) {
 	t.Parallel()
 	server := serve(t, redislocal.Options{Password: "hunter2-right"})
 	var log bytes.Buffer
