@@ -98,7 +98,7 @@ func (c *call) exchange() error {
 	upstream, response, err := socket.Connect(c.out, c.roundTrip)
 	switch {
 	case err != nil:
-		return err //nolint:wrapcheck // it says what was done
+		return err
 	case upstream != nil:
 		c.serveSocket(upstream)
 		return nil

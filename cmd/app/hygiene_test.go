@@ -17,7 +17,7 @@ import (
 //   - headers from the API (cookies, CORS, HSTS, caching, redirects, types):
 //     oauthproxy/response_test.go
 //   - paths: tokenhandler/web/path_test.go, oauthproxy/path_test.go, routing_test.go
-//   - upgrades: oauthproxy/handshake_test.go, and here
+//   - upgrades: oauthproxy/handshake_test.go, oauthproxy/socket/handshake_test.go, and here
 //   - caching beside our cookies: no_store_test.go; CORS: cors_test.go
 
 const (

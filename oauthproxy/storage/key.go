@@ -94,7 +94,7 @@ func parsePrefix(prefix string) (folderPattern, error) {
 		return folderPattern{before: before, after: after}, nil
 	}
 	if err := web.CheckSegments(strings.TrimSuffix(others, "/")); err != nil {
-		return folderPattern{}, err //nolint:wrapcheck // it completes a sentence
+		return folderPattern{}, err
 	}
 	if strings.ContainsFunc(others, isOutsidePrefix) {
 		return folderPattern{}, errPrefixChars

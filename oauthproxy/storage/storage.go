@@ -132,7 +132,7 @@ func (h *Handler) authorized(name string, op operation) http.Handler {
 		grant, err := h.auth.Authorize(r)
 		if err != nil {
 			h.metrics.count(name, err)
-			return err //nolint:wrapcheck // the Authorizer's problem is the response
+			return err
 		}
 		result, err := op(w, r, grant.Subject())
 		grant.Commit(w.Header())
