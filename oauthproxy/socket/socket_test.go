@@ -126,6 +126,7 @@ func TestManyWebSockets(t *testing.T) {
 		for i := range conns {
 			conns[i] = p.dial(t, "/api/socket")
 		}
+		synctest.Wait()
 		if p.open() != many {
 			t.Errorf("%v are open", p.open())
 		}
