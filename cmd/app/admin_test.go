@@ -10,8 +10,8 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// TestAdminAnswers: what is not there is told as everywhere else, and nothing
-// is redirected.
+// TestAdminAnswers: unknown paths and methods get the same error answers as on the
+// public listener, and nothing is redirected.
 func TestAdminAnswers(t *testing.T) {
 	a, err := app.New(t.Context(), parsed(t), discard())
 	if err != nil {
@@ -50,8 +50,8 @@ func TestAdminAnswers(t *testing.T) {
 	}
 }
 
-// TestAdminRequestsAreLogged: probes at debug, because they come every few
-// seconds; what went wrong at its usual level.
+// TestAdminRequestsAreLogged: probes are logged at debug, because they come every few
+// seconds, and failures at their usual level.
 func TestAdminRequestsAreLogged(t *testing.T) {
 	var log testkit.Log
 	a, err := app.New(t.Context(), parsed(t), log.Logger())
@@ -77,8 +77,7 @@ func TestAdminRequestsAreLogged(t *testing.T) {
 	}
 }
 
-// TestAdminEndsStalledRequests: a client that does not take its answer has a
-// minute.
+// TestAdminEndsStalledRequests: a client has a minute to read its answer.
 func TestAdminEndsStalledRequests(t *testing.T) {
 	a, err := app.New(t.Context(), parsed(t), discard())
 	if err != nil {
@@ -92,7 +91,7 @@ func TestAdminEndsStalledRequests(t *testing.T) {
 	}
 }
 
-// deadlined notes until when the answer may be written.
+// deadlined records the write deadline of the answer.
 type deadlined struct {
 	*httptest.ResponseRecorder
 

@@ -9,10 +9,10 @@ import (
 	"cognito-token-handler/test/cognitotest"
 )
 
-// BenchmarkRefreshBurst is the race that every peer has users complain of: 20
-// parallel requests with an expired access token, strict rotation with reuse
-// detection, a provider that takes 100 ms. ratio is the burst's time in that of
-// the one call it needs; the best is 1.
+// BenchmarkRefreshBurst measures 20 parallel requests with an expired access token, at
+// a provider with strict rotation, reuse detection and a latency of 100 ms. ratio is
+// the duration of the burst divided by that of the one refresh call that it needs; 1
+// is ideal.
 func BenchmarkRefreshBurst(b *testing.B) {
 	const (
 		requests = 20

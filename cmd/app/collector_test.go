@@ -23,7 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// collector takes spans as they are really exported.
+// collector receives spans as the service exports them.
 type collector struct {
 	collectorpb.UnimplementedTraceServiceServer
 
@@ -34,10 +34,10 @@ type collector struct {
 	bytes    []byte
 	resource map[string]string
 	all      []*tracepb.Span
-	keys     []string // the key that came with each export
+	keys     []string // the key in each export
 }
 
-// newCollector takes OTLP over HTTP.
+// newCollector receives OTLP over HTTP.
 func newCollector(tb testing.TB) *collector {
 	tb.Helper()
 	c := &collector{tb: tb}
@@ -47,7 +47,7 @@ func newCollector(tb testing.TB) *collector {
 	return c
 }
 
-// newTLSCollector takes it over TLS; certificate is a file of its certificate.
+// newTLSCollector receives OTLP over HTTPS; certificate is the file of its certificate.
 func newTLSCollector(tb testing.TB) (c *collector, certificate string) {
 	tb.Helper()
 	c = &collector{tb: tb}
@@ -61,7 +61,7 @@ func newTLSCollector(tb testing.TB) (c *collector, certificate string) {
 	return c, certificate
 }
 
-// newGRPCCollector takes OTLP over gRPC.
+// newGRPCCollector receives OTLP over gRPC.
 func newGRPCCollector(tb testing.TB) *collector {
 	tb.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -125,7 +125,7 @@ func (c *collector) take(content []byte, request *collectorpb.ExportTraceService
 	}
 }
 
-// named are the spans of a name and kind, newest last.
+// named returns the spans with a name and kind, newest last.
 func (c *collector) named(kind tracepb.Span_SpanKind, name string) []*tracepb.Span {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -138,7 +138,7 @@ func (c *collector) named(kind tracepb.Span_SpanKind, name string) []*tracepb.Sp
 	return found
 }
 
-// exported is all that came, as bytes, and the number of spans.
+// exported returns everything that was received, as bytes, and the number of spans.
 func (c *collector) exported() (content string, spans int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -12,17 +12,17 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// These tests are what the OpenID Foundation's conformance suite asks of a
-// relying party, each named after its module, against the whole service with
-// provider.kind oidc. The modules that are not here, and why:
+// These tests check what the OpenID Foundation's conformance suite requires of a relying
+// party. Each is named after its module, and runs against the whole service with
+// provider.kind oidc. The following modules are left out:
 //
 //   - oidcc-client-test-userinfo-invalid-sub, oidcc-client-test-scope-userinfo-claims:
-//     a session's claims come from the ID token; userinfo is not asked for them.
+//     a session's claims come from the ID token, and userinfo is not called for them.
 //   - oidcc-client-test-rp-frontchannel-rpinitlogout, …-opinitlogout: our cookies
-//     are SameSite=Strict and our pages refuse to be framed, so a frame on the
-//     provider's page can end nothing. Back-channel logout does.
-//   - oidcc-client-test-3rd-party-init-login…: a login that another site started
-//     goes to the app's start page (ASVS V7.6.2).
+//     are SameSite=Strict and our pages refuse to be framed, so that a frame on the
+//     provider's page cannot end a session. Back-channel logout can.
+//   - oidcc-client-test-3rd-party-init-login…: a login that another site starts is
+//     redirected to the app's start page (OWASP ASVS V7.6.2).
 //   - form_post, hybrid, implicit and session-management plans: code flow only.
 
 // startOpenID is [start] with a plain OpenID provider.
@@ -60,8 +60,8 @@ func (s *service) wantAccepted() *useragent.UA {
 	return ua
 }
 
-// wantRejected tries to log in: there is no session then, and the tokens were
-// used for nothing.
+// wantRejected tries to log in and asserts that there is no session and that the tokens
+// were not used.
 func (s *service) wantRejected() {
 	s.tb.Helper()
 	s.ready()
@@ -126,7 +126,7 @@ func TestConformanceBasic(t *testing.T) {
 		startOpenID(t, cognitotest.Options{SingleKey: true}, fault(t, "kid-absent-multiple-jwks")).wantAccepted()
 	})
 	t.Run("oidcc-client-test-kid-absent-multiple-jwks", func(t *testing.T) {
-		// Either is right; we try all keys.
+		// Both are allowed; the service tries all keys.
 		startOpenID(t, cognitotest.Options{}, fault(t, "kid-absent-multiple-jwks")).wantAccepted()
 	})
 	t.Run("oidcc-client-test-client-secret-basic", func(t *testing.T) {
@@ -190,7 +190,7 @@ func TestConformanceConfig(t *testing.T) {
 		s := startOpenID(t, cognitotest.Options{}, func(p *cognitotest.Server) {
 			p.Break(cognitotest.Discovery, cognitotest.EditJSON("issuer", func(body map[string]any) { body["issuer"] = "https://evil.example.com" }), 0)
 		})
-		s.pool.Await(t, cognitotest.Discovery, 2) // it was looked at, and is asked for again
+		s.pool.Await(t, cognitotest.Discovery, 2) // the first document was checked, and another is requested
 		if status, body := s.admin("/readyz"); status != http.StatusServiceUnavailable {
 			t.Errorf("readyz: %d %s", status, body)
 		}
@@ -218,9 +218,9 @@ func TestConformanceConfig(t *testing.T) {
 	})
 }
 
-// TestConformanceRPInitiatedLogout is the RP-initiated logout plan. We send no
-// state: whoever comes back is logged out already, so there is nothing that a
-// forged return could do.
+// TestConformanceRPInitiatedLogout is the RP-initiated logout plan. The service sends no
+// state: the user is already logged out before the redirect, so that a forged return
+// has no effect.
 func TestConformanceRPInitiatedLogout(t *testing.T) {
 	t.Parallel()
 	for module, edit := range map[string]func(url.Values){
@@ -248,8 +248,8 @@ func (s *service) loginByForm() *useragent.UA {
 	return ua
 }
 
-// wantLoggedOut logs out by a form, comes back, and is asked for the password
-// at the next login.
+// wantLoggedOut logs out by a form and asserts that the browser returns and that the next
+// login asks for the password.
 func (s *service) wantLoggedOut(ua *useragent.UA) {
 	s.tb.Helper()
 	r := ua.SubmitForm("/auth/logout", nil)
@@ -269,7 +269,7 @@ func (s *service) wantLoggedOut(ua *useragent.UA) {
 }
 
 // TestConformanceBackchannelLogout is the back-channel logout plan: the provider
-// tells us when its session ends, and looks at the status and at Cache-Control.
+// sends a logout token when its session ends, and checks the status and Cache-Control.
 func TestConformanceBackchannelLogout(t *testing.T) {
 	t.Parallel()
 	const module = "oidcc-client-test-rp-backchannel-rpinitlogout"
@@ -287,7 +287,7 @@ func TestConformanceBackchannelLogout(t *testing.T) {
 	tried := 0
 	for _, f := range cognitotest.LogoutFaults {
 		if !slices.Contains([]string{"alg-none", "no-event", "with-nonce", "wrong-alg", "wrong-aud", "wrong-event", "wrong-iss"}, f.Name) {
-			continue // more than the plan has: tokenhandler's own tests
+			continue // not in the plan: tested in package tokenhandler
 		}
 		tried++
 		t.Run(module+"-"+f.Name, func(t *testing.T) {

@@ -8,8 +8,8 @@ import (
 	"cognito-token-handler/config"
 )
 
-// TestContentTypesMeanTheSame: what the configuration takes the storage takes,
-// and the other way round.
+// TestContentTypesMeanTheSame: the configuration accepts the same content types as the
+// storage.
 func TestContentTypesMeanTheSame(t *testing.T) {
 	for entry, good := range map[string]bool{
 		"image/png": true, "IMAGE/PNG": true, "image/*": true, "application/vnd.api+json": true,

@@ -16,8 +16,8 @@ import (
 )
 
 // TestErrorsCanBeReadByAllowedOrigins: without CORS headers a page of an allowed
-// origin sees "failed to fetch", and not what was wrong. Whatever refuses: the
-// reading of the path, a router, a method, a handler.
+// origin sees "failed to fetch", and not what was wrong. This holds
+// whether the path, the route, the method or a handler causes the error.
 func TestErrorsCanBeReadByAllowedOrigins(t *testing.T) {
 	const origin = "http://localhost:3000"
 	for name, change := range map[string]func(*config.Config){
@@ -60,8 +60,8 @@ func TestErrorsCanBeReadByAllowedOrigins(t *testing.T) {
 	}
 }
 
-// TestPreflightsOfErrors: a browser that is refused the preflight never sends
-// the request, and never learns what is wrong with it.
+// TestPreflightsOfErrors: a browser whose preflight is refused does not send the
+// request, and so cannot learn why it would fail.
 func TestPreflightsOfErrors(t *testing.T) {
 	const origin = "http://localhost:3000"
 	cfg := parsed(t)
@@ -84,11 +84,11 @@ func TestPreflightsOfErrors(t *testing.T) {
 	}
 }
 
-// sister is an app on another subdomain, as far as a test has any: the ports of
-// one host are one site.
+// sister is the origin of an app on another subdomain. Tests use another port, because
+// the ports of one host are one site.
 const sister = "http://localhost:3000"
 
-// startForSister runs a service that sister may call.
+// startForSister runs a service with sister as allowed origin.
 func startForSister(t *testing.T) *service {
 	t.Helper()
 	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -109,9 +109,9 @@ allowed_origins: [%[2]q]
 spa: {dir: %[3]q}`, up.URL, sister, newSPA(t)))
 }
 
-// TestEveryErrorCanBeReadByAnAllowedOrigin goes through the contract's table as a
-// page of an allowed origin does, preflights included. A page of another origin
-// sees nothing, and what it asks for is not done.
+// TestEveryErrorCanBeReadByAnAllowedOrigin provokes every error as a page of an allowed
+// origin, with preflights. A page of another origin reads nothing, and its requests
+// have no effect.
 func TestEveryErrorCanBeReadByAnAllowedOrigin(t *testing.T) {
 	s := startForSister(t)
 	ua, stranger, stuffed, refused := s.login(), s.browser(), s.browser(), s.login()
@@ -161,7 +161,7 @@ func TestEveryErrorCanBeReadByAnAllowedOrigin(t *testing.T) {
 		case http.StatusServiceUnavailable:
 			s.pool.Break(cognitotest.TokenRefresh, cognitotest.Text("503", http.StatusServiceUnavailable, "text/html", "down"), 0)
 		case http.StatusTooManyRequests:
-			for range 10 { // as many as may be asked for at once
+			for range 10 { // the most that may be requested at once
 				tt.ua.FetchFrom(sister, tt.method, publicURL+tt.target, tt.body, options)
 			}
 		}
@@ -176,8 +176,8 @@ func TestEveryErrorCanBeReadByAnAllowedOrigin(t *testing.T) {
 	}
 }
 
-// TestAllowedOriginsCall: with credentials, whatever method and headers the route
-// takes, and what they get is theirs alone in every cache.
+// TestAllowedOriginsCall: allowed origins may send credentials, and every method and
+// header that the route accepts. Caches must not give their answers to other origins.
 func TestAllowedOriginsCall(t *testing.T) {
 	s := startForSister(t)
 	ua := s.login()
@@ -197,9 +197,8 @@ func TestAllowedOriginsCall(t *testing.T) {
 	}
 }
 
-// TestVaryIsThereForEverybody: a cache that got its copy for a request without
-// Origin must not give it to one with Origin, which would lack the CORS headers,
-// nor the other way round.
+// TestVaryIsThereForEverybody: a cache must not answer a request with Origin from a copy
+// of one without it, which lacks the CORS headers, nor the other way round.
 func TestVaryIsThereForEverybody(t *testing.T) {
 	s := startForSister(t)
 	s.ready()
@@ -228,7 +227,7 @@ func TestVaryIsThereForEverybody(t *testing.T) {
 			}
 		}
 	}
-	// The app's own files are for no other origin, and say so.
+	// The app's own files must not be embedded by other origins.
 	r := s.browser().FetchFrom(sister, "GET", publicURL+"/", "")
 	if !r.Blocked || r.Header.Get("Cross-Origin-Resource-Policy") != "same-origin" {
 		t.Errorf("the app: %d %v", r.Status, r.Header)

@@ -19,8 +19,8 @@ const roleAnswer = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazon
 <Credentials><AccessKeyId>ASIATEST</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken>
 <Expiration>2099-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`
 
-// TestHangingSTSIsAskedAgain: a call that hangs is given up, so that the lookup
-// which all uploads share comes to an end.
+// TestHangingSTSIsAskedAgain: a call that hangs is cancelled and made again, so that
+// the lookup that all uploads share ends.
 func TestHangingSTSIsAskedAgain(t *testing.T) {
 	var calls atomic.Int64
 	release := make(chan struct{})
@@ -46,7 +46,7 @@ func TestHangingSTSIsAskedAgain(t *testing.T) {
 	}
 }
 
-// assumeRole lets the AWS SDK find its credentials at an STS.
+// assumeRole makes the AWS SDK request its credentials from an STS.
 func assumeRole(t *testing.T, sts string) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "token")

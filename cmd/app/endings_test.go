@@ -71,7 +71,8 @@ func TestAdminIsOffWithoutAToken(t *testing.T) {
 	}
 }
 
-// TestDisabledUserIsNoticedByAProbe: long before the access token ends.
+// TestDisabledUserIsNoticedByAProbe: a probe ends the session long before the access
+// token expires.
 func TestDisabledUserIsNoticedByAProbe(t *testing.T) {
 	s := startWith(t, cognitotest.Options{}, service{session: ", probe_interval: 10ms"})
 	ua := s.login()
@@ -83,7 +84,8 @@ func TestDisabledUserIsNoticedByAProbe(t *testing.T) {
 	}
 }
 
-// TestUpstreamThatRefusesATokenGetsAnother: the user never notices.
+// TestUpstreamThatRefusesATokenGetsAnother: if an API refuses a token, the request is
+// sent again with a new one, and the user does not notice.
 func TestUpstreamThatRefusesATokenGetsAnother(t *testing.T) {
 	s := start(t, cognitotest.Options{})
 	ua := s.login()
@@ -94,7 +96,8 @@ func TestUpstreamThatRefusesATokenGetsAnother(t *testing.T) {
 	}
 }
 
-// TestLogoutEverywhereSignsOutAtCognito: with the scope for it, and only then.
+// TestLogoutEverywhereSignsOutAtCognito: GlobalSignOut is called only if the token has
+// the scope for it.
 func TestLogoutEverywhereSignsOutAtCognito(t *testing.T) {
 	t.Parallel()
 	for scopes, want := range map[string]int{"[openid, email]": 0, "[openid, email, aws.cognito.signin.user.admin]": 1} {

@@ -22,8 +22,7 @@ func wantProblem(t *testing.T, r *useragent.Response, status int, code string) {
 	testkit.WantProblem(t, r.Answer(), status, code)
 }
 
-// TestEveryRowOfTheErrorTable goes through the contract's table, as a browser
-// sees it.
+// TestEveryRowOfTheErrorTable provokes every documented error in a browser.
 func TestEveryRowOfTheErrorTable(t *testing.T) {
 	t.Parallel()
 	s := start(t, cognitotest.Options{})
@@ -83,8 +82,8 @@ func TestEveryRowOfTheErrorTable(t *testing.T) {
 	}
 }
 
-// TestProviderErrorsOfALogin: 502 and 500 of the table are pages, because a
-// person navigates there.
+// TestProviderErrorsOfALogin: errors of a login are pages, because a person navigates
+// there.
 func TestProviderErrorsOfALogin(t *testing.T) {
 	s := start(t, cognitotest.Options{})
 	s.ready()

@@ -17,9 +17,9 @@ import (
 
 const gateways = "../../config/examples/gateways/"
 
-// TestGatewayExamplesNameWhatThereIs: the YAML of the examples is YAML, and every
-// path, header and cookie that an example names is one that the service has. (Those
-// for nginx and Caddy are run in test/gateway.)
+// TestGatewayExamplesNameWhatThereIs: the YAML of the examples can be parsed, and the
+// service has every path, header and cookie that an example names. (Package test/gateway
+// runs the examples for nginx and Caddy.)
 func TestGatewayExamplesNameWhatThereIs(t *testing.T) {
 	const verifySecret = "planted-verify-secret-value"
 	s := start(t, cognitotest.Options{AccessTTL: time.Second, AccessTokenSize: 3300}, "auth: {verify_secret: "+verifySecret+"}")

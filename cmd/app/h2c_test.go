@@ -9,8 +9,8 @@ import (
 	"cognito-token-handler/test/cognitotest"
 )
 
-// TestHTTP2WithoutTLS: only where the operator says so, and then with the same
-// surface as HTTP/1.
+// TestHTTP2WithoutTLS: HTTP/2 without TLS is spoken only if h2c is set, and then gives
+// the same answers as HTTP/1.
 func TestHTTP2WithoutTLS(t *testing.T) {
 	for more, want := range map[string]bool{"": false, "h2c: true": true} {
 		t.Run(more, func(t *testing.T) {

@@ -22,7 +22,7 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// field is one of a header, as its bytes go over the wire.
+// field is a header field, as it is sent.
 type field struct{ name, value string }
 
 // stream is one request over HTTP/2: its header, and a body or trailers if there
@@ -33,7 +33,7 @@ type stream struct {
 	trailers []field
 }
 
-// send writes the stream's frames: nothing here asks whether they are allowed.
+// send writes the stream's frames without checking whether they are allowed.
 func (r stream) send(to *http2.Framer) error {
 	last := r.body == "" && r.trailers == nil
 	err := sendFields(to, r.header, last)
@@ -54,7 +54,7 @@ func sendFields(to *http2.Framer, fields []field, last bool) error {
 			return err
 		}
 	}
-	const most = 16 << 10 // of a frame
+	const most = 16 << 10 // bytes of a frame
 	first := block.Next(most)
 	err := to.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: first, EndStream: last, EndHeaders: block.Len() == 0})
 	for block.Len() > 0 && err == nil {
@@ -113,14 +113,14 @@ func wire2(t *testing.T, conn net.Conn, request stream) string {
 	}
 }
 
-// ask2 is one of the app's own requests.
+// ask2 returns one of the app's own requests.
 func ask2(method, path string, more ...field) stream {
 	return stream{header: append([]field{
 		{":method", method}, {":scheme", "http"}, {":authority", "localhost:8080"}, {":path", path}, {"sec-fetch-site", "same-origin"},
 	}, more...)}
 }
 
-// with is ask2's GET of /raw/x with one pseudo-header changed, or left out.
+// with returns ask2's GET of /raw/x with one pseudo-header changed or left out.
 func with(name, value string) stream {
 	r := ask2("GET", "/raw/x")
 	i := slices.IndexFunc(r.header, func(f field) bool { return f.name == name })
@@ -136,16 +136,16 @@ func (r stream) and(body string, trailers ...field) stream {
 	return r
 }
 
-// TestHTTP2 is what TestFraming and the others ask, for HTTP/2: what is malformed
-// (RFC 9113 §8) ends the stream, what means another thing in HTTP/1 is refused, and
-// none of it reaches an API.
+// TestHTTP2 repeats the checks of TestFraming and the other tests with HTTP/2: a
+// malformed request (RFC 9113 §8) ends the stream, one with another meaning in HTTP/1 is
+// refused, and neither reaches an API.
 func TestHTTP2(t *testing.T) {
 	t.Parallel()
 	const (
 		broken  = "PROTOCOL_ERROR"
 		refused = "400" // by net/http
 		invalid = "400 invalid_request"
-		either  = invalid + " or " + broken // whichever is there first
+		either  = invalid + " or " + broken // whichever arrives first
 		method  = "405 method_not_allowed"
 		seen    = "GET /raw/x"
 		seenAB  = "POST /raw/x ab"

@@ -5,15 +5,14 @@ import (
 	"testing"
 )
 
-// These tests speak to the service as it listens, byte by byte: what net/http
-// reads differently from a proxy in front or an API behind would never reach a
-// test of a handler. Each item of the hygiene list has its test, here or with the
-// package that does it:
+// These tests send bytes to the service's listener, because a difference between how
+// net/http, a proxy in front and an API behind read a request cannot be tested with a
+// handler alone. Other packages test the rest:
 //
 //   - framing (TE, CL), request lines, targets, hosts: here; HTTP/2's in
 //     hygiene_http2_test.go
 //   - headers to the API (hop-by-hop, underscores, forwarding, duplicates):
-//     oauthproxy/request_test.go; who is believed: tokenhandler/web/clientip_test.go
+//     oauthproxy/request_test.go; trusted proxies: tokenhandler/web/clientip_test.go
 //   - headers from the API (cookies, CORS, HSTS, caching, redirects, types):
 //     oauthproxy/response_test.go
 //   - paths: tokenhandler/web/path_test.go, oauthproxy/path_test.go, routing_test.go
@@ -26,7 +25,7 @@ const (
 	get  = "GET /raw/x HTTP/1.1\r\n" + ownHead
 	// ownHead are the header fields of the app's own requests.
 	ownHead = "Host: localhost:8080\r\nSec-Fetch-Site: same-origin\r\n"
-	// smuggled is a request that hides where another reader sees a body.
+	// smuggled is a request where another parser of HTTP sees a part of a body.
 	smuggled = "GET /raw/smuggled HTTP/1.1\r\n" + ownHead + "\r\n"
 
 	refused  = "400"                                // and the connection ended
@@ -43,9 +42,9 @@ const (
 	hidden5  = "Content-Length: 5\r\n\r\n" + end    // five bytes, or no chunk at all
 )
 
-// TestFraming: what ends where is read in one way only, or the connection ends.
-// A request behind another one gets past no check: it is served as what it is, or
-// not at all.
+// TestFraming: if the length of a request is ambiguous, the connection is closed. A
+// request that follows another one passes the same checks as any other, or is not
+// served (request smuggling, RFC 9112 §11.2).
 func TestFraming(t *testing.T) {
 	s, up := startWire(t)
 	http10 := strings.Replace(post, "HTTP/1.1", "HTTP/1.0", 1) + "Connection: keep-alive\r\n"
@@ -115,8 +114,8 @@ func TestFraming(t *testing.T) {
 	})
 }
 
-// TestChunks: a body in chunks that is not as it should be is no body, and what
-// follows no request.
+// TestChunks: a malformed chunked body is refused, and what follows it is not read as a
+// request.
 func TestChunks(t *testing.T) {
 	s, up := startWire(t)
 	const broken = "400 invalid_request"
@@ -148,7 +147,7 @@ func TestChunks(t *testing.T) {
 	})
 }
 
-// TestRequestLines: three words between two spaces.
+// TestRequestLines: a request line has three parts, separated by one space each.
 func TestRequestLines(t *testing.T) {
 	s, up := startWire(t)
 	const head = "\r\n" + ownHead + "\r\n"
@@ -179,7 +178,7 @@ func TestRequestLines(t *testing.T) {
 	})
 }
 
-// TestHosts: there is one at most, and it leads nowhere.
+// TestHosts: a request has one Host field at most, and its value has no effect.
 func TestHosts(t *testing.T) {
 	s, up := startWire(t)
 	const line, site = "GET /raw/x HTTP/1.1\r\n", "Sec-Fetch-Site: same-origin\r\n\r\n"
@@ -195,8 +194,7 @@ func TestHosts(t *testing.T) {
 	})
 }
 
-// TestTargets: only a path that means one thing to everybody gets to an API, and
-// to anything else of ours.
+// TestTargets: only a path that every parser reads in the same way is routed.
 func TestTargets(t *testing.T) {
 	s, up := startWire(t)
 	var tests []wireTest
@@ -227,8 +225,8 @@ func TestTargets(t *testing.T) {
 	s.runWire(t, up, tests)
 }
 
-// TestUpgradesAreNotOffered: an upgrade that nobody looks at is none, whether or
-// not HTTP/2 without TLS is on.
+// TestUpgradesAreNotOffered: requests to upgrade to anything but WebSockets are ignored,
+// also with HTTP/2 without TLS.
 func TestUpgradesAreNotOffered(t *testing.T) {
 	for _, more := range []string{"", "h2c: true"} {
 		t.Run(more, func(t *testing.T) {
@@ -244,9 +242,9 @@ func TestUpgradesAreNotOffered(t *testing.T) {
 	}
 }
 
-// TestNothingOpensARoute but a session: not the words of another proxy about
-// another request, not a query or fragment that looks like an open path, and not
-// who somebody says to be (a peer's CVE-2026-40575, GHSA-7rh7-c77v-6434,
+// TestNothingOpensARoute: only a session gives access to a route: not header fields by
+// which proxies describe another request, not a query or fragment that looks like an
+// anonymous path, and not a user name in a header (oauth2-proxy's CVE-2026-40575, GHSA-7rh7-c77v-6434,
 // GHSA-pxq7-h93f-9jrg, GHSA-5hvv-m4w4-gf6v).
 func TestNothingOpensARoute(t *testing.T) {
 	s, up := startWire(t)

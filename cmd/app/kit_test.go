@@ -29,7 +29,7 @@ import (
 // port; the test's browsers are told which (see service.browser).
 const publicURL = "http://localhost:8080"
 
-// service is the whole thing, running in this process.
+// service is the whole service, running in this process.
 type service struct {
 	tb     testing.TB
 	pool   *cognitotest.Server
@@ -39,22 +39,21 @@ type service struct {
 	stop   func() error
 	config string
 	keys   string // session.keys_file
-	// built, if not nil, is called when the service has read its configuration
-	// and does not run yet.
+	// built, if not nil, is called after New and before Run.
 	built func(*app.App)
 	kind  string // of the provider; default cognito
-	// Further keys, each beginning with a comma.
+	// Further keys of the configuration, each with a comma before it.
 	provider, session, admins string
-	// routes are further ones to the API, without its upstream.
+	// routes are further routes to the API, without their upstream.
 	routes []string
-	// environ is what the environment says.
+	// environ is the environment.
 	environ []string
 	// clock is the service's; default time.Now.
 	clock func() time.Time
 }
 
-// start runs the service with a provider's double and an API; more are further
-// lines of its configuration.
+// start runs the service with a test provider and an API; more are further lines of its
+// configuration.
 func start(tb testing.TB, pool cognitotest.Options, more ...string) *service {
 	tb.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
@@ -63,15 +62,15 @@ func start(tb testing.TB, pool cognitotest.Options, more ...string) *service {
 	return s
 }
 
-// TestMain sets what the AWS SDK reads, for all tests: those that set more cannot
-// run beside others.
+// TestMain sets the variables that the AWS SDK reads, for all tests. Tests that set more
+// cannot run in parallel.
 func TestMain(m *testing.M) {
 	_ = os.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
 	_ = os.Setenv("AWS_SECRET_ACCESS_KEY", "planted-aws-secret-key")
 	os.Exit(m.Run())
 }
 
-// startWith is start with further keys.
+// startWith is [start] with further keys.
 func startWith(tb testing.TB, pool cognitotest.Options, keys service) *service {
 	tb.Helper()
 	pool.CallbackURLs, pool.LogoutURLs = []string{publicURL + "/auth/callback"}, []string{publicURL + "/"}
@@ -110,7 +109,7 @@ api:
     - {path: /down/, upstream: "http://localhost:1"}
 %s`, publicURL, s.admins, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.provider,
 		s.keys, s.session, s.api.URL, s.api.URL, s.api.URL, s.api.URL, further.String()) + strings.Join(more, "\n")
-	for _, entry := range s.environ { // some of it is read by libraries
+	for _, entry := range s.environ { // libraries read some of it
 		name, val, _ := strings.Cut(entry, "=")
 		s.tb.Setenv(name, val)
 	}
@@ -156,15 +155,15 @@ func (s *service) write(file, content string) {
 	}
 }
 
-// browser is a new browser that finds publicURL at the service's listener.
+// browser returns a new browser that reaches publicURL at the service's listener.
 func (s *service) browser() *useragent.UA {
 	ua := useragent.New(s.tb, publicURL)
 	ua.SetTransport(uncached{s.transport(), s.tb})
 	return ua
 }
 
-// uncached looks at every answer of every test: one that sets a cookie must not
-// be stored by any cache (peers' CVE-2025-48947, CVE-2025-64762).
+// uncached checks every answer of every test: one that sets a cookie must not be stored
+// by any cache (as in CVE-2025-48947 and CVE-2025-64762).
 type uncached struct {
 	http.RoundTripper
 
@@ -235,7 +234,7 @@ func (s *service) admin(path string) (int, string) {
 	return answer.StatusCode, body.String()
 }
 
-// api is an upstream that remembers what it was sent.
+// api is an upstream that records the requests that it receives.
 type api struct {
 	*httptest.Server
 
@@ -281,7 +280,7 @@ func newAPI(tb testing.TB) *api {
 	return a
 }
 
-// refuse reports whether this is the first token that it was asked about.
+// refuse reports whether token is the first token that it was called with.
 func (a *api) refuse(token string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -289,21 +288,21 @@ func (a *api) refuse(token string) bool {
 	return token == a.refused
 }
 
-// last is what came with the last request.
+// last returns the header of the last request.
 func (a *api) last() http.Header {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.headers
 }
 
-// seen lists the tokens that the API got.
+// seen returns the tokens that the API received.
 func (a *api) seen() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return append([]string(nil), a.tokens...)
 }
 
-// parsed is a configuration that is good but for what a test changes.
+// parsed returns a valid configuration, which a test may change.
 func parsed(tb testing.TB) config.Config {
 	tb.Helper()
 	cfg, err := config.Load([]byte(`

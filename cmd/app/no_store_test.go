@@ -17,9 +17,9 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// TestNoCacheKeepsOurCookies: on whatever answer they are. The browser of these
-// tests looks at the headers (see uncached); here every kind of answer is asked
-// for while a cookie is due, and it must be there.
+// TestNoCacheKeepsOurCookies: no cache may store an answer that sets a cookie. The browser
+// of these tests checks the header (see uncached). This test requests every kind of
+// answer while a cookie is due, and asserts that the answer sets it.
 func TestNoCacheKeepsOurCookies(t *testing.T) {
 	t.Parallel()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -38,8 +38,8 @@ func TestNoCacheKeepsOurCookies(t *testing.T) {
 	}))
 	t.Cleanup(upstream.Close)
 	const verifySecret = "planted-verify-secret-value"
-	// A session that has just begun has tokens that have ended, see
-	// TestParallelRequestsWithAnExpiredToken: the next answer brings new ones.
+	// The tokens of a new session have already expired (see
+	// TestParallelRequestsWithAnExpiredToken), so that the next answer sets new cookies.
 	var behind atomic.Int64
 	clock := func() time.Time { return time.Now().Add(-time.Duration(behind.Load())) }
 	s := start(t, cognitotest.Options{AccessTTL: time.Hour, Clock: clock}, fmt.Sprintf(`
@@ -74,7 +74,7 @@ auth: {verify_secret: %[3]s}`, upstream.URL, newSPA(t), verifySecret))
 		ua.SetCookie(useragent.Cookie{Name: "__Host-Http-session", Value: strings.Repeat("x", 13000), Path: "/", Secure: true, HTTPOnly: true})
 		return ua
 	}
-	// callback is the answer to the browser that comes back from the provider.
+	// callback returns the answer to the redirect from the provider.
 	callback := func(ua *useragent.UA) *useragent.Response {
 		t.Helper()
 		last := ua.Navigate("/auth/login?return_to=/open/start")
@@ -138,7 +138,7 @@ auth: {verify_secret: %[3]s}`, upstream.URL, newSPA(t), verifySecret))
 			}
 		})
 	}
-	// The app's files can be kept: no cookie is set with them.
+	// Caches may store the app's files: they set no cookie.
 	if r := due().Navigate("/"); r.Status != http.StatusOK || len(r.Header["Set-Cookie"]) != 0 {
 		t.Errorf("the app: answered %d, Set-Cookie %q", r.Status, r.Header["Set-Cookie"])
 	}

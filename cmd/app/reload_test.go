@@ -23,12 +23,12 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// keyLine is a key that begins with this letter, as a line of session.keys_file.
+// keyLine returns a key made of one letter, as a line of session.keys_file.
 func keyLine(letter string) string {
 	return base64.StdEncoding.EncodeToString([]byte(letter+"123456789abcdef0123456789ABCDEF")) + "\n"
 }
 
-// rekey changes the key file and waits until it is taken up.
+// rekey changes the key file and waits until it is loaded.
 func (s *service) rekey(content string) {
 	s.tb.Helper()
 	const line = `"msg":"session keys reloaded"`
@@ -37,7 +37,7 @@ func (s *service) rekey(content string) {
 	testkit.Eventually(s.tb, "reloaded", func() bool { return strings.Count(s.log.String(), line) > before })
 }
 
-// gauge waits until the last look at a file is received to have gone well, or not.
+// gauge waits until the gauge of reloads has the given value for a file.
 func (s *service) gauge(file string, value int) {
 	s.tb.Helper()
 	want := fmt.Sprintf("tokenhandler_reload_successful{file=%q} %d\n", file, value)
@@ -51,8 +51,8 @@ func (s *service) wantAPI(ua *useragent.UA, whose string, status int) {
 	}
 }
 
-// TestKeysAreRotated as the README says: a new key in front, the old one behind
-// it for a while, then gone. Nobody is logged out until then.
+// TestKeysAreRotated as the README describes: a new key is added at the top, and the old
+// one removed later. Nobody is logged out before that.
 func TestKeysAreRotated(t *testing.T) {
 	s := start(t, cognitotest.Options{})
 	old := s.login()
@@ -72,8 +72,8 @@ func TestKeysAreRotated(t *testing.T) {
 	s.gauge("session_keys", 1)
 }
 
-// TestBadKeyFileChangesNothing: the old keys stay, the gauge tells, and it heals
-// both with a new file and with the old one put back.
+// TestBadKeyFileChangesNothing: the old keys stay in use and the gauge turns to 0, until
+// the file is good again, be it with new keys or with the old ones.
 func TestBadKeyFileChangesNothing(t *testing.T) {
 	s := start(t, cognitotest.Options{})
 	s.rekey(keyLine("A"))
@@ -106,8 +106,8 @@ func TestBadKeyFileChangesNothing(t *testing.T) {
 	}
 }
 
-// TestKeysThatChangeDuringTheStart are not overlooked: between reading the
-// configuration and the first look at the file it may have been replaced.
+// TestKeysThatChangeDuringTheStart: keys that change after the configuration was read
+// and before the file is checked for the first time are loaded, too.
 func TestKeysThatChangeDuringTheStart(t *testing.T) {
 	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
 	s.built = func(*app.App) { s.write(s.keys, keyLine("B")) }
@@ -115,7 +115,7 @@ func TestKeysThatChangeDuringTheStart(t *testing.T) {
 	testkit.Eventually(s.tb, "reloaded", func() bool { return s.log.Contains(`"msg":"session keys reloaded"`) })
 }
 
-// newPair is a certificate with this serial number, and its key.
+// newPair returns a certificate with this serial number, and its key.
 func newPair(t *testing.T, serial int64) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -138,7 +138,7 @@ func newPair(t *testing.T, serial int64) (certificate, key string) {
 		string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))
 }
 
-// serial is that of the certificate which a new connection is shown.
+// serial returns the serial number of the certificate of a new connection.
 func (s *service) serial() int64 {
 	s.tb.Helper()
 	conn, err := tls.Dial("tcp", s.at.Public, &tls.Config{ServerName: "localhost", InsecureSkipVerify: true, NextProtos: []string{"h2"}})
@@ -153,8 +153,8 @@ func (s *service) serial() int64 {
 	return state.PeerCertificates[0].SerialNumber.Int64()
 }
 
-// TestCertificateIsReloaded: a new pair is shown to new connections, a bad one
-// to nobody, and while half of a pair is written the old one stays.
+// TestCertificateIsReloaded: new connections get a new certificate. The old one stays
+// while the files are faulty or only one of them is written.
 func TestCertificateIsReloaded(t *testing.T) {
 	dir := t.TempDir()
 	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
@@ -202,7 +202,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 	}
 }
 
-// wantHTTPS asks as a browser that trusts this certificate.
+// wantHTTPS makes a request that trusts only this certificate.
 func wantHTTPS(t *testing.T, s *service, certificate string) {
 	t.Helper()
 	roots := x509.NewCertPool()

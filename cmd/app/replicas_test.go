@@ -31,7 +31,7 @@ func redis(t *testing.T) *redislocal.Server {
 	return server
 }
 
-// replicas are services of one app: same keys, provider and store.
+// replicas are services with the same keys, provider and store.
 type replicas []*service
 
 func startReplicas(t *testing.T, n int, pool cognitotest.Options, store *redislocal.Server, keys service) replicas {
@@ -49,7 +49,7 @@ func startReplicas(t *testing.T, n int, pool cognitotest.Options, store *redislo
 	return all
 }
 
-// browser is one whose every request goes to the next replica.
+// browser returns a browser that sends each request to the next replica.
 func (r replicas) browser() *useragent.UA {
 	var turn atomic.Uint32
 	ua := useragent.New(r[0].tb, publicURL)
@@ -74,7 +74,7 @@ func (r replicas) login() *useragent.UA {
 	return ua
 }
 
-// copyOf is a browser with a copy of ua's cookies that talks to one replica.
+// copyOf returns a browser with a copy of ua's cookies that uses one replica only.
 func (s *service) copyOf(ua *useragent.UA) *useragent.UA {
 	other := s.browser()
 	for _, c := range ua.Cookies() {
@@ -83,7 +83,8 @@ func (s *service) copyOf(ua *useragent.UA) *useragent.UA {
 	return other
 }
 
-// TestReplicasRefreshOnce: strict rotation, no grace, reuse ends the session.
+// TestReplicasRefreshOnce: with strict rotation, where reuse of a refresh token ends the
+// session, replicas make one refresh call for each expiry.
 func TestReplicasRefreshOnce(t *testing.T) {
 	const life, expiries = 10 * time.Minute, 3
 	for _, n := range []int{2, 5} {
@@ -154,7 +155,8 @@ func (r replicas) revocation(t *testing.T, revoke func(*useragent.UA)) time.Dura
 	return time.Since(begun)
 }
 
-// TestRevocationSurvivesARestart of the service: the list is in the store.
+// TestRevocationSurvivesARestart: after a restart, a service reads the deny list from the
+// store.
 func TestRevocationSurvivesARestart(t *testing.T) {
 	store := redis(t)
 	before := startReplicas(t, 1, cognitotest.Options{}, store, service{})[0]
@@ -168,8 +170,8 @@ func TestRevocationSurvivesARestart(t *testing.T) {
 	wantStatus(t, after.copyOf(thief), "/api/me", http.StatusUnauthorized)
 }
 
-// TestRevocationInAnOutageSurvivesTheEnd of the only replica that knows it: it
-// waits for the store before it goes.
+// TestRevocationInAnOutageSurvivesTheEnd: a replica that alone knows a revocation waits
+// for the store before it ends.
 func TestRevocationInAnOutageSurvivesTheEnd(t *testing.T) {
 	store := redis(t)
 	all := startReplicas(t, 2, cognitotest.Options{}, store, service{})
@@ -193,8 +195,8 @@ func TestRevocationInAnOutageSurvivesTheEnd(t *testing.T) {
 	testkit.Eventually(all[1].tb, "revoked", func() bool { return thief.Fetch(http.MethodGet, "/api/me", "").Status == http.StatusUnauthorized })
 }
 
-// TestStoreThatHangs: nobody waits long and nobody is logged out, unless the
-// operator prefers that nobody is served.
+// TestStoreThatHangs: requests do not wait for the store, and nobody is logged out. With
+// revocation.on_outage: deny, sessions are answered with 503.
 func TestStoreThatHangs(t *testing.T) {
 	for onOutage, want := range map[string]int{"allow": http.StatusOK, "deny": http.StatusServiceUnavailable} {
 		t.Run(onOutage, func(t *testing.T) {
