@@ -2,25 +2,20 @@ package config
 
 import (
 	"fmt"
-	"strings"
-)
 
-// under reports whether path equals prefix or is below it. Slashes at the end make
-// no difference; /authors is not below /auth.
-func under(path, prefix string) bool {
-	return strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", strings.TrimSuffix(prefix, "/")+"/")
-}
+	"cognito-token-handler/tokenhandler/web"
+)
 
 // checkPaths checks that the service's own prefixes do not overlap.
 func (l *loader) checkPaths(c *Config) {
 	if !l.valid("auth.path") {
 		return
 	}
-	if c.Storage.Bucket != "" && l.valid("storage.path") && (under(c.Storage.Path, c.Auth.Path) || under(c.Auth.Path, c.Storage.Path)) {
+	if c.Storage.Bucket != "" && l.valid("storage.path") && (web.Under(c.Storage.Path, c.Auth.Path) || web.Under(c.Auth.Path, c.Storage.Path)) {
 		l.fault(l.firstSet("storage.path", "auth.path"),
 			fmt.Sprintf("makes the storage path %s overlap the auth path %s", c.Storage.Path, c.Auth.Path), "write two separate paths")
 	}
-	if c.Auth.ErrorPath != "" && under(c.Auth.ErrorPath, c.Auth.Path) {
+	if c.Auth.ErrorPath != "" && web.Under(c.Auth.ErrorPath, c.Auth.Path) {
 		l.fault("auth.error_path", quote(c.Auth.ErrorPath)+" is below auth.path and could redirect in a loop", "write a path of your app")
 	}
 }
@@ -40,9 +35,9 @@ func (l *loader) checkRoutes(c *Config) {
 		}
 		first[r.Path] = i
 		switch {
-		case under(r.Path, c.Auth.Path):
+		case web.Under(r.Path, c.Auth.Path):
 			l.routeFault(i, label, quote(r.Path)+" is below auth.path, which the service itself answers", "write another path")
-		case c.Storage.Bucket != "" && under(r.Path, c.Storage.Path):
+		case c.Storage.Bucket != "" && web.Under(r.Path, c.Storage.Path):
 			l.routeFault(i, label, quote(r.Path)+" is below storage.path, which the service itself answers", "write another path")
 		case r.Path == "/" && c.SPA.Dir != "":
 			l.routeFault(i, label, quote(r.Path)+" covers all paths, also those of spa.dir", "write a longer path, or remove spa.dir")

@@ -3,7 +3,6 @@ package app
 import (
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -19,9 +18,9 @@ func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 	notFound := web.OwnHeaders(site.CORS(site.NotFound()))
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
-		case under(path, a.cfg.Auth.Path):
+		case web.Under(path, a.cfg.Auth.Path):
 			p.auth.ServeHTTP(w, r)
-		case p.storage != nil && under(path, a.cfg.Storage.Path):
+		case p.storage != nil && web.Under(path, a.cfg.Storage.Path):
 			p.storage.ServeHTTP(w, r)
 		case p.api.Owns(path):
 			p.api.ServeHTTP(w, r)
@@ -32,11 +31,6 @@ func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 		}
 	})
 	return site.Instrument(site.Deadlines(site.PlainPath(dispatch)))
-}
-
-func under(path, prefix string) bool {
-	rest, found := strings.CutPrefix(path, prefix)
-	return found && (rest == "" || rest[0] == '/')
 }
 
 // adminHandler returns the handler of the admin listener, behind the same middlewares.

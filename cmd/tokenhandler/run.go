@@ -142,7 +142,7 @@ func (c *command) check(cmd *cobra.Command, _ []string) error {
 	cookies := app.Cookies(cfg)
 	_, err = fmt.Fprintf(c.stdout, `The configuration is good.
 
-Register at the app client in Cognito, to the letter:
+Register at the app client in Cognito, exactly as written:
   Allowed callback URL   %s
   Allowed sign-out URL   %s
   OAuth grant            Authorization code grant

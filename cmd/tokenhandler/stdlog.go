@@ -6,32 +6,35 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
-// withheldEvery bounds how often withheld messages are counted in our log: it is
-// the upstream that decides how many there are.
+// withheldEvery is the shortest time between two records about withheld messages: an
+// upstream decides how many messages there are.
 const withheldEvery = time.Minute
 
-// withholdStandardLog takes the text out of what the standard library says by
-// package log, past every logger that it was given. net/http's Transport quotes
-// there what an upstream sends unasked: one that echoes its request would put an
+// withholdStandardLog replaces the output of the standard logger. The Transport of
+// net/http writes there, past every logger that it was given, and quotes data that an
+// upstream sends without a request: an upstream that echoes its requests would put an
 // access token on standard error.
 func withholdStandardLog(logger *slog.Logger) {
-	log.SetOutput(&withheld{log: logger})
+	log.SetOutput(&withheld{log: logger, seldom: rate.Sometimes{Interval: withheldEvery}})
 }
 
-// withheld is the standard logger's output. It keeps no byte of what it is given.
+// withheld is an output for the standard logger. It counts messages and drops their
+// text.
 type withheld struct {
-	log        *slog.Logger
-	count      atomic.Int64
-	lastLogged atomic.Int64 // when a record was last written, in Unix nanoseconds
+	log    *slog.Logger
+	count  atomic.Int64
+	seldom rate.Sometimes
 }
 
-// Write implements [io.Writer]; each call is one message.
+// Write implements [io.Writer]. Each call is one message.
 func (w *withheld) Write(message []byte) (int, error) {
-	count, lastLogged, now := w.count.Add(1), w.lastLogged.Load(), time.Now().UnixNano()
-	if now-lastLogged >= int64(withheldEvery) && w.lastLogged.CompareAndSwap(lastLogged, now) {
+	count := w.count.Add(1)
+	w.seldom.Do(func() {
 		w.log.WarnContext(context.Background(), "messages of the standard library were withheld: they may quote an upstream", "so_far", count)
-	}
+	})
 	return len(message), nil
 }

@@ -114,6 +114,13 @@ func checkSegment(segment string) error {
 	return nil
 }
 
+// Under reports whether path equals prefix or is below it. A slash at the end of prefix
+// makes no difference; /authors is not under /auth.
+func Under(path, prefix string) bool {
+	rest, found := strings.CutPrefix(path, strings.TrimSuffix(prefix, "/"))
+	return found && (rest == "" || rest[0] == '/')
+}
+
 func isHex(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c >= 'A' && c <= 'F'
 }

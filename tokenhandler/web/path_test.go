@@ -217,3 +217,17 @@ func TestCheckSegments(t *testing.T) {
 		}
 	}
 }
+
+func TestUnder(t *testing.T) {
+	for _, c := range []struct {
+		path, prefix string
+		want         bool
+	}{
+		{"/auth", "/auth", true}, {"/auth/", "/auth", true}, {"/auth/login", "/auth", true}, {"/auth", "/auth/", true},
+		{"/authors", "/auth", false}, {"/aut", "/auth", false}, {"/", "/auth", false}, {"/x", "/", true},
+	} {
+		if got := web.Under(c.path, c.prefix); got != c.want {
+			t.Errorf("%s under %s: %v, want %v", c.path, c.prefix, got, c.want)
+		}
+	}
+}
