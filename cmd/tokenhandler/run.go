@@ -17,6 +17,7 @@ import (
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
 	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/web"
 )
 
 // version is set by the build.
@@ -125,11 +126,10 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(cfg.Level)) // checked by config.Load
-	options := &slog.HandlerOptions{Level: level}
 	if cfg.Format == "text" {
-		return slog.New(slog.NewTextHandler(w, options))
+		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 	}
-	return slog.New(slog.NewJSONHandler(w, options))
+	return slog.New(web.NewJSONHandler(w, level))
 }
 
 // check prints the URLs to register at the provider. They must match exactly: with a
