@@ -60,11 +60,23 @@ func (s *Site) CORS(next http.Handler) http.Handler {
 
 const varyOrigin = "Origin, Sec-Fetch-Site"
 
+// varyValues returns the values of Vary, with room for another one if [Site.Instrument] is
+// around.
+func varyValues(r *http.Request) []string {
+	if q, ok := requestOf(r); ok {
+		q.vary[0] = varyOrigin
+		return q.vary[:1]
+	}
+	return []string{varyOrigin}
+}
+
 // allowOrigin sets the CORS headers, once, and reports whether r is from an
 // origin in AllowedOrigins.
 func (s *Site) allowOrigin(h http.Header, r *http.Request) bool {
-	if !slices.Contains(h["Vary"], varyOrigin) {
-		h.Add("Vary", varyOrigin)
+	if vary := h["Vary"]; len(vary) == 0 {
+		h["Vary"] = varyValues(r)
+	} else if !slices.Contains(vary, varyOrigin) {
+		h["Vary"] = append(vary, varyOrigin)
 	}
 	origin := r.Header.Get("Origin")
 	if origin == "" || origin == s.origin || !s.allowed[origin] {

@@ -25,14 +25,16 @@ type request struct {
 	context.Context //nolint:containedctx // it is the request's context
 
 	recorder recorder
+	stall    stallWriter // of Deadlines
 	id       string
 	start    time.Time
 	// client is the client's address, empty if it is not known.
 	client  string
 	problem *Problem
 	span    *tracing.Span // nil without tracing
-	// headers are the values of the response headers that every response has.
-	headers [2]string
+	// idHeader and vary are values of response headers.
+	idHeader [1]string
+	vary     [2]string
 }
 
 // Value implements [context.Context].
@@ -66,10 +68,15 @@ func (s *Site) ClientAddress(r *http.Request) string {
 }
 
 func (s *Site) clientAddress(r *http.Request) string {
-	if ip := s.ClientIP(r); ip.IsValid() {
-		return ip.String()
+	ip := s.ClientIP(r)
+	switch {
+	case !ip.IsValid():
+		return ""
+	case len(s.proxies) == 0 && ip.Is4() && r.RemoteAddr[0] != '[':
+		// It is the peer's, an IPv4 address, which has only one spelling.
+		return r.RemoteAddr[:strings.LastIndexByte(r.RemoteAddr, ':')]
 	}
-	return ""
+	return ip.String()
 }
 
 func noteError(r *http.Request, p *Problem) {
@@ -98,10 +105,10 @@ func (s *Site) Instrument(next http.Handler) http.Handler {
 		ctx, span := s.tracer.Serve(q, r, q.id)
 		q.span = span
 		r = r.WithContext(ctx)
-		q.headers = [...]string{q.id, hstsValue}
-		w.Header()["X-Request-Id"] = q.headers[:1:1]
+		q.idHeader[0] = q.id
+		w.Header()["X-Request-Id"] = q.idHeader[:]
 		if s.hsts {
-			w.Header()["Strict-Transport-Security"] = q.headers[1:]
+			w.Header()["Strict-Transport-Security"] = []string{hstsValue}
 		}
 		defer s.finish(r, q) //nolint:contextcheck // r carries the context
 		next.ServeHTTP(&q.recorder, r)

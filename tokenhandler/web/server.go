@@ -56,14 +56,16 @@ func closeAmbiguous(next http.Handler) http.Handler {
 func (s *Site) Deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		strict := r.ProtoMajor > 1
-		out := &stallWriter{ResponseWriter: w, rc: *http.NewResponseController(w), now: s.now, strict: strict}
+		out := newStallWriter(r)
+		*out = stallWriter{ResponseWriter: w, conn: writeDeadlinerOf(w), now: s.now, strict: strict}
 		if r.Body != nil && r.Body != http.NoBody {
 			// The server reads what the handler leaves of the body, to use the connection
 			// again. This deadline is for that.
+			rc := http.NewResponseController(w)
 			if !strict {
-				_ = out.rc.SetReadDeadline(s.now().Add(stallTimeout))
+				_ = rc.SetReadDeadline(s.now().Add(stallTimeout))
 			}
-			body := &stallReader{ReadCloser: r.Body, rc: &out.rc, now: s.now, strict: strict}
+			body := &stallReader{ReadCloser: r.Body, rc: rc, now: s.now, strict: strict}
 			// The body is replaced in a copy of the request, because the server looks at
 			// the body of its own request to know whether all of it was read. If it were
 			// wrong, it would take the rest of a body for the next request (request smuggling).
@@ -77,6 +79,40 @@ func (s *Site) Deadlines(next http.Handler) http.Handler {
 		next.ServeHTTP(out, r)
 	})
 }
+
+// newStallWriter returns where to put the writer of a request. If [Site.Instrument] is
+// around, that needs no allocation.
+func newStallWriter(r *http.Request) *stallWriter {
+	if q, ok := requestOf(r); ok && q.stall.ResponseWriter == nil {
+		return &q.stall
+	}
+	return &stallWriter{}
+}
+
+// writeDeadliner sets the deadline for writes to a connection.
+type writeDeadliner interface {
+	SetWriteDeadline(at time.Time) error
+}
+
+// writeDeadlinerOf finds what an [http.ResponseController] would find for each deadline
+// of a response.
+func writeDeadlinerOf(w http.ResponseWriter) writeDeadliner {
+	for {
+		switch v := w.(type) {
+		case writeDeadliner:
+			return v
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = v.Unwrap()
+		default:
+			return noDeadline{} // as httptest's
+		}
+	}
+}
+
+// noDeadline stands for a writer that supports no deadlines.
+type noDeadline struct{}
+
+func (noDeadline) SetWriteDeadline(time.Time) error { return nil }
 
 // stallReader sets a deadline for each read of a request's body.
 type stallReader struct {
@@ -121,7 +157,7 @@ func (r *stallReader) leave() {
 type stallWriter struct {
 	http.ResponseWriter
 
-	rc       http.ResponseController
+	conn     writeDeadliner
 	now      func() time.Time
 	extended time.Time // when the deadline was last moved
 	// strict is set for HTTP/2, where a deadline that passes ends the stream even if
@@ -134,7 +170,7 @@ type stallWriter struct {
 func (w *stallWriter) extend() {
 	if now := w.now(); now.Sub(w.extended) >= time.Second {
 		w.extended = now
-		_ = w.rc.SetWriteDeadline(now.Add(stallTimeout))
+		_ = w.conn.SetWriteDeadline(now.Add(stallTimeout))
 	}
 }
 
@@ -142,7 +178,7 @@ func (w *stallWriter) extend() {
 func (w *stallWriter) relax() {
 	if w.strict {
 		w.extended = time.Time{}
-		_ = w.rc.SetWriteDeadline(time.Time{})
+		_ = w.conn.SetWriteDeadline(time.Time{})
 	}
 }
 
@@ -157,7 +193,7 @@ func (w *stallWriter) Write(p []byte) (int, error) {
 func (w *stallWriter) FlushError() error {
 	w.extend()
 	defer w.relax()
-	return w.rc.Flush()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Unwrap is for [http.ResponseController].
