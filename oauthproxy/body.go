@@ -35,12 +35,7 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		b.failure.Store(&err)
 	}
-	if b.call.timer.Stop() {
-		b.call.timer.Reset(b.call.route.Timeout)
-		if b.call.responding.Load() { // since the timer was stopped above
-			b.call.timer.Stop()
-		}
-	}
+	b.call.timeout.extend()
 	return n, err
 }
 
@@ -83,8 +78,9 @@ func (b *responseBody) Read(p []byte) (int, error) {
 // copyBody writes body to w. With flush, each part is sent to the client as soon as
 // it has arrived, and the header before the first part.
 func copyBody(w http.ResponseWriter, body io.Reader, buffer []byte, flush bool) error {
-	controller := http.NewResponseController(w)
+	var controller *http.ResponseController
 	if flush {
+		controller = http.NewResponseController(w)
 		_ = controller.Flush() // an error shows in the next write
 	}
 	for {

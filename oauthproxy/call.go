@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
-	"slices"
-	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/oauthproxy/socket"
@@ -29,11 +28,9 @@ type call struct {
 	grant Grant
 	// expiredCookies remove the cookies of a session that has ended, on an anonymous route.
 	expiredCookies []string
-	// timer cancels the call after the route's time-out. It is stopped when the
-	// response has begun; then responding is true.
-	timer      *time.Timer
-	responding atomic.Bool
-	start      time.Time
+	// timeout is stopped when the response has begun.
+	timeout timeout
+	start   time.Time
 	// body is the client's; it is nil if there is none. kept is the whole body, if it
 	// was kept so that the request can be sent again.
 	body *requestBody
@@ -42,12 +39,11 @@ type call struct {
 	resent int
 	// responseBody is the upstream's. It is here to save an allocation.
 	responseBody responseBody
+	// outURL and headerValues are what out's URL and most of its header point to. They
+	// are here to save allocations.
+	outURL       url.URL
+	headerValues [6]string
 }
-
-// watchAfter is how long a request may take before the proxy watches its session.
-// Most requests end sooner and need not pay for it. If the session has ended in the
-// meantime, the watch finds that out at once.
-const watchAfter = time.Second
 
 // proxyName is the name of this proxy in Proxy-Status (RFC 9209).
 const proxyName = "token-handler"
@@ -67,15 +63,13 @@ func (c *call) serve() {
 	ctx, cancel := context.WithCancelCause(c.client.Context())
 	defer cancel(nil)
 	c.cancel = cancel
-	c.timer = time.AfterFunc(c.route.Timeout, func() { cancel(errUpstreamTimeout) })
-	defer c.timer.Stop()
-	if c.grant != nil && !socket.IsUpgrade(c.client) {
-		defer time.AfterFunc(watchAfter, func() { c.watch(ctx, "request", func() { cancel(errSessionEnded) }) }).Stop()
-	}
 	// A response without a type must stay without: net/http would guess one, and what it
 	// takes for HTML would become a page of the app's origin.
 	c.writer.Header()["Content-Type"] = nil
 	c.out = c.newRequest(ctx)
+	c.timeout.call = c
+	c.timeout.start(c.grant != nil && !socket.IsUpgrade(c.client))
+	defer c.timeout.end()
 	err := c.keepBody()
 	if err == nil {
 		err = c.exchange()
@@ -110,8 +104,7 @@ func (c *call) exchange() error {
 // roundTrip returns when the upstream's header has arrived, which ends the time-out.
 func (c *call) roundTrip(out *http.Request) (*http.Response, error) {
 	response, err := c.send(out)
-	c.responding.Store(true)
-	c.timer.Stop()
+	c.timeout.stop()
 	return response, err
 }
 
@@ -139,7 +132,7 @@ func (c *call) respond(response *http.Response) error {
 	h := c.writer.Header()
 	for name, values := range response.Header {
 		if own := h[name]; len(own) > 0 {
-			values = slices.Concat(own, values)
+			values = append(own, values...)
 		}
 		h[name] = values
 	}

@@ -16,8 +16,7 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// A shutdown closes WebSockets with 1001, so that their clients connect to another
-// replica.
+// A shutdown tells the clients, so that they come back to another replica.
 func TestDrainEndsSockets(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	p := newProxy(t, socketRoute(t, up.URL))
@@ -45,8 +44,8 @@ func TestDrainEndsSockets(t *testing.T) {
 	}
 }
 
-// A client that does not answer the close frame is cut off, and at once if the drain has
-// no time left.
+// A client that does not answer the close frame is cut off, sooner if the drain
+// has no time left.
 func TestDrainCutsOff(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	testkit.Fast(t, socket.CloseTimeout/2, "a drain without time", func() time.Duration {
@@ -69,7 +68,7 @@ func (p protocol) proxy(t *testing.T, up *upstream) *proxy {
 	return p.newProxy(t, api(t, strings.Replace(up.URL, "http", p.scheme, 1)))
 }
 
-// drain starts a drain of p and returns a channel that is closed at its end.
+// drain begins a drain of p; the channel is closed when it is over.
 func drain(ctx context.Context, p *proxy) <-chan struct{} {
 	drained := make(chan struct{})
 	go func() {
@@ -79,8 +78,8 @@ func drain(ctx context.Context, p *proxy) <-chan struct{} {
 	return drained
 }
 
-// A shutdown ends event streams as if they were complete, whether they are idle or not,
-// so that their clients connect to another replica.
+// A shutdown ends event streams as if they were whole, idle or not, so that
+// their clients come back to another replica.
 func TestDrainEndsEventStreams(t *testing.T) {
 	for name, protocol := range protocols {
 		for contentType, busy := range map[string]bool{"text/event-stream": false, "Text/Event-Stream ;charset=utf-8": true} {
@@ -116,7 +115,7 @@ func TestDrainEndsEventStreams(t *testing.T) {
 					testkit.Receive(t, cancelled, "the end at the upstream")
 				}
 				testkit.Receive(t, drained, "the end of all streams")
-				// Streams that begin during the shutdown are ended as well.
+				// Those that come late are told so, too.
 				if got := p.do(t, request); got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != contentType {
 					t.Errorf("answered %d %v", got.StatusCode, got.Header)
 				}
@@ -129,8 +128,7 @@ func TestDrainEndsEventStreams(t *testing.T) {
 	}
 }
 
-// Responses that end by themselves, or that a client would not request again, are left
-// alone.
+// What ends by itself, or is not begun again by its client, has the drain's time.
 func TestDrainLeavesOtherAnswers(t *testing.T) {
 	const first, last = "data: first\n\n", "data: last\n\n"
 	release := make(chan struct{})
@@ -205,8 +203,8 @@ func TestDrainOfStalledEventStreams(t *testing.T) {
 	}
 }
 
-// Streams may end by themselves during a drain. The writer of a response that has ended
-// must not be used (net/http would panic).
+// Streams that end by themselves while they are ended: nothing may be done to an
+// answer that is over (net/http would panic).
 func TestDrainOfStreamsThatEnd(t *testing.T) {
 	const streams = 100
 	release := make(chan struct{})

@@ -3,7 +3,6 @@ package oauthproxy
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"maps"
 	"net/http"
 	"net/textproto"
 	"regexp"
@@ -109,20 +108,26 @@ func removeHopByHop(h http.Header) {
 	}
 }
 
-// cleanRequest removes from the header of a client's request what must not reach an
-// upstream. It also removes protected names that are spelled with "_", because
-// CGI-like servers do not distinguish it from "-" (CVE-2025-64484 of oauth2-proxy).
-func (h *Handler) cleanRequest(header http.Header) {
-	removeHopByHop(header)
-	for name := range header {
+// roomForHeaders is how many headers an upstream's request usually has more than the
+// client's: requestHeader sets six, and Cookie is removed. A map that fits need not grow.
+const roomForHeaders = 5
+
+// cleanRequest returns a copy of the header of a client's request without what must not
+// reach an upstream. That includes protected names that are spelled with "_", because
+// CGI-like servers do not distinguish it from "-" (CVE-2025-64484 of oauth2-proxy). The
+// values are shared with the client's header.
+func (h *Handler) cleanRequest(client http.Header) http.Header {
+	header := make(http.Header, len(client)+roomForHeaders)
+	for name, values := range client {
 		canonical := name
 		if strings.Contains(name, "_") {
 			canonical = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 		}
-		if protectedRequest.has(canonical) && !clientMaySend.has(name) {
-			delete(header, name)
+		if !protectedRequest.has(canonical) || clientMaySend.has(name) {
+			header[name] = values
 		}
 	}
+	removeHopByHop(header)
 	if lines, ok := header["Cookie"]; ok {
 		if kept := h.withoutOurCookies(lines); kept != "" {
 			header["Cookie"] = []string{kept}
@@ -130,6 +135,7 @@ func (h *Handler) cleanRequest(header http.Header) {
 			delete(header, "Cookie")
 		}
 	}
+	return header
 }
 
 // withoutOurCookies joins Cookie lines and leaves out the token handler's own cookies.
@@ -158,10 +164,8 @@ func (h *Handler) withoutOurCookies(lines []string) string {
 // after the removal of hop-by-hop headers, so that a client cannot remove it by
 // naming it in Connection (golang/go#50580).
 func (c *call) requestHeader() http.Header {
-	// The values are shared with the client's request: nothing changes them.
-	h := maps.Clone(c.client.Header)
-	c.handler.cleanRequest(h)
-	values := make([]string, 0, 8) // the values of all headers, in one allocation
+	h := c.handler.cleanRequest(c.client.Header)
+	values := c.headerValues[:0]
 	set := func(canonical, value string) {
 		values = append(values, value)
 		h[canonical] = values[len(values)-1 : len(values) : len(values)]

@@ -39,6 +39,7 @@ type Handler struct {
 	scheme, host string
 	open         openConnections
 	buffers      bufferPool
+	watchTimers  watchTimers
 }
 
 // New returns a Handler. It includes the origin check ([web.Site.Guard]), so no

@@ -28,7 +28,11 @@ func (r *route) rewriteResponse(response *http.Response, personal bool) {
 		h.Set("Content-Security-Policy", "sandbox") // opened as a page, it must not act as the app (ASVS V3.2.1)
 	}
 	h["X-Content-Type-Options"] = noSniff
-	h["Vary"] = append(h["Vary"], "Cookie") // the browser's cache must not show it to the browser's next user
+	if vary := h["Vary"]; len(vary) == 0 {
+		h["Vary"] = varyCookie // the browser's cache must not show it to the browser's next user
+	} else {
+		h["Vary"] = append(vary, varyCookie...)
+	}
 	if isEventStream(h) {
 		h.Set(bufferingHeader, "no") // nginx would hold events back until they fill a buffer
 	}
@@ -38,7 +42,7 @@ func (r *route) rewriteResponse(response *http.Response, personal bool) {
 // These values are shared by all responses: nothing may change them.
 //
 //nolint:gochecknoglobals // constants
-var noSniff, noStore = []string{"nosniff"}, []string{"no-store"}
+var noSniff, noStore, varyCookie = []string{"nosniff"}, []string{"no-store"}, []string{"Cookie"}
 
 // limitCaching keeps responses out of shared caches if they were fetched for a
 // session, and out of all caches unless the upstream allows caching.

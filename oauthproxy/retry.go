@@ -49,8 +49,8 @@ func (c *call) send(out *http.Request) (*http.Response, error) {
 // renewToken reports whether there is another token now, with which the route is
 // still open to the user. The route's time-out does not run meanwhile.
 func (c *call) renewToken(ctx context.Context) bool {
-	if c.timer.Stop() {
-		defer c.timer.Reset(c.route.Timeout)
+	if c.timeout.stop() {
+		defer c.timeout.restart()
 	}
 	refused := c.token()
 	return c.grant.Renew(ctx) == nil && !c.token().Equal(refused) && c.isPermitted()

@@ -54,7 +54,8 @@ func (c *call) newRequest(ctx context.Context) *http.Request {
 		ctx = context.WithValue(ctx, callKey{}, c)
 	}
 	out := c.client.WithContext(ctx)
-	out.URL = c.route.upstreamURL(c.client.URL)
+	c.outURL = c.route.upstreamURL(c.client.URL)
+	out.URL = &c.outURL
 	out.Host = out.URL.Host
 	out.Header = c.requestHeader()
 	out.Trailer = nil // the values of trailers are not forwarded

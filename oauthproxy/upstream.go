@@ -50,7 +50,7 @@ func (h *Handler) connect(r *Route, shared http.RoundTripper) (*url.URL, http.Ro
 // upstreamURL returns the URL of the upstream's request. The path was checked by
 // forward and keeps its escaping. The query is passed on unchanged, also the parts
 // that Go cannot parse (a=1;b=2), because the proxy decides nothing by it.
-func (r *route) upstreamURL(in *url.URL) *url.URL {
+func (r *route) upstreamURL(in *url.URL) url.URL {
 	base := r.Upstream
 	path, raw := in.Path, ""
 	if in.RawPath != "" || base.RawPath != "" {
@@ -62,7 +62,7 @@ func (r *route) upstreamURL(in *url.URL) *url.URL {
 			raw = raw[len(r.Path)-1:] // forward has checked that it begins with the prefix
 		}
 	}
-	out := &url.URL{
+	out := url.URL{
 		Scheme: base.Scheme, Host: base.Host, Path: strings.TrimSuffix(base.Path, "/") + path,
 		RawQuery: in.RawQuery, ForceQuery: in.ForceQuery,
 	}
