@@ -76,27 +76,23 @@ func (g *drainingListener) wake(at time.Time) {
 	}
 }
 
-// unusedConns holds the connections on which no request was received yet.
+// unusedConns holds the connections on which no request was received yet. It has no
+// lock, because every request changes the state of its connection twice.
 type unusedConns struct {
-	mu    sync.Mutex
-	conns map[net.Conn]bool
+	conns sync.Map // of net.Conn
+	count atomic.Int64
 }
 
 // watch is the server's [http.Server.ConnState].
 func (n *unusedConns) watch(conn net.Conn, state http.ConnState) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
 	if state == http.StateNew {
-		n.conns[conn] = true
-	} else {
-		delete(n.conns, conn)
+		n.conns.Store(conn, true)
+		n.count.Add(1)
+	} else if n.count.Load() > 0 {
+		if _, found := n.conns.LoadAndDelete(conn); found {
+			n.count.Add(-1)
+		}
 	}
-}
-
-func (n *unusedConns) count() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.conns)
 }
 
 // await returns when two counts in a row found no such connection, or after
@@ -112,7 +108,7 @@ func (n *unusedConns) await(ctx context.Context) {
 			return
 		case <-ticks.C:
 		}
-		none := n.count() == 0
+		none := n.count.Load() == 0
 		if none && quiet {
 			return
 		}

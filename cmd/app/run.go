@@ -57,7 +57,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	side := publicSide{
 		server: web.NewServer(a.public, a.log), listener: public,
-		unused: &unusedConns{conns: make(map[net.Conn]bool)}, done: make(chan struct{}),
+		unused: &unusedConns{}, done: make(chan struct{}),
 	}
 	side.server.ConnState = side.unused.watch
 	side.server.Protocols = protocols(a.cfg.H2C)
