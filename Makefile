@@ -49,7 +49,7 @@ test: unit e2e ## Run every test: unit with the race detector, integration, brow
 .PHONY: unit
 unit: ## Unit tests only, with the race detector; the model-based test of sessions with 10,000 seeds
 	go test -race ./...
-	go test -run Allocates ./tokenhandler/session
+	go test -run Allocates ./tokenhandler/session ./cmd/app
 	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
 
 .PHONY: e2e

@@ -12,7 +12,7 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// request returns a request as the browser would send it now.
+// request is one as the browser would send it now.
 func (a *app) request(ua *useragent.UA) *http.Request {
 	a.tb.Helper()
 	r := httptest.NewRequestWithContext(a.tb.Context(), http.MethodGet, "/api/me", http.NoBody)
@@ -22,8 +22,8 @@ func (a *app) request(ua *useragent.UA) *http.Request {
 	return r
 }
 
-// TestAuthorizeErrors checks the error for each reason why there is no grant, and
-// whether the cookies are removed.
+// TestAuthorizeErrors: the problem of every reason why there is no grant, and
+// whether the browser's cookies go with it.
 func TestAuthorizeErrors(t *testing.T) {
 	t.Parallel()
 	down := func(o cognitotest.Outage) func(*app, *useragent.UA) {
@@ -92,8 +92,8 @@ func withNoStore(h http.Header) http.Header {
 	return h
 }
 
-// TestAuthorizeWhenTheClientLeaves checks that the refresh goes on when the client
-// leaves.
+// TestAuthorizeWhenTheClientLeaves: it gets an answer that nobody reads, and the
+// refresh goes on without it.
 func TestAuthorizeWhenTheClientLeaves(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
@@ -116,8 +116,8 @@ func TestAuthorizeWhenTheClientLeaves(t *testing.T) {
 	}
 }
 
-// TestGrant checks the values of a grant, and that Commit sets cookies only when
-// something has changed, so that answers of APIs stay cacheable.
+// TestGrant: what it hands out, and what Commit tells the browser: nothing when
+// nothing changed, so that API answers stay cacheable.
 func TestGrant(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		s := short()
@@ -147,7 +147,7 @@ func TestGrant(t *testing.T) {
 	}
 }
 
-// wantCommit authorizes, commits and checks which cookies are set.
+// wantCommit authorizes and commits, and checks which cookies are set.
 func wantCommit(t *testing.T, a *app, ua *useragent.UA, names ...string) {
 	t.Helper()
 	grant, err := a.Authorize(a.request(ua), 0)
@@ -170,7 +170,7 @@ func wantCommit(t *testing.T, a *app, ua *useragent.UA, names ...string) {
 	}
 }
 
-// TestCommitAfterLogout checks an API call during which the user logs out.
+// TestCommitAfterLogout: the API call was slow, the logout came between.
 func TestCommitAfterLogout(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
@@ -182,7 +182,7 @@ func TestCommitAfterLogout(t *testing.T) {
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
 	h := make(http.Header)
 	grant.Commit(h)
-	if len(h) != 0 { // the answer to the logout has removed the cookies
+	if len(h) != 0 { // the logout's own answer has removed them
 		t.Errorf("written after the logout: %v", h)
 	}
 }

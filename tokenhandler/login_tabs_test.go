@@ -15,9 +15,9 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// TestLoginsInTabs checks that each tab has a login of its own. In another product
-// the second login overwrites the first. With six, the oldest is removed; the others
-// complete in any order.
+// TestLoginsInTabs: each tab has its login; in a peer the second overwrites the
+// first (PEERS C1). With six the oldest is dropped; the others all complete,
+// whatever the order.
 func TestLoginsInTabs(t *testing.T) {
 	for name, order := range map[string][]int{"first to last": {1, 2, 3, 4, 5}, "last to first": {5, 4, 3, 2, 1}, "mixed": {3, 1, 5, 2, 4}} {
 		t.Run(name, func(t *testing.T) {
@@ -51,9 +51,8 @@ func TestLoginsInTabs(t *testing.T) {
 	}
 }
 
-// TestLoginDropsUnreadableCookies checks that login cookies that do not open are
-// removed. In another product they fail every later login, or add up until the answer
-// is 431.
+// TestLoginDropsUnreadableCookies: a peer keeps failing on a poisoned cookie
+// (PEERS A6), and a row of them ends in 431 (PEERS C1).
 func TestLoginDropsUnreadableCookies(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()
@@ -78,9 +77,8 @@ func TestLoginDropsUnreadableCookies(t *testing.T) {
 	}
 }
 
-// TestLoginKeepsTheCookieBudget checks that logins with long return paths beside a
-// session stay below the 7,500 bytes that proxies let through: the oldest are
-// removed.
+// TestLoginKeepsTheCookieBudget: logins with long return paths beside a session
+// stay under the 7,500 bytes that proxies let through, by dropping the oldest.
 func TestLoginKeepsTheCookieBudget(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.login()
@@ -101,8 +99,8 @@ func TestLoginKeepsTheCookieBudget(t *testing.T) {
 	a.wantSession(ua, true)
 }
 
-// TestSessionKeepsTheCookieBudget checks that a new large session removes the logins
-// of other tabs, and not the other way round.
+// TestSessionKeepsTheCookieBudget: a large session that a login begins makes the
+// logins of other tabs go, not the other way round.
 func TestSessionKeepsTheCookieBudget(t *testing.T) {
 	a := newApp(t, settings{pool: cognitotest.Options{RefreshTokenSize: 4200}})
 	ua := a.browser()
@@ -121,8 +119,8 @@ func TestSessionKeepsTheCookieBudget(t *testing.T) {
 	a.wantSession(ua, true)
 }
 
-// TestManyCookiesDoNotLockOut checks that a browser with more cookies than the
-// service reads can log in, and has only the usual ones afterwards.
+// TestManyCookiesDoNotLockOut: a browser with more cookies than are looked at
+// can log in all the same, and is clean afterwards.
 func TestManyCookiesDoNotLockOut(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()

@@ -15,16 +15,15 @@ import (
 )
 
 const (
-	// leastLatency and mostLatency bound the latency that is added to a token call.
+	// leastLatency and mostLatency are those of a token call, both ways.
 	leastLatency = 20 * time.Millisecond
 	mostLatency  = 60 * time.Millisecond
 	// maxForm bounds what is read of a token call.
 	maxForm = 64 << 10
 )
 
-// front stands before the provider's token endpoint for one process of a replica. It
-// adds latency, records calls in the ledger, and can hold calls before the provider
-// processes them.
+// front is the provider's token endpoint as one life of one replica sees it: it
+// adds latency, writes the ledger, and can hold calls before they are taken up.
 type front struct {
 	URL string
 
@@ -35,11 +34,11 @@ type front struct {
 	work    sync.WaitGroup
 
 	mu       sync.Mutex
-	closed   chan struct{}  // closed by open; nil while calls are not held
+	closed   chan struct{}  // of the gate; nil while it is open
 	dead     bool           // the replica was killed
 	held     map[int]string // number of a held call → user
 	number   int
-	working  int // refresh calls that are processed and not yet answered
+	working  int // refresh calls taken up and not yet answered
 	answered int // refresh calls answered with tokens
 }
 
@@ -62,15 +61,15 @@ func (f *front) close() {
 	f.work.Wait()
 }
 
-// ServeHTTP implements [http.Handler]. It reads the body first, because net/http
-// notices only then that a client is gone.
+// ServeHTTP implements [http.Handler]. The body is read first: from then on
+// net/http notices a client that is gone.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	form, _ := url.ParseQuery(string(body)) // the provider refuses a malformed form
+	form, _ := url.ParseQuery(string(body)) // the provider refuses what is malformed
 	refreshToken := form.Get("refresh_token")
 	if refreshToken != "" {
 		if !f.enter(r.Context(), refreshToken) {
@@ -104,7 +103,7 @@ type answer struct {
 	body []byte
 }
 
-// ask sends the call to the provider.
+// ask lets the provider answer.
 func (f *front) ask(r *http.Request, body []byte) answer {
 	out := r.Clone(r.Context())
 	out.Body, out.URL.Scheme, out.URL.Host = io.NopCloser(bytes.NewReader(body)), "http", r.Host
@@ -120,8 +119,8 @@ func (f *front) ask(r *http.Request, body []byte) answer {
 	return answer{got, content}
 }
 
-// enter waits while calls are held. It returns false if the call must not be processed
-// because its client is gone.
+// enter waits before the gate. It reports false if the call must not be taken
+// up, because its client is gone.
 func (f *front) enter(ctx context.Context, refreshToken string) bool {
 	user := f.ledger.owner(refreshToken)
 	f.mu.Lock()
@@ -160,7 +159,7 @@ func (f *front) took(status int) {
 	}
 }
 
-// hold holds refresh calls from now on.
+// hold closes the gate.
 func (f *front) hold() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -169,7 +168,7 @@ func (f *front) hold() {
 	}
 }
 
-// open lets the held calls and all later ones pass.
+// open opens the gate again.
 func (f *front) open() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -179,15 +178,14 @@ func (f *front) open() {
 	}
 }
 
-// state returns how many refresh calls are held, are being processed, and were
-// answered with tokens.
+// state is how many calls are held, under way, and were answered with tokens.
 func (f *front) state() (held, working, answered int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.held), f.working, f.answered
 }
 
-// users returns the users whose calls are held.
+// users are whose calls are held.
 func (f *front) users() (users []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

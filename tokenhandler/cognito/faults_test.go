@@ -10,11 +10,10 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// conformance is the prefix of the module names of the OpenID Foundation's
-// conformance suite.
+// conformance is the prefix of the OpenID Foundation's module names.
 const conformance = "oidcc-client-test-"
 
-// enough checks that a corpus has not lost its cases.
+// enough fails if a corpus lost its cases.
 func enough(tb testing.TB, faults []cognitotest.Fault, least int) []cognitotest.Fault {
 	tb.Helper()
 	if len(faults) < least {
@@ -83,7 +82,7 @@ func TestExchangeAccepts(t *testing.T) {
 	})
 }
 
-// ending are the faults that end a session: tokens of another user or issuer.
+// ending are the faults that end a session: another user or another issuer.
 var ending = map[string]bool{
 	"refresh-token-invalid-issuer":     true,
 	"refresh-token-invalid-sub":        true,
@@ -154,7 +153,7 @@ func TestRefreshWithoutAnIDToken(t *testing.T) {
 	p.wantKind(err, provider.ErrRejected)
 }
 
-// An empty nonce on both sides is equal, but nothing was checked.
+// nonce "" on both sides is the defect of a peer: equal, and nothing checked.
 func TestExchangeComparesTheNonce(t *testing.T) {
 	for _, c := range []struct {
 		name, sent string
@@ -241,7 +240,7 @@ func TestExchangeChecksWhenTheUserWasAuthenticated(t *testing.T) {
 	}
 }
 
-// With the profile OIDC only the ID token says whose the tokens are.
+// With the plain profile nothing but the ID token tells whose tokens they are.
 func TestOIDCProfileEndsTheSessionForAnotherUser(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC })
 	previous := p.mustLogin()
@@ -250,7 +249,7 @@ func TestOIDCProfileEndsTheSessionForAnotherUser(t *testing.T) {
 	p.wantKind(err, provider.ErrRejected)
 }
 
-// A token without an issuer is malformed, and not another issuer's.
+// A token that names nobody is broken, and not another issuer's.
 func TestRefreshKeepsTheSessionIfTheIssuerIsMissing(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	previous := p.mustLogin()
@@ -259,8 +258,8 @@ func TestRefreshKeepsTheSessionIfTheIssuerIsMissing(t *testing.T) {
 	p.wantKind(err, provider.ErrInvalidResponse)
 }
 
-// The JSON forms of a JWS can contain headers that are not signed, and APIs do not
-// accept them.
+// The JSON forms of a JWS can carry headers that nobody signed, and no API takes
+// them.
 func TestTokensMustBeCompact(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	id, access := p.capture()

@@ -13,7 +13,7 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// RemoteKeySet of go-oidc fetches the keys for each of these tokens.
+// STYLE 3b: go-oidc fetches the keys for every one of these.
 func TestForgedKeyIDsMakeFewFetches(t *testing.T) {
 	t.Parallel()
 	p := connectedParty(t, cognitotest.Options{})
@@ -31,7 +31,7 @@ func TestForgedKeyIDsMakeFewFetches(t *testing.T) {
 		t.Errorf("%d fetches for 100 forged kids, want at most 5", got)
 	}
 
-	// Known keys still verify, and new keys are fetched after the pause.
+	// Known keys still do, and a rotation is seen when the pause is over.
 	p.pool.Heal()
 	tokens := p.mustLogin()
 	p.pool.RotateKeys()
@@ -76,7 +76,7 @@ func TestRotationUnderLoadIsOneFetch(t *testing.T) {
 	}
 }
 
-// After a failure there is a pause of its own, which a success ends.
+// An outage has a limit of its own, and ends it.
 func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	p := connectedParty(t, cognitotest.Options{})
@@ -108,7 +108,7 @@ func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 	}
 }
 
-// Known keys verify without the provider.
+// The keys that are known do without the provider.
 func TestKnownKeysNeedNoFetch(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
@@ -118,7 +118,7 @@ func TestKnownKeysNeedNoFetch(t *testing.T) {
 	}
 }
 
-// A token that cannot be verified now does not end the session.
+// A token that cannot be checked now says nothing about the session.
 func TestUnreachableKeysKeepTheSession(t *testing.T) {
 	t.Parallel()
 	for _, o := range cognitotest.Outages {
@@ -140,8 +140,8 @@ func TestUnreachableKeysKeepTheSession(t *testing.T) {
 	}
 }
 
-// The new refresh token is in the answer that cannot be verified yet, and the old one
-// is revoked (README "Refresh").
+// COG-ROT-07: the new refresh token is in the answer that cannot be checked yet,
+// and the old one is dead.
 func TestRefreshOutlastsAnOutageOfTheKeys(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{Rotation: true})
 	first := p.mustLogin()
@@ -216,7 +216,7 @@ func TestRefreshGivesUpAtItsDeadline(t *testing.T) {
 	}
 }
 
-// An invalid answer is not verified again.
+// Nonsense does not pass by itself.
 func TestRefreshDoesNotWaitForWhatWillNotPass(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	previous := p.mustLogin()
@@ -258,7 +258,7 @@ func TestKeySets(t *testing.T) {
 		keys cognitotest.Outage
 		ok   bool
 	}{
-		// Keys of other types are ignored (RFC 7517 §5).
+		// RFC 7517 §5: keys of other kinds are passed over.
 		{"further kinds", keysWith(func(keys []any) []any {
 			return append([]any{
 				map[string]any{"kty": "AKP", "alg": "ML-DSA-44", "kid": "new", "pub": "AAAA"},

@@ -21,10 +21,10 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// latency is how long the pool takes for each answer in synthetic time.
+// latency is how long the pool of a bubble takes for each answer.
 const latency = 50 * time.Millisecond
 
-// slowly is the transport of a pool with this latency.
+// slowly is a pool's transport with that latency.
 type slowly struct{ next http.RoundTripper }
 
 func (s slowly) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -36,22 +36,21 @@ func (s slowly) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// crowd is a party in synthetic time, and its metrics.
+// crowd is a party in a bubble, where time goes on by itself, and its metrics.
 type crowd struct {
 	*party
 
 	registry *prometheus.Registry
-	// failures counts failed calls: lost those that end a session, limited those that
-	// say when to try again.
+	// seen of the calls of this test
 	failures, lost, limited atomic.Int32
 	mostWaiting             atomic.Int32
 }
 
-// inBubble runs test in synthetic time with a connected party.
+// inBubble runs test with a connected party whose clock is the bubble's.
 func inBubble(t *testing.T, opts cognitotest.Options, test func(t *testing.T, c *crowd), edits ...func(*cognito.Config)) {
 	t.Helper()
 	opts.CallbackURLs, opts.Clock = []string{callbackURL}, time.Now
-	pool := cognitotest.New(t, opts) // outside of synctest, because it has a socket
+	pool := cognitotest.New(t, opts) // outside of the bubble: it has a socket
 	synctest.Test(t, func(t *testing.T) {
 		c := &crowd{registry: prometheus.NewRegistry()}
 		defaults := func(cfg *cognito.Config) {
@@ -67,7 +66,7 @@ func inBubble(t *testing.T, opts cognitotest.Options, test func(t *testing.T, c 
 	})
 }
 
-// note counts the outcome of a call.
+// note counts what became of a call.
 func (c *crowd) note(err error) {
 	if err == nil {
 		return
@@ -83,7 +82,7 @@ func (c *crowd) note(err error) {
 	}
 }
 
-// metric returns the sum of a metric's values.
+// metric is the sum of a metric's values.
 func (c *crowd) metric(name string) (sum float64) {
 	c.t.Helper()
 	families, err := c.registry.Gather()
@@ -101,7 +100,7 @@ func (c *crowd) metric(name string) (sum float64) {
 	return sum
 }
 
-// watch records the largest number of waiting calls until it is stopped.
+// watch notes how many calls wait, until stopped.
 func (c *crowd) watch() (stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -117,8 +116,8 @@ func (c *crowd) watch() (stop func()) {
 	return func() { close(done) }
 }
 
-// storm lets 500 users log in within half a minute, 50 at a time, and refresh within
-// the next: 1,000 calls a minute in waves.
+// storm lets 500 users log in within half a minute, 50 at a time, and refresh
+// within the next: 1,000 calls a minute in waves.
 func (c *crowd) storm() {
 	const waves, users, every = 10, 50, 3 * time.Second
 	var all sync.WaitGroup
@@ -133,7 +132,7 @@ func (c *crowd) storm() {
 					return
 				}
 				time.Sleep(waves * every)
-				tokens.AccessExpires = time.Now() // so that the refresh is not optional
+				tokens.AccessExpires = time.Now() // so that somebody waits for it
 				ctx, cancel := context.WithTimeout(c.t.Context(), 15*time.Second)
 				defer cancel()
 				_, err = c.Refresh(ctx, tokens)
@@ -144,11 +143,11 @@ func (c *crowd) storm() {
 	all.Wait()
 }
 
-// TestStorm has a provider that takes 20 calls a second. Whether the configuration
-// says so or the process learns it from refusals, nobody loses a session or a login.
+// TestStorm: the provider takes 20 calls a second. Whether this process was
+// told so or learns it from refusals, nobody loses a session or a login.
 func TestStorm(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]int{"configured": 16, "learned": cognito.DefaultMaxRPS} {
+	for name, limit := range map[string]int{"told": 16, "learnt": cognito.DefaultMaxRPS} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, cognitotest.Options{MaxRPS: 20}, func(t *testing.T, c *crowd) {
 				stop := c.watch()
@@ -168,7 +167,7 @@ func TestStorm(t *testing.T) {
 				if c.mostWaiting.Load() < 10 || c.metric("tokenhandler_provider_wait_seconds") == 0 || c.metric("tokenhandler_provider_waiting") != 0 {
 					t.Error("the metrics show no queue, or one that does not end")
 				}
-				if configured := limit < 20; configured != (refused == 0) {
+				if told := limit < 20; told != (refused == 0) {
 					t.Errorf("%d calls were refused", refused)
 				}
 			}, func(cfg *cognito.Config) { cfg.MaxRPS = limit })
@@ -176,8 +175,8 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// TestOverload checks that callers who cannot be served in time get an error at once,
-// which says when to try again, and that all others are served.
+// TestOverload: who cannot be served in time is told so at once, and when to
+// come again; all others are served.
 func TestOverload(t *testing.T) {
 	const logins = 400
 	inBubble(t, cognitotest.Options{MaxRPS: 20}, func(t *testing.T, c *crowd) {
@@ -206,8 +205,7 @@ func TestOverload(t *testing.T) {
 	}, func(cfg *cognito.Config) { cfg.MaxRPS = 16 })
 }
 
-// TestQueueIsBounded checks that the number of waiting calls is bounded, also without
-// deadlines.
+// TestQueueIsBounded: callers with all the time in the world do not pile up.
 func TestQueueIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		var all sync.WaitGroup
@@ -221,8 +219,7 @@ func TestQueueIsBounded(t *testing.T) {
 	}, func(cfg *cognito.Config) { cfg.MaxRPS = 100 }, func(cfg *cognito.Config) { cfg.Timeout = time.Hour })
 }
 
-// TestRefusedCallsAreSentAgain checks that a call is repeated after a 429, because
-// the provider has not processed it.
+// TestRefusedCallsAreSentAgain: 429 means that nothing was looked at.
 func TestRefusedCallsAreSentAgain(t *testing.T) {
 	inBubble(t, cognitotest.Options{Rotation: true}, func(t *testing.T, c *crowd) {
 		c.pool.Break(cognitotest.TokenAny, cognitotest.RateExceeded(), 3)
@@ -244,7 +241,7 @@ func TestRefusedCallsAreSentAgain(t *testing.T) {
 	})
 }
 
-// saying429 is a transport that answers 429 with this Retry-After.
+// saying429 limits requests and says until when.
 func saying429(after string) http.RoundTripper {
 	return roundTrip(func(*http.Request) *http.Response {
 		return &http.Response{
@@ -258,8 +255,7 @@ type roundTrip func(*http.Request) *http.Response
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-// TestRetryAfterStopsEverything checks that one refusal pauses all calls of the
-// process.
+// TestRetryAfterStopsEverything: one refusal pauses all calls of the process.
 func TestRetryAfterStopsEverything(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		tokens, grant := c.mustLogin(), c.grant()
@@ -273,7 +269,7 @@ func TestRetryAfterStopsEverything(t *testing.T) {
 		}
 
 		c.SetTransport(slowly{c.pool.Transport()})
-		// A caller with less time than the pause gets an error at once.
+		// Somebody with less time than the pause is told at once, in our words.
 		asked := time.Now()
 		_, err = c.Refresh(ctx, tokens)
 		if failed := c.failure(err, provider.ErrUnavailable); !errors.Is(failed, provider.ErrRateLimited) || failed.Status != 0 || provider.RetryAfter(failed) < 6*time.Second || time.Since(asked) > 0 {
@@ -288,8 +284,7 @@ func TestRetryAfterStopsEverything(t *testing.T) {
 	})
 }
 
-// TestRetryAfterIsBounded checks that a Retry-After of an hour pauses the calls for
-// half a minute.
+// TestRetryAfterIsBounded: an hour of the provider's is half a minute of ours.
 func TestRetryAfterIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		c.SetTransport(saying429("3600"))
@@ -305,8 +300,8 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	})
 }
 
-// TestRefreshesAheadOfTimeYield checks that, while calls wait, an optional refresh
-// fails at once and others wait.
+// TestRefreshesAheadOfTimeYield: under pressure a refresh that nobody waits for
+// gives up its place, and one that somebody waits for does not.
 func TestRefreshesAheadOfTimeYield(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		tokens := c.mustLogin()
@@ -329,12 +324,11 @@ func TestRefreshesAheadOfTimeYield(t *testing.T) {
 	}, func(cfg *cognito.Config) { cfg.MaxRPS = 10 })
 }
 
-// TestLeavingTheQueue checks that a caller who leaves takes no turn and is not
-// counted as shed.
+// TestLeavingTheQueue: who leaves takes no turn, and is not counted as shed.
 func TestLeavingTheQueue(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		grant := c.grant()
-		if err := c.Revoke(t.Context(), secret.New("unknown-refresh-token")); err != nil { // uses the only call of this second
+		if err := c.Revoke(t.Context(), secret.New("unknown-refresh-token")); err != nil { // takes the only turn of this second
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

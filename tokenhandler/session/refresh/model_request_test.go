@@ -11,36 +11,37 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// plannedRequest is a planned request: what it wants, and how long its parts take.
-type plannedRequest struct {
+// errand is one request as it was planned: what it wants, and how long things
+// take.
+type errand struct {
 	browser  *browser
 	place    int
 	why      refresh.Reason
-	polls    bool          // it is no activity of the user
+	polls    bool          // looks only, is no activity
 	start    time.Duration // until it is sent
-	travel   time.Duration // until it arrives
-	upstream time.Duration // until the upstream responds
-	answer   time.Duration // until the response arrives
-	lost     bool          // the response never arrives
+	travel   time.Duration // until it is there
+	upstream time.Duration // until the answer's header is there
+	answer   time.Duration // until the browser has it
+	lost     bool          // it never has
 	leaves   time.Duration // until the client gives up; 0 for never
 	logout   bool
 	all      bool // logout everywhere
 	revokes  bool // the logout also tells the provider
 }
 
-// send plays a planned request.
-func (w *world) send(e plannedRequest) {
+// send plays a request.
+func (w *world) send(e errand) {
 	w.running.Go(func() {
 		time.Sleep(e.start)
-		s, ok := w.cookiesOf(e.browser)
+		s, ok := w.show(e.browser)
 		if !ok {
 			return // logged out
 		}
 		time.Sleep(e.travel)
-		proc := w.arrive(e.place)
-		h, _ := w.answer(proc, e, s) // which checks the error
-		proc.requests.Done()
-		if h == nil || proc.dead() {
+		inc := w.arrive(e.place)
+		h, _ := w.answer(inc, e, s) // judged
+		inc.requests.Done()
+		if h == nil || inc.dead() {
 			return
 		}
 		time.Sleep(e.answer)
@@ -53,39 +54,39 @@ func (w *world) send(e plannedRequest) {
 	})
 }
 
-// arrive returns the process that takes a request.
-func (w *world) arrive(place int) *process {
+// arrive is the process that takes a request.
+func (w *world) arrive(place int) *incarnation {
 	for {
 		w.mu.Lock()
-		proc := w.places[place]
+		inc := w.places[place]
 		w.mu.Unlock()
-		<-proc.ready
+		<-inc.ready
 		w.mu.Lock()
-		if w.places[place] == proc {
-			proc.requests.Add(1)
+		if w.places[place] == inc {
+			inc.requests.Add(1)
 			w.mu.Unlock()
-			return proc
+			return inc
 		}
 		w.mu.Unlock()
 	}
 }
 
-// answer does what the handlers do: it opens the session, refreshes it, opens it again
-// if that took time, calls the upstream, and commits. A process that was killed does
-// not respond.
-func (w *world) answer(proc *process, e plannedRequest, s sentCookies) (http.Header, error) {
-	v, err := w.open(proc, s)
+// answer is what the handlers do: it opens the session, makes sure of its
+// tokens, opens it again if that took time, goes upstream, and commits. A
+// process that was killed answers nothing.
+func (w *world) answer(inc *incarnation, e errand, s showing) (http.Header, error) {
+	v, err := w.open(inc, s)
 	if err == nil && e.logout {
-		return w.logout(proc, e, s, v), nil
+		return w.logout(inc, e, s, v), nil
 	}
 	if err == nil {
-		err = w.refreshSession(proc, e, s, v, refresh.IfDue)
+		err = w.fresh(inc, e, s, v, refresh.IfDue)
 	}
 	if err == nil && e.why == refresh.OnDemand {
-		err = w.refreshSession(proc, e, s, v, refresh.OnDemand)
+		err = w.fresh(inc, e, s, v, refresh.OnDemand)
 	}
-	if err != nil || proc.dead() {
-		return w.removed(proc, s, err), err
+	if err != nil || inc.dead() {
+		return w.removed(inc, s, err), err
 	}
 	touched := time.Time{}
 	if !e.polls {
@@ -93,27 +94,27 @@ func (w *world) answer(proc *process, e plannedRequest, s sentCookies) (http.Hea
 		touched = time.Now()
 	}
 	time.Sleep(e.upstream)
-	if proc.dead() {
+	if inc.dead() {
 		return nil, nil
 	}
 	if e.why == refresh.Refused {
-		if err = w.refreshSession(proc, e, s, v, refresh.Refused); err != nil && ends(err) || proc.dead() {
-			return w.removed(proc, s, err), err
+		if err = w.fresh(inc, e, s, v, refresh.Refused); err != nil && ends(err) || inc.dead() {
+			return w.removed(inc, s, err), err
 		}
 	}
-	return w.commit(proc, s, v, touched), nil
+	return w.commit(inc, s, v, touched), nil
 }
 
-func (w *world) open(proc *process, s sentCookies) (*refresh.RequestSession, error) {
+func (w *world) open(inc *incarnation, s showing) (*refresh.RequestSession, error) {
 	from := time.Now()
-	w.sawCookie(proc, s)
-	v, err := proc.m.Open(&http.Request{Header: s.header})
-	w.judge(proc, s, v, err, refresh.IfDue, from)
+	w.sawCookie(inc, s)
+	v, err := inc.m.Open(&http.Request{Header: s.header})
+	w.judge(inc, s, v, err, refresh.IfDue, from)
 	return v, err
 }
 
-// refreshSession refreshes the session of a request.
-func (w *world) refreshSession(proc *process, e plannedRequest, s sentCookies, v *refresh.RequestSession, why refresh.Reason) error {
+// fresh renews the visit's tokens.
+func (w *world) fresh(inc *incarnation, e errand, s showing, v *refresh.RequestSession, why refresh.Reason) error {
 	ctx, leave := context.WithCancel(w.t.Context())
 	defer leave()
 	if e.leaves != 0 {
@@ -123,26 +124,26 @@ func (w *world) refreshSession(proc *process, e plannedRequest, s sentCookies, v
 	from, before := time.Now(), v.Session
 	w.mu.Lock()
 	if why != refresh.IfDue {
-		s.session.forced = append(s.session.forced, from)
+		s.life.forced = append(s.life.forced, from)
 	}
 	s.token = w.access[before.Access.Reveal()]
-	w.note("%v: session %d generation %d (%d) refresh %d", proc, s.session.n, s.generation, before.Generation, why)
+	w.note("%v: session %d generation %d (%d) fresh %d", inc, s.life.n, s.generation, before.Generation, why)
 	w.mu.Unlock()
 	err := v.Refresh(ctx, why)
-	if proc.dead() {
+	if inc.dead() {
 		return nil
 	}
 	if err == nil && v.Session == before && why == refresh.IfDue {
-		w.judge(proc, s, v, nil, why, from)
-		w.judgeFresh(proc, s, before.Access.Reveal(), v, why)
+		w.judge(inc, s, v, nil, why, from)
+		w.judgeFresh(inc, s, before.Access.Reveal(), v, why)
 		return nil
 	}
-	if _, reason := proc.m.Open(&http.Request{Header: s.header}); reason != nil {
-		w.judge(proc, s, v, reason, why, from)
+	if _, reason := inc.m.Open(&http.Request{Header: s.header}); reason != nil {
+		w.judge(inc, s, v, reason, why, from)
 		return reason
 	}
-	if w.judge(proc, s, v, err, why, from) {
-		w.judgeFresh(proc, s, before.Access.Reveal(), v, why)
+	if w.judge(inc, s, v, err, why, from) {
+		w.judgeFresh(inc, s, before.Access.Reveal(), v, why)
 	}
 	return err
 }
@@ -157,35 +158,35 @@ func ends(err error) bool {
 	return false
 }
 
-// removed is the header of a response that removes the cookies of the session, if the
+// removed is the header of an answer that removes the session's cookies, if the
 // handlers do that for this error.
-func (w *world) removed(proc *process, s sentCookies, err error) http.Header {
+func (w *world) removed(inc *incarnation, s showing, err error) http.Header {
 	h := make(http.Header)
 	if ends(err) {
-		w.remove(proc, s, h)
+		w.remove(inc, s, h)
 	}
 	return h
 }
 
-// remove removes the cookies of the session from the browser.
-func (w *world) remove(proc *process, s sentCookies, h http.Header) {
+// remove removes the session's cookies from the browser.
+func (w *world) remove(inc *incarnation, s showing, h http.Header) {
 	r := &http.Request{Header: s.header}
-	gs, _ := proc.sessions.New(r, proc.sessions.Names.Session)
+	gs, _ := inc.sessions.New(r, inc.sessions.Names.Session)
 	gs.Options.MaxAge = -1
 	if err := gs.Save(r, headerWriter(h)); err != nil {
 		w.t.Error(err)
 	}
 }
 
-func (w *world) logout(proc *process, e plannedRequest, s sentCookies, v *refresh.RequestSession) http.Header {
+func (w *world) logout(inc *incarnation, e errand, s showing, v *refresh.RequestSession) http.Header {
 	w.mu.Lock()
-	now, l := time.Now(), s.session
-	w.note("%v: logout of session %d, everywhere %v", proc, l.n, e.all)
-	l.revoked = append(l.revoked, revoked{now, proc})
+	now, l := time.Now(), s.life
+	w.note("%v: logout of session %d, everywhere %v", inc, l.n, e.all)
+	l.revoked = append(l.revoked, revoked{now, inc})
 	w.mu.Unlock()
 	v.End()
 	if e.all {
-		w.revokeUser(proc, l.sub)
+		w.revokeUser(inc, l.sub)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -193,20 +194,20 @@ func (w *world) logout(proc *process, e plannedRequest, s sentCookies, v *refres
 		l.disabled = now
 	}
 	h := make(http.Header)
-	w.remove(proc, s, h)
+	w.remove(inc, s, h)
 	return h
 }
 
 // revokeUser ends all sessions of a user that have begun.
-func (w *world) revokeUser(proc *process, sub string) {
+func (w *world) revokeUser(inc *incarnation, sub string) {
 	now := time.Now()
 	w.mu.Lock()
 	w.ended[sub] = now
-	for _, l := range w.sessions {
+	for _, l := range w.lives {
 		if l.sub == sub && l.begun.Before(now) {
-			l.revoked = append(l.revoked, revoked{now, proc})
+			l.revoked = append(l.revoked, revoked{now, inc})
 		}
 	}
 	w.mu.Unlock()
-	w.revoke(proc, replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(w.cfg.absolute)})
+	w.revoke(inc, replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(w.cfg.absolute)})
 }
