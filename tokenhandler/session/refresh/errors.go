@@ -52,6 +52,6 @@ var (
 	// errNotShared: see [Config.RotationGrace].
 	errNotShared = errors.New("the shared store is not reached, and refreshing alone could end the session")
 	errClosing   = errors.New("the service is shutting down")
-	// errOutrun: see maxTurns.
+	// errOutrun: see maxRounds.
 	errOutrun = errors.New("every renewed access token had already ended")
 )

@@ -35,10 +35,10 @@ const (
 // more use.
 const sweepEvery = 10 * time.Second
 
-// shown notes that a browser's cookie holds s, and returns the newest generation and
+// cookieSeen notes that a browser's cookie holds s, and returns the newest generation and
 // whether the provider refused to refresh it. It is for cookies only: a generation
 // that a request got from memory is not in the browser before its response is.
-func (m *memory) shown(s *session.Session) (newest *session.Session, rejected bool) {
+func (m *memory) cookieSeen(s *session.Session) (newest *session.Session, rejected bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.records[s.ID]
@@ -51,7 +51,7 @@ func (m *memory) shown(s *session.Session) (newest *session.Session, rejected bo
 
 // adopt applies the event that a browser shows s to its record. The caller holds mu.
 func (m *memory) adopt(r *record, s *session.Session, now time.Time) {
-	if r.newest.shown(s, now.Add(m.cfg.RefreshGrace)) {
+	if r.newest.cookieSeen(s, now.Add(m.cfg.RefreshGrace)) {
 		r.keep(now.Add(m.cfg.keepFor(s, now)))
 		m.unpublished = true
 	}

@@ -5,24 +5,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics are the counters of this package.
+// Metrics are the metrics of this package.
 type Metrics struct {
-	// Opened counts session cookies by what became of them.
+	// Opened counts the requests with a session cookie, by outcome of [Manager.Open].
 	Opened *prometheus.CounterVec
-	// Refreshes counts calls to the provider by outcome.
+	// Refreshes counts refreshes by outcome.
 	Refreshes *prometheus.CounterVec
-	// RefreshSeconds is how long the calls took.
+	// RefreshSeconds is the duration of the calls to the provider.
 	RefreshSeconds prometheus.Histogram
-	// Coalesced counts requests that found a refresh under way.
+	// Coalesced counts requests that waited for, or relied on, a refresh that another
+	// request had started.
 	Coalesced prometheus.Counter
-	// Superseded counts requests with an old cookie that were served the
-	// newer generation.
+	// Superseded counts requests with an older cookie that got a newer generation.
 	Superseded prometheus.Counter
-	// Unshared counts refreshes that could not be agreed with other replicas.
+	// Unshared counts refreshes without a lease, because the store was not reached.
 	Unshared prometheus.Counter
 }
 
-// NewMetrics registers the counters with reg; nil leaves them unregistered.
+// NewMetrics makes the metrics and registers them with reg, which may be nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
 	return &Metrics{

@@ -122,9 +122,9 @@ func (n *newest) supersedes(s *session.Session) bool {
 	return s.Generation < n.number && n.rotates
 }
 
-// shown is the event that a browser's cookie holds s. It returns true if s is later
+// cookieSeen is the event that a browser's cookie holds s. It returns true if s is later
 // than all that was known here.
-func (n *newest) shown(s *session.Session, graceEnds time.Time) bool {
+func (n *newest) cookieSeen(s *session.Session, graceEnds time.Time) bool {
 	switch {
 	case s.Generation > n.number:
 		n.hold(s, 0, confirmed, graceEnds) // the process that made it may have gone before it could publish it

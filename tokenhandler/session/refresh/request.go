@@ -77,7 +77,7 @@ func (m *Manager) newest(stored *session.Session) (*session.Session, error) {
 	if m.cfg.DenyListCurrent != nil && !m.cfg.DenyListCurrent() {
 		return nil, ErrDenyListOutdated
 	}
-	newest, rejected := m.memory.shown(stored)
+	newest, rejected := m.memory.cookieSeen(stored)
 	if rejected {
 		return nil, ErrRejected
 	}
