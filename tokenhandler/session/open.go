@@ -14,10 +14,10 @@ import (
 // an [ErrIdle] or an [ErrExpired]. The refresh token of the session may still be
 // valid, so that it can be revoked at the provider.
 type EndedError struct {
+	error
+
 	// Session is the session that has ended.
 	Session *Session
-
-	error
 }
 
 // Unwrap returns the reason.
@@ -47,7 +47,7 @@ func (s *Store) openSession(gs *sessions.Session, r *http.Request) error {
 	o.session.source = source{store: s, parts: parts, n: n}
 	s.openActivity(&j, o)
 	if reason := s.ended(o); reason != nil {
-		return &EndedError{&o.session, reason}
+		return &EndedError{error: reason, Session: &o.session}
 	}
 	gs.IsNew = false
 	gs.Values[Key], gs.Values[ActivityKey] = &o.session, &o.activity
