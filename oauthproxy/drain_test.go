@@ -16,7 +16,8 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// A shutdown tells the clients, so that they come back to another replica.
+// A shutdown closes WebSockets with 1001, so that their clients connect to another
+// replica.
 func TestDrainEndsSockets(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	p := newProxy(t, socketRoute(t, up.URL))
@@ -44,8 +45,8 @@ func TestDrainEndsSockets(t *testing.T) {
 	}
 }
 
-// A client that does not answer the close frame is cut off, sooner if the drain
-// has no time left.
+// A client that does not answer the close frame is cut off, and at once if the drain has
+// no time left.
 func TestDrainCutsOff(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	testkit.Fast(t, socket.CloseTimeout/2, "a drain without time", func() time.Duration {
@@ -68,7 +69,7 @@ func (p protocol) proxy(t *testing.T, up *upstream) *proxy {
 	return p.newProxy(t, api(t, strings.Replace(up.URL, "http", p.scheme, 1)))
 }
 
-// drain begins a drain of p; the channel is closed when it is over.
+// drain starts a drain of p and returns a channel that is closed at its end.
 func drain(ctx context.Context, p *proxy) <-chan struct{} {
 	drained := make(chan struct{})
 	go func() {
@@ -78,8 +79,8 @@ func drain(ctx context.Context, p *proxy) <-chan struct{} {
 	return drained
 }
 
-// A shutdown ends event streams as if they were whole, idle or not, so that
-// their clients come back to another replica.
+// A shutdown ends event streams as if they were complete, whether they are idle or not,
+// so that their clients connect to another replica.
 func TestDrainEndsEventStreams(t *testing.T) {
 	for name, protocol := range protocols {
 		for contentType, busy := range map[string]bool{"text/event-stream": false, "Text/Event-Stream ;charset=utf-8": true} {
@@ -115,7 +116,7 @@ func TestDrainEndsEventStreams(t *testing.T) {
 					testkit.Receive(t, cancelled, "the end at the upstream")
 				}
 				testkit.Receive(t, drained, "the end of all streams")
-				// Those that come late are told so, too.
+				// Streams that begin during the shutdown are ended as well.
 				if got := p.do(t, request); got.StatusCode != http.StatusOK || got.Header.Get("Content-Type") != contentType {
 					t.Errorf("answered %d %v", got.StatusCode, got.Header)
 				}
@@ -128,7 +129,8 @@ func TestDrainEndsEventStreams(t *testing.T) {
 	}
 }
 
-// What ends by itself, or is not begun again by its client, has the drain's time.
+// Responses that end by themselves, or that a client would not request again, are left
+// alone.
 func TestDrainLeavesOtherAnswers(t *testing.T) {
 	const first, last = "data: first\n\n", "data: last\n\n"
 	release := make(chan struct{})
@@ -203,8 +205,8 @@ func TestDrainOfStalledEventStreams(t *testing.T) {
 	}
 }
 
-// Streams that end by themselves while they are ended: nothing may be done to an
-// answer that is over (net/http would panic).
+// Streams may end by themselves during a drain. The writer of a response that has ended
+// must not be used (net/http would panic).
 func TestDrainOfStreamsThatEnd(t *testing.T) {
 	const streams = 100
 	release := make(chan struct{})

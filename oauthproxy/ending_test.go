@@ -21,7 +21,7 @@ var (
 	errNobody    = web.NewProblem(web.CodeNotAuthenticated, "log in", nil)
 )
 
-// readClose reads on until the socket is closed, and tells how.
+// readClose reads until the WebSocket is closed, and returns the close code and reason.
 func readClose(t *testing.T, conn dialed) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
@@ -55,7 +55,7 @@ func TestSocketEndsWithItsSession(t *testing.T) {
 	})
 }
 
-// Over TLS a browser asks for HTTP/1.1 when it opens a WebSocket.
+// Over TLS a browser negotiates HTTP/1.1 to open a WebSocket.
 func TestSocketOverTLS(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	p := newHTTP2Proxy(t, socketRoute(t, up.URL))
@@ -75,7 +75,7 @@ func TestSocketOverTLS(t *testing.T) {
 	}
 }
 
-// Whoever has no session, has none that ends.
+// A WebSocket without a session is not closed when a session ends.
 func TestSocketOfNobody(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	route := socketRoute(t, up.URL)

@@ -14,8 +14,8 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// handshake is one that is good, but for the changes: "Name" removes a line,
-// "Name: value" adds one.
+// handshake returns a valid handshake with changes: "Name" removes a line, "Name: value"
+// adds one.
 func handshake(changes ...string) []string {
 	lines := []string{
 		"GET /api/socket HTTP/1.1", "Host: app.example.com", "Connection: keep-alive, Upgrade", "Upgrade: websocket",
@@ -37,8 +37,8 @@ func handshake(changes ...string) []string {
 	return lines
 }
 
-// Other origins, or none: a page of another site would get a socket with the
-// user's token, and read what comes.
+// A page of another site must not open a WebSocket: it would be authorised with the
+// user's token, and the page could read what arrives.
 func TestSocketOrigin(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	p := newProxy(t, socketRoute(t, up.URL))
@@ -82,8 +82,8 @@ func TestSocketOrigin(t *testing.T) {
 	}
 }
 
-// rawHead sends lines as they are and reads the answer, of a 101 the header; the
-// connection stays open until the test ends.
+// rawHead sends lines as they are and reads the response, or only its header if it is a
+// 101. The connection stays open until the test ends.
 func (p *proxy) rawHead(t *testing.T, lines ...string) answer {
 	t.Helper()
 	response, _ := p.rawSocket(t, lines...) //nolint:bodyclose // rawSocket does
@@ -112,7 +112,7 @@ func (p *proxy) rawSocket(t *testing.T, lines ...string) (*http.Response, *bufio
 func TestMalformedHandshake(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	p := newProxy(t, socketRoute(t, up.URL))
-	for _, changes := range [][]string{ // all others: package socket
+	for _, changes := range [][]string{ // package socket tests all others
 		{"Upgrade", "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"},
 		{"Upgrade: websocket"}, // twice
 		{"Connection"},
@@ -142,8 +142,8 @@ func TestMalformedHandshake(t *testing.T) {
 	}
 }
 
-// The upstream gets the token and none of our cookies; the client gets of a 101
-// what belongs to the handshake, and our cookie.
+// The upstream gets the token and none of our cookies. The client gets the headers of the
+// 101 that belong to the handshake, and our cookie.
 func TestSocketHeaders(t *testing.T) {
 	seen := make(chan http.Header, 1)
 	upstream := tcpServer(t, func(conn net.Conn) {
@@ -170,11 +170,11 @@ func TestSocketHeaders(t *testing.T) {
 		}
 	}
 	if got.Header.Get("Strict-Transport-Security") == "max-age=0" || got.Header.Get("X-Request-ID") == "" {
-		t.Errorf("told %v", got.Header)
+		t.Errorf("the client got %v", got.Header)
 	}
 }
 
-// Everything else than a 101 passes as any answer does.
+// Any response other than 101 is passed on like all responses.
 func TestHandshakeThatTheUpstreamRefuses(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Set-Cookie", "evil=1")

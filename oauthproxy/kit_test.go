@@ -30,35 +30,35 @@ const (
 	within        = testkit.Deadline
 )
 
-// seen is one request as an upstream saw it.
-type seen struct {
+// received is a request as an upstream received it.
+type received struct {
 	*http.Request
 
 	body []byte
 }
 
-// upstream is an API that notes what it is asked.
+// upstream is an API that records the requests that it receives.
 type upstream struct {
 	*httptest.Server
 
-	mu   sync.Mutex
-	seen []seen
+	mu       sync.Mutex
+	received []received
 }
 
-// newUpstream answers with answer, or 200 if that is nil.
-func newUpstream(tb testing.TB, answer http.HandlerFunc) *upstream {
+// newUpstream starts an API that responds with respond, or with 200 if that is nil.
+func newUpstream(tb testing.TB, respond http.HandlerFunc) *upstream {
 	tb.Helper()
 	u := &upstream{}
 	u.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		request := seen{Request: r}
-		if answer == nil {
+		request := received{Request: r}
+		if respond == nil {
 			request.body, _ = io.ReadAll(r.Body)
 		}
 		u.mu.Lock()
-		u.seen = append(u.seen, request)
+		u.received = append(u.received, request)
 		u.mu.Unlock()
-		if answer != nil {
-			answer(w, r)
+		if respond != nil {
+			respond(w, r)
 		}
 	}))
 	u.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
@@ -70,27 +70,27 @@ func newUpstream(tb testing.TB, answer http.HandlerFunc) *upstream {
 	return u
 }
 
-func (u *upstream) requests() []seen {
+func (u *upstream) requests() []received {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return u.seen
+	return u.received
 }
 
-// last is the only request that the upstream got since the last call.
-func (u *upstream) last(t *testing.T) seen {
+// last returns the only request that the upstream has received since the last call.
+func (u *upstream) last(t *testing.T) received {
 	t.Helper()
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.seen) != 1 {
-		t.Fatalf("the upstream saw %d requests, want 1", len(u.seen))
+	if len(u.received) != 1 {
+		t.Fatalf("the upstream saw %d requests, want 1", len(u.received))
 	}
-	request := u.seen[0]
-	u.seen = nil
+	request := u.received[0]
+	u.received = nil
 	return request
 }
 
-// rawUpstream is an upstream that answers a connection's first request with
-// text, as it is, and closes.
+// rawUpstream starts an API that responds to the first request of a connection with text,
+// as it is, and closes the connection.
 func rawUpstream(t *testing.T, text string) string {
 	t.Helper()
 	return tcpServer(t, func(conn net.Conn) {
@@ -125,7 +125,7 @@ func tcpServer(t *testing.T, serve func(net.Conn)) string {
 	return "http://" + listener.Addr().String()
 }
 
-// proxy is a handler as it is served.
+// proxy is a server with the handler under test.
 type proxy struct {
 	*httptest.Server
 
@@ -135,7 +135,7 @@ type proxy struct {
 	log      *testkit.Log
 }
 
-// api is a route for /api/ to upstream, with ample limits.
+// api returns a route from /api/ to upstream, with generous limits.
 func api(tb testing.TB, upstream string) oauthproxy.Route {
 	tb.Helper()
 	return oauthproxy.Route{Path: "/api/", Upstream: testkit.MustURL(tb, upstream), Timeout: within, MaxBody: 1 << 30}
@@ -146,7 +146,7 @@ func newProxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
 	return newTracedProxy(tb, nil, routes...)
 }
 
-// newTracedProxy is one that makes spans.
+// newTracedProxy returns a proxy that makes spans.
 func newTracedProxy(tb testing.TB, tracer *tracing.Tracer, routes ...oauthproxy.Route) *proxy {
 	tb.Helper()
 	p := newUnstartedProxy(tb, tracer, routes...)
@@ -155,7 +155,8 @@ func newTracedProxy(tb testing.TB, tracer *tracing.Tracer, routes ...oauthproxy.
 	return p
 }
 
-// newHTTP2Proxy is one behind TLS: both directions of a request flow at once.
+// newHTTP2Proxy returns a proxy that speaks HTTP/2 over TLS, with which the bodies of a
+// request and its response can be sent at the same time.
 func newHTTP2Proxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
 	tb.Helper()
 	p := newUnstartedProxy(tb, nil, routes...)
@@ -183,7 +184,7 @@ func newUnstartedProxy(tb testing.TB, tracer *tracing.Tracer, routes ...oauthpro
 	return p
 }
 
-// request is one of the app's own, with pairs of header names and values.
+// request returns a request of the app, with pairs of header names and values.
 func (p *proxy) request(t *testing.T, method, target string, body io.Reader, header ...string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, p.URL+target, body)
@@ -197,7 +198,7 @@ func (p *proxy) request(t *testing.T, method, target string, body io.Reader, hea
 	return r
 }
 
-// answer is a whole answer.
+// answer is a complete response.
 type answer struct {
 	*http.Response
 
@@ -228,7 +229,7 @@ func (p *proxy) get(t *testing.T, target string, header ...string) answer {
 	return p.do(t, p.request(t, http.MethodGet, target, http.NoBody, header...))
 }
 
-// conn is a TCP connection to the proxy, for what net/http's client does not
+// conn opens a TCP connection to the proxy, for requests that net/http's client does not
 // send.
 func (p *proxy) conn(t *testing.T) net.Conn {
 	t.Helper()
@@ -241,7 +242,7 @@ func (p *proxy) conn(t *testing.T) net.Conn {
 	return conn
 }
 
-// raw sends a request line and header lines as they are, and reads the answer.
+// raw sends a request line and header lines as they are, and reads the response.
 func (p *proxy) raw(t *testing.T, line string, header ...string) answer {
 	t.Helper()
 	return p.rawBody(t, "", append([]string{line, "Host: app.example.com", "Connection: close", "Sec-Fetch-Site: same-origin"}, header...)...)
@@ -261,13 +262,14 @@ func (p *proxy) rawBody(t *testing.T, body string, lines ...string) answer {
 	return readAnswer(t, response)
 }
 
-// wantProblem asserts that a is the error answer with this status and code.
+// wantProblem asserts that a is the error response with this status and code.
 func wantProblem(t *testing.T, a answer, status int, code string) {
 	t.Helper()
 	testkit.WantProblem(t, testkit.Answer{Status: a.StatusCode, Header: a.Header, Body: []byte(a.body)}, status, code)
 }
 
-// wantCookie asserts that exactly our cookie is set, and may not be stored.
+// wantCookie asserts that only our cookie is set, and that no cache may store the
+// response.
 func wantCookie(t *testing.T, a answer) {
 	t.Helper()
 	if got := a.Header.Values("Set-Cookie"); len(got) != 1 || got[0] != sessionCookie {
@@ -278,8 +280,8 @@ func wantCookie(t *testing.T, a answer) {
 	}
 }
 
-// serveDirectly serves r without a connection, so that the test chooses the
-// peer's address.
+// serveDirectly serves r without a connection, so that the test can choose the peer's
+// address.
 func serveDirectly(p *proxy, r *http.Request) *httptest.ResponseRecorder {
 	rec := httptest.NewRecorder()
 	p.Config.Handler.ServeHTTP(rec, r)

@@ -33,15 +33,15 @@ func TestDeclaredBodyTooLarge(t *testing.T) {
 	}
 }
 
-// Over HTTP/2 net/http goes by the frames. What it makes of a length that is not
-// true would reach the upstream as another request than the client's.
+// Over HTTP/2 net/http takes a body's length from its frames. With a Content-Length that
+// differs, the upstream would get another request than the client has sent.
 func TestUntrueLengthOfHTTP2(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
 	for _, tt := range []struct {
-		said  []string
-		found int64
-		true  bool
+		declared []string
+		found    int64
+		true     bool
 	}{
 		{nil, 0, true},
 		{nil, -1, true},
@@ -61,17 +61,17 @@ func TestUntrueLengthOfHTTP2(t *testing.T) {
 		r := p.request(t, http.MethodPost, "/api/x", strings.NewReader(strings.Repeat("x", max(0, int(tt.found)))))
 		r.RequestURI, r.ProtoMajor, r.ProtoMinor, r.ContentLength = "/api/x", 2, 0, tt.found
 		r.URL.Scheme, r.URL.Host = "", ""
-		r.Header["Content-Length"] = tt.said
+		r.Header["Content-Length"] = tt.declared
 		got := serveDirectly(p, r)
 		if tt.true {
 			if got.Code != http.StatusOK {
-				t.Errorf("%q: answered %d %s", tt.said, got.Code, got.Body)
+				t.Errorf("%q: answered %d %s", tt.declared, got.Code, got.Body)
 			}
 			up.last(t)
 			continue
 		}
 		if got.Code != http.StatusBadRequest || len(up.requests()) != 0 {
-			t.Errorf("%q: answered %d %s", tt.said, got.Code, got.Body)
+			t.Errorf("%q: answered %d %s", tt.declared, got.Code, got.Body)
 		}
 	}
 }
@@ -128,7 +128,7 @@ func TestBrokenBody(t *testing.T) {
 
 func TestUpstreamTimeout(t *testing.T) {
 	hang := func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // or net/http does not see the end of the connection
+		_, _ = io.Copy(io.Discard, r.Body) // net/http notices the end of the connection only after the body
 		<-r.Context().Done()
 	}
 	silent := tcpServer(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
@@ -173,8 +173,7 @@ func TestTimeoutOfAnUpload(t *testing.T) {
 	}
 }
 
-// What went wrong inside is for the log, and what the upstream said of it for
-// nobody.
+// The cause of a failure goes to the log only, and the upstream's own text goes nowhere.
 func TestUpstreamErrors(t *testing.T) {
 	closed := httptest.NewServer(nil)
 	closed.Close()
@@ -225,7 +224,7 @@ func TestUpstreamErrors(t *testing.T) {
 			counts := counted(t, p, "tokenhandler_proxy_upstream_errors_total")
 			connects, breaks := counts["kind=connect route=/api/"], counts["kind=broken route=/api/"]
 			connected := !slices.Contains([]string{"down", "no such host", "untrusted"}, name)
-			if connects+breaks != 1 || name != "resets" && breaks == 1 != connected { // a reset may be early
+			if connects+breaks != 1 || name != "resets" && breaks == 1 != connected { // the reset may come before the connection is open
 				t.Errorf("counted %v", counts)
 			}
 			log := p.log.String()

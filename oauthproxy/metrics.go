@@ -40,35 +40,35 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		Requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_requests_total",
-			Help: "API requests forwarded, by route and status of the answer.",
+			Help: "API requests forwarded, by route and status of the response.",
 		}, []string{"route", "status"}),
 		Seconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tokenhandler_proxy_request_duration_seconds",
-			Help:    "Time from forwarding an API request to the header of its answer, by route.",
+			Help:    "Time from forwarding an API request to the header of its response, by route.",
 			Buckets: []float64{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30},
 			// For scrapers that know native histograms, finer and cheaper.
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"route"}),
 		InFlight: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tokenhandler_proxy_in_flight",
-			Help: "API requests under way at the upstream, WebSockets included, by route.",
+			Help: "API requests that are being forwarded, open WebSockets included, by route.",
 		}, []string{"route"}),
 		BodyBytes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_body_bytes_total",
-			Help: "Bytes of the bodies of API requests and of the upstream's answers, by route and direction: to_upstream, to_client.",
+			Help: "Bytes of the bodies of API requests and of their responses, by route and direction: to_upstream, to_client.",
 		}, []string{"route", "direction"}),
 		UpstreamErrors: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_upstream_errors_total",
-			Help: "API requests without a whole answer of the upstream, by route and kind: connect (no connection, or no TLS), timeout (the route's), broken (the connection ended or the answer made no sense), interrupted (in the midst of the answer's body).",
+			Help: "API requests without a complete response of the upstream, by route and kind: connect (no connection, or no TLS), timeout (that of the route), broken (the connection broke or the response was invalid), interrupted (the response's body broke off).",
 		}, []string{"route", "kind"}),
 		Retries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_retries_total",
-			Help: "API requests whose token the upstream refused with 401, by route and what came of a second try: ok, refused, failed, not_renewed (there was no other token to try).",
+			Help: "API requests whose token the upstream refused with 401, by route and outcome of the second attempt: ok, refused, failed, not_renewed (there was no other token).",
 		}, []string{"route", "outcome"}),
 		Sockets: socket.NewMetrics(reg),
 		Ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_ended_total",
-			Help: "Requests that were ended because their session was, by route and kind: socket (a WebSocket), request (a stream, an upload, or what else lasted).",
+			Help: "Requests that were ended because their session ended, by route and kind: socket (a WebSocket), request (a stream, an upload or any other long request).",
 		}, []string{"route", "kind"}),
 	}
 }

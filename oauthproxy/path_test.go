@@ -13,8 +13,8 @@ import (
 	"cognito-token-handler/oauthproxy"
 )
 
-// No spelling of a path reaches an upstream as another path. The rules
-// themselves are tested with web.CheckPath; this is what is put in front.
+// No spelling of a path may reach an upstream as another path. web.CheckPath has the
+// tests of the rules; this one tests that they are applied.
 func TestPathsRefused(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
@@ -43,7 +43,7 @@ func TestPathsRefused(t *testing.T) {
 	}
 }
 
-// readings are what a server behind us could make of a request target.
+// readings returns the paths that an upstream could read from a request target.
 func readings(target string) map[string]string {
 	raw, _, _ := strings.Cut(target, "?")
 	raw, _, _ = strings.Cut(raw, "#")
@@ -69,8 +69,8 @@ func readings(target string) map[string]string {
 	return all
 }
 
-// FuzzPath: an upstream sees the very path that was matched, and no reader of
-// it finds a path outside the route, or in a route with other rules.
+// FuzzPath tests that an upstream gets exactly the path that was matched, and that no
+// reading of it leads out of the route or into a route with other rules.
 func FuzzPath(f *testing.F) {
 	open, admin := newUpstream(f, nil), newUpstream(f, nil)
 	inner := api(f, admin.URL)
@@ -87,7 +87,7 @@ func FuzzPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, target string) {
 		r, err := http.ReadRequest(bufio.NewReader(strings.NewReader("GET " + target + " HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n\r\n")))
 		if err != nil || r.RequestURI != target {
-			return // refused by net/http, or more than a target
+			return // net/http refuses it, or it is more than a target
 		}
 		recorder := httptest.NewRecorder()
 		p.handler.ServeHTTP(recorder, r.WithContext(t.Context()))
@@ -120,11 +120,11 @@ func FuzzPath(f *testing.F) {
 func (u *upstream) take() *http.Request {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if len(u.seen) == 0 {
+	if len(u.received) == 0 {
 		return nil
 	}
-	r := u.seen[0].Request
-	u.seen = nil
+	r := u.received[0].Request
+	u.received = nil
 	return r
 }
 

@@ -9,8 +9,8 @@ import (
 	"cognito-token-handler/oauthproxy"
 )
 
-// TestRouteAsksForScopesAndGroups: only of the source, only where the route asks,
-// and the upstream never sees a request that is refused.
+// Scopes and groups are checked only where a route requires them, and a refused request
+// never reaches the upstream.
 func TestRouteAsksForScopesAndGroups(t *testing.T) {
 	for name, c := range map[string]struct {
 		scopes, groups []string
@@ -41,7 +41,7 @@ func TestRouteAsksForScopesAndGroups(t *testing.T) {
 			if got.StatusCode != c.status || asked != c.asked {
 				t.Errorf("%d, asked %d times", got.StatusCode, asked)
 			}
-			wantCookie(t, got) // refused or not
+			wantCookie(t, got) // also when the request is refused
 			if c.status != http.StatusOK {
 				wantProblem(t, got, c.status, "insufficient_scope")
 				if len(up.requests()) != 0 {
@@ -52,8 +52,8 @@ func TestRouteAsksForScopesAndGroups(t *testing.T) {
 	}
 }
 
-// TestRenewedTokenIsAskedAgain: a user who lost a group meanwhile does not get in
-// by the token that replaces a refused one.
+// The token that replaces a refused one is checked as well: the user may have lost a
+// group in the meantime.
 func TestRenewedTokenIsAskedAgain(t *testing.T) {
 	up := picky(t, true)
 	route := api(t, up.URL)

@@ -11,7 +11,7 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// counted are the values of a counter by its labels.
+// counted returns the values of a counter by its labels.
 func counted(t *testing.T, p *proxy, name string) map[string]float64 {
 	t.Helper()
 	families, err := p.registry.Gather()
@@ -34,7 +34,7 @@ func counted(t *testing.T, p *proxy, name string) map[string]float64 {
 	return counts
 }
 
-// What Authorize says is told as it is.
+// The error of Authorize is the response.
 func TestAuthorizeErrors(t *testing.T) {
 	for _, tt := range []struct {
 		err    error
@@ -73,7 +73,7 @@ func TestAuthorizeErrors(t *testing.T) {
 	}
 }
 
-// A cross-site request is not forwarded, and does not even open the session.
+// A cross-site request is refused before its session is opened.
 func TestCrossSite(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
@@ -124,7 +124,7 @@ func TestCrossSite(t *testing.T) {
 	}
 }
 
-// A preflight of an allowed origin is answered here: it has no session.
+// The proxy itself answers the preflight of an allowed origin, which has no session.
 func TestPreflight(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
@@ -138,7 +138,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-// CORS headers stand on errors too, or the app cannot read them.
+// Error responses have CORS headers, too, or the app could not read them.
 func TestCORSOnErrors(t *testing.T) {
 	p := newProxy(t, api(t, rawUpstream(t, "")))
 	for target, status := range map[string]int{"/api/x": 502, "/none/": 404, "/api/%2e": 400} {
@@ -163,7 +163,7 @@ func TestMetrics(t *testing.T) {
 	}
 	p.get(t, "/api/teapot")
 	p.get(t, "/down/x")
-	// What has no route, or is refused, makes no label.
+	// Requests without a route and refused requests are not counted here.
 	p.get(t, "/api")
 	p.get(t, "/nowhere/at/all")
 	p.raw(t, "GET /api/../x HTTP/1.1")

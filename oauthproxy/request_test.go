@@ -8,8 +8,9 @@ import (
 	"testing"
 )
 
-// forwarded is what the upstream sees of a request with these header lines.
-func forwarded(t *testing.T, header ...string) seen {
+// forwarded sends a request with these header lines and returns what the upstream
+// received.
+func forwarded(t *testing.T, header ...string) received {
 	t.Helper()
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
@@ -19,7 +20,7 @@ func forwarded(t *testing.T, header ...string) seen {
 	return up.last(t)
 }
 
-// What a client must not say to an upstream, by any spelling.
+// Headers that upstreams trust are removed from a client's request, in any spelling.
 func TestRequestHeadersRemoved(t *testing.T) {
 	for _, name := range []string{
 		"Authorization", "authorization", "AUTHORIZATION", "aUTHORIZATION", "Proxy-Authorization", "Proxy_Authorization", "Proxy-Connection",
@@ -70,8 +71,8 @@ func TestRequestHeadersKept(t *testing.T) {
 	}
 }
 
-// A client that names a header in Connection makes proxies drop it. What we set
-// must not be dropped (golang/go#50580; CVE-2025-48865 of another proxy).
+// Proxies remove the headers that a client names in Connection. Those that we set must
+// not be removed (golang/go#50580; CVE-2025-48865 of Fabio).
 func TestConnectionCannotRemoveOurHeaders(t *testing.T) {
 	for _, connection := range []string{
 		"Authorization", "authorization, x-forwarded-for", "X-Forwarded-For, X-Forwarded-Host, X-Forwarded-Proto", "X-Request-ID", "Traceparent",
@@ -133,7 +134,7 @@ func TestForwardedHeaders(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
 	for _, tt := range []struct{ name, header, want string }{
-		// The test's own address is a trusted proxy's.
+		// The test's own address is that of a trusted proxy.
 		{"none", "", "127.0.0.1"},
 		{"of a trusted proxy", "198.51.100.7", "198.51.100.7"},
 		{"spoofed to the left", "10.9.9.9, 198.51.100.7", "198.51.100.7"},
@@ -153,7 +154,7 @@ func TestForwardedHeaders(t *testing.T) {
 	}
 }
 
-// The peer is no trusted proxy here.
+// Here the peer is not a trusted proxy.
 func TestForwardedForOfStrangers(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
@@ -210,12 +211,12 @@ func TestRequestIDIsTheAnswers(t *testing.T) {
 	p := newProxy(t, api(t, up.URL))
 	got := p.get(t, "/api/x", "X-Request-Id", "the-client's")
 	sent := up.last(t).Header["X-Request-Id"]
-	if told := got.Header["X-Request-Id"]; len(sent) != 1 || len(told) != 1 || sent[0] != told[0] || strings.Contains(told[0], "'") {
-		t.Errorf("the upstream saw %q, the client %q", sent, told)
+	if returned := got.Header["X-Request-Id"]; len(sent) != 1 || len(returned) != 1 || sent[0] != returned[0] || strings.Contains(returned[0], "'") {
+		t.Errorf("the upstream saw %q, the client %q", sent, returned)
 	}
 }
 
-// Passed on, an upgrade to h2c opens a tunnel past every check.
+// A forwarded upgrade to h2c would open a tunnel that bypasses every check.
 func TestUpgradeRefused(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
@@ -240,7 +241,7 @@ func TestUpgradeRefused(t *testing.T) {
 func TestHeadersInBulk(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
-	many := make([]string, 400) // net/http takes 500 at most (Go 1.27)
+	many := make([]string, 400) // net/http accepts 500 at most (Go 1.27)
 	for i := range many {
 		many[i] = "X-Many: " + strings.Repeat("v", 50)
 	}
@@ -253,7 +254,7 @@ func TestHeadersInBulk(t *testing.T) {
 	}
 }
 
-// Requests whose length two servers would read differently.
+// Two servers must not disagree about where a request ends.
 func TestSmuggling(t *testing.T) {
 	const smuggled = "GET /api/smuggled HTTP/1.1\r\nHost: app.example.com\r\nSec-Fetch-Site: same-origin\r\n\r\n"
 	foreign := strings.Replace(smuggled, "same-origin", "cross-site", 1)
@@ -261,10 +262,10 @@ func TestSmuggling(t *testing.T) {
 		name   string
 		lines  []string
 		body   string
-		status int // of the first answer
+		status int // of the first response
 		body1  string
 	}{
-		// net/http drops the length, as RFC 9112 §6.3 has it, and the connection ends: what follows is no request.
+		// net/http ignores the length (RFC 9112 §6.3) and closes the connection, so what follows is not a request.
 		{"CL and TE", []string{"Content-Length: 90", "Transfer-Encoding: chunked"}, "2\r\nab\r\n0\r\n\r\n" + foreign, 200, "ab"},
 		{"two CL", []string{"Content-Length: 0", "Content-Length: 90"}, smuggled, 400, ""},
 		{"two CL in one", []string{"Content-Length: 0, 90"}, smuggled, 400, ""},
@@ -306,7 +307,7 @@ func TestSmuggling(t *testing.T) {
 	}
 }
 
-// A request's trailers are the client's words as well.
+// Clients could put headers that upstreams trust into trailers.
 func TestRequestTrailers(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
@@ -322,7 +323,7 @@ func TestRequestTrailers(t *testing.T) {
 	}
 }
 
-// A host that the client names goes nowhere.
+// The client's Host header does not reach the upstream.
 func TestHostIsTheUpstreams(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))

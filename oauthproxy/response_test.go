@@ -18,7 +18,7 @@ import (
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// answers is an upstream whose every answer has these header lines.
+// answers starts an API whose responses all have these header lines.
 func answers(t *testing.T, status int, lines ...string) *upstream {
 	t.Helper()
 	return newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -30,7 +30,7 @@ func answers(t *testing.T, status int, lines ...string) *upstream {
 	})
 }
 
-// What would change the app's site is not the upstream's to say (R-51).
+// Response headers that would change the app's site are removed.
 func TestResponseHeadersRemoved(t *testing.T) {
 	for _, line := range []string{
 		"Set-Cookie: evil=1; Path=/", "set-cookie: __Host-Http-session=evil; Path=/; Secure; HttpOnly", "Set-Cookie2: evil=1",
@@ -65,8 +65,8 @@ func TestResponseHeadersRemoved(t *testing.T) {
 	}
 }
 
-// What an upstream gives no type is not guessed to be a page: a browser would run
-// its scripts as the app's own, whatever nosniff says.
+// A response without a type stays without one: net/http could guess text/html, and a
+// browser would run the response's scripts as the app's, whatever nosniff says.
 func TestContentTypeIsNotGuessed(t *testing.T) {
 	const page = "<!doctype html><script>alert(1)</script>"
 	length := "Content-Length: " + strconv.Itoa(len(page)) + "\r\n"
@@ -79,7 +79,7 @@ func TestContentTypeIsNotGuessed(t *testing.T) {
 			}
 		}
 	}
-	// One that has a type keeps it, and errors are ours.
+	// A given type is kept, and our error responses have theirs.
 	p := newProxy(t, api(t, answers(t, http.StatusOK, "Content-Type: image/x-odd").URL))
 	if got := p.get(t, "/api/x").Header["Content-Type"]; len(got) != 1 || got[0] != "image/x-odd" {
 		t.Errorf("Content-Type %q", got)
@@ -88,7 +88,7 @@ func TestContentTypeIsNotGuessed(t *testing.T) {
 	wantProblem(t, p.get(t, "/api/x"), http.StatusBadGateway, "upstream_error")
 }
 
-// An allowed origin gets our CORS headers, and not the upstream's.
+// An allowed origin gets our CORS headers and not the upstream's.
 func TestCORSIsOurs(t *testing.T) {
 	up := answers(t, http.StatusOK, "Access-Control-Allow-Origin: *", "Access-Control-Expose-Headers: X-Total-Count", "Vary: Accept")
 	p := newProxy(t, api(t, up.URL))
@@ -122,12 +122,12 @@ func TestCacheControl(t *testing.T) {
 		{[]string{"public, no-store"}, "no-store"},
 		{[]string{"must-understand, no-store, max-age=60"}, "no-store"},
 		{[]string{"public"}, "private"},
-		// Each line counts, not the first.
+		// All lines count, not only the first.
 		{[]string{"max-age=60", "no-store"}, "no-store"},
 		{[]string{"max-age=60", "public"}, "private, max-age=60"},
 		{[]string{`no-cache="Set-Cookie", public`}, `private, no-cache="set-cookie"`},
 		{[]string{`private="X-Foo", public`}, `private, private="x-foo"`},
-		// Within quotes it is a header's name, and no word to all.
+		// In quotes no-store is the name of a header and not a directive.
 		{[]string{`no-cache="a, private, b", s-maxage=60`}, `private, no-cache="a, b"`},
 	} {
 		t.Run(strings.Join(tt.stored, "|"), func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestCacheControl(t *testing.T) {
 			if stored := strings.Join(got.Header["Cache-Control"], "|"); stored != tt.personal || got.Header["Cdn-Cache-Control"] != nil {
 				t.Errorf("Cache-Control %q, want %q; CDN %q", stored, tt.personal, got.Header["Cdn-Cache-Control"])
 			}
-			// The next user of the browser must not get it.
+			// The browser's next user must not get it from the browser's cache.
 			if vary := strings.Join(got.Header["Vary"], ", "); !strings.Contains(vary, "Cookie") {
 				t.Errorf("Vary %q", vary)
 			}
@@ -152,7 +152,7 @@ func TestCacheControl(t *testing.T) {
 	}
 }
 
-// Our cookies and our header stand on every kind of answer of an upstream's.
+// Every response of an upstream gets our cookies and headers, whatever its status.
 func TestEveryStatus(t *testing.T) {
 	for _, status := range []int{200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 409, 429, 500, 502, 503, 599, 999} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {
@@ -167,13 +167,12 @@ func TestEveryStatus(t *testing.T) {
 			if got.Header.Get("X-Content-Type-Options") != "nosniff" || got.Header.Get("WWW-Authenticate") == "" || got.body != "" {
 				t.Errorf("answered %v %q", got.Header, got.body)
 			}
-			up.last(t) // followed nothing, tried once
+			up.last(t) // one request: no redirect was followed
 		})
 	}
 }
 
-// Where an upstream redirects to is between it and the client: nobody is called on
-// the client's behalf, and no token goes anywhere else.
+// The proxy follows no redirects: the token must not be sent anywhere else.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	stranger := tcpServer(t, func(net.Conn) { t.Error("a redirect was followed") })
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -195,8 +194,8 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// TestRedirectsToTheUpstreamItself become ones to the route: where an API is inside
-// is not told, and browsers may not reach it.
+// A redirect to the upstream's own address becomes one to the route: browsers need not
+// know that address and may not reach it.
 func TestRedirectsToTheUpstreamItself(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", strings.ReplaceAll(r.Header.Get("X-Location"), "HOST", r.Host))
@@ -216,7 +215,7 @@ func TestRedirectsToTheUpstreamItself(t *testing.T) {
 		{"/strip/x", "http://HOST//evil.example/", "/strip//evil.example/"},
 		{"/strip/x", "http://HOST?q", "/strip/?q"},
 		{"/based/x", "http://HOST/v1/x/", "/based/x/"},
-		// What has no place under the route stays as it is.
+		// A redirect to a path that is not under the route stays as it is.
 		{"/api/x", "http://HOST/other", "http://HOST/other"},
 		{"/api/x", "http://HOST//evil.example/", "http://HOST//evil.example/"},
 		{"/based/x", "http://HOST/v10/x", "http://HOST/v10/x"},
@@ -224,7 +223,7 @@ func TestRedirectsToTheUpstreamItself(t *testing.T) {
 		{"/api/x", "http://user@HOST/api/y", "http://user@HOST/api/y"},
 		{"/api/x", "ftp://HOST/api/y", "ftp://HOST/api/y"},
 		{"/api/x", "http://HOST:bad/api/y", "http://HOST:bad/api/y"},
-		{"/strip/x", "/x/", "/x/"}, // X-Forwarded-Prefix has told it
+		{"/strip/x", "/x/", "/x/"}, // the upstream knows the prefix from X-Forwarded-Prefix
 	} {
 		got := p.get(t, tt.target, "X-Location", tt.location).Header.Get("Location")
 		if want := strings.ReplaceAll(tt.want, "HOST", testkit.MustURL(t, up.URL).Host); got != want {
@@ -240,8 +239,8 @@ func TestRedirectsToTheUpstreamItself(t *testing.T) {
 	}
 }
 
-// Whatever an upstream says, a redirect that is changed stays on the app's origin and
-// under the route.
+// A redirect that is rewritten stays on the app's origin and under the route, whatever
+// the upstream sends.
 func FuzzOwnLocation(f *testing.F) {
 	for _, seed := range []string{"http://api.internal/v1/x?q#f", "//api.internal/v1//evil.example", "HTTP://API.internal/v1/%2f%2fevil", "http://api.internal?q", "\\\\evil", "http://api.internal/v1/../x"} {
 		f.Add(seed, true)
@@ -260,8 +259,7 @@ func FuzzOwnLocation(f *testing.F) {
 	})
 }
 
-// TestNobodyIsAskedForAPassword: a browser would show its dialog, and what is typed
-// there goes to no upstream.
+// Browsers must not ask the user for a password, which would not reach the upstream.
 func TestNobodyIsAskedForAPassword(t *testing.T) {
 	const bearer = `Bearer realm="api", error="invalid_token", error_description="no basic rights"`
 	up := answers(t, http.StatusUnauthorized, `WWW-Authenticate: Basic realm="inside"`, "WWW-Authenticate: "+bearer, "WWW-Authenticate: negotiate",
@@ -275,8 +273,8 @@ func TestNobodyIsAskedForAPassword(t *testing.T) {
 	}
 }
 
-// TestPagesOfUpstreamsAreSandboxed: opened by itself, a page of an API must not run
-// scripts as the app. One that has a policy of its own is left alone.
+// A page of an API that is opened directly must not run scripts as the app. A page with
+// a policy of its own keeps that.
 func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
 	for line, want := range map[string]string{
 		"Content-Type: text/html": "sandbox", "Content-Type: Text/HTML; charset=utf-8": "sandbox", "Content-Type: application/xhtml+xml": "sandbox",
@@ -295,7 +293,7 @@ func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
 	if got := newProxy(t, api(t, saved.URL)).get(t, "/api/x").Header["Content-Security-Policy"]; got != nil {
 		t.Errorf("what is only saved: Content-Security-Policy %q", got)
 	}
-	// A browser would take it over into the page that it has, whose policy is another.
+	// A browser would apply the header of a 304 to the stored page, which may have another policy.
 	unchanged := rawUpstream(t, "HTTP/1.1 304 Not Modified\r\nContent-Type: text/html\r\n\r\n")
 	if got := newProxy(t, api(t, unchanged)).get(t, "/api/x"); got.StatusCode != http.StatusNotModified || got.Header["Content-Security-Policy"] != nil {
 		t.Errorf("answered %d, Content-Security-Policy %q", got.StatusCode, got.Header["Content-Security-Policy"])
@@ -316,8 +314,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// Interim answers reach the client as they are, and ReverseProxy clears our own
-// headers with each: so none is passed on, whether there are spans or not.
+// Interim responses (100, 103) are not passed on: their headers would not be cleaned.
 func TestInterimAnswers(t *testing.T) {
 	t.Run("untraced", func(t *testing.T) { interimAnswers(t, nil) })
 	t.Run("traced", func(t *testing.T) {
@@ -333,7 +330,7 @@ func interimAnswers(t *testing.T, tracer *tracing.Tracer) {
 		w.Header().Set("Link", "</x>; rel=preload")
 		w.WriteHeader(http.StatusEarlyHints)
 		w.WriteHeader(http.StatusProcessing)
-		_, _ = io.Copy(w, r.Body) // with Expect, a 100 comes first
+		_, _ = io.Copy(w, r.Body) // with Expect, net/http first sends a 100
 	})
 	p := newTracedProxy(t, tracer, api(t, up.URL))
 	for _, expect := range []string{"X-Not: expected", "Expect: 100-continue"} {
@@ -344,7 +341,7 @@ func interimAnswers(t *testing.T, tracer *tracing.Tracer) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wire := strings.TrimPrefix(string(text), "HTTP/1.1 100 Continue\r\n\r\n") // the server's own
+		wire := strings.TrimPrefix(string(text), "HTTP/1.1 100 Continue\r\n\r\n") // the proxy's own
 		if strings.Contains(wire, "evil") || !strings.HasPrefix(wire, "HTTP/1.1 200 OK\r\n") {
 			t.Errorf("%s: the client read\n%s", expect, wire)
 		}
@@ -356,7 +353,8 @@ func interimAnswers(t *testing.T, tracer *tracing.Tracer) {
 	}
 }
 
-// A trailer is a header to whoever joins the two.
+// Trailers are not passed on: software that merges them into the header would let an
+// upstream set what is removed there.
 func TestResponseTrailers(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Trailer", "X-Announced, Set-Cookie")
@@ -374,8 +372,7 @@ func TestResponseTrailers(t *testing.T) {
 	}
 }
 
-// An upstream that speaks of its own accord of another protocol gets no tunnel
-// to the client.
+// A 101 to a request without an upgrade must not open a tunnel to the client.
 func TestSwitchingProtocols(t *testing.T) {
 	for _, answer := range []string{
 		"HTTP/1.1 101 Switching Protocols\r\n\r\nGET /evil",
@@ -389,7 +386,8 @@ func TestSwitchingProtocols(t *testing.T) {
 	}
 }
 
-// Over HTTP/2 a status may be any number; net/http would panic when it is passed on.
+// Over HTTP/2 a status can be any number. net/http's server would panic if it were passed
+// on.
 func TestStatusThatIsNone(t *testing.T) {
 	up := tcpServer(t, func(conn net.Conn) {
 		_, _ = io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface)))
@@ -405,7 +403,7 @@ func TestStatusThatIsNone(t *testing.T) {
 		}
 		_ = frames.WriteHeaders(http2.HeadersFrameParam{
 			StreamID: 1, EndHeaders: true, EndStream: true,
-			BlockFragment: []byte("\x08\x041000"), // :status, which is field 8 of HPACK's table
+			BlockFragment: []byte("\x08\x041000"), // field 8 of HPACK's static table is :status
 		})
 		_, _ = io.Copy(io.Discard, conn)
 	})
@@ -416,7 +414,8 @@ func TestStatusThatIsNone(t *testing.T) {
 	}
 }
 
-// Two answers in one: the second must not become another client's.
+// An upstream that sends two responses at once must not answer the next request with the
+// second one.
 func TestResponseSplitting(t *testing.T) {
 	up := tcpServer(t, func(conn net.Conn) {
 		requests := bufio.NewReader(conn)

@@ -13,8 +13,8 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// picky is an upstream that takes the renewed token only. It reads the body
-// first, if asked to.
+// picky starts an API that accepts only the renewed token. With read, it reads the body
+// before it responds.
 func picky(t *testing.T, readsBody bool) *upstream {
 	t.Helper()
 	return newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -59,7 +59,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 		"DELETE, short":            {http.MethodDelete, "short", false, true},
 		"PUT, too long to be kept": {http.MethodPut, strings.Repeat("x", kept+1), false, false},
 		"PUT, of unknown length":   {http.MethodPut, "short", true, false},
-		"POST, short":              {http.MethodPost, "short", false, false}, // it could be done twice
+		"POST, short":              {http.MethodPost, "short", false, false}, // sending it twice could have an effect twice
 		"PATCH, short":             {http.MethodPatch, "short", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,8 +100,8 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 	}
 }
 
-// A client that waits for 100 Continue has not sent its body yet when the
-// upstream refuses: then even a long POST can be sent again.
+// With Expect: 100-continue the client has not sent its body yet when the upstream
+// refuses the token, so even a long POST can be sent again.
 func TestUnreadBodyIsSentAgain(t *testing.T) {
 	up := picky(t, false)
 	p := newProxy(t, api(t, up.URL))
@@ -114,8 +114,8 @@ func TestUnreadBodyIsSentAgain(t *testing.T) {
 	}
 }
 
-// An upstream that refuses whatever comes is asked twice, never more; its
-// answer is passed on as it is.
+// If the upstream refuses every token, the request is sent twice and never more, and the
+// second response is passed on.
 func TestRefusalIsPassedOn(t *testing.T) {
 	for name, c := range map[string]struct {
 		renew    func() (string, error)
@@ -148,7 +148,7 @@ func TestRefusalIsPassedOn(t *testing.T) {
 	}
 }
 
-// TestOurOwn401IsToldApart: it has no Proxy-Status, and no other answer has.
+// Proxy-Status distinguishes the upstream's 401 from ours.
 func TestOurOwn401IsToldApart(t *testing.T) {
 	p := newProxy(t, api(t, newUpstream(t, nil).URL))
 	if got := p.get(t, "/api/x"); got.StatusCode != http.StatusOK || got.Header["Proxy-Status"] != nil {

@@ -18,13 +18,13 @@ func TestRouting(t *testing.T) {
 	p := newProxy(t, api(t, a.URL), stripped, based, nested)
 	for _, tt := range []struct {
 		target   string
-		upstream *upstream // nil: 404
+		upstream *upstream // nil if the response is 404
 		want     string
 	}{
 		{"/api/", a, "/api/"},
 		{"/api/x/y", a, "/api/x/y"},
 		{"/api/x/?q=1&q=2&empty=&plus=a+b&pct=%2F%2e", a, "/api/x/?q=1&q=2&empty=&plus=a+b&pct=%2F%2e"},
-		// Go's proxy drops a parameter with a semicolon.
+		// Go cannot parse a query with a semicolon.
 		{"/api/x?filter=a;b&keep=1", a, "/api/x?filter=a;b&keep=1"},
 		{"/api/x?", a, "/api/x?"},
 		{"/api/x?redirect=https://evil.example/../..//&path=..%2f..", a, "/api/x?redirect=https://evil.example/../..//&path=..%2f.."},
@@ -36,18 +36,18 @@ func TestRouting(t *testing.T) {
 		{"/api/based/it's(fine)%3F", c, "/v1/base/it's(fine)%3F"},
 		{"/api/based/nested/x", d, "/esc%20aped/api/based/nested/x"},
 		{"/api/based/nested/x%21", d, "/esc%20aped/api/based/nested/x%21"},
-		{"/api/basedx", a, "/api/basedx"}, // no part of a word
+		{"/api/basedx", a, "/api/basedx"}, // a prefix ends at a slash
 		{"/api", nil, ""},
 		{"/stripped", nil, ""},
-		{"/api/based", nil, ""}, // not /api/'s: the upstream may not see the difference
+		{"/api/based", nil, ""}, // not forwarded under /api/ either: an upstream may treat it as /api/based/
 		{"/apix", nil, ""},
 		{"/", nil, ""},
 		{"/other/api/", nil, ""},
 		{"/API/x", nil, ""},
-		// Rules of the longer route must not be passed by.
+		// The rules of the longer route must not be bypassed.
 		{"/api/Based/x", nil, ""},
 		{"/api/BASED", nil, ""},
-		{"/api/ba%C5%BFed/x", nil, ""}, // folded, U+017F is an s
+		{"/api/ba%C5%BFed/x", nil, ""}, // U+017F equals s when case is ignored
 		{"/api/baſed", nil, ""},
 		{"/api/based%C5%BF/x", a, "/api/based%C5%BF/x"},
 		{"/api/based;v=1/x", nil, ""},
@@ -135,8 +135,8 @@ func TestMethods(t *testing.T) {
 	}
 }
 
-// Over HTTP/2 a method can be anything. What is none is the client's fault and
-// not the upstream's.
+// Over HTTP/2 net/http accepts any method. An invalid one is the client's error and must
+// not be counted as the upstream's.
 func TestMethodsOfHTTP2(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
@@ -165,7 +165,7 @@ func TestTokenKinds(t *testing.T) {
 		{"", false, "Bearer " + accessToken},
 		{oauthproxy.TokenAccess, false, "Bearer " + accessToken},
 		{oauthproxy.TokenID, false, "Bearer " + idToken},
-		{oauthproxy.TokenID, true, ""}, // never another kind instead
+		{oauthproxy.TokenID, true, ""}, // another kind of token is never sent instead
 		{oauthproxy.TokenNone, false, ""},
 	} {
 		t.Run(string(tt.kind), func(t *testing.T) {
@@ -200,7 +200,7 @@ func TestAnonymous(t *testing.T) {
 		{"valid session", nil, "Bearer " + accessToken, sessionCookie, http.StatusOK},
 		{"no session", web.NewProblem(web.CodeNotAuthenticated, "planned by the test", nil), "", "", http.StatusOK},
 		{"dead session", expired, "", removed, http.StatusOK},
-		// What is not about the session is not passed by.
+		// Only a 401 is ignored on an anonymous route.
 		{"provider down", web.NewProblem(web.CodeProviderUnavailable, "planned by the test", nil), "", "", http.StatusServiceUnavailable},
 		{"cookies too large", web.NewProblem(web.CodeCookiesTooLarge, "planned by the test", nil), "", "", http.StatusRequestHeaderFieldsTooLarge},
 	} {

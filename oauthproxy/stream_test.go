@@ -18,7 +18,7 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// open sends a request and leaves the answer's body to the test.
+// open sends a request and leaves the response's body to the test.
 func (p *proxy) open(t *testing.T, r *http.Request) *http.Response {
 	t.Helper()
 	response, err := p.Client().Transport.RoundTrip(r)
@@ -46,7 +46,7 @@ func TestEventsArriveOneByOne(t *testing.T) {
 			})
 			p := newProxy(t, api(t, up.URL))
 			response := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // open does; this is the header, before any event
-			want := map[string]string{"text/event-stream": "no"}[contentType]               // for an nginx in front
+			want := map[string]string{"text/event-stream": "no"}[contentType]               // tells nginx not to buffer
 			if got := response.Header.Get("X-Accel-Buffering"); got != want {
 				t.Errorf("X-Accel-Buffering %q, want %q", got, want)
 			}
@@ -101,7 +101,7 @@ func TestTimeoutEndsWithTheHeader(t *testing.T) {
 	})
 }
 
-// The upstream reads what the client has sent before it sends the rest.
+// The upstream can read the first part of a body before the client has sent the rest.
 func TestUploadIsNotBuffered(t *testing.T) {
 	first, rest := make(chan string, 1), make(chan int64, 1)
 	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -140,7 +140,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
-// 128 MiB up and down, and a heap that does not grow with it.
+// Memory use does not depend on the size of a body: 128 MiB in each direction.
 func TestMemoryIsConstant(t *testing.T) {
 	const size = 128 << 20
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
@@ -189,13 +189,13 @@ func TestClientGoneCancelsTheUpstream(t *testing.T) {
 		_ = conn.Close()
 		testkit.Receive(t, cancelled, "the end of "+target)
 	}
-	// Nobody is there to be told, and the upstream did nothing wrong.
+	// A client that leaves is not counted as an error of the upstream.
 	if got := counted(t, p, "tokenhandler_proxy_upstream_errors_total"); len(got) != 0 {
 		t.Errorf("counted %v", got)
 	}
 }
 
-// An answer that broke off must not look like a whole one.
+// A response that broke off must not look complete to the client.
 func TestUpstreamGoneEndsTheAnswerAbnormally(t *testing.T) {
 	for name, text := range map[string]string{
 		"length":       "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf",
@@ -209,7 +209,7 @@ func TestUpstreamGoneEndsTheAnswerAbnormally(t *testing.T) {
 			_, _ = io.WriteString(conn, "GET /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n\r\n")
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
-				return // not even a header: abnormal enough
+				return // the connection ended before the header
 			}
 			defer func() { _ = response.Body.Close() }()
 			if body, err := io.ReadAll(response.Body); err == nil {
@@ -225,7 +225,7 @@ func TestUpstreamGoneEndsTheAnswerAbnormally(t *testing.T) {
 	}
 }
 
-// TestBodyBytes: a stream is counted as it goes, not at its end.
+// The bytes of a stream are counted while it is sent, and not at its end.
 func TestBodyBytes(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -248,7 +248,8 @@ func TestBodyBytes(t *testing.T) {
 	}
 }
 
-// The client's connection breaks in the middle of its upload.
+// A client whose connection breaks during its upload is not counted as an error of the
+// upstream.
 func TestClientGoneInUpload(t *testing.T) {
 	ended := make(chan error, 1)
 	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -272,8 +273,8 @@ func TestClientGoneInUpload(t *testing.T) {
 	}
 }
 
-// An upstream may answer before it has read the body. Over HTTP/1 net/http first
-// reads on for a while, so that is not shown here.
+// An upstream may respond before it has read the body. The test uses HTTP/2, because over
+// HTTP/1 net/http's server reads on for a while before it sends the response.
 func TestEarlyAnswer(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "close")
@@ -291,7 +292,7 @@ func TestEarlyAnswer(t *testing.T) {
 
 var errDown = web.NewProblem(web.CodeProviderUnavailable, "down", errors.New("inside")).RetryAfter(7 * time.Second)
 
-// TestInFlight: what is under way is counted while it is, however it ends.
+// Requests that are being forwarded are counted until they end, in whatever way.
 func TestInFlight(t *testing.T) {
 	arrived, release := make(chan struct{}), make(chan struct{})
 	up := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) {

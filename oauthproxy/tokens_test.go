@@ -13,21 +13,21 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// tokens is a TokenSource: err, or a grant that sets cookie.
+// tokens is a TokenSource that returns err, or else a grant that sets cookie.
 type tokens struct {
 	err    error
 	cookie string
 	noID   bool
 	calls  atomic.Int32
 	probe  atomic.Int64
-	// renew makes the next token, if it can.
+	// renew returns the next token; nil if the token cannot be renewed.
 	renew func() (string, error)
-	// permits says what a token permits; nil is nothing.
+	// permits reports what a token permits; nil permits nothing.
 	permits func(token string, scopes, groups []string) bool
 
 	mu      sync.Mutex
-	over    error                     // why the session is over, if it is
-	watches []context.CancelCauseFunc // of those that watch it
+	ended   error                     // why the session has ended, if it has
+	watches []context.CancelCauseFunc // ends the context of each request that watches it
 	watched atomic.Int32
 }
 
@@ -35,7 +35,7 @@ type tokens struct {
 func (s *tokens) end(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.over = why
+	s.ended = why
 	for _, end := range s.watches {
 		end(why)
 	}
@@ -68,8 +68,8 @@ func (g *grant) Watch(ctx context.Context) context.Context {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ctx, end := context.WithCancelCause(ctx)
-	if s.over != nil {
-		end(s.over)
+	if s.ended != nil {
+		end(s.ended)
 	}
 	s.watches = append(s.watches, end)
 	s.watched.Add(1)

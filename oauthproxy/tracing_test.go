@@ -22,7 +22,7 @@ import (
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// newTracer returns a tracer and what it has exported.
+// newTracer returns a tracer and the spans that it exports.
 func newTracer() (*tracing.Tracer, *spans) {
 	exported := &spans{InMemoryExporter: tracetest.NewInMemoryExporter()}
 	return tracing.New(tracing.Config{
@@ -34,8 +34,8 @@ func newTracer() (*tracing.Tracer, *spans) {
 
 type spans struct{ *tracetest.InMemoryExporter }
 
-// wait returns the spans when there are n: those of the server end after its
-// answer. The last one is the server's.
+// wait returns the spans as soon as there are n. A server's span ends after its response,
+// so it is the last one.
 func (s *spans) wait(t *testing.T, n int) []tracetest.SpanStub {
 	t.Helper()
 	var got tracetest.SpanStubs
@@ -52,7 +52,7 @@ func attribute(span tracetest.SpanStub, key string) string {
 	return ""
 }
 
-// Every try is a span of its own, and the upstream's parent.
+// Every attempt has a span of its own, which is the parent of the upstream's.
 func TestSpanOfEveryTry(t *testing.T) {
 	up := picky(t, true)
 	tracer, exported := newTracer()
@@ -67,10 +67,10 @@ func TestSpanOfEveryTry(t *testing.T) {
 		if try.Name != "GET /api/" || try.SpanKind != trace.SpanKindClient || try.Parent.SpanID() != server.SpanContext.SpanID() {
 			t.Errorf("try %d: %s, parent %s", i, try.Name, try.Parent.SpanID())
 		}
-		told := up.requests()[i].Header
+		sent := up.requests()[i].Header
 		want := "00-0af7651916cd43dd8448eb211c80319c-" + try.SpanContext.SpanID().String() + "-01"
-		if !slices.Equal(told["Traceparent"], []string{want}) || told.Get("Tracestate") != "vendor=1" || told["Baggage"] != nil {
-			t.Errorf("try %d: the upstream was told %q, %q, %q; want %s", i, told["Traceparent"], told["Tracestate"], told["Baggage"], want)
+		if !slices.Equal(sent["Traceparent"], []string{want}) || sent.Get("Tracestate") != "vendor=1" || sent["Baggage"] != nil {
+			t.Errorf("try %d: the upstream got %q, %q, %q; want %s", i, sent["Traceparent"], sent["Tracestate"], sent["Baggage"], want)
 		}
 	}
 	if attribute(first, "http.response.status_code") != "401" || attribute(first, "http.request.resend_count") != "" ||
@@ -88,7 +88,7 @@ func TestSpanOfEveryTry(t *testing.T) {
 	}
 }
 
-// What goes wrong is told by its kind.
+// The spans of failures name the kind of error.
 func TestSpansOfFailures(t *testing.T) {
 	hanging := newUpstream(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	slow := api(t, hanging.URL)
@@ -106,7 +106,7 @@ func TestSpansOfFailures(t *testing.T) {
 	} {
 		exported.Reset()
 		response, err := p.Client().Transport.RoundTrip(p.request(t, http.MethodGet, route+"x", http.NoBody))
-		if err == nil { // one that is broken off may not even begin
+		if err == nil { // a response that breaks off may not even begin
 			_ = response.Body.Close()
 		}
 		got := exported.wait(t, 2)
@@ -120,7 +120,7 @@ func TestSpansOfFailures(t *testing.T) {
 	}
 }
 
-// The spans of a WebSocket end when it does, and its frames pass.
+// The spans of a WebSocket end with it.
 func TestSpansOfASocket(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	tracer, exported := newTracer()
@@ -138,8 +138,7 @@ func TestSpansOfASocket(t *testing.T) {
 	}
 }
 
-// A stream's answer is flushed as it comes, its spans end with it, and a client
-// that leaves is nobody's fault.
+// The spans of a stream end with it, and a client that leaves is not an error.
 func TestSpansOfAStream(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")

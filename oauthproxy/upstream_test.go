@@ -21,16 +21,16 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// asked tells how an upstream was asked.
-func asked(w http.ResponseWriter, r *http.Request) {
+// describeRequest responds with a description of the request.
+func describeRequest(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
 	_, _ = io.WriteString(w, strings.Join([]string{r.Proto, r.Host, r.URL.String(), r.Header.Get("Authorization"), string(body)}, " "))
 }
 
 func TestUpstreamOverHTTP2WithoutTLS(t *testing.T) {
-	up := httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	up := httptest.NewUnstartedServer(http.HandlerFunc(describeRequest))
 	up.Config.Protocols = new(http.Protocols)
-	up.Config.Protocols.SetUnencryptedHTTP2(true) // and nothing else
+	up.Config.Protocols.SetUnencryptedHTTP2(true) // HTTP/1 is refused
 	up.Start()
 	t.Cleanup(up.Close)
 	host := testkit.MustURL(t, up.URL).Host
@@ -39,7 +39,7 @@ func TestUpstreamOverHTTP2WithoutTLS(t *testing.T) {
 	if want := "HTTP/2.0 " + host + " /v1/api/x?y=1 Bearer " + accessToken + " body"; got.body != want {
 		t.Errorf("%d %q, want %q", got.StatusCode, got.body, want)
 	}
-	// The same server is not spoken to in HTTP/2 unless it is said so.
+	// With http:// the proxy does not try HTTP/2.
 	plain := newProxy(t, api(t, "http://"+host))
 	if got := plain.do(t, plain.request(t, http.MethodGet, "/api/x", nil)); got.StatusCode != http.StatusBadGateway {
 		t.Errorf("%d %q", got.StatusCode, got.body)
@@ -52,7 +52,7 @@ func TestUpstreamBehindASocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	up := httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	up := httptest.NewUnstartedServer(http.HandlerFunc(describeRequest))
 	_ = up.Listener.Close()
 	up.Listener = listener
 	up.Start()
@@ -78,10 +78,10 @@ func TestUpstreamBehindASocket(t *testing.T) {
 	}
 }
 
-// TestUpstreamOfItsOwnAuthority: the route's authority counts for that route, and
-// no other does; verification is never off.
+// A route's own certificate authorities are trusted for that route only, and no others
+// are trusted for it.
 func TestUpstreamOfItsOwnAuthority(t *testing.T) {
-	up := httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	up := httptest.NewUnstartedServer(http.HandlerFunc(describeRequest))
 	up.EnableHTTP2 = true
 	up.StartTLS()
 	t.Cleanup(up.Close)
@@ -109,9 +109,9 @@ func TestUpstreamOfItsOwnAuthority(t *testing.T) {
 	}
 }
 
-// TestNoConnection has what TestUpstreamErrors has not.
+// Further kinds of failed connections; see TestUpstreamErrors.
 func TestNoConnection(t *testing.T) {
-	strict := httptest.NewUnstartedServer(http.HandlerFunc(asked))
+	strict := httptest.NewUnstartedServer(http.HandlerFunc(describeRequest))
 	strict.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert, MinVersion: tls.VersionTLS13}
 	strict.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	strict.StartTLS()
@@ -135,11 +135,11 @@ func TestNoConnection(t *testing.T) {
 	}
 }
 
-// An upstream that went without a word, as a machine or a NAT entry does, takes the
-// requests of a moment with it and not all that follow.
+// An HTTP/2 connection can die without notice, when a machine fails or a NAT entry
+// expires. Only the requests of that moment may fail, and not all that follow.
 func TestDeadHTTP2ConnectionIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var gone []net.Conn // the upstream's ends
+		var gone []net.Conn // the upstream's ends of the connections
 		defer func() {
 			for _, end := range gone {
 				_ = end.Close()

@@ -20,11 +20,11 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		Open: f.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "tokenhandler_proxy_sockets",
-			Help: "WebSockets that are open, by route.",
+			Help: "Open WebSockets, by route.",
 		}, []string{"route"}),
 		Bytes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_socket_bytes_total",
-			Help: "Bytes that went through WebSockets, framing included, by route and direction: to_upstream, to_client.",
+			Help: "Bytes that passed through WebSockets, framing included, by route and direction: to_upstream, to_client.",
 		}, []string{"route", "direction"}),
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// FuzzKey: a key that passes names an object inside the user's folder under
-// every reading of the URL, and exactly the object that was asked for.
+// FuzzKey tests that an accepted key names exactly the requested object, inside the
+// user's folder, in every reading of the URL.
 func FuzzKey(f *testing.F) {
 	for _, seed := range []string{
 		"a", "notes/a.json", "../x", "a/../../other/x", "..", "a//b", `..\x`, "%2e%2e/x", "%2e%2e%2fother", "a%00", "a\x00", "a?b#c", "a b+c",
@@ -28,7 +28,7 @@ func FuzzKey(f *testing.F) {
 	const folder = "/files/users/" + subject + "/"
 	f.Fuzz(func(t *testing.T, key string) {
 		if !utf8.ValidString(key) {
-			return // no JSON text can hold it; the refusal is in the table
+			return // JSON cannot contain it; refusal_test.go has a case for invalid UTF-8
 		}
 		rec := send(t, h, http.MethodPost, "/storage/uploads", "application/json", jsonOf(t, map[string]any{"key": key, "content_type": "text/plain", "size": 1}))
 		if rec.Code == http.StatusBadRequest {
@@ -56,16 +56,16 @@ func FuzzKey(f *testing.F) {
 				t.Errorf("%s: %q is cleaned to %q", reading, p, cleaned)
 			}
 		}
-		// A second decoding must not fail on what we signed or change the first
-		// path's meaning for S3: percent signs of the key are escaped.
+		// The key's percent signs must be escaped, so that decoding the path twice neither
+		// fails nor names another object.
 		if strings.Contains(key, "%") && !strings.Contains(u.EscapedPath(), "%25") {
 			t.Errorf("the key's percent sign was not escaped: %s", u.EscapedPath())
 		}
 	})
 }
 
-// FuzzUploadBody: no body makes anything but an answer of the contract, and
-// what is accepted is accepted by a plain JSON decoder with the same meaning.
+// FuzzUploadBody tests that every body gets a documented response, and that a plain JSON
+// decoder reads the same values from an accepted body.
 func FuzzUploadBody(f *testing.F) {
 	for _, seed := range []string{
 		minimal, full, "", "{", "null", "[]", "{}", `{"key":"a"`, minimal + minimal, `{"key":"a","key":"b"}`, `{"size":1e400}`, `{"size":-0}`,

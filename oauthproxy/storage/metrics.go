@@ -21,7 +21,7 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{Presigns: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
 		Name: "tokenhandler_storage_presigns_total",
-		Help: "Requests for a presigned URL, by operation and by outcome: ok, or the code of the problem that was answered.",
+		Help: "Requests for a presigned URL, by operation and by outcome: ok, or the code of the error.",
 	}, []string{"operation", "outcome"})}
 	m.Presigns.WithLabelValues(opUpload, "ok") // so that the series exists before the first request
 	return m

@@ -18,7 +18,7 @@ func TestMetricsCountEveryOutcome(t *testing.T) {
 	cfg.Metrics = storage.NewMetrics(registry)
 	auth := &authority{subject: subject}
 	h := mustNew(t, cfg, auth)
-	const header = "# HELP tokenhandler_storage_presigns_total Requests for a presigned URL, by operation and by outcome: ok, or the code of the problem that was answered.\n" +
+	const header = "# HELP tokenhandler_storage_presigns_total Requests for a presigned URL, by operation and by outcome: ok, or the code of the error.\n" +
 		"# TYPE tokenhandler_storage_presigns_total counter\n"
 	compare := func(want string) {
 		t.Helper()
@@ -33,7 +33,7 @@ func TestMetricsCountEveryOutcome(t *testing.T) {
 	}
 	auth.refusal = web.NewProblem(web.CodeSessionExpired, "", nil)
 	send(t, h, http.MethodPost, "/storage/uploads", "application/json", minimal)
-	send(t, h, http.MethodGet, "/storage/uploads", "", "") // asks for no URL
+	send(t, h, http.MethodGet, "/storage/uploads", "", "") // does not ask for a URL
 	compare(`tokenhandler_storage_presigns_total{operation="upload",outcome="invalid_request"} 1
 tokenhandler_storage_presigns_total{operation="upload",outcome="ok"} 2
 tokenhandler_storage_presigns_total{operation="upload",outcome="session_expired"} 1

@@ -20,7 +20,7 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// refused checks a problem answer to the byte, written from the contract.
+// refused sends a request and compares the whole error response.
 func refused(t *testing.T, h http.Handler, path, contentType, body string, status int, code, detail string) http.Header {
 	t.Helper()
 	rec := send(t, h, http.MethodPost, path, contentType, body)
@@ -47,7 +47,7 @@ func TestUploadRefusesBodies(t *testing.T) {
 	const asJSON = "application/json"
 	h := mustNew(t, goodConfig(t), authority{subject: subject})
 	for name, c := range map[string]struct{ contentType, body, detail string }{
-		// A form or a text body needs no preflight, so another site could send it.
+		// Browsers send forms and text to other sites without a preflight.
 		"no type":           {"", minimal, "the body must be sent as application/json"},
 		"text":              {"text/plain", minimal, "the body must be sent as application/json"},
 		"form":              {"application/x-www-form-urlencoded", minimal, "the body must be sent as application/json"},
@@ -85,7 +85,7 @@ func TestUploadRefusesBodies(t *testing.T) {
 	}
 }
 
-func TestUploadRefusesPromises(t *testing.T) {
+func TestUploadRefusesFields(t *testing.T) {
 	cfg := goodConfig(t)
 	cfg.ContentTypes = []string{"text/plain", "image/*"}
 	h := mustNew(t, cfg, authority{subject: subject})
@@ -219,23 +219,22 @@ func TestUploadCredentials(t *testing.T) {
 		provider aws.CredentialsProvider
 		detail   string
 	}{
-		"unavailable": {aws.CredentialsProviderFunc(failingCredentials), unavailable},
-		"long over":   {expiring(noon.Add(-time.Hour)), expired},
-		"just over":   {expiring(noon.Truncate(time.Second)), expired},
-		"no time":     {expiring(time.Time{}), expired},
-		"empty":       {aws.CredentialsProviderFunc(emptyCredentials), unavailable},
+		"unavailable":      {aws.CredentialsProviderFunc(failingCredentials), unavailable},
+		"expired long ago": {expiring(noon.Add(-time.Hour)), expired},
+		"just expired":     {expiring(noon.Truncate(time.Second)), expired},
+		"no time":          {expiring(time.Time{}), expired},
+		"empty":            {aws.CredentialsProviderFunc(emptyCredentials), unavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := goodConfig(t)
 			cfg.Credentials = c.provider
-			// The exact body shows that no text of AWS is in it.
+			// The body is compared exactly, so it contains no text of AWS.
 			refused(t, mustNew(t, cfg, authority{subject: subject}), "/storage/uploads", "application/json", minimal, 502, "upstream_error", c.detail)
 		})
 	}
 }
 
-// TestUploadDoesNotWaitForCredentialsForEver: STS, or the machine's metadata,
-// may take the connection and say nothing.
+// STS or the machine's metadata service may accept a connection and never respond.
 func TestUploadDoesNotWaitForCredentialsForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := goodConfig(t)
@@ -256,7 +255,8 @@ func TestUploadDoesNotWaitForCredentialsForEver(t *testing.T) {
 	})
 }
 
-// untouchable fails the test if a body is read before its sender is known.
+// untouchable is a body that fails the test if it is read before the request is
+// authorised.
 type untouchable struct{ t *testing.T }
 
 func (u untouchable) Read([]byte) (int, error) {
@@ -269,8 +269,8 @@ func TestUploadAuthorizesFirst(t *testing.T) {
 		web.CodeNotAuthenticated: 401, web.CodeSessionExpired: 401, web.CodeProviderUnavailable: 503,
 	} {
 		t.Run(string(code), func(t *testing.T) {
-			h := mustNew(t, goodConfig(t), authority{refusal: web.NewProblem(code, "as the session half says", nil)})
-			header := refused(t, h, "/storage/uploads", "text/plain", "{", status, string(code), "as the session half says")
+			h := mustNew(t, goodConfig(t), authority{refusal: web.NewProblem(code, "the authorizer's detail", nil)})
+			header := refused(t, h, "/storage/uploads", "text/plain", "{", status, string(code), "the authorizer's detail")
 			if header.Get("Set-Cookie") != "" {
 				t.Error("a cookie was committed without a grant")
 			}
@@ -298,7 +298,7 @@ func TestSurface(t *testing.T) {
 			t.Errorf("%s: %d, Allow %q", method, rec.Code, rec.Header().Get("Allow"))
 		}
 	}
-	// Never a redirect to a cleaned path: it would lose the body and the method.
+	// A redirect to a cleaned path would lose the body and the method.
 	for _, path := range []string{
 		"/storage", "/storage/", "/storage/uploads/", "/storage//uploads", "/storage/./uploads", "/storage/x/../uploads",
 		"/storage/Uploads", "/storage/objects", "/storage/multipart", "/uploads", "/storagex/uploads", "/",

@@ -42,7 +42,7 @@ func startServer(t *testing.T) *s3local.Server {
 	return server
 }
 
-// handlerAt is a handler in front of server whose clock goes wrong by skew.
+// handlerAt returns a handler for server's bucket whose clock is wrong by skew.
 func handlerAt(t *testing.T, server *s3local.Server, user string, skew time.Duration) *storage.Handler {
 	t.Helper()
 	cfg := goodConfig(t)
@@ -60,9 +60,9 @@ func note(t *testing.T, changes map[string]any) string {
 	return jsonOf(t, body)
 }
 
-// promised is the request that a browser makes of the answer: its headers, a
-// body, and nothing else.
-func promised(t *testing.T, h http.Handler, body, content string) *http.Request {
+// presigned returns the request that a browser makes from the response: with its headers,
+// a body, and nothing else.
+func presigned(t *testing.T, h http.Handler, body, content string) *http.Request {
 	t.Helper()
 	a, _ := mustUpload(t, h, body)
 	r, err := http.NewRequestWithContext(t.Context(), a.Method, a.URL, strings.NewReader(content))
@@ -120,7 +120,7 @@ func checksum(text string) string {
 	return base64.StdEncoding.EncodeToString(sum[:])
 }
 
-func TestServerStoresWhatWasPromised(t *testing.T) {
+func TestServerStoresWhatWasSigned(t *testing.T) {
 	server := startServer(t)
 	h := handlerAt(t, server, "user-a", 0)
 	for name, changes := range map[string]map[string]any{
@@ -135,7 +135,7 @@ func TestServerStoresWhatWasPromised(t *testing.T) {
 		"long":           {"key": strings.Repeat("sixteen-letters/", 56) + "last"}, // 900 bytes
 	} {
 		t.Run(name, func(t *testing.T) {
-			if status, code := do(t, promised(t, h, note(t, changes), noteText)); status != http.StatusOK {
+			if status, code := do(t, presigned(t, h, note(t, changes), noteText)); status != http.StatusOK {
 				t.Fatalf("refused: %d %s", status, code)
 			}
 			wantType := noteType
@@ -149,15 +149,15 @@ func TestServerStoresWhatWasPromised(t *testing.T) {
 		})
 	}
 	t.Run("one byte", func(t *testing.T) {
-		status, code := do(t, promised(t, h, note(t, map[string]any{"key": "byte", "size": 1}), "x"))
+		status, code := do(t, presigned(t, h, note(t, map[string]any{"key": "byte", "size": 1}), "x"))
 		if content, _ := stored(t, server, "users/user-a/byte"); status != http.StatusOK || content != "x" {
 			t.Errorf("%d %s, stored %q", status, code, content)
 		}
 	})
 }
 
-// Each request breaks one promise of a URL that is good otherwise.
-func TestServerRefusesBrokenPromises(t *testing.T) {
+// Each request differs in one respect from what was signed.
+func TestServerRefusesOtherRequests(t *testing.T) {
 	server := startServer(t)
 	withSum := map[string]any{"checksum_sha256": checksum(noteText)}
 	const signature, denied = "SignatureDoesNotMatch", "AccessDenied"
@@ -196,7 +196,7 @@ func TestServerRefusesBrokenPromises(t *testing.T) {
 		}, 403, signature},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := promised(t, handlerAt(t, server, "user-a", 0), note(t, c.changes), c.content)
+			r := presigned(t, handlerAt(t, server, "user-a", 0), note(t, c.changes), c.content)
 			if c.breaks != nil {
 				c.breaks(r)
 			}
@@ -207,14 +207,14 @@ func TestServerRefusesBrokenPromises(t *testing.T) {
 		})
 	}
 	t.Run("after expiry", func(t *testing.T) {
-		r := promised(t, handlerAt(t, server, "user-a", -61*time.Second), note(t, nil), noteText)
+		r := presigned(t, handlerAt(t, server, "user-a", -61*time.Second), note(t, nil), noteText)
 		if status, code := do(t, r); status != http.StatusForbidden || code != denied {
 			t.Errorf("answered %d %s", status, code)
 		}
 		wantEmpty(t, server)
 	})
-	t.Run("just before expiry", func(t *testing.T) { // so that the one above fails for its age alone
-		r := promised(t, handlerAt(t, server, "user-a", -30*time.Second), note(t, nil), noteText)
+	t.Run("just before expiry", func(t *testing.T) { // so that the case above fails only because of its age
+		r := presigned(t, handlerAt(t, server, "user-a", -30*time.Second), note(t, nil), noteText)
 		if status, code := do(t, r); status != http.StatusOK {
 			t.Errorf("answered %d %s", status, code)
 		}
@@ -251,14 +251,14 @@ func TestServerRefusesTheSecondWrite(t *testing.T) {
 	server := startServer(t)
 	h := handlerAt(t, server, "user-a", 0)
 	once := note(t, map[string]any{"if_none_match": "*"})
-	reused := promised(t, h, once, noteText)
-	if status, code := do(t, promised(t, h, once, noteText)); status != http.StatusOK {
+	reused := presigned(t, h, once, noteText)
+	if status, code := do(t, presigned(t, h, once, noteText)); status != http.StatusOK {
 		t.Fatalf("first write: %d %s", status, code)
 	}
 	second := strings.ToUpper(noteText)
 	for name, r := range map[string]*http.Request{
 		"signed before": reused,
-		"signed after":  promised(t, h, once, second),
+		"signed after":  presigned(t, h, once, second),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if status, code := do(t, r); status != http.StatusPreconditionFailed || code != "PreconditionFailed" {
@@ -270,7 +270,7 @@ func TestServerRefusesTheSecondWrite(t *testing.T) {
 		})
 	}
 	t.Run("without the condition", func(t *testing.T) {
-		if status, code := do(t, promised(t, h, note(t, nil), second)); status != http.StatusOK {
+		if status, code := do(t, presigned(t, h, note(t, nil), second)); status != http.StatusOK {
 			t.Errorf("answered %d %s", status, code)
 		}
 		if content, _ := stored(t, server, "users/user-a/notes/a.json"); content != second {
@@ -279,13 +279,13 @@ func TestServerRefusesTheSecondWrite(t *testing.T) {
 	})
 }
 
-// The same key of two users is two objects, also where one id begins with the other.
+// The same key of two users names two objects, also if one id is a prefix of the other.
 func TestServerKeepsUsersApart(t *testing.T) {
 	server := startServer(t)
 	users := map[string]string{"abc": "[of abc..]", "abcd": "[of abcd.]", "abc:d": "[of abc:d]"}
 	for user, text := range users {
 		body := note(t, map[string]any{"key": "same", "size": len(text)})
-		if status, code := do(t, promised(t, handlerAt(t, server, user, 0), body, text)); status != http.StatusOK {
+		if status, code := do(t, presigned(t, handlerAt(t, server, user, 0), body, text)); status != http.StatusOK {
 			t.Fatalf("%s: %d %s", user, status, code)
 		}
 	}
@@ -296,8 +296,8 @@ func TestServerKeepsUsersApart(t *testing.T) {
 	}
 }
 
-// A URL normalised as browsers do is the same URL: nothing in it is a dot
-// segment, a backslash or an unescaped byte that they would change.
+// Browsers normalise URLs. The signed URL contains nothing that they would change: no dot
+// segment, no backslash and no unescaped byte.
 func TestServerTakesTheURLThroughABrowsersParser(t *testing.T) {
 	server := startServer(t)
 	h := handlerAt(t, server, "user-a", 0)

@@ -26,10 +26,10 @@ const (
 	subject   = "0f9e-sub"
 )
 
-// noon has a fraction, because clocks do and SigV4 does not.
+// noon has a fraction of a second, as clocks do. Signature Version 4 counts in seconds.
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 987_000_000, time.UTC)
 
-// authority stands for the session half: it knows one user, or refuses.
+// authority is an Authorizer that knows one user, or refuses all requests.
 type authority struct {
 	subject string
 	refusal error
@@ -82,7 +82,7 @@ func mustNew(tb testing.TB, cfg storage.Config, auth storage.Authorizer) *storag
 	return h
 }
 
-// send makes one request to h as a browser's fetch would.
+// send sends a request to h as the app would with fetch.
 func send(tb testing.TB, h http.Handler, method, path, contentType, body string) *httptest.ResponseRecorder {
 	tb.Helper()
 	r := httptest.NewRequestWithContext(tb.Context(), method, path, strings.NewReader(body))
@@ -95,7 +95,8 @@ func send(tb testing.TB, h http.Handler, method, path, contentType, body string)
 	return rec
 }
 
-// answered is the wire form, spelled again from the contract.
+// answered is the JSON form of the response, declared again so that a change of the
+// handler's own type fails a test.
 type answered struct {
 	Method    string            `json:"method"`
 	URL       string            `json:"url"`

@@ -59,8 +59,8 @@ func TestUploadAnswer(t *testing.T) {
 	}
 }
 
-// What is not in X-Amz-SignedHeaders, S3 does not hold the client to.
-func TestUploadSignsEveryPromise(t *testing.T) {
+// S3 compares only the headers that X-Amz-SignedHeaders names.
+func TestUploadSignsEveryField(t *testing.T) {
 	for name, c := range map[string]struct {
 		body, signed string
 		headers      map[string]string
@@ -69,7 +69,7 @@ func TestUploadSignsEveryPromise(t *testing.T) {
 			minimal, "content-length;content-type;host",
 			map[string]string{"Content-Type": "application/json"},
 		},
-		"size 1": { // the smallest that the SDK signs at all
+		"size 1": { // the SDK does not sign a size of 0
 			`{"key":"a","content_type":"text/plain","size":1}`, "content-length;content-type;host",
 			map[string]string{"Content-Type": "text/plain"},
 		},
@@ -95,7 +95,7 @@ func TestUploadSignsEveryPromise(t *testing.T) {
 			if diff := cmp.Diff(c.headers, a.Headers); diff != "" {
 				t.Error(diff)
 			}
-			// An algorithm without a value would sign an empty body's checksum.
+			// With an algorithm and no value the SDK would sign the checksum of an empty body.
 			for parameter := range q {
 				if strings.Contains(strings.ToLower(parameter), "checksum") {
 					t.Errorf("the URL holds %s=%s", parameter, q.Get(parameter))
@@ -123,7 +123,7 @@ func TestUploadURLForm(t *testing.T) {
 		"virtual host": {func(c *storage.Config) { c.PathStyle = false }, "https://files.s3.example.com/users/0f9e-sub/a"},
 		"AWS":          {func(c *storage.Config) { c.PathStyle, c.Endpoint = false, "" }, "https://files.s3.eu-central-1.amazonaws.com/users/0f9e-sub/a"},
 		"AWS, dots":    {func(c *storage.Config) { c.PathStyle, c.Endpoint, c.Bucket = false, "", "a.b" }, "https://s3.eu-central-1.amazonaws.com/a.b/users/0f9e-sub/a"},
-		// Without session auth switched off, signing would call S3 for a session.
+		// For a directory bucket the SDK would create a session over the network.
 		"directory bucket": {
 			func(c *storage.Config) { c.PathStyle, c.Endpoint, c.Bucket = false, "", "files--euc1-az1--x-s3" },
 			"https://files--euc1-az1--x-s3.s3express-euc1-az1.eu-central-1.amazonaws.com/users/0f9e-sub/a",
@@ -142,7 +142,7 @@ func TestUploadURLForm(t *testing.T) {
 	}
 }
 
-// A URL dies with the credentials that signed it, whatever it says itself.
+// A URL expires with the credentials that signed it, whatever its own lifetime.
 func TestUploadLifetimeIsCutToTheCredentials(t *testing.T) {
 	for name, c := range map[string]struct {
 		left               time.Duration
@@ -176,7 +176,7 @@ func TestUploadAccepts(t *testing.T) {
 		"wide characters":   {"key": "Größe/日本/📷.png"},
 		"dots in names":     {"key": "..a/b../.c/..."},
 		"percent":           {"key": "%2e%2e/%2F/100%"},
-		"soap":              {"key": "soap"}, // trouble only as a whole key, and the folder is in front
+		"soap":              {"key": "soap"}, // a problem only as a whole key, and every key has the folder in front
 		"spaces":            {"key": " a b "},
 		"largest size":      {"size": 1 << 20},
 		"family":            {"content_type": "image/svg+xml"},
