@@ -50,7 +50,7 @@ func (w whole) UnmarshalBinary(payload []byte) error {
 	if err := all.UnmarshalBinary(payload); err != nil {
 		return err
 	}
-	if err := (head{w.Session}).UnmarshalBinary(payload); err != nil {
+	if err := head(w).UnmarshalBinary(payload); err != nil {
 		return err
 	}
 	w.tokens, w.cookies = &all.Tokens, new(cookieValues)

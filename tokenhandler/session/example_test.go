@@ -25,7 +25,7 @@ func ExampleStore() {
 	})
 
 	login := func(w http.ResponseWriter, r *http.Request) {
-		gs, _ := store.Get(r, store.Names.Session) // what the browser has is replaced
+		gs, _ := store.Get(r, store.Session) // what the browser has is replaced
 		gs.Values[session.Key] = store.Begin(secret.Tokens{
 			Subject: "ada", Access: secret.New("an access token"), AccessExpires: time.Now().Add(time.Hour),
 			Refresh: secret.New("a refresh token"),
@@ -35,7 +35,7 @@ func ExampleStore() {
 		}
 	}
 	whoami := func(w http.ResponseWriter, r *http.Request) {
-		gs, err := store.Get(r, store.Names.Session)
+		gs, err := store.Get(r, store.Session)
 		if s, ok := gs.Values[session.Key].(*session.Session); ok {
 			_, _ = fmt.Fprintln(w, s.Subject)
 			return
@@ -43,7 +43,7 @@ func ExampleStore() {
 		_, _ = fmt.Fprintln(w, "nobody", err)
 	}
 	logout := func(w http.ResponseWriter, r *http.Request) {
-		gs, _ := store.Get(r, store.Names.Session)
+		gs, _ := store.Get(r, store.Session)
 		gs.Options.MaxAge = -1
 		if err := gs.Save(r, w); err != nil {
 			fmt.Println(err)

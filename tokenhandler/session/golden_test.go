@@ -52,7 +52,7 @@ func TestActivityAndLoginCookiesStayReadable(t *testing.T) {
 		t.Fatalf("activity %x, %v", activity, err)
 	}
 	for _, seconds := range [][]byte{activity[16:24], activity[24:]} {
-		if got := int64(binary.BigEndian.Uint64(seconds)); got != f.now.Unix() { //nolint:gosec // a clock's seconds
+		if got := int64(binary.BigEndian.Uint64(seconds)); got != f.now.Unix() {
 			t.Errorf("activity %x: %d, want %d", activity, got, f.now.Unix())
 		}
 	}

@@ -52,7 +52,7 @@ func (m *Manager) Open(request *http.Request) (*RequestSession, error) {
 // context of every request.
 func (r *RequestSession) open() error {
 	store := r.manager.cfg.Store
-	cookie, err := store.New(r.request, store.Names.Session)
+	cookie, err := store.New(r.request, store.Session)
 	switch {
 	case err != nil:
 		if ended, ok := errors.AsType[*session.EndedError](err); ok {

@@ -9,7 +9,7 @@ import (
 // sharedName is the name under which sessions are sealed for other replicas. It is
 // not the name of a cookie, so that whoever reads them in the shared store cannot use
 // them as cookies.
-func (c *Config) sharedName() string { return "shared " + c.Store.Names.Session }
+func (c *Config) sharedName() string { return "shared " + c.Store.Session }
 
 // seal seals a session for the other replicas.
 func (c *Config) seal(s *session.Session) ([]byte, error) {
