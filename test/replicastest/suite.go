@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
@@ -94,7 +95,7 @@ func (s Store) start(t *testing.T, count int) []*Replica {
 }
 
 // patience is how long a case waits for what must happen.
-const patience = 15 * time.Second
+const patience = testkit.Deadline
 
 // eventually waits until done reports true. It asks again and again, because what it waits for happens in another process.
 func eventually(t *testing.T, what string, done func() bool) {

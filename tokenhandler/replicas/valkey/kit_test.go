@@ -13,6 +13,7 @@ import (
 	driver "github.com/valkey-io/valkey-go"
 
 	"cognito-token-handler/test/redislocal"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/secret"
@@ -20,7 +21,7 @@ import (
 )
 
 // long is how long a test waits for an event.
-const long = 15 * time.Second
+const long = testkit.Deadline
 
 func serve(t *testing.T, options redislocal.Options) *redislocal.Server {
 	t.Helper()

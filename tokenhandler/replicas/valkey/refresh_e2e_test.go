@@ -103,10 +103,7 @@ func TestNewStoreSettles(t *testing.T) {
 			t.Errorf("claimed %+v in a store that forgot", got)
 		}
 	})
-	took := eventually(t, "a new epoch", func() bool { return stores[0].Epoch() != epoch })
-	if took > time.Second {
-		t.Errorf("the loss was noticed after %s", took)
-	}
+	eventually(t, "a new epoch", func() bool { return stores[0].Epoch() != epoch })
 	<-time.After(time.Second) // the other comes back late, and publishes half a second after that
 	publish(t, stores[0], "", 2)
 	claimed.Wait()
