@@ -19,7 +19,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas"
 )
 
-// openID are the settings of an app in front of a plain OpenID provider.
+// openID returns the settings of an app in front of a plain OpenID provider.
 func openID(a **app) settings {
 	return settings{
 		pool:     cognitotest.Options{OpenID: true},
@@ -43,9 +43,9 @@ func newOpenIDApp(t *testing.T, edits ...func(*settings)) *app {
 	return a
 }
 
-// tell sends a back-channel logout as the provider's server does: without
-// cookies, and without anything that a browser adds.
-func (a *app) tell(method, body string, header http.Header) *testkit.Answer {
+// sendLogout sends a back-channel logout as the provider's server does: without
+// cookies and without headers of a browser.
+func (a *app) sendLogout(method, body string, header http.Header) *testkit.Answer {
 	a.tb.Helper()
 	r, err := http.NewRequestWithContext(a.tb.Context(), method, a.url+"/auth/backchannel-logout", strings.NewReader(body))
 	if err != nil {
@@ -67,13 +67,13 @@ func form(token string) string { return url.Values{"logout_token": {token}}.Enco
 
 func (a *app) wantTold(token string) {
 	a.tb.Helper()
-	if got := a.tell(http.MethodPost, form(token), nil); got.Status != http.StatusOK || len(got.Body) != 0 {
+	if got := a.sendLogout(http.MethodPost, form(token), nil); got.Status != http.StatusOK || len(got.Body) != 0 {
 		a.tb.Errorf("%d %s", got.Status, got.Body)
 	}
 }
 
-// TestBackchannelLogoutBySession: the sessions of one session at the provider,
-// and no others of the same user.
+// TestBackchannelLogoutBySession checks that the sessions of one session at the
+// provider end, and no others of the same user.
 func TestBackchannelLogoutBySession(t *testing.T) {
 	a := newOpenIDApp(t)
 	ua := a.login()
@@ -88,8 +88,8 @@ func TestBackchannelLogoutBySession(t *testing.T) {
 	}
 }
 
-// TestBackchannelLogoutBySubject: every session of the user that has begun, not
-// those of others, and not the next one.
+// TestBackchannelLogoutBySubject checks that every session of the user that has begun
+// ends, but not those of other users and not the next one.
 func TestBackchannelLogoutBySubject(t *testing.T) {
 	a := newOpenIDApp(t)
 	a.pool.AddUser(cognitotest.User{Username: "second"})
@@ -105,8 +105,8 @@ func TestBackchannelLogoutBySubject(t *testing.T) {
 	a.wantSession(a.login(), true)
 }
 
-// TestBackchannelLogoutSurvivesRefreshes: the session at the provider stays the
-// same through all generations of the tokens.
+// TestBackchannelLogoutSurvivesRefreshes checks that a session keeps the name of the
+// provider's session through its refreshes.
 func TestBackchannelLogoutSurvivesRefreshes(t *testing.T) {
 	a := newOpenIDApp(t)
 	ua := a.login()
@@ -119,7 +119,8 @@ func TestBackchannelLogoutSurvivesRefreshes(t *testing.T) {
 	a.wantDead(ua)
 }
 
-// TestBackchannelLogoutRefusals: 400 and nothing ends, whatever is wrong.
+// TestBackchannelLogoutRefusals checks that each fault is answered 400 and ends no
+// session.
 func TestBackchannelLogoutRefusals(t *testing.T) {
 	for _, fault := range cognitotest.LogoutFaults {
 		t.Run(fault.Name, func(t *testing.T) {
@@ -134,11 +135,11 @@ func TestBackchannelLogoutRefusals(t *testing.T) {
 
 func (a *app) wantRefused(body string, header http.Header) {
 	a.tb.Helper()
-	got := a.tell(http.MethodPost, body, header)
+	got := a.sendLogout(http.MethodPost, body, header)
 	testkit.WantProblem(a.tb, *got, http.StatusBadRequest, "invalid_request")
 	for _, text := range []string{string(got.Body), a.log.String()} {
 		if strings.Contains(text, "eyJ") || strings.Contains(text, cognitotest.Canary) {
-			a.tb.Errorf("the token is told in %s", text)
+			a.tb.Errorf("the token is in %s", text)
 		}
 	}
 }
@@ -157,30 +158,31 @@ func TestBackchannelLogoutForms(t *testing.T) {
 	a.wantRefused(good, http.Header{"Content-Type": {"application/json"}})
 	a.wantRefused(good, http.Header{"Content-Type": {"multipart/form-data; boundary=x"}})
 	for _, method := range []string{http.MethodGet, http.MethodPut, http.MethodDelete} {
-		got := a.tell(method, good, nil)
+		got := a.sendLogout(method, good, nil)
 		testkit.WantProblem(t, *got, http.StatusMethodNotAllowed, "method_not_allowed")
 	}
-	got := a.tell(http.MethodPost, form(strings.Repeat("x", 20<<10)), nil)
+	got := a.sendLogout(http.MethodPost, form(strings.Repeat("x", 20<<10)), nil)
 	testkit.WantProblem(t, *got, http.StatusRequestEntityTooLarge, "too_large")
 	a.wantSession(ua, true)
 	if n := a.metric("tokenhandler_backchannel_logouts_total", "refused"); n != 10 {
 		t.Errorf("%v refusals counted", n)
 	}
-	// All of that used nothing up, and a further parameter does no harm.
-	if got := a.tell(http.MethodPost, good+"&further=1", nil); got.Status != http.StatusOK {
+	// None of the refused requests used up the token, and a further parameter does no
+	// harm.
+	if got := a.sendLogout(http.MethodPost, good+"&further=1", nil); got.Status != http.StatusOK {
 		t.Errorf("%d %s", got.Status, got.Body)
 	}
 	a.wantDead(ua)
 	a.wantRefused(good, nil) // used before
 }
 
-// TestBackchannelLogoutFromAnotherSite: a server sends it, so there is no origin
-// to check, and cookies change nothing.
+// TestBackchannelLogoutFromAnotherSite checks that neither origin nor cookies matter:
+// a server sends the request.
 func TestBackchannelLogoutFromAnotherSite(t *testing.T) {
 	a := newOpenIDApp(t)
 	ua := a.login()
 	a.clock.Advance(time.Second)
-	got := a.tell(http.MethodPost, form(a.pool.LogoutToken(a.pool.User("demo").Sub, "")), http.Header{
+	got := a.sendLogout(http.MethodPost, form(a.pool.LogoutToken(a.pool.User("demo").Sub, "")), http.Header{
 		"Origin": {foreignSite}, "Sec-Fetch-Site": {"cross-site"}, "Cookie": {sessionCookie + "=x"},
 	})
 	if got.Status != http.StatusOK {
@@ -189,7 +191,8 @@ func TestBackchannelLogoutFromAnotherSite(t *testing.T) {
 	a.wantDead(ua)
 }
 
-// TestBackchannelLogoutWithoutKeys: 503, so that the provider sends it again.
+// TestBackchannelLogoutWithoutKeys checks that the answer is 503, so that the
+// provider sends the token again.
 func TestBackchannelLogoutWithoutKeys(t *testing.T) {
 	a := newOpenIDApp(t)
 	ua := a.login()
@@ -197,7 +200,7 @@ func TestBackchannelLogoutWithoutKeys(t *testing.T) {
 	a.pool.RotateKeys()
 	a.pool.Break(cognitotest.JWKS, cognitotest.Text("busy", http.StatusTooManyRequests, "text/plain", cognitotest.Canary), 0)
 	token := a.pool.LogoutToken(a.pool.User("demo").Sub, "")
-	got := a.tell(http.MethodPost, form(token), nil)
+	got := a.sendLogout(http.MethodPost, form(token), nil)
 	testkit.WantProblem(t, *got, http.StatusServiceUnavailable, "provider_unavailable")
 	a.wantSession(ua, true)
 	a.pool.Mend(cognitotest.JWKS)
@@ -205,15 +208,15 @@ func TestBackchannelLogoutWithoutKeys(t *testing.T) {
 	a.wantTold(token)
 	a.wantDead(ua)
 	unknown := newOpenIDApp(t, func(s *settings) { s.disconnected = true })
-	got = unknown.tell(http.MethodPost, form(token), nil)
+	got = unknown.sendLogout(http.MethodPost, form(token), nil)
 	testkit.WantProblem(t, *got, http.StatusServiceUnavailable, "provider_unavailable")
 	if n := unknown.metric("tokenhandler_backchannel_logouts_total", "unavailable"); n != 1 {
 		t.Errorf("%v counted", n)
 	}
 }
 
-// TestBackchannelLogoutThatCannotBeKept: the provider must not be told that the
-// sessions are over.
+// TestBackchannelLogoutThatCannotBeKept checks that the provider gets no 200 if the
+// sessions have not ended.
 func TestBackchannelLogoutThatCannotBeKept(t *testing.T) {
 	a := newOpenIDApp(t, func(s *settings) {
 		verify := s.handler
@@ -222,21 +225,21 @@ func TestBackchannelLogoutThatCannotBeKept(t *testing.T) {
 			c.Revoke = func(context.Context, replicas.Revocation) error { return errors.New("the list is full") }
 		}
 	})
-	got := a.tell(http.MethodPost, form(a.pool.LogoutToken("some-sub", "")), nil)
+	got := a.sendLogout(http.MethodPost, form(a.pool.LogoutToken("some-sub", "")), nil)
 	testkit.WantProblem(t, *got, http.StatusInternalServerError, "internal_error")
 }
 
-// TestCognitoSendsNoLogoutTokens: there is nothing at that path.
+// TestCognitoSendsNoLogoutTokens checks that the path does not exist for Cognito.
 func TestCognitoSendsNoLogoutTokens(t *testing.T) {
 	a := newApp(t, settings{})
 	for _, method := range []string{http.MethodPost, http.MethodGet} {
-		got := a.tell(method, form("x"), nil)
+		got := a.sendLogout(method, form("x"), nil)
 		testkit.WantProblem(t, *got, http.StatusNotFound, "not_found")
 	}
 }
 
-// TestLogoutTokensNameOnlySessionsThatBegan: one who logs in while a logout
-// token is under way keeps the new session at the provider, and ours.
+// TestLogoutTokensNameOnlySessionsThatBegan checks that a user who logs in while a
+// logout token is under way keeps the new session.
 func TestLogoutTokensNameOnlySessionsThatBegan(t *testing.T) {
 	a := newOpenIDApp(t)
 	var ua *useragent.UA

@@ -17,7 +17,7 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// failLogin is a login up to its failing callback.
+// failLogin begins a login and opens its callback, which must fail.
 func (a *app) failLogin() (*useragent.UA, *useragent.Response) {
 	a.tb.Helper()
 	ua := a.browser()
@@ -25,9 +25,9 @@ func (a *app) failLogin() (*useragent.UA, *useragent.Response) {
 	return ua, a.back(tab, callback)
 }
 
-// TestProviderErrors: with and without the state, which Cognito often leaves
-// out (COG-AUTH-04). The provider's words reach neither page nor log: a peer
-// had an XSS there (CVE-2021-32702).
+// TestProviderErrors checks errors of the provider with and without state, which
+// Cognito often omits. The provider's text must reach neither the page nor the log:
+// another product had an XSS by that (CVE-2021-32702).
 func TestProviderErrors(t *testing.T) {
 	for code, want := range map[string]struct {
 		status int
@@ -41,7 +41,7 @@ func TestProviderErrors(t *testing.T) {
 		"invalid_request":         {http.StatusBadRequest, "login_failed"},
 		"invalid_scope":           {http.StatusBadRequest, "login_failed"},
 		"":                        {http.StatusBadRequest, "login_failed"},
-		"session_too_large":       {http.StatusBadRequest, "login_failed"}, // not a code of theirs
+		"session_too_large":       {http.StatusBadRequest, "login_failed"}, // no error code of OAuth
 		`<script>alert("` + cognitotest.Canary + `")</script>`: {http.StatusBadRequest, "login_failed"},
 	} {
 		for _, withState := range []bool{true, false} {
@@ -68,8 +68,8 @@ func TestProviderErrors(t *testing.T) {
 	}
 }
 
-// TestIssuerIsCompared: RFC 9207 §2.4, on error answers too, and before the
-// code goes anywhere.
+// TestIssuerIsCompared checks that iss is compared (RFC 9207 §2.4), also in errors,
+// and before the code is redeemed.
 func TestIssuerIsCompared(t *testing.T) {
 	a := newApp(t, settings{})
 	for _, iss := range []string{"", "https://evil.example", a.pool.Issuer() + "/", strings.ToUpper(a.pool.Issuer())} {
@@ -93,8 +93,8 @@ func TestIssuerIsCompared(t *testing.T) {
 	}
 }
 
-// TestTokenEndpointOutages: whatever the token endpoint does, the user gets a
-// page with a code of ours, no session and no login left.
+// TestTokenEndpointOutages checks that, whatever the token endpoint answers, the user
+// gets a page with an error code of the service, no session and no pending login.
 func TestTokenEndpointOutages(t *testing.T) {
 	t.Parallel()
 	want := map[string]struct {
@@ -111,7 +111,7 @@ func TestTokenEndpointOutages(t *testing.T) {
 		"invalid_grant":           {http.StatusBadRequest, "login_failed"},
 		"temporarily_unavailable": {http.StatusServiceUnavailable, "provider_unavailable"},
 	}
-	either := []string{"cut-off", "truncated-json", "oversize"} // unavailable or nonsense: both are honest
+	either := []string{"cut-off", "truncated-json", "oversize"} // unavailable or an invalid response: both are right
 	outages := slices.Concat(cognitotest.Outages, cognitotest.TokenOutages)
 	const limited = "rate-exceeded-429"
 	if len(outages) < 30 {
@@ -141,13 +141,13 @@ func TestTokenEndpointOutages(t *testing.T) {
 			wantNoSession(t, ua, res)
 			wantNoLogin(t, ua)
 			a.wantQuiet(res)
-			if outage.Name != limited { // nothing was used up: it is asked again
+			if outage.Name != limited { // the code is not used up, so the call is repeated
 				a.wantRedeemed(1)
 			}
 			if got := a.pool.Count(cognitotest.Elsewhere); got != 0 {
 				t.Error("the client secret followed a redirect")
 			}
-			// It heals without a restart.
+			// It recovers without a restart.
 			a.pool.Mend(cognitotest.TokenCode)
 			a.loginIn(ua, "/")
 			a.wantSession(ua, true)
@@ -155,8 +155,8 @@ func TestTokenEndpointOutages(t *testing.T) {
 	}
 }
 
-// TestFaultyTokens: no session comes of a token that must be refused
-// (OIDC-01…12, OIDC-16).
+// TestFaultyTokens checks that no token that must be refused makes a session (OpenID
+// Connect Core 1.0 §3.1.3.7).
 func TestFaultyTokens(t *testing.T) {
 	faults := slices.Concat(cognitotest.IDTokenFaults, cognitotest.AccessTokenFaults)
 	if len(faults) < 35 {
@@ -179,8 +179,8 @@ func TestFaultyTokens(t *testing.T) {
 	}
 }
 
-// TestMaxAgeIsChecked: an app that asks for a fresh authentication must not get
-// the old one of the hosted session (OIDC-10).
+// TestMaxAgeIsChecked checks that an app that requires a fresh authentication does
+// not get the old one of the provider's session (OpenID Connect Core 1.0 §3.1.2.1).
 func TestMaxAgeIsChecked(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()
@@ -195,8 +195,8 @@ func TestMaxAgeIsChecked(t *testing.T) {
 	}
 }
 
-// TestErrorPath: the app's own page gets our code and the request id for the
-// log, and nothing of the provider's.
+// TestErrorPath checks that the app's page gets the error code of the service and the
+// request id, and nothing of the provider.
 func TestErrorPath(t *testing.T) {
 	a := newApp(t, settings{handler: func(c *tokenhandler.Config) { c.ErrorPath = "/sign-in-failed" }})
 	a.pool.OnCallback(func(q url.Values) {
@@ -222,7 +222,8 @@ func TestErrorPath(t *testing.T) {
 	}
 }
 
-// TestPageEscapesTheReturnPath: what the user's link held stands on our page.
+// TestPageEscapesTheReturnPath checks that the return path, which a link of anybody
+// can set, is escaped on the service's page.
 func TestPageEscapesTheReturnPath(t *testing.T) {
 	a := newApp(t, settings{})
 	a.pool.OnCallback(func(q url.Values) { q.Set("error", "access_denied") })
@@ -249,8 +250,8 @@ func TestPageEscapesTheReturnPath(t *testing.T) {
 	}
 }
 
-// TestSessionTooLarge: the answer names the cause, sets no part of a session,
-// and the tokens that nobody will use are revoked (CK-20).
+// TestSessionTooLarge checks that the answer names the cause and sets no part of a
+// session, and that the tokens are revoked, because nobody will use them.
 func TestSessionTooLarge(t *testing.T) {
 	a := newApp(t, settings{sameSite: true, pool: cognitotest.Options{AccessTokenSize: 12000}})
 	ua, res := a.failLogin()
@@ -268,8 +269,8 @@ func TestSessionTooLarge(t *testing.T) {
 	}
 }
 
-// TestFailedLoginKeepsTheEarlierSession: a login that comes to nothing does not
-// log out who was logged in.
+// TestFailedLoginKeepsTheEarlierSession checks that a login that fails does not end
+// the session that the browser had.
 func TestFailedLoginKeepsTheEarlierSession(t *testing.T) {
 	a := newApp(t, settings{sameSite: true})
 	ua := a.login()

@@ -24,9 +24,9 @@ func with(tb testing.TB, callback string, edit func(q url.Values)) string {
 	return u.String()
 }
 
-// TestStateIsComparedFirst: in a peer the code is redeemed before the state is
-// compared (STYLE 3a), and in another an empty state equals an empty one
-// (STYLE 3b). Whatever is wrong with the state, the code stays unused.
+// TestStateIsComparedFirst checks that a callback with a wrong state does not redeem
+// its code. Other products redeem the code before they compare the state, or accept
+// an empty state that equals an empty one.
 func TestStateIsComparedFirst(t *testing.T) {
 	for name, edit := range map[string]func(q url.Values){
 		"wrong":           func(q url.Values) { q.Set("state", "0"+strings.Repeat("A", 43)) },
@@ -46,13 +46,13 @@ func TestStateIsComparedFirst(t *testing.T) {
 			if res.Status >= http.StatusInternalServerError || res.Location() == a.url+"/" {
 				t.Errorf("%d to %s", res.Status, res.Location())
 			}
-			if name == "huge" { // no state of ours: not worth a new try
+			if name == "huge" { // no state of this service, so there is no retry
 				wantPage(t, res, http.StatusBadRequest, "invalid_request")
 			}
 			wantNoSession(t, ua, res)
 			a.wantRedeemed(0)
 			a.wantSession(ua, false)
-			// The tab's own login is not harmed by what another site made up.
+			// The tab's own login still works.
 			if res := a.back(tab, callback); res.Status != http.StatusSeeOther || res.Location() != a.url+"/" {
 				t.Errorf("the right callback: %d to %s", res.Status, res.Location())
 			}
@@ -61,8 +61,8 @@ func TestStateIsComparedFirst(t *testing.T) {
 	}
 }
 
-// TestLoginOfAnotherBrowser: login CSRF. An attacker's callback, opened by the
-// victim, must not log the victim into the attacker's account (OAU-02).
+// TestLoginOfAnotherBrowser checks login CSRF: an attacker's callback that a victim
+// opens must not log the victim into the attacker's account (RFC 9700 §4.7).
 func TestLoginOfAnotherBrowser(t *testing.T) {
 	a := newApp(t, settings{})
 	attacker, victim := a.browser(), a.browser()
@@ -71,15 +71,16 @@ func TestLoginOfAnotherBrowser(t *testing.T) {
 	res := victim.Tab().Open(useragent.Navigation{URL: callback, From: foreignSite, NoFollow: true})
 	wantNoSession(t, victim, res)
 	a.wantRedeemed(0)
-	// The victim's cookie and the attacker's state, and the other way round.
+	// The victim's cookie with the attacker's state, and the other way round.
 	stolen := with(t, own, func(q url.Values) { q.Set("code", testkit.MustURL(t, callback).Query().Get("code")) })
-	res = a.back(tab, stolen) // state and cookie fit: PKCE refuses the code (OAU-03)
+	res = a.back(tab, stolen) // state and cookie fit, but the provider refuses the code because of PKCE (RFC 9700 §4.5)
 	wantPage(t, res, http.StatusBadRequest, "login_failed")
 	wantNoSession(t, victim, res)
 	a.wantSession(victim, false)
 }
 
-// TestStateWorksOnce: also when the answer to the first try was lost (OAU-05).
+// TestStateWorksOnce checks that a state works once, also if the first answer was
+// lost (RFC 9700 §4.7.1).
 func TestStateWorksOnce(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()
@@ -88,8 +89,8 @@ func TestStateWorksOnce(t *testing.T) {
 	if res := a.back(tab, callback); res.Location() != a.url+"/x" {
 		t.Fatalf("%d to %s", res.Status, res.Location())
 	}
-	// The session cookie is Strict: a page of our own site shows it, another's
-	// redirect does not.
+	// The session cookie is SameSite=Strict: browsers send it with navigations from
+	// the app, but not with the provider's redirect.
 	if res := tab.Open(useragent.Navigation{URL: callback, From: a.url, NoFollow: true}); res.Status != http.StatusSeeOther || res.Location() != a.url+"/" {
 		t.Errorf("used, with a live session: %d to %s", res.Status, res.Location())
 	}
@@ -99,7 +100,7 @@ func TestStateWorksOnce(t *testing.T) {
 		t.Errorf("used, without a session: %d", res.Status)
 	}
 	a.wantRedeemed(1)
-	// A copied login cookie: the code is used up at the provider.
+	// With a copied login cookie the code is used up at the provider.
 	thief.SetCookie(copied)
 	res := a.back(thief, callback)
 	wantPage(t, res, http.StatusBadRequest, "login_failed")
@@ -107,7 +108,8 @@ func TestStateWorksOnce(t *testing.T) {
 	a.wantSession(ua, true)
 }
 
-// TestBadLoginCookies: each is no login, is removed, and no code is redeemed.
+// TestBadLoginCookies checks that a login cookie that does not open is no login and
+// is removed, and that no code is redeemed.
 func TestBadLoginCookies(t *testing.T) {
 	foreign := newApp(t, settings{session: func(c *session.Config) { c.Keys = keyring(t, 8) }})
 	for name, change := range map[string]func(a *app, ua *useragent.UA, c useragent.Cookie) string{
@@ -163,8 +165,8 @@ func TestBadLoginCookies(t *testing.T) {
 	}
 }
 
-// TestLoginMayTakeAQuarterOfAnHour: sign-up and second factor included, and not
-// a second more: the cookie's own time counts, not only the browser's.
+// TestLoginMayTakeAQuarterOfAnHour checks that a login may take 15 minutes, for sign-
+// up and a second factor, and no longer, even if the client keeps the cookie.
 func TestLoginMayTakeAQuarterOfAnHour(t *testing.T) {
 	for wait, want := range map[time.Duration]bool{tokenhandler.LoginLifetime - time.Second: true, tokenhandler.LoginLifetime + time.Second: false} {
 		a := newApp(t, settings{pool: cognitotest.Options{CodeTTL: time.Hour}})
@@ -172,7 +174,7 @@ func TestLoginMayTakeAQuarterOfAnHour(t *testing.T) {
 		tab, callback := a.begin(ua, "/auth/login")
 		kept := ua.Cookies()[0]
 		a.clock.Advance(wait)
-		kept.Expires = time.Time{} // a client that keeps cookies for too long
+		kept.Expires = time.Time{} // a client that keeps cookies after they have expired
 		ua.SetCookie(kept)
 		if res := a.back(tab, callback); (res.Status == http.StatusSeeOther) != want {
 			t.Errorf("after %s: %d", wait, res.Status)
@@ -182,8 +184,8 @@ func TestLoginMayTakeAQuarterOfAnHour(t *testing.T) {
 	}
 }
 
-// TestMalformedCallbacks: refused without a word to the provider, and the login
-// that is named is over.
+// TestMalformedCallbacks checks that malformed callbacks are refused without a call
+// to the provider, and that the login that they name is removed.
 func TestMalformedCallbacks(t *testing.T) {
 	for name, edit := range map[string]func(query string) string{
 		"missing code":      func(q string) string { return strings.Replace(q, "code=", "kode=", 1) },
@@ -220,8 +222,7 @@ func mustQuery(raw string) url.Values {
 	return q
 }
 
-// TestCallbackMethodsAndPrefetch: a page that the browser only guesses must not
-// use up the state (PEERS C4).
+// TestCallbackMethodsAndPrefetch checks that a prefetch does not use up the state.
 func TestCallbackMethodsAndPrefetch(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()
@@ -236,7 +237,7 @@ func TestCallbackMethodsAndPrefetch(t *testing.T) {
 			t.Errorf("%s: %d, Allow %q", method, answer.Status, answer.Header.Get("Allow"))
 		}
 	}
-	// A fetch of a callback that nobody waits for starts no login either.
+	// A fetch of a callback without a login starts no login.
 	fetched := ua.FetchFrom(foreignSite, http.MethodGet, a.url+"/auth/callback?state=0x&code=x", "", useragent.FetchOptions{Mode: "no-cors", Dest: "image", Redirect: "manual"})
 	if fetched.Status != http.StatusBadRequest || len(fetched.Header["Set-Cookie"]) != 0 {
 		t.Errorf("an image: %d %v", fetched.Status, fetched.Header["Set-Cookie"])
@@ -247,13 +248,13 @@ func TestCallbackMethodsAndPrefetch(t *testing.T) {
 	}
 }
 
-// TestUnknownStateIsTriedOnceMore: a peer answers 403 (PEERS C2), others loop
-// for ever (PEERS C3). One automatic try, straight to the provider.
+// TestUnknownStateIsTriedOnceMore checks that a callback without its login starts the
+// login again, once and without a page between. Other products answer 403 or loop.
 func TestUnknownStateIsTriedOnceMore(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()
 	tab, callback := a.begin(ua, "/auth/login?return_to=/x")
-	ua.ClearCookies() // the login's cookie ran out
+	ua.ClearCookies() // as if the login's cookie had expired
 	res := tab.Open(useragent.Navigation{URL: callback, From: a.pool.URL})
 	if res.URL != a.url+"/" || res.Status != http.StatusOK {
 		t.Errorf("healed: %s %d", res.URL, res.Status)
@@ -265,8 +266,8 @@ func TestUnknownStateIsTriedOnceMore(t *testing.T) {
 	}
 }
 
-// TestBlockedCookiesDoNotLoop: the browser keeps no cookie at all. Exactly one
-// automatic try, then the page.
+// TestBlockedCookiesDoNotLoop checks that a browser that keeps no cookies gets
+// exactly one retry and then the page.
 func TestBlockedCookiesDoNotLoop(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()
@@ -287,8 +288,8 @@ func TestBlockedCookiesDoNotLoop(t *testing.T) {
 		t.Errorf("%d logins were started, want one and one more try", starts)
 	}
 	a.wantRedeemed(0)
-	// The counter is in the state only for such browsers. Nobody gains by
-	// spelling it: other characters are no new try either.
+	// The state holds the number of tries only for such browsers. An attacker who
+	// changes it gains nothing: other characters cause no retry either.
 	for _, state := range []string{"1x", "9x", "x", "", "-1x"} {
 		if res := a.page(ua, "/auth/callback?code=x&state="+state, nil); res.Status != http.StatusBadRequest {
 			t.Errorf("state %q: %d", state, res.Status)
@@ -296,7 +297,7 @@ func TestBlockedCookiesDoNotLoop(t *testing.T) {
 	}
 }
 
-// TestRetryFailsToo: the provider is not there for the new try.
+// TestRetryFailsToo checks a retry while the provider is not reachable.
 func TestRetryFailsToo(t *testing.T) {
 	a := newApp(t, settings{disconnected: true})
 	ua := a.browser()
@@ -305,8 +306,8 @@ func TestRetryFailsToo(t *testing.T) {
 	wantNoLogin(t, ua)
 }
 
-// TestNewSessionEveryLogin: session fixation, and ASVS V7.2.4: the session that
-// the browser had is dead at once, also for who copied its cookie.
+// TestNewSessionEveryLogin checks against session fixation, and that the session that
+// the browser had ends at once, also for copies of its cookie (ASVS V7.2.4).
 func TestNewSessionEveryLogin(t *testing.T) {
 	for name, sameSite := range map[string]bool{"hosted UI on the app's site": true, "hosted UI on another site": false} {
 		t.Run(name, func(t *testing.T) {
@@ -321,7 +322,7 @@ func TestNewSessionEveryLogin(t *testing.T) {
 			a.clock.Advance(time.Minute)
 			a.loginIn(ua, "/")
 			a.wantSession(ua, true)
-			if sameSite && !a.pool.Revoked(first) { // else its cookie is not there to be read
+			if sameSite && !a.pool.Revoked(first) { // otherwise the callback does not carry its cookie
 				t.Error("the earlier refresh token lives on")
 			}
 			a.wantSession(thief, false)
@@ -329,8 +330,8 @@ func TestNewSessionEveryLogin(t *testing.T) {
 	}
 }
 
-// TestCallbackWithoutReadableSession: what the jar holds of an old or broken
-// session does not matter to a login.
+// TestCallbackWithoutReadableSession checks that an old or broken session cookie does
+// not disturb a login.
 func TestCallbackWithoutReadableSession(t *testing.T) {
 	a := newApp(t, settings{sameSite: true, handler: func(*tokenhandler.Config) {}})
 	ua := a.browser()

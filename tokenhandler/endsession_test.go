@@ -14,8 +14,8 @@ import (
 
 func keepIDToken(s *settings) { s.session = func(c *session.Config) { c.KeepIDToken = true } }
 
-// wantEnded is the provider's logout page, asked by the browser and answered
-// with the way back; it returns what was asked.
+// wantEnded checks that the browser was sent to the provider's logout page and came
+// back. It returns the query of that page.
 func (a *app) wantEnded(res *useragent.Response) url.Values {
 	a.tb.Helper()
 	if res.Status != http.StatusOK || res.URL != a.url+"/bye" || len(res.Via) != 2 {
@@ -28,8 +28,8 @@ func (a *app) wantEnded(res *useragent.Response) url.Values {
 	return asked
 }
 
-// TestLogoutByFormHints: the provider is told which session is meant, by the
-// newest ID token; nothing that a script can read holds it.
+// TestLogoutByFormHints checks that the provider gets the newest ID token as a hint,
+// and that nothing that a script can read contains it.
 func TestLogoutByFormHints(t *testing.T) {
 	for name, prepare := range map[string]func(a *app, ua *useragent.UA){
 		"live": func(*app, *useragent.UA) {},
@@ -62,8 +62,8 @@ func TestLogoutByFormHints(t *testing.T) {
 	}
 }
 
-// TestLogoutWithoutHint: no token in what a script can have asked for, and none
-// if there is none.
+// TestLogoutWithoutHint checks that an answer that a script can read contains no
+// token, and that there is no hint without an ID token.
 func TestLogoutWithoutHint(t *testing.T) {
 	a := newOpenIDApp(t, keepIDToken)
 	want := a.pool.URL + "/session/end?client_id=" + a.pool.ClientID() + "&post_logout_redirect_uri=" + url.QueryEscape(a.url+"/bye")
@@ -74,7 +74,8 @@ func TestLogoutWithoutHint(t *testing.T) {
 	if err := res.JSON(&got); err != nil || got.LogoutURL != want {
 		t.Errorf("%s, want %s", res.Body, want)
 	}
-	// An old browser's script can ask for HTML, and may see where it is led.
+	// A script in an old browser can ask for HTML, and may see where it is redirected
+	// to.
 	old := http.Header{"Origin": {a.url}, "Accept": {"text/html"}, "Cookie": {cookieHeader(a.login())}}
 	if r := a.send(t.Context(), http.MethodPost, "/auth/logout", old); r.Header.Get("Location") != want {
 		t.Errorf("an old browser is sent to %s", r.Header.Get("Location"))
@@ -97,8 +98,8 @@ func cookieHeader(ua *useragent.UA) string {
 	return strings.Join(pairs, "; ")
 }
 
-// TestLogoutHeadFitsProxies: a large ID token is left out rather than that a
-// proxy makes a 502 of the logout.
+// TestLogoutHeadFitsProxies checks that a large ID token is left out, because a proxy
+// would answer 502 to the logout.
 func TestLogoutHeadFitsProxies(t *testing.T) {
 	for size, want := range map[int]bool{2000: true, 4000: false} {
 		a := newOpenIDApp(t, keepIDToken, func(s *settings) { s.pool.IDTokenSize = size })
@@ -112,8 +113,8 @@ func TestLogoutHeadFitsProxies(t *testing.T) {
 	}
 }
 
-// TestCognitoGetsNoHint: it takes its two parameters and nothing else, kept ID
-// token or not.
+// TestCognitoGetsNoHint checks that Cognito gets its two parameters and nothing else,
+// even if the session keeps an ID token.
 func TestCognitoGetsNoHint(t *testing.T) {
 	s := settings{}
 	keepIDToken(&s)
@@ -124,7 +125,7 @@ func TestCognitoGetsNoHint(t *testing.T) {
 	}
 }
 
-// headSize is an answer's head but for its status line and Date.
+// headSize returns the size of an answer's head without status line and Date.
 func headSize(header http.Header) int {
 	var head strings.Builder
 	_ = header.Write(&head) // never fails

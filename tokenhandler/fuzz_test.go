@@ -11,9 +11,9 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// fuzzQuery serves one query without a server and checks what must hold of
-// every answer: no 5xx but 503, no redirect but within the app or to the
-// provider, no word of the query on a page, no session.
+// fuzzQuery serves a query without a server and checks what must hold for every
+// answer: no 5xx except 503, no redirect except within the app and to the provider,
+// no script on a page, no session.
 func fuzzQuery(t *testing.T, a *app, path, query string, cookies []useragent.Cookie) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, a.url+path, http.NoBody)
@@ -62,8 +62,7 @@ func FuzzCallbackQuery(f *testing.F) {
 	} {
 		f.Add(seed)
 	}
-	// The token endpoint is not what is fuzzed: a code of nobody is refused
-	// there, which the callback must survive, too.
+	// The token endpoint is not fuzzed: it refuses the invented codes.
 	f.Fuzz(func(t *testing.T, query string) {
 		fuzzQuery(t, a, "/auth/callback", strings.ReplaceAll(query, "STATE", state), cookies)
 	})
@@ -87,7 +86,7 @@ func FuzzLoginQuery(f *testing.F) {
 			}
 			return
 		}
-		// The way back, as sealed: it ends where the app is.
+		// The sealed return path leads to the app.
 		ua := useragent.New(t, a.url)
 		for _, c := range setCookies(t, rec.Header()) {
 			ua.SetCookie(useragent.Cookie{Name: c.Name, Value: c.Value})

@@ -12,7 +12,7 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// request is one as the browser would send it now.
+// request returns a request as the browser would send it now.
 func (a *app) request(ua *useragent.UA) *http.Request {
 	a.tb.Helper()
 	r := httptest.NewRequestWithContext(a.tb.Context(), http.MethodGet, "/api/me", http.NoBody)
@@ -22,8 +22,8 @@ func (a *app) request(ua *useragent.UA) *http.Request {
 	return r
 }
 
-// TestAuthorizeErrors: the problem of every reason why there is no grant, and
-// whether the browser's cookies go with it.
+// TestAuthorizeErrors checks the error for each reason why there is no grant, and
+// whether the cookies are removed.
 func TestAuthorizeErrors(t *testing.T) {
 	t.Parallel()
 	down := func(o cognitotest.Outage) func(*app, *useragent.UA) {
@@ -92,8 +92,8 @@ func withNoStore(h http.Header) http.Header {
 	return h
 }
 
-// TestAuthorizeWhenTheClientLeaves: it gets an answer that nobody reads, and the
-// refresh goes on without it.
+// TestAuthorizeWhenTheClientLeaves checks that the refresh goes on when the client
+// leaves.
 func TestAuthorizeWhenTheClientLeaves(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
@@ -116,8 +116,8 @@ func TestAuthorizeWhenTheClientLeaves(t *testing.T) {
 	}
 }
 
-// TestGrant: what it hands out, and what Commit tells the browser: nothing when
-// nothing changed, so that API answers stay cacheable.
+// TestGrant checks the values of a grant, and that Commit sets cookies only when
+// something has changed, so that answers of APIs stay cacheable.
 func TestGrant(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		s := short()
@@ -147,7 +147,7 @@ func TestGrant(t *testing.T) {
 	}
 }
 
-// wantCommit authorizes and commits, and checks which cookies are set.
+// wantCommit authorizes, commits and checks which cookies are set.
 func wantCommit(t *testing.T, a *app, ua *useragent.UA, names ...string) {
 	t.Helper()
 	grant, err := a.Authorize(a.request(ua), 0)
@@ -170,7 +170,7 @@ func wantCommit(t *testing.T, a *app, ua *useragent.UA, names ...string) {
 	}
 }
 
-// TestCommitAfterLogout: the API call was slow, the logout came between.
+// TestCommitAfterLogout checks an API call during which the user logs out.
 func TestCommitAfterLogout(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
@@ -182,7 +182,7 @@ func TestCommitAfterLogout(t *testing.T) {
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
 	h := make(http.Header)
 	grant.Commit(h)
-	if len(h) != 0 { // the logout's own answer has removed them
+	if len(h) != 0 { // the answer to the logout has removed the cookies
 		t.Errorf("written after the logout: %v", h)
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// headBytes sends a request over a bare connection and measures the whole head
-// of the answer, status line and empty line included.
+// headBytes sends a request over a TCP connection and returns the size of the
+// answer's head, with status line and empty line.
 func (a *app) headBytes(method, target string, cookies []useragent.Cookie) (size int, status, head string) {
 	a.tb.Helper()
 	u := testkit.MustURL(a.tb, target)
@@ -51,12 +51,12 @@ func (a *app) headBytes(method, target string, cookies []useragent.Cookie) (size
 	}
 }
 
-// hstsBytes is Strict-Transport-Security, which an https origin adds.
+// hstsBytes is the size of Strict-Transport-Security, which an https origin adds.
 const hstsBytes = len("Strict-Transport-Security: max-age=31536000\r\n")
 
-// TestSessionAnswersFitProxyBuffers: nginx with default buffers refuses a head
-// over 4,096 bytes with 502 "upstream sent too big header"; every peer measured
-// breaks it (DESIGN "The hot path"). Tokens of DESIGN's sizes, on the wire.
+// TestSessionAnswersFitProxyBuffers checks that the head of an answer that sets a
+// session fits into nginx's default buffers: over 4,096 bytes nginx answers 502
+// "upstream sent too big header". The tokens have the size of Cognito's.
 func TestSessionAnswersFitProxyBuffers(t *testing.T) {
 	for name, c := range map[string]struct {
 		keepID   bool
@@ -95,8 +95,8 @@ func TestSessionAnswersFitProxyBuffers(t *testing.T) {
 	}
 }
 
-// TestLongReturnPathTravelsInTheBody: what the page of such an arrival says,
-// whatever the path holds.
+// TestLongReturnPathTravelsInTheBody checks the page that redirects to a long return
+// path.
 func TestLongReturnPathTravelsInTheBody(t *testing.T) {
 	a := newApp(t, settings{session: func(c *session.Config) { c.KeepIDToken = true }})
 	for _, tail := range []string{"?a=1&b=2#c", `?x="><script>alert(1)</script>`, "?x=';url=https://evil.example", "?{{.Target}}"} {
@@ -117,7 +117,8 @@ func TestLongReturnPathTravelsInTheBody(t *testing.T) {
 	}
 }
 
-// TestLoginAnswersFitProxyBuffers: the longest return path and hint.
+// TestLoginAnswersFitProxyBuffers checks the redirect to the provider with the
+// longest return path and hint.
 func TestLoginAnswersFitProxyBuffers(t *testing.T) {
 	a := newApp(t, settings{})
 	for _, returnTo := range []string{"/" + strings.Repeat("a", 1023), "/?" + strings.Repeat("%22", 340)} {

@@ -39,7 +39,7 @@ func save(tb testing.TB, store *session.Store, h http.Header, name string, value
 	maps.Copy(h, w.Header())
 }
 
-// sessionBody is the answer of GET /auth/session as the contract writes it.
+// sessionBody is the answer of GET /auth/session as clients read it.
 type sessionBody struct {
 	Authenticated bool           `json:"authenticated"`
 	LoginURL      string         `json:"login_url"`
@@ -49,7 +49,7 @@ type sessionBody struct {
 	AccessExpires time.Time      `json:"access_token_expires_at"`
 }
 
-// session asks GET /auth/session, which is 200 always.
+// session returns the answer of GET /auth/session, whose status must be 200.
 func (a *app) session(ua *useragent.UA) sessionBody {
 	a.tb.Helper()
 	res := ua.Fetch(http.MethodGet, "/auth/session", "")
@@ -66,7 +66,7 @@ func (a *app) session(ua *useragent.UA) sessionBody {
 	return body
 }
 
-// wantSession asks whether the browser is logged in.
+// wantSession checks whether the browser is logged in.
 func (a *app) wantSession(ua *useragent.UA, want bool) {
 	a.tb.Helper()
 	if got := a.session(ua).Authenticated; got != want {
@@ -90,14 +90,14 @@ func wantPage(tb testing.TB, res *useragent.Response, wantStatus int, wantCode s
 		tb.Errorf("Content-Security-Policy %q", got)
 	}
 	if res.Header.Get("Cache-Control") != "no-store" || res.Header.Get("Referrer-Policy") != "no-referrer" {
-		tb.Errorf("the page may be stored or its address told: %v", res.Header)
+		tb.Errorf("the page may be stored, or its address sent to others: %v", res.Header)
 	}
 	if waits := wantStatus == http.StatusServiceUnavailable || wantStatus == http.StatusTooManyRequests; (res.Header.Get("Retry-After") != "") != waits {
 		tb.Errorf("%d with Retry-After %q", wantStatus, res.Header.Get("Retry-After"))
 	}
 }
 
-// setCookies are the cookies that an answer sets, by name; removed ones have a
+// setCookies returns the cookies that an answer sets, by name. Removed ones have a
 // negative MaxAge.
 func setCookies(tb testing.TB, h http.Header) map[string]*http.Cookie {
 	tb.Helper()
@@ -118,7 +118,7 @@ func setCookies(tb testing.TB, h http.Header) map[string]*http.Cookie {
 	return out
 }
 
-// loginCookies are the names of the logins that the browser has under way.
+// loginCookies returns the names of the browser's login cookies.
 func loginCookies(ua *useragent.UA) []string {
 	var names []string
 	for _, c := range ua.Cookies() {
@@ -129,7 +129,7 @@ func loginCookies(ua *useragent.UA) []string {
 	return names
 }
 
-// wantNoSession proves that an answer and its browser hold no session.
+// wantNoSession checks that neither the answer nor the browser has a session.
 func wantNoSession(tb testing.TB, ua *useragent.UA, res *useragent.Response) {
 	tb.Helper()
 	for name, c := range setCookies(tb, res.Header) {
@@ -144,7 +144,7 @@ func wantNoSession(tb testing.TB, ua *useragent.UA, res *useragent.Response) {
 	}
 }
 
-// wantNoLogin proves that no login is under way.
+// wantNoLogin checks that the browser has no login cookie.
 func wantNoLogin(tb testing.TB, ua *useragent.UA) {
 	tb.Helper()
 	if names := loginCookies(ua); len(names) > 0 {
@@ -152,7 +152,7 @@ func wantNoLogin(tb testing.TB, ua *useragent.UA) {
 	}
 }
 
-// wantRedeemed checks how often a code was redeemed or tried to be.
+// wantRedeemed checks how many codes were sent to the token endpoint.
 func (a *app) wantRedeemed(want int) {
 	a.tb.Helper()
 	if got := a.pool.Count(cognitotest.TokenCode); got != want {
@@ -160,8 +160,8 @@ func (a *app) wantRedeemed(want int) {
 	}
 }
 
-// wantQuiet proves that neither the page nor the log saw what the provider said,
-// or a secret of this login.
+// wantQuiet checks that neither the page nor the log contains text of the provider or
+// a secret of this login.
 func (a *app) wantQuiet(res *useragent.Response) {
 	a.tb.Helper()
 	if strings.Contains(string(res.Body), cognitotest.Canary) || strings.Contains(res.Location(), cognitotest.Canary) {
@@ -182,7 +182,7 @@ func (a *app) wantQuiet(res *useragent.Response) {
 	}
 }
 
-// metric returns a counter's value by its one label, "" for none.
+// metric returns the value of a counter with this label; "" means no label.
 func (a *app) metric(name, label string) float64 {
 	a.tb.Helper()
 	families, err := a.registry.Gather()

@@ -45,14 +45,14 @@ type settings struct {
 	handler  func(*tokenhandler.Config)
 	provider func(*cognito.Config)
 	allowed  []string
-	// sameSite: the provider's domain is of the app's site, as a custom domain
+	// sameSite makes the provider's domain one of the app's site, as a custom domain
 	// of Cognito may be. Default: another site.
 	sameSite     bool
 	disconnected bool
 }
 
-// app is the code under test behind a real server, with a real provider's
-// double. Its clock stands still unless the test moves it.
+// app is the code under test behind a real server, in front of a scripted provider.
+// Its clock stands still unless the test moves it.
 type app struct {
 	*tokenhandler.Handler
 
@@ -139,7 +139,8 @@ func (a *app) newSessions(cfg session.Config, change func(*refresh.Config), log 
 	a.sessions = refresh.NewManager(refreshes)
 }
 
-// routes are the app: a page, and an API that asks for a grant as the proxy does.
+// routes returns the app: a page, and an API that authorizes requests as the proxy
+// does.
 func (a *app) routes(site *web.Site) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/auth/", a.Handler)
@@ -165,7 +166,7 @@ func (a *app) connect() {
 	}
 }
 
-// browser is a fresh browser for which the provider is another site.
+// browser returns a new browser, for which the provider is another site.
 func (a *app) browser() *useragent.UA {
 	a.tb.Helper()
 	ua := useragent.New(a.tb, a.url)
@@ -176,7 +177,7 @@ func (a *app) browser() *useragent.UA {
 	return ua
 }
 
-// login is a whole login in a fresh browser.
+// login logs in with a new browser.
 func (a *app) login() *useragent.UA {
 	a.tb.Helper()
 	ua := a.browser()
@@ -194,8 +195,8 @@ func (a *app) loginIn(ua *useragent.UA, returnTo string) *useragent.Response {
 	return res
 }
 
-// begin starts a login in a new tab and stops at the provider's door; it
-// returns the tab and the callback's URL with a code that is good.
+// begin starts a login in a new tab and logs in at the provider. It returns the tab
+// and the URL of the callback, which the tab has not opened.
 func (a *app) begin(ua *useragent.UA, path string) (tab *useragent.UA, callback string) {
 	a.tb.Helper()
 	tab = ua.Tab()
@@ -206,8 +207,8 @@ func (a *app) begin(ua *useragent.UA, path string) (tab *useragent.UA, callback 
 	return tab, a.authorize(res.Location())
 }
 
-// authorize logs in at the provider as some browser does, and returns where it
-// sends that browser.
+// authorize logs in at the provider and returns the URL to which it redirects the
+// browser.
 func (a *app) authorize(target string) string {
 	a.tb.Helper()
 	location := a.send(a.tb.Context(), http.MethodGet, target, nil).Header.Get("Location")
@@ -217,12 +218,12 @@ func (a *app) authorize(target string) string {
 	return location
 }
 
-// back is the provider's redirect to the callback.
+// back opens the callback as the provider's redirect does.
 func (a *app) back(tab *useragent.UA, callback string) *useragent.Response {
 	return tab.Open(useragent.Navigation{URL: callback, From: a.pool.URL, NoFollow: true})
 }
 
-// send is a request with exactly these header fields.
+// send sends a request with exactly these header fields.
 func (a *app) send(ctx context.Context, method, target string, header http.Header) *testkit.Answer {
 	a.tb.Helper()
 	if strings.HasPrefix(target, "/") {
@@ -251,14 +252,15 @@ func (a *app) do(r *http.Request) *testkit.Answer {
 	return &testkit.Answer{Status: res.StatusCode, Header: res.Header, Body: raw}
 }
 
-// adapter is a cognito.Provider that notes every secret on its way.
+// adapter is a cognito.Provider that records every secret on its way.
 type adapter struct {
 	*cognito.Provider
 
 	mu      sync.Mutex
 	secrets map[string]string // secret → what it is
 	tokens  secret.Tokens     // the newest
-	// exchanged changes the tokens of a login, failRevoke replaces revocations.
+	// exchanged changes the tokens of a login. failRevoke is the error of all
+	// revocations, if it is set.
 	exchanged  func(secret.Tokens) secret.Tokens
 	failRevoke error
 }
@@ -341,13 +343,14 @@ func (p *adapter) Revoke(ctx context.Context, refresh secret.String) error {
 	return p.Provider.Revoke(ctx, refresh)
 }
 
-// revoke takes up an entry, as a single process does.
+// revoke puts an entry on the deny list of the process.
 func (a *app) revoke(_ context.Context, entry replicas.Revocation) error {
 	_, err := a.denied.Add(entry)
 	return err
 }
 
-// config is the app's own, changed: of another replica, say.
+// config returns the app's configuration with a change, for example for another
+// replica.
 func (a *app) config(change func(*tokenhandler.Config)) tokenhandler.Config {
 	cfg := a.cfg
 	cfg.Metrics = nil

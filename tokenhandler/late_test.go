@@ -15,9 +15,9 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// TestLateAnswerLeavesTheNewSession: a request of the old session waits for its
-// refresh while another tab logs in again. Its answer comes last, and must not
-// remove the cookies of the session that has begun.
+// TestLateAnswerLeavesTheNewSession checks a request of the old session that waits
+// for a refresh while the user logs in again in another tab. Its answer comes last
+// and must not remove the cookies of the new session.
 func TestLateAnswerLeavesTheNewSession(t *testing.T) {
 	for path, status := range map[string]int{"/api/me": http.StatusUnauthorized, "/auth/session": http.StatusOK} {
 		t.Run(path, func(t *testing.T) {
@@ -39,9 +39,9 @@ func TestLateAnswerLeavesTheNewSession(t *testing.T) {
 	}
 }
 
-// TestLogoutOfASessionThatDoesNotOpen: the cookie is idle here, or the store is
-// out and sessions are not served. The logout counts all the same: copies with
-// later activity are dead, and sockets end.
+// TestLogoutOfASessionThatDoesNotOpen checks a logout with a cookie that has become
+// idle, or while no session is served because the store is out. It must end copies
+// with later activity, and WebSockets.
 func TestLogoutOfASessionThatDoesNotOpen(t *testing.T) {
 	for name, query := range map[string]string{"": "", "everywhere": "?everywhere=true"} {
 		t.Run("idle "+name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestLogoutOfASessionThatDoesNotOpen(t *testing.T) {
 	}
 }
 
-// watch is a socket of the browser's session.
+// watch watches the browser's session as a WebSocket does.
 func (a *app) watch(ua *useragent.UA) context.Context {
 	a.tb.Helper()
 	visit, err := a.sessions.Open(a.request(ua))
@@ -89,8 +89,8 @@ func wantOver(t *testing.T, over <-chan struct{}) {
 	testkit.Receive(t, over, "the end of the socket")
 }
 
-// TestLogoutDuringAProbeWins: the request waits for the provider's word, and
-// must not go on with the token after the logout.
+// TestLogoutDuringAProbeWins checks that a request that waits for a probe does not go
+// on with the token if the user logs out meanwhile.
 func TestLogoutDuringAProbeWins(t *testing.T) {
 	asked, answer := make(chan struct{}), make(chan struct{})
 	a := newApp(t, settings{handler: func(c *tokenhandler.Config) {
@@ -111,8 +111,8 @@ func TestLogoutDuringAProbeWins(t *testing.T) {
 	}
 }
 
-// TestLoginEndsAnIdleSession: its sockets may go on, and the next login may be
-// another person's.
+// TestLoginEndsAnIdleSession checks that a login ends an idle session: its WebSockets
+// may go on, and the next user of the browser may be another person.
 func TestLoginEndsAnIdleSession(t *testing.T) {
 	for name, sameSite := range map[string]bool{"hosted UI on the app's site": true, "hosted UI on another site": false} {
 		t.Run(name, func(t *testing.T) {

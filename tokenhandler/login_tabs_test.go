@@ -15,9 +15,9 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// TestLoginsInTabs: each tab has its login; in a peer the second overwrites the
-// first (PEERS C1). With six the oldest is dropped; the others all complete,
-// whatever the order.
+// TestLoginsInTabs checks that each tab has a login of its own. In another product
+// the second login overwrites the first. With six, the oldest is removed; the others
+// complete in any order.
 func TestLoginsInTabs(t *testing.T) {
 	for name, order := range map[string][]int{"first to last": {1, 2, 3, 4, 5}, "last to first": {5, 4, 3, 2, 1}, "mixed": {3, 1, 5, 2, 4}} {
 		t.Run(name, func(t *testing.T) {
@@ -51,8 +51,9 @@ func TestLoginsInTabs(t *testing.T) {
 	}
 }
 
-// TestLoginDropsUnreadableCookies: a peer keeps failing on a poisoned cookie
-// (PEERS A6), and a row of them ends in 431 (PEERS C1).
+// TestLoginDropsUnreadableCookies checks that login cookies that do not open are
+// removed. In another product they fail every later login, or add up until the answer
+// is 431.
 func TestLoginDropsUnreadableCookies(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()
@@ -77,8 +78,9 @@ func TestLoginDropsUnreadableCookies(t *testing.T) {
 	}
 }
 
-// TestLoginKeepsTheCookieBudget: logins with long return paths beside a session
-// stay under the 7,500 bytes that proxies let through, by dropping the oldest.
+// TestLoginKeepsTheCookieBudget checks that logins with long return paths beside a
+// session stay below the 7,500 bytes that proxies let through: the oldest are
+// removed.
 func TestLoginKeepsTheCookieBudget(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.login()
@@ -99,8 +101,8 @@ func TestLoginKeepsTheCookieBudget(t *testing.T) {
 	a.wantSession(ua, true)
 }
 
-// TestSessionKeepsTheCookieBudget: a large session that a login begins makes the
-// logins of other tabs go, not the other way round.
+// TestSessionKeepsTheCookieBudget checks that a new large session removes the logins
+// of other tabs, and not the other way round.
 func TestSessionKeepsTheCookieBudget(t *testing.T) {
 	a := newApp(t, settings{pool: cognitotest.Options{RefreshTokenSize: 4200}})
 	ua := a.browser()
@@ -119,8 +121,8 @@ func TestSessionKeepsTheCookieBudget(t *testing.T) {
 	a.wantSession(ua, true)
 }
 
-// TestManyCookiesDoNotLockOut: a browser with more cookies than are looked at
-// can log in all the same, and is clean afterwards.
+// TestManyCookiesDoNotLockOut checks that a browser with more cookies than the
+// service reads can log in, and has only the usual ones afterwards.
 func TestManyCookiesDoNotLockOut(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.browser()

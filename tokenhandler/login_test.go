@@ -17,13 +17,13 @@ import (
 	"cognito-token-handler/tokenhandler"
 )
 
-// page is a navigation that the app itself starts, up to the first answer.
+// page opens a page by a navigation that the app starts, without following redirects.
 func (a *app) page(ua *useragent.UA, path string, header map[string]string) *useragent.Response {
 	return ua.Open(useragent.Navigation{URL: path, From: a.url, NoFollow: true, Header: header})
 }
 
-// TestLoginSendsToTheHostedPage: every parameter of the authorization request,
-// and none more: a peer sends no nonce and no PKCE unless asked.
+// TestLoginSendsToTheHostedPage checks all parameters of the authorization request.
+// Other products send nonce and PKCE only on request.
 func TestLoginSendsToTheHostedPage(t *testing.T) {
 	a := newApp(t, settings{})
 	for path, hosted := range map[string]string{
@@ -53,8 +53,8 @@ func TestLoginSendsToTheHostedPage(t *testing.T) {
 	}
 }
 
-// TestLoginsShareNothing: state, nonce and verifier are fresh every time, and
-// the challenge is the verifier's SHA-256.
+// TestLoginsShareNothing checks that state, nonce and verifier are new in every
+// login, and that the challenge is the SHA-256 of the verifier.
 func TestLoginsShareNothing(t *testing.T) {
 	a := newApp(t, settings{})
 	ua, seen := a.browser(), map[string]bool{}
@@ -77,8 +77,8 @@ func TestLoginsShareNothing(t *testing.T) {
 	}
 }
 
-// TestLoginCookie: its attributes, and that it can be sealed and opened only
-// here. It must be Lax: the provider's redirect comes from another site.
+// TestLoginCookie checks the attributes of the cookie, and that it is sealed. It must
+// be SameSite=Lax, because the provider's redirect comes from another site.
 func TestLoginCookie(t *testing.T) {
 	a := newApp(t, settings{})
 	res := a.page(a.browser(), "/auth/login?return_to=/notes", nil)
@@ -96,14 +96,14 @@ func TestLoginCookie(t *testing.T) {
 			t.Error("the cookie can be read")
 		}
 		if strings.Contains(res.Header.Get("Location"), "notes") {
-			t.Error("the return path travels through the provider (COG-AUTH-05)")
+			t.Error("the return path travels through the provider")
 		}
 	}
 }
 
-// TestLoginPassesParametersOn: well-formed ones as they are, malformed ones
-// never, and a parameter that stands twice never: which one counts depends on
-// who reads it (ASVS V15.3.7).
+// TestLoginPassesParametersOn checks that well-formed parameters are passed to the
+// provider unchanged, and that malformed and repeated ones are refused (ASVS
+// V15.3.7).
 func TestLoginPassesParametersOn(t *testing.T) {
 	a := newApp(t, settings{})
 	for _, query := range []string{
@@ -145,9 +145,9 @@ func TestLoginPassesParametersOn(t *testing.T) {
 	}
 }
 
-// TestOnlyNavigationsStartALogin: a fetch cannot follow to the provider, an
-// image or frame would let any page start logins, and a prefetch is nobody's
-// wish (PEERS C4).
+// TestOnlyNavigationsStartALogin checks that a fetch starts no login, because it
+// cannot follow the redirect; nor does an image or frame, which any page can contain,
+// nor a prefetch, which no user has asked for.
 func TestOnlyNavigationsStartALogin(t *testing.T) {
 	a := newApp(t, settings{})
 	for _, path := range []string{"/auth/login", "/auth/signup", "/auth/forgot-password"} {
@@ -190,7 +190,7 @@ func TestOnlyNavigationsStartALogin(t *testing.T) {
 			}
 		}
 	}
-	// A browser without Fetch Metadata, and a person who types the address.
+	// A browser without Fetch Metadata, and a user who types the address.
 	for _, header := range []http.Header{nil, {"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}}} {
 		if res := a.send(t.Context(), http.MethodGet, "/auth/login", header); res.Status != http.StatusFound {
 			t.Errorf("%v: %d", header, res.Status)
@@ -198,8 +198,8 @@ func TestOnlyNavigationsStartALogin(t *testing.T) {
 	}
 }
 
-// TestForeignSitesStartNoLogin: ASVS V7.6.2. The link leads to the start page,
-// without a login under way, unless the operator allows it.
+// TestForeignSitesStartNoLogin checks that a link on another site leads to the app
+// without starting a login, unless the operator allows it (ASVS V7.6.2).
 func TestForeignSitesStartNoLogin(t *testing.T) {
 	for _, allow := range []bool{false, true} {
 		a := newApp(t, settings{handler: func(c *tokenhandler.Config) { c.AllowCrossSiteLogin = allow }})
@@ -218,8 +218,8 @@ func TestForeignSitesStartNoLogin(t *testing.T) {
 	}
 }
 
-// TestReturnToStaysHere: the open redirects of the peers (PEERS 2.2), through
-// the whole login. package web has the long list.
+// TestReturnToStaysHere checks known open redirects through a whole login. Package
+// web has a longer list.
 func TestReturnToStaysHere(t *testing.T) {
 	a := newApp(t, settings{allowed: []string{"http://static.example"}})
 	long := "/" + strings.Repeat("a", 400)
@@ -254,8 +254,8 @@ func TestReturnToStaysHere(t *testing.T) {
 	}
 }
 
-// TestLoginWithoutProvider: while it is not reached a login says so and when to
-// come back, and works as soon as it is there.
+// TestLoginWithoutProvider checks that a login answers 503 with Retry-After while the
+// provider is not reachable, and works as soon as it is.
 func TestLoginWithoutProvider(t *testing.T) {
 	a := newApp(t, settings{disconnected: true})
 	ua := a.browser()

@@ -24,7 +24,7 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// copyOf is a browser with a stolen copy of all cookies.
+// copyOf returns a browser with a copy of all cookies, as a thief has.
 func (a *app) copyOf(ua *useragent.UA) *useragent.UA {
 	a.tb.Helper()
 	thief := a.browser()
@@ -34,13 +34,13 @@ func (a *app) copyOf(ua *useragent.UA) *useragent.UA {
 	return thief
 }
 
-// ours are the browser's cookies but the hosted UI's, which has the same host
-// in these tests.
+// ours returns the browser's cookies without those of the provider, which has the
+// same host in these tests.
 func ours(ua *useragent.UA) []useragent.Cookie {
 	return slices.DeleteFunc(ua.Cookies(), func(c useragent.Cookie) bool { return c.Name == "cognito" })
 }
 
-// wantDead proves that a browser's cookies are worth nothing anywhere.
+// wantDead checks that no path accepts the browser's cookies.
 func (a *app) wantDead(ua *useragent.UA) {
 	a.tb.Helper()
 	res := a.copyOf(ua).Fetch(http.MethodGet, "/api/me", "")
@@ -61,8 +61,8 @@ func (a *app) wantLogoutURL(res *useragent.Response) {
 	}
 }
 
-// TestLogoutKillsCopies: a sealed cookie lives on with whoever copied it; the
-// deny list ends it at once (ASVS V7.4.1), and every cookie of ours goes.
+// TestLogoutKillsCopies checks that copies of the session's cookie are refused after
+// a logout (ASVS V7.4.1), and that all cookies are removed.
 func TestLogoutKillsCopies(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.login()
@@ -89,15 +89,15 @@ func TestLogoutKillsCopies(t *testing.T) {
 	}
 }
 
-// TestLogoutWinsOverRefresh: the refresh was under way at the provider and comes
-// back with good tokens after the logout. In a peer it re-creates the session
-// (PEERS A4).
+// TestLogoutWinsOverRefresh checks a refresh that is at the provider during the
+// logout and comes back with valid tokens. In another product it creates the session
+// again.
 func TestLogoutWinsOverRefresh(t *testing.T) {
 	for _, under := range []struct{ method, path string }{{http.MethodPost, "/auth/refresh"}, {http.MethodGet, "/auth/session"}, {http.MethodGet, "/api/me"}} {
 		for _, fails := range []bool{false, true} {
 			t.Run(under.path, func(t *testing.T) {
 				s := short()
-				s.pool.Rotation, s.pool.NoRevocation = true, true // or the provider would refuse the refresh itself
+				s.pool.Rotation, s.pool.NoRevocation = true, true // otherwise the provider would refuse the refresh
 				a := newApp(t, s)
 				ua := a.login()
 				a.clock.Advance(11 * time.Minute)
@@ -133,8 +133,8 @@ func TestLogoutWinsOverRefresh(t *testing.T) {
 	}
 }
 
-// TestLogoutWithoutSession: the same answer; a user who clicks twice, or whose
-// session ended meanwhile, sees no error.
+// TestLogoutWithoutSession checks that the answer is the same without a session: a
+// user who clicks twice sees no error.
 func TestLogoutWithoutSession(t *testing.T) {
 	for name, spoil := range map[string]func(a *app, ua *useragent.UA){
 		"none":    func(_ *app, ua *useragent.UA) { ua.ClearCookies() },
@@ -157,8 +157,8 @@ func TestLogoutWithoutSession(t *testing.T) {
 	}
 }
 
-// TestLogoutByForm: a form without script is sent on with 303, never 307: that
-// would post to the provider (OAU-12).
+// TestLogoutByForm checks that the answer to a form is 303 and not 307, with which
+// the browser would post to the provider (RFC 9700 §4.12).
 func TestLogoutByForm(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.login()
@@ -178,8 +178,8 @@ func TestLogoutByForm(t *testing.T) {
 	}
 }
 
-// TestLogoutEverywhere: all sessions of the user that began before, and nobody
-// else's; a new login works.
+// TestLogoutEverywhere checks that all sessions of the user that have begun end, and
+// no others, and that a new login works.
 func TestLogoutEverywhere(t *testing.T) {
 	a := newApp(t, settings{})
 	a.pool.AddUser(cognitotest.User{Username: "second"})
@@ -201,14 +201,14 @@ func TestLogoutEverywhere(t *testing.T) {
 	a.wantSession(other, true)
 	a.clock.Advance(time.Second)
 	a.wantSession(a.login(), true)
-	// Without a session nobody can be signed out.
+	// Without a session there is no user to sign out.
 	res = a.browser().Fetch(http.MethodPost, "/auth/logout?everywhere=true", "")
 	a.wantLogoutURL(res)
 	a.wantSession(other, true)
 }
 
-// TestLogoutWhenRevocationFails: the user is logged out here all the same
-// (COG-REV-05), and it is counted.
+// TestLogoutWhenRevocationFails checks that the session ends although the revocation
+// fails, and that the failure is counted.
 func TestLogoutWhenRevocationFails(t *testing.T) {
 	for _, outage := range []cognitotest.Outage{cognitotest.Reset(), cognitotest.OAuthError("unsupported_token_type"), cognitotest.Text("html", 500, "text/html", cognitotest.Canary)} {
 		a := newApp(t, settings{})
@@ -225,8 +225,8 @@ func TestLogoutWhenRevocationFails(t *testing.T) {
 	}
 }
 
-// TestLogoutOfAnEndedSessionRevokes: its cookie is worth nothing here, but its
-// refresh token still is at the provider.
+// TestLogoutOfAnEndedSessionRevokes checks that the logout of an expired session
+// revokes its refresh token, which is still valid at the provider.
 func TestLogoutOfAnEndedSessionRevokes(t *testing.T) {
 	for name, pass := range map[string]time.Duration{"idle": time.Hour, "lifetime over": 12 * time.Hour} {
 		t.Run(name, func(t *testing.T) {
@@ -242,7 +242,8 @@ func TestLogoutOfAnEndedSessionRevokes(t *testing.T) {
 	}
 }
 
-// TestLogoutBeforeTheProviderIsKnown: there is no logout page to name yet.
+// TestLogoutBeforeTheProviderIsKnown checks a logout before discovery has succeeded:
+// the provider's logout page is not known.
 func TestLogoutBeforeTheProviderIsKnown(t *testing.T) {
 	a := newApp(t, settings{disconnected: true})
 	res := a.browser().Fetch(http.MethodPost, "/auth/logout", "")

@@ -16,12 +16,12 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// token is a JWT with that payload.
+// token returns a JWT with this payload.
 func token(payload string) secret.String {
 	return secret.New("eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(payload)) + ".c2lnbmF0dXJl")
 }
 
-// granted logs in with that access token.
+// granted returns the grant of a session with this access token.
 func granted(t *testing.T, claim string, access secret.String) tokenhandler.Grant {
 	t.Helper()
 	a := newApp(t, settings{handler: func(c *tokenhandler.Config) { c.GroupsClaim = claim }})
@@ -104,7 +104,8 @@ func TestPermits(t *testing.T) {
 	}
 }
 
-// TestPermitsNothingToOpaqueTokens: what cannot be read has no scopes.
+// TestPermitsNothingToOpaqueTokens checks that a token that cannot be parsed has no
+// scopes.
 func TestPermitsNothingToOpaqueTokens(t *testing.T) {
 	payload := base64.RawURLEncoding.EncodeToString([]byte(`{"scope":"openid"}`))
 	for name, access := range map[string]string{
@@ -124,7 +125,7 @@ func TestPermitsNothingToOpaqueTokens(t *testing.T) {
 	}
 }
 
-// renewing is a provider whose refreshes give that access token.
+// renewing is a provider whose refreshes return this access token.
 type renewing struct {
 	access secret.String
 	now    func() time.Time
@@ -134,8 +135,8 @@ func (r renewing) Refresh(context.Context, secret.Tokens) (secret.Tokens, error)
 	return secret.Tokens{Access: r.access, AccessExpires: r.now().Add(time.Hour)}, nil
 }
 
-// TestPermissionsChangeWithTheToken: the permissions are kept in memory, but only for
-// the access token that they were read from.
+// TestPermissionsChangeWithTheToken checks that remembered permissions are used only
+// for the access token that they were read from.
 func TestPermissionsChangeWithTheToken(t *testing.T) {
 	a := newApp(t, settings{refresh: func(c *refresh.Config) {
 		c.Refresher = renewing{token(`{"cognito:groups":["after"]}`), c.Now}
@@ -160,7 +161,7 @@ func TestPermissionsChangeWithTheToken(t *testing.T) {
 	}
 }
 
-// BenchmarkPermits is what a route that asks for groups adds to each request,
+// BenchmarkPermits measures what a route that requires groups adds to each request,
 // with a token of Cognito's usual size.
 func BenchmarkPermits(b *testing.B) {
 	a := newApp(b, settings{pool: cognitotest.Options{AccessTokenSize: 1175}})

@@ -63,10 +63,10 @@ func (n *inMemory) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// TestStormOfRefreshes: 80 people log in at once, and later 80 refreshes are due
-// at once, at a provider that takes 40 calls a second. Logins wait for ten
-// seconds if they must, refreshes for two: some people are asked to come again,
-// and nobody is logged out.
+// TestStormOfRefreshes lets 80 users log in at once, and later has 80 refreshes due
+// at once, at a provider that takes 40 calls a second. Logins may wait for ten
+// seconds, refreshes for two. Some users are told to come again, and nobody is logged
+// out.
 func TestStormOfRefreshes(t *testing.T) {
 	metrics := cognito.NewMetrics(prometheus.NewRegistry())
 	network := &inMemory{}
@@ -127,8 +127,8 @@ func (a *app) storm(t *testing.T, network http.RoundTripper, metrics *cognito.Me
 	}
 }
 
-// fetchAll lets all call the API at once; it returns those who were asked to
-// come again. Anything but that and success is an error.
+// fetchAll lets all users call the API at once. It returns those who were told to
+// come again. Any other failure is an error.
 func (a *app) fetchAll(users []*useragent.UA) (refused []*useragent.UA) {
 	a.tb.Helper()
 	var all sync.WaitGroup

@@ -16,7 +16,7 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// alive is a userInfo endpoint as a probe sees it.
+// alive is a userInfo endpoint for probes.
 type alive struct {
 	asked atomic.Int32
 	err   atomic.Pointer[error]
@@ -42,8 +42,8 @@ func probed(a *alive, every time.Duration) settings {
 	}
 }
 
-// TestProbeOncePerInterval: whatever the number of requests, the provider is
-// asked once, and the browser carries the news to the other replicas.
+// TestProbeOncePerInterval checks that the provider is asked once per interval,
+// whatever the number of requests, and that the activity cookie tells other replicas.
 func TestProbeOncePerInterval(t *testing.T) {
 	user := &alive{}
 	a := newApp(t, probed(user, 5*time.Minute))
@@ -62,7 +62,7 @@ func TestProbeOncePerInterval(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK { // takes up the cookie
+		if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK { // so that the browser gets the cookie
 			t.Errorf("minute %d: %d", minute, res.Status)
 		}
 		if got := user.asked.Load(); got != want {
@@ -71,7 +71,7 @@ func TestProbeOncePerInterval(t *testing.T) {
 		a.clock.Advance(time.Minute)
 	}
 
-	// Another replica learns of the last probe from the browser alone.
+	// Another replica knows the last probe only from the browser.
 	a.clock.Advance(-time.Minute)
 	other := &alive{}
 	replica := tokenhandler.New(a.config(func(c *tokenhandler.Config) { c.Alive, c.ProbeInterval = other.ask, 5*time.Minute }))
@@ -102,8 +102,8 @@ func TestProbeEndsWhoIsNoLongerGood(t *testing.T) {
 	}
 }
 
-// TestRefusedProbeOfAGoodUser: the provider refuses the access token, but not
-// the refresh token. Its clock may be ahead of ours; nobody is logged out.
+// TestRefusedProbeOfAGoodUser checks that nobody is logged out if the provider
+// refuses the access token but not the refresh token. Its clock may be ahead.
 func TestRefusedProbeOfAGoodUser(t *testing.T) {
 	for name, err := range map[string]error{"refused": errRefused, "not reached": errors.New("no network")} {
 		t.Run(name, func(t *testing.T) {
@@ -125,7 +125,7 @@ func TestRefusedProbeOfAGoodUser(t *testing.T) {
 	}
 }
 
-// TestLookingIsNoProbe: the app's polling asks the provider nothing.
+// TestLookingIsNoProbe checks that an app that polls /auth/session causes no probes.
 func TestLookingIsNoProbe(t *testing.T) {
 	user := &alive{}
 	a := newApp(t, probed(user, time.Minute))
@@ -139,7 +139,7 @@ func TestLookingIsNoProbe(t *testing.T) {
 	}
 }
 
-// TestProbeOfARoute: the shorter interval counts.
+// TestProbeOfARoute checks that the shorter interval counts.
 func TestProbeOfARoute(t *testing.T) {
 	for _, c := range []struct {
 		global, route time.Duration

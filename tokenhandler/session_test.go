@@ -15,13 +15,14 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// short is a pool whose access tokens end before the session is idle.
+// short returns the settings of a pool whose access tokens expire before the session
+// is idle.
 func short() settings {
 	return settings{pool: cognitotest.Options{AccessTTL: 10 * time.Minute}}
 }
 
-// breakInside seals a session whose tokens cannot be read, as another version of
-// this service could have written it.
+// breakInside seals a session whose tokens cannot be parsed, as another version of
+// the service could have written it.
 func breakInside(a *app, ua *useragent.UA) {
 	a.tb.Helper()
 	c, _ := ua.Cookie(sessionCookie)
@@ -40,8 +41,8 @@ func breakInside(a *app, ua *useragent.UA) {
 	ua.SetCookie(useragent.Cookie{Name: c.Name, Value: "1" + sealed})
 }
 
-// TestSessionEndpointAnswersAlways: 200 and no session for whatever the browser
-// has, and cookies that will never be a session again are removed (PEERS A6).
+// TestSessionEndpointAnswersAlways checks that the status is 200 whatever cookies the
+// browser has, and that cookies that never open are removed.
 func TestSessionEndpointAnswersAlways(t *testing.T) {
 	for name, spoil := range map[string]func(a *app, ua *useragent.UA){
 		"garbage": func(_ *app, ua *useragent.UA) { ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: "garbage"}) },
@@ -86,8 +87,8 @@ func TestSessionEndpointAnswersAlways(t *testing.T) {
 	}
 }
 
-// TestSessionEndpointMethods: HEAD as GET without the body, and calls
-// from other sites are refused although they would carry no cookie.
+// TestSessionEndpointMethods checks that HEAD is answered as GET without a body, and
+// that calls from other sites are refused although they would carry no cookie.
 func TestSessionEndpointMethods(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.login()
@@ -109,8 +110,8 @@ func TestSessionEndpointMethods(t *testing.T) {
 	}
 }
 
-// TestSessionEndpointRefreshes: due, the answer shows the renewed token's time
-// and carries the new cookie.
+// TestSessionEndpointRefreshes checks that a refresh that is due is made, and that
+// the answer has the new time and cookie.
 func TestSessionEndpointRefreshes(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
@@ -129,8 +130,8 @@ func TestSessionEndpointRefreshes(t *testing.T) {
 	}
 }
 
-// TestSessionEndpointWithoutProvider: an outage is no logout. The answer says
-// that the token has ended and that the user is still there (PEERS A8).
+// TestSessionEndpointWithoutProvider checks that an outage logs nobody out: the
+// answer shows an expired access token and a user.
 func TestSessionEndpointWithoutProvider(t *testing.T) {
 	t.Parallel()
 	for _, outage := range []cognitotest.Outage{
@@ -151,7 +152,7 @@ func TestSessionEndpointWithoutProvider(t *testing.T) {
 				t.Error("the cookie is gone")
 			}
 			a.pool.Mend(cognitotest.TokenRefresh)
-			a.clock.Advance(time.Minute) // after the pause that the failure asks for
+			a.clock.Advance(time.Minute) // after the pause that follows a failure
 			if got := a.session(ua); !got.AccessExpires.After(a.clock.Now()) {
 				t.Errorf("it does not heal: %+v", got)
 			}
@@ -159,8 +160,9 @@ func TestSessionEndpointWithoutProvider(t *testing.T) {
 	}
 }
 
-// TestPollingDoesNotKeepAlive: an app that polls for an absent user (PEERS E3),
-// refreshes on the way included. Using the API and asking for a refresh do.
+// TestPollingDoesNotKeepAlive checks that an app that polls does not keep an absent
+// user logged in, even if it causes refreshes. Requests to the API and POST
+// /auth/refresh do.
 func TestPollingDoesNotKeepAlive(t *testing.T) {
 	a := newApp(t, short())
 	ua := a.login()
@@ -186,7 +188,8 @@ func TestPollingDoesNotKeepAlive(t *testing.T) {
 	}
 }
 
-// TestRefreshErrors: what POST /auth/refresh answers, and who loses cookies.
+// TestRefreshErrors checks the answers of POST /auth/refresh, and which of them
+// remove the cookies.
 func TestRefreshErrors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -230,8 +233,8 @@ func TestRefreshErrors(t *testing.T) {
 	}
 }
 
-// TestCallsFromElsewhere: no method and no kind of request of another site
-// reaches a call, and an origin of the same site only when it is listed.
+// TestCallsFromElsewhere checks that no request of another site reaches a call, and
+// requests of other origins of the same site only if they are allowed.
 func TestCallsFromElsewhere(t *testing.T) {
 	a := newApp(t, settings{allowed: []string{"http://127.0.0.1:1"}})
 	ua := a.login()
@@ -259,8 +262,8 @@ func TestCallsFromElsewhere(t *testing.T) {
 	}
 }
 
-// TestParallelRefreshes: 50 tabs ask at once; in a peer 39 calls burn the
-// session (DESIGN "Refresh race"). One call, nobody fails.
+// TestParallelRefreshes checks that 50 tabs that refresh at once cause one call, and
+// that none of them fails.
 func TestParallelRefreshes(t *testing.T) {
 	a := newApp(t, settings{pool: cognitotest.Options{Rotation: true, RevokeFamilyOnReuse: true}})
 	ua := a.login()
@@ -278,7 +281,7 @@ func TestParallelRefreshes(t *testing.T) {
 			t.Errorf("request %d: %d", i, status)
 		}
 	}
-	// Late ones may ask for a second refresh of the new generation.
+	// Late requests may ask for a second refresh of the new generation.
 	if n := a.pool.Count(cognitotest.TokenRefresh); n > 5 {
 		t.Errorf("%d calls", n)
 	}
@@ -288,9 +291,9 @@ func TestParallelRefreshes(t *testing.T) {
 	}
 }
 
-// TestOldCookieAfterRotation: a browser that shows a cookie from before a
-// rotation, after the grace, is told so and keeps what it has: its newer cookie
-// may be on the way (refresh.ErrSuperseded).
+// TestOldCookieAfterRotation checks a browser that sends a cookie from before a
+// rotation after the grace period: it gets refresh.ErrSuperseded, and its cookies are
+// not removed, because the newer one may be on its way.
 func TestOldCookieAfterRotation(t *testing.T) {
 	s := short()
 	s.pool.Rotation, s.pool.RevokeFamilyOnReuse = true, true
@@ -306,7 +309,7 @@ func TestOldCookieAfterRotation(t *testing.T) {
 	}
 	a.wantSession(ua, true)
 	a.clock.Advance(time.Minute)
-	other := a.login() // its refresh lets the first session's memory go
+	other := a.login() // its refresh makes the process forget the first session
 	other.Fetch(http.MethodPost, "/auth/refresh", "")
 	res := old.Fetch(http.MethodPost, "/auth/refresh", "")
 	testkit.WantProblem(t, res.Answer(), http.StatusUnauthorized, "session_expired")
@@ -318,8 +321,9 @@ func TestOldCookieAfterRotation(t *testing.T) {
 	}
 }
 
-// TestRefreshOnDemandIsBounded: one page that asks in a loop must not use up the
-// provider's quota, which is everybody's. It is told so, and keeps its session.
+// TestRefreshOnDemandIsBounded checks that a page that refreshes in a loop does not
+// use up the provider's quota, which all users share. It gets 429 and keeps its
+// session.
 func TestRefreshOnDemandIsBounded(t *testing.T) {
 	a := newApp(t, settings{})
 	ua := a.login()

@@ -12,8 +12,8 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// TestWholeStory: login, who am I, refresh, logout, with the provider on
-// another site and on the app's own.
+// TestWholeStory logs in, asks for the user, refreshes and logs out, with the
+// provider on another site and on the app's own.
 func TestWholeStory(t *testing.T) {
 	for name, sameSite := range map[string]bool{"provider on another site": false, "provider on the same site": true} {
 		t.Run(name, func(t *testing.T) {
@@ -75,8 +75,8 @@ func TestWholeStory(t *testing.T) {
 	}
 }
 
-// wantSessionJSON compares the answer byte by byte with the contract's form:
-// clients branch on the names, and a token must not be among them.
+// wantSessionJSON compares the answer byte by byte: clients depend on the names, and
+// it must contain no token.
 func wantSessionJSON(t *testing.T, a *app, ua *useragent.UA) {
 	t.Helper()
 	now := a.clock.Now()
@@ -94,9 +94,9 @@ func wantSessionJSON(t *testing.T, a *app, ua *useragent.UA) {
 	}
 }
 
-// wantSecrecy proves that no token reached a place that a script can read, and
-// no secret the log. It plants nothing: the secrets are those that the provider
-// really issued and the cookies that were really set.
+// wantSecrecy checks that no place that a script can read has a token, and that the
+// log has no secret. The secrets are those that the provider issued and the cookies
+// that were set.
 func wantSecrecy(t *testing.T, a *app, ua *useragent.UA) {
 	t.Helper()
 	for _, res := range ua.History() {

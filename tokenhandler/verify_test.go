@@ -22,13 +22,13 @@ const (
 	secretHeader  = "X-Auth-Request-Secret"
 )
 
-// gated is an app with a gateway in front.
+// gated returns the settings of an app behind a gateway.
 func gated(pool cognitotest.Options) settings {
 	return settings{pool: pool, handler: func(c *tokenhandler.Config) { c.VerifySecret = secret.New(gatewaySecret) }}
 }
 
-// asked is what a gateway's sub-request carries of the app's own fetch: the
-// browser's cookies and its headers, and the gateway's secret.
+// asked returns the header of a gateway's sub-request: the browser's cookies and
+// headers, and the gateway's secret.
 func asked(ua *useragent.UA) http.Header {
 	h := http.Header{"Sec-Fetch-Site": {"same-origin"}, secretHeader: {gatewaySecret}}
 	if ua == nil {
@@ -51,7 +51,7 @@ func (a *app) verify(query string, h http.Header) *testkit.Answer {
 	return res
 }
 
-// wantBare: to a gateway nothing has a body, and nothing may be stored.
+// wantBare checks that the answer has no body and may not be stored.
 func (a *app) wantBare(res *testkit.Answer) {
 	a.tb.Helper()
 	if len(res.Body) > 0 || res.Header.Get("Content-Type") != "" || res.Header.Get("Cache-Control") != "no-store" {
@@ -59,7 +59,8 @@ func (a *app) wantBare(res *testkit.Answer) {
 	}
 }
 
-// wantRefused checks a refusal: status, code, and nothing of the user.
+// wantRefused checks status and code of a refusal, and that it contains nothing about
+// the user.
 func wantRefused(tb testing.TB, res *testkit.Answer, status int, code string) {
 	tb.Helper()
 	if res.Status != status || res.Header.Get("X-Auth-Error") != code {
@@ -92,8 +93,8 @@ func TestVerifyAnswersAGatewayWithTheToken(t *testing.T) {
 	}
 }
 
-// TestVerifyIsNotThereWithoutTheSecret: the answer is a token, so a script of the
-// app that fetches it must learn nothing: neither a token nor that there is one.
+// TestVerifyIsNotThereWithoutTheSecret checks that a script of the app that fetches
+// /auth/verify learns neither a token nor that the path exists.
 func TestVerifyIsNotThereWithoutTheSecret(t *testing.T) {
 	a := newApp(t, gated(cognitotest.Options{}))
 	off := newApp(t, settings{})
@@ -131,7 +132,7 @@ func TestVerifyIsNotThereWithoutTheSecret(t *testing.T) {
 					}
 				}
 				if !maps.EqualFunc(res.Header, want, slices.Equal) {
-					t.Errorf("%s can be told from nothing: %v, want %v", method, res.Header, want)
+					t.Errorf("%s shows that the path exists: %v, want %v", method, res.Header, want)
 				}
 			}
 		})
@@ -208,7 +209,8 @@ func TestVerifyRefuses(t *testing.T) {
 	}
 }
 
-// TestVerifyTakesTheOrdinaryFallbacks: the origin's rules are those of the API.
+// TestVerifyTakesTheOrdinaryFallbacks checks that the rules for the origin are those
+// of API requests.
 func TestVerifyTakesTheOrdinaryFallbacks(t *testing.T) {
 	s := gated(cognitotest.Options{})
 	s.allowed = []string{"https://admin.example.com"}
@@ -231,8 +233,9 @@ func TestVerifyTakesTheOrdinaryFallbacks(t *testing.T) {
 	}
 }
 
-// TestVerifyBelievesNoForwardedHeader: a peer let requests through by an
-// X-Forwarded-Uri that the client had written (CVE-2026-40575).
+// TestVerifyBelievesNoForwardedHeader checks that X-Forwarded-Uri and the like change
+// nothing: another product admitted requests because of a header that the client had
+// sent (CVE-2026-40575).
 func TestVerifyBelievesNoForwardedHeader(t *testing.T) {
 	a := newApp(t, gated(cognitotest.Options{}))
 	ua := a.login()
@@ -272,8 +275,9 @@ func TestVerifyBelievesNoForwardedHeader(t *testing.T) {
 	}
 }
 
-// TestVerifyRefreshesAndCountsAsActivity: as an API request does. A refusal that
-// comes after the refresh must not lose the tokens either.
+// TestVerifyRefreshesAndCountsAsActivity checks that a refresh that is due is made,
+// that the request counts as activity, and that a refusal after a refresh still sets
+// the new cookie.
 func TestVerifyRefreshesAndCountsAsActivity(t *testing.T) {
 	for name, c := range map[string]struct {
 		query    string
@@ -317,8 +321,8 @@ func TestVerifyRefreshesAndCountsAsActivity(t *testing.T) {
 	}
 }
 
-// TestVerifyAnswersEnvoy: it takes 200 only, and puts the original path, query
-// and method behind and beside its prefix.
+// TestVerifyAnswersEnvoy checks that Envoy gets 200, which is the only status that it
+// accepts, although it appends the original path and query and keeps the method.
 func TestVerifyAnswersEnvoy(t *testing.T) {
 	a := newApp(t, gated(cognitotest.Options{}))
 	ua := a.login()
@@ -366,8 +370,8 @@ func TestVerifyAsksForScopesAndGroups(t *testing.T) {
 	}
 }
 
-// TestVerifyHeadersCannotBeForged: names are the users' and administrators' to
-// choose, and what reads the headers splits at commas.
+// TestVerifyHeadersCannotBeForged checks names that users and administrators choose:
+// what reads the headers splits them at commas.
 func TestVerifyHeadersCannotBeForged(t *testing.T) {
 	for name, c := range map[string]struct {
 		groups  string
@@ -393,7 +397,7 @@ func TestVerifyHeadersCannotBeForged(t *testing.T) {
 			if got := [2]string{res.Header.Get("X-Auth-Subject"), res.Header.Get("X-Auth-Groups")}; res.Status != http.StatusNoContent || got != c.want {
 				t.Errorf("%d %q, want %q", res.Status, got, c.want)
 			}
-			// A header that is missing could be the client's, passed on.
+			// Without the header, a gateway could forward the client's.
 			if res.Header["X-Auth-Subject"] == nil || res.Header["X-Auth-Groups"] == nil {
 				t.Errorf("a header is missing: %v", res.Header)
 			}
@@ -401,8 +405,8 @@ func TestVerifyHeadersCannotBeForged(t *testing.T) {
 	}
 }
 
-// TestVerifyHeadSize: the largest answer, for the buffers that the examples give
-// to gateways. A token and the session that holds it do not fit nginx's 4 KB.
+// TestVerifyHeadSize checks the largest answer against the buffers that the examples
+// configure. A token and its session's cookie do not fit into nginx's 4 KB.
 func TestVerifyHeadSize(t *testing.T) {
 	s := gated(cognitotest.Options{IDTokenSize: 1517, AccessTokenSize: 1175, RefreshTokenSize: 1580, Rotation: true, AccessTTL: 10 * time.Minute})
 	s.session = func(c *session.Config) { c.KeepIDToken = true }

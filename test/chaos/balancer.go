@@ -20,16 +20,16 @@ import (
 )
 
 const (
-	// requestHeader names each request of a browser, so that what became of it on
-	// its way is known.
+	// requestHeader carries an id of each request, by which the balancer reports what
+	// happened to it.
 	requestHeader = "X-Chaos-Request"
 	// maxAnswer bounds what the balancer reads of an answer.
 	maxAnswer = 1 << 20
-	// sessionCookie is the one that a lost answer hurts most.
+	// sessionCookie is the cookie whose loss with an answer matters most.
 	sessionCookie = "__Host-Http-session="
 )
 
-// What became of a request on its way, as far as it was the harness's doing.
+// The faults that the harness itself injected into a request.
 const (
 	fateKilled = "killed" // its replica was killed while it served the request
 	fateCut    = "cut"    // the browser's connection was cut
@@ -41,9 +41,9 @@ var (
 	errNobody = errors.New("every replica refused the connection")
 )
 
-// balancer is a load balancer: round robin among those that are ready, a new
-// connection for each request, and another replica only if the connection was
-// refused, when nothing was sent.
+// balancer is a load balancer. It distributes requests round robin over the replicas
+// that are ready, opens a connection for each request, and tries another replica only
+// if the connection was refused, so that nothing was sent.
 type balancer struct {
 	URL string
 
@@ -53,12 +53,12 @@ type balancer struct {
 	server    *http.Server
 	work      sync.WaitGroup
 	refused   atomic.Int64
-	lose      atomic.Int64 // answers with a session that are still to be lost
+	lose      atomic.Int64 // how many of the next answers that set the session are to be lost
 
 	mu      sync.Mutex
 	pending map[*pendingRequest]bool
-	way     map[string][]string // request → its attempts
-	fates   map[string]string   // request → what the harness did to it
+	way     map[string][]string // request id → replicas that it was sent to
+	fates   map[string]string   // request id → fault that was injected
 }
 
 type pendingRequest struct {
@@ -99,7 +99,7 @@ func (b *balancer) close() {
 	b.transport.CloseIdleConnections()
 }
 
-// track keeps the requests under way, so that some can be cut.
+// track registers the requests in progress, so that cut can cancel some of them.
 func (b *balancer) track(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithCancelCause(r.Context())
@@ -151,7 +151,8 @@ func (b *balancer) RoundTrip(r *http.Request) (*http.Response, error) {
 	return nil, errNobody
 }
 
-// choose returns the replicas in turn, those last that are no longer ready.
+// choose returns the replicas in round-robin order, with those that are not ready at
+// the end.
 func (b *balancer) choose() []*life {
 	first, n := b.turn.Add(1), uint64(len(b.replicas))
 	var ready, leaving []*life
@@ -165,15 +166,15 @@ func (b *balancer) choose() []*life {
 	return append(ready, leaving...)
 }
 
-// notConnected reports whether no connection came about, so that nothing was sent:
-// it was refused, or reset while it waited to be accepted.
+// notConnected reports whether no connection was established, so that nothing was
+// sent: it was refused, or was reset before it was accepted.
 func notConnected(err error) bool {
 	broken, ok := errors.AsType[*net.OpError](err)
 	return ok && broken.Op == "dial" && (errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, syscall.ECONNRESET))
 }
 
-// send makes one attempt. It reads the whole answer: one that breaks off is no
-// answer.
+// send makes one attempt. It reads the whole answer, because an answer that breaks off
+// is a failed attempt.
 func (b *balancer) send(r *http.Request, life *life, body []byte) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.URL.Host = life.public
@@ -194,7 +195,7 @@ func (b *balancer) send(r *http.Request, life *life, body []byte) (*http.Respons
 	return answer, nil
 }
 
-// loseAnswer loses an answer that renews the session, if one is to be lost.
+// loseAnswer reports whether this answer, which renews the session, is to be lost.
 func (b *balancer) loseAnswer(answer *http.Response) error {
 	id := answer.Request.Header.Get(requestHeader)
 	for _, line := range answer.Header.Values("Set-Cookie") {
@@ -207,8 +208,8 @@ func (b *balancer) loseAnswer(answer *http.Response) error {
 	return nil
 }
 
-// fail ends the browser's connection where it would be broken, and answers 502
-// where a load balancer would.
+// fail breaks the browser's connection where a fault broke the one to the replica, and
+// otherwise answers 502 as a load balancer does.
 func (b *balancer) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if errors.Is(err, errCut) || errors.Is(err, errKilled) || errors.Is(err, context.Canceled) {
 		panic(http.ErrAbortHandler)
@@ -217,7 +218,7 @@ func (b *balancer) fail(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(http.StatusBadGateway)
 }
 
-// cut cuts the connections of up to n requests under way, and returns how many.
+// cut breaks the connections of up to n requests in progress and returns their number.
 func (b *balancer) cut(n int) (done int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -247,7 +248,8 @@ func (b *balancer) note(id, what string) {
 	b.way[id] = append(b.way[id], what)
 }
 
-// fate is what the harness did to a request, and its way; it is asked once.
+// fate returns the fault that was injected into a request and the replicas that it was
+// sent to, and forgets them.
 func (b *balancer) fate(id string) (fate, way string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -18,31 +18,31 @@ import (
 const (
 	// parallel is how many requests a browser makes at once.
 	parallel = 4
-	// leastThought and mostThought are the pauses between its bursts.
+	// leastThought and mostThought bound the pause between two bursts.
 	leastThought = 200 * time.Millisecond
 	mostThought  = 1200 * time.Millisecond
-	// answerTime is how long any answer may take: a lease that a killed replica
-	// left behind, and what comes on top of it on a busy machine.
+	// answerTime is how long any answer may take: as long as the lease that a killed
+	// replica left behind, and some more on a busy machine.
 	answerTime = leaseTime + 20*time.Second
-	// keepEvents is how much of a browser's past is kept.
+	// keepEvents is how many of a browser's latest requests are kept for the report.
 	keepEvents = 60
 )
 
-// outcome is what became of a request.
+// outcome is the result of a request.
 type outcome int
 
 const (
 	served outcome = iota
 	// unavailable: 503 with Retry-After.
 	unavailable
-	// limited: 429 with Retry-After, as long as the provider's own limit has effect.
+	// limited: 429 with Retry-After, while the provider refuses calls.
 	limited
-	// broken by the harness: a replica killed under it, a connection cut.
+	// broken: the harness killed the replica that served it, or cut the connection.
 	killedUnder
 	cutOff
-	// stalled: the API refused the token, which ended on a machine that stood still.
+	// stalled: the API refused the token, which expired while the machine stood still.
 	stalled
-	// lost: the browser is logged out.
+	// lost: the user was logged out.
 	lost
 	failed
 )
@@ -51,7 +51,7 @@ func (o outcome) String() string {
 	return [...]string{"served", "unavailable", "limited", "killed under", "cut off", "stalled", "LOST", "FAILED"}[o]
 }
 
-// browser is one user's.
+// browser is the browser of one user.
 type browser struct {
 	user  string
 	ua    *useragent.UA
@@ -68,7 +68,7 @@ func newBrowser(tb testing.TB, w *world, user string) *browser {
 	return &browser{user: user, ua: useragent.New(tb, w.balancer.URL), world: w}
 }
 
-// login logs in at the provider, which takes everybody.
+// login logs in at the provider, which asks for no password.
 func (b *browser) login() error {
 	b.world.pool.LoginAs(b.user)
 	answer := b.ua.Navigate("/auth/login")
@@ -86,8 +86,8 @@ func (b *browser) live(ctx context.Context) {
 	}
 }
 
-// burst is what a page does when it opens: some requests to the API, and the
-// question who is logged in.
+// burst does what a page does when it opens: it makes some requests to the API and
+// asks who is logged in.
 func (b *browser) burst() {
 	var requests sync.WaitGroup
 	for i := range parallel {
@@ -105,7 +105,7 @@ func (b *browser) burst() {
 	requests.Wait()
 }
 
-// request makes one request and counts what became of it.
+// request makes one request and counts its outcome.
 func (b *browser) request(method, path, body string) outcome {
 	b.mu.Lock()
 	b.number++
@@ -132,7 +132,7 @@ func (b *browser) request(method, path, body string) outcome {
 	return o
 }
 
-// judge tells what an answer means for the user.
+// judge returns the outcome that an answer means for the user.
 func judge(path string, answer *useragent.Response, fate string) outcome {
 	var body struct {
 		Authenticated bool
@@ -187,11 +187,11 @@ func (b *browser) note(begun time.Time, took time.Duration, o outcome, what stri
 		b.events = b.events[1:]
 	}
 	if o == failed || o == lost {
-		b.world.blame(blame{b.user, time.Now(), strings.Join(b.events, "\n")})
+		b.world.loss(loss{b.user, time.Now(), strings.Join(b.events, "\n")})
 	}
 }
 
-// wellAtLast makes one request of each kind until all are served.
+// wellAtLast makes one request of each kind, again and again until all are served.
 func (b *browser) wellAtLast(ctx context.Context) bool {
 	well := false
 	until(ctx, answerTime, func() bool { //nolint:contextcheck // each request is bounded

@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// shortRun is for every day; it has no time for each fault.
+	// shortRun is the duration of a run in `make test`. It is too short for every fault.
 	shortRun = 12 * time.Second
 	browsers = 100
 )
 
-// TestNobodyIsLoggedOut is the run, for as long as the variable CHAOS says.
+// TestNobodyIsLoggedOut makes a run of the duration that the variable CHAOS gives.
 func TestNobodyIsLoggedOut(t *testing.T) {
 	binary, err := chaos.Binary()
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// roll returns a number from 0 to n-1. Runs differ: a race that one run misses
-// another one finds.
+// roll returns a random number from 0 to n-1. It has no seed: runs differ, so that one
+// finds a race that another missed.
 func roll(n int64) int64 {
 	got, err := rand.Int(rand.Reader, big.NewInt(n))
 	if err != nil {
@@ -17,12 +17,12 @@ func roll(n int64) int64 {
 	return got.Int64()
 }
 
-// between returns a time from least to most.
+// between returns a random duration from least to most.
 func between(least, most time.Duration) time.Duration {
 	return least + time.Duration(roll(int64(most-least)+1))
 }
 
-// shuffled returns the items in another order.
+// shuffled returns the items in random order.
 func shuffled[T any](items []T) []T {
 	out := append([]T(nil), items...)
 	for i := len(out) - 1; i > 0; i-- {
@@ -44,7 +44,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// pollEvery is how often [until] looks.
+// pollEvery is the pause between two checks of [until].
 const pollEvery = 20 * time.Millisecond
 
 // until waits for a condition in another process, and reports false if most

@@ -1,37 +1,38 @@
 // Package chaos runs three replicas of the real binary, a real Redis server and
-// a hundred browsers, breaks everything that can break for a while, and counts
-// what the users lost: it must be nothing. The provider is cognitotest with
-// refresh-token rotation, no grace, reuse revoking the login, tokens of five
-// seconds and some latency: the hardest setting that Cognito has.
+// a hundred browsers. It injects faults into all of them for a while and counts the
+// logins that users lost, which must be none. The provider is cognitotest with
+// refresh-token rotation, no grace period, revocation of the login when a refresh
+// token is used twice, access tokens of five seconds, and some latency: the hardest
+// setting that Cognito has.
 //
-// What is covered: replicas that stop in order, also while the store is out and
-// they hold results that it does not have; replicas that are killed while they
-// wait for the provider; a store that hangs, restarts with its data and without;
-// a provider that is slow or refuses; requests and answers that are cut off on
-// the way to the browser. The faults of one kind follow each other, those of
-// different kinds overlap, but for what follows.
+// The faults are: replicas that shut down, also while the store is unreachable and
+// they hold results that the store lacks; replicas that are killed while they wait
+// for the provider; a store that hangs, or restarts with or without its data; a
+// provider that is slow or refuses calls; connections to browsers that are cut with
+// requests or answers on them. Faults of one kind follow each other. Faults of
+// different kinds overlap, with the exceptions below.
 //
-// What is not covered, because nothing could be done about it: with rotation and
-// no grace a new refresh token exists nowhere but in the provider's answer. It is
-// lost if the only holder of it dies, and that is
+// Some losses cannot be prevented. With rotation and no grace period, a new refresh
+// token is only in the provider's answer. It is lost with the last process that holds
+// it. The run excludes these cases:
 //
-//   - a replica that is killed after the provider has rotated and before the
-//     result is in the store. So a kill waits until every call that the provider
-//     has processed was answered and published, holds those that arrive
-//     meanwhile, and strikes then; a held call whose client is gone is never
-//     processed. It waits for a store that works, too.
-//   - a store without its data, shortly after the replica that had made a result
-//     ended and before its browser came back for it. So these two faults keep
-//     some seconds, several times a browser's pause, between them.
-//   - a store that stays out for longer than a replica may take to stop.
+//   - A replica is killed after the provider has rotated the token and before the
+//     result is in the store. Before a kill, the run therefore holds new refresh calls
+//     and waits until all calls that the provider has processed were answered and
+//     published. A held call whose client is gone is never processed. The kill also
+//     waits until the store works.
+//   - The store loses its data shortly after the replica that made a result ended, and
+//     before the browser came back for it. The run therefore keeps these two faults
+//     some seconds apart, which is several times a browser's pause.
+//   - The store stays unreachable for longer than a replica may take to stop.
 //
-// A machine that stands still for longer than the token handler's margin before a
-// token's end can let that end on its way to the API. Where this process saw the
-// machine stand still, such an answer has a row of its own.
+// If the machine stands still for longer than the margin with which the token handler
+// renews tokens, a token can expire on its way to the API. Answers from times in which
+// this process observed such a pause are counted in a row of their own.
 //
-// What counts as one expiry is said at [ledger.count]; the calls that count for
-// the row that must be 1.00 are those of which [script.steadyAt] is true.
+// [ledger.count] defines what counts as one expiry. Only calls for which
+// [script.steadyAt] is true count for the row that must be 1.00.
 //
-// It must not know how the token handler is built, only what it promises: its
-// configuration, its answers, its metrics and the time its leases take.
+// The package must not know how the token handler is built, only what it promises:
+// its configuration, its answers, its metrics and the duration of its leases.
 package chaos

@@ -15,15 +15,16 @@ import (
 )
 
 const (
-	// leastLatency and mostLatency are those of a token call, both ways.
+	// leastLatency and mostLatency bound the latency that is added to a token call.
 	leastLatency = 20 * time.Millisecond
 	mostLatency  = 60 * time.Millisecond
 	// maxForm bounds what is read of a token call.
 	maxForm = 64 << 10
 )
 
-// front is the provider's token endpoint as one life of one replica sees it: it
-// adds latency, writes the ledger, and can hold calls before they are taken up.
+// front stands before the provider's token endpoint for one process of a replica. It
+// adds latency, records calls in the ledger, and can hold calls before the provider
+// processes them.
 type front struct {
 	URL string
 
@@ -34,11 +35,11 @@ type front struct {
 	work    sync.WaitGroup
 
 	mu       sync.Mutex
-	closed   chan struct{}  // of the gate; nil while it is open
+	closed   chan struct{}  // closed by open; nil while calls are not held
 	dead     bool           // the replica was killed
 	held     map[int]string // number of a held call → user
 	number   int
-	working  int // refresh calls taken up and not yet answered
+	working  int // refresh calls that are processed and not yet answered
 	answered int // refresh calls answered with tokens
 }
 
@@ -61,15 +62,15 @@ func (f *front) close() {
 	f.work.Wait()
 }
 
-// ServeHTTP implements [http.Handler]. The body is read first: from then on
-// net/http notices a client that is gone.
+// ServeHTTP implements [http.Handler]. It reads the body first, because net/http
+// notices only then that a client is gone.
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	arrived := time.Now()
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxForm))
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	form, _ := url.ParseQuery(string(body)) // the provider refuses what is malformed
+	form, _ := url.ParseQuery(string(body)) // the provider refuses a malformed form
 	refreshToken := form.Get("refresh_token")
 	if refreshToken != "" {
 		if !f.enter(r.Context(), refreshToken) {
@@ -103,7 +104,7 @@ type answer struct {
 	body []byte
 }
 
-// ask lets the provider answer.
+// ask sends the call to the provider.
 func (f *front) ask(r *http.Request, body []byte) answer {
 	out := r.Clone(r.Context())
 	out.Body, out.URL.Scheme, out.URL.Host = io.NopCloser(bytes.NewReader(body)), "http", r.Host
@@ -119,8 +120,8 @@ func (f *front) ask(r *http.Request, body []byte) answer {
 	return answer{got, content}
 }
 
-// enter waits before the gate. It reports false if the call must not be taken
-// up, because its client is gone.
+// enter waits while calls are held. It returns false if the call must not be processed
+// because its client is gone.
 func (f *front) enter(ctx context.Context, refreshToken string) bool {
 	user := f.ledger.owner(refreshToken)
 	f.mu.Lock()
@@ -159,7 +160,7 @@ func (f *front) took(status int) {
 	}
 }
 
-// hold closes the gate.
+// hold holds refresh calls from now on.
 func (f *front) hold() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -168,7 +169,7 @@ func (f *front) hold() {
 	}
 }
 
-// open opens the gate again.
+// open lets the held calls and all later ones pass.
 func (f *front) open() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -178,14 +179,15 @@ func (f *front) open() {
 	}
 }
 
-// state is how many calls are held, under way, and were answered with tokens.
+// state returns how many refresh calls are held, are being processed, and were
+// answered with tokens.
 func (f *front) state() (held, working, answered int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.held), f.working, f.answered
 }
 
-// users are whose calls are held.
+// users returns the users whose calls are held.
 func (f *front) users() (users []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -12,9 +12,9 @@ import (
 	"cognito-token-handler/test/cognitotest"
 )
 
-// TestDeadReplicasCallIsNotTakenUp: a call that is held when its replica is killed
-// must not rotate anything, for nobody gets the new token.
-func TestDeadReplicasCallIsNotTakenUp(t *testing.T) {
+// TestHeldCallOfADeadReplicaIsDropped: a call that is held when its replica is killed
+// must not rotate the refresh token, because nobody would get the new one.
+func TestHeldCallOfADeadReplicaIsDropped(t *testing.T) {
 	pool := cognitotest.New(t, cognitotest.Options{Rotation: true})
 	f, err := newFront("a1", pool, newLedger())
 	if err != nil {
@@ -22,7 +22,7 @@ func TestDeadReplicasCallIsNotTakenUp(t *testing.T) {
 	}
 	t.Cleanup(f.close)
 	f.hold()
-	for _, gone := range []bool{true, false} { // before the gate opens, and after
+	for _, gone := range []bool{true, false} { // the client leaves before calls pass, and after
 		ctx, leave := context.WithCancel(t.Context())
 		defer leave()
 		failed := make(chan error)

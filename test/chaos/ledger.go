@@ -8,45 +8,45 @@ import (
 	"time"
 )
 
-// call is a refresh call that the provider took up.
+// call is a refresh call that the provider processed.
 type call struct {
 	at         time.Time // when it arrived
 	took       time.Duration
 	user       string
-	generation int // of the token that it showed, counted from the login
+	generation int // of the refresh token in it, counted from the login
 	replica    string
 	status     int
-	// early: its access token was not due yet.
+	// early is set if the access token was not due for renewal yet.
 	early bool
 }
 
-// issued is what the provider knows of a refresh token.
+// issued describes a refresh token that the provider issued.
 type issued struct {
 	user       string
 	generation int
-	at         time.Time // as the access token beside it says: whole seconds
+	at         time.Time // iat of the access token that came with it, in whole seconds
 }
 
-// ledger is every refresh token of the run, and every call that showed one.
+// ledger records every refresh token of the run and every refresh call.
 type ledger struct {
 	mu     sync.Mutex
 	tokens map[string]issued // refresh token → what it is
 	calls  []call
-	// refused are the calls that were answered with an outage, dropped those whose
-	// client was gone before they were taken up.
+	// refused counts the calls that were answered with an outage, dropped those whose
+	// client was gone before they were processed.
 	refused, dropped int
 }
 
 func newLedger() *ledger { return &ledger{tokens: make(map[string]issued)} }
 
-// owner is whose login a refresh token is of.
+// owner returns the user of a refresh token.
 func (l *ledger) owner(refresh string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.tokens[refresh].user
 }
 
-// login takes up the tokens of a new login.
+// login records the tokens of a new login.
 func (l *ledger) login(answer []byte) {
 	var body tokenAnswer
 	if json.Unmarshal(answer, &body) != nil || body.RefreshToken == "" {
@@ -58,11 +58,11 @@ func (l *ledger) login(answer []byte) {
 	l.tokens[body.RefreshToken] = issued{user: user, generation: 1, at: at}
 }
 
-// mayBeEarly is how long before its end the token handler renews a token that
-// lives for accessTTL (a quarter of it), and something for rounding.
+// mayBeEarly is how long before its end the token handler may renew an access token: a
+// quarter of accessTTL, and a margin for rounding.
 const mayBeEarly = accessTTL/4 + accessTTL/20
 
-// refresh takes up a call that the provider answered.
+// refresh records a call that the provider answered.
 func (l *ledger) refresh(replica, refreshToken string, arrived time.Time, status int, answer []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,7 +99,7 @@ type tokenAnswer struct {
 	RefreshToken string `json:"refresh_token"`
 }
 
-// subject reads whose the access token is, and since when.
+// subject returns the user of the access token and the time at which it was issued.
 func (a tokenAnswer) subject() (user string, at time.Time) {
 	parts := strings.Split(a.AccessToken, ".")
 	if len(parts) != 3 {
@@ -116,16 +116,16 @@ func (a tokenAnswer) subject() (user string, at time.Time) {
 	return claims.Username, time.Unix(claims.IAT, 0)
 }
 
-// tally is what the calls came to.
+// tally is the count of refresh calls.
 type tally struct {
-	calls int // that the provider took up
-	// due are the expiries that they were for: one for each refresh token that was
-	// refreshToken after its access token was due.
+	calls int // that the provider processed
+	// due counts the expiries: one for each refresh token that was sent after its
+	// access token was due.
 	due   int
 	reuse int // calls that the provider refused for the token
 }
 
-// rate is how many calls an expiry took: 1 is right.
+// rate returns the calls for each expiry, which should be 1.
 func (t tally) rate() float64 {
 	if t.due == 0 {
 		return 0

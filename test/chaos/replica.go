@@ -25,17 +25,17 @@ const (
 	// startTime is how long a replica may take until it is ready, on a machine that
 	// is busy with everything else of the run.
 	startTime = 20 * time.Second
-	// startTries: somebody else may take a free port first.
+	// startTries is how often a start is tried: another process may take the free port.
 	startTries = 3
-	// stopTime is how long a replica may take to stop: as long as Kubernetes waits
-	// before it kills.
+	// stopTime is how long a replica may take to stop: as long as Kubernetes waits by
+	// default (terminationGracePeriodSeconds).
 	stopTime = 30 * time.Second
-	// askTime bounds one question to the admin listener.
+	// askTime bounds one request to the admin listener.
 	askTime = 2 * time.Second
 )
 
-// replica is one of the processes that serve the sessions. It dies and lives
-// again, each time on another port.
+// replica is one of the replicas. Its processes follow each other, each on another
+// port.
 type replica struct {
 	name  string
 	world *world
@@ -56,14 +56,14 @@ type life struct {
 	client        *http.Client
 }
 
-// current is the newest life, which may be over.
+// current returns the newest process, which may have ended.
 func (r *replica) current() *life {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.life
 }
 
-// start begins a life and returns when it is ready.
+// start starts a process and returns when it is ready.
 func (r *replica) start(ctx context.Context) error {
 	var err error
 	for range startTries {
@@ -115,11 +115,11 @@ func (r *replica) tryStart(ctx context.Context) (*life, error) {
 	return l, nil
 }
 
-// noticeTime is how long a load balancer takes to see that a replica is no longer
+// noticeTime is how long the load balancer takes to notice that a replica is no longer
 // ready.
 const noticeTime = 200 * time.Millisecond
 
-// leaving reports whether a load balancer sends nothing there any more.
+// leaving reports whether the load balancer has stopped sending requests there.
 func (l *life) leaving() bool {
 	since := l.stopped.Load()
 	return since != 0 && time.Since(time.UnixMilli(since)) > noticeTime
@@ -142,7 +142,7 @@ func (l *life) stop() error {
 	return nil
 }
 
-// kill ends the process at once, and returns whose refreshes were under way.
+// kill kills the process and returns the users whose refreshes were in progress.
 func (l *life) kill() (users []string) {
 	users = l.front.users()
 	l.killed.Store(true)
@@ -152,7 +152,7 @@ func (l *life) kill() (users []string) {
 	return users
 }
 
-// end gives back what the life holds.
+// end releases what the process held.
 func (l *life) end() {
 	if l.child != nil {
 		l.child.Stop(time.Second)
@@ -161,7 +161,7 @@ func (l *life) end() {
 	l.client.CloseIdleConnections()
 }
 
-// ask gets a page of the admin listener.
+// ask returns a page of the admin listener.
 func (l *life) ask(ctx context.Context, path string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
@@ -187,9 +187,9 @@ func (l *life) storeOK(ctx context.Context) bool {
 	return json.Unmarshal(body, &ready) == nil && ready.Checks["store"] == "ok"
 }
 
-// counters are what a kill must know of a process.
+// counters are the metrics of a process that a kill depends on.
 type counters struct {
-	rotated float64 // refreshes that have come back with a new token
+	rotated float64 // refreshes that were answered with a new token
 	failed  float64 // results that the store did not take at once
 }
 

@@ -10,17 +10,17 @@ import (
 	"time"
 )
 
-// allFaultsTime is from when on a run must have had time for every fault.
+// allFaultsTime is the duration from which a run must have injected every fault.
 const allFaultsTime = time.Minute
 
-// manyStories bounds how many browsers' pasts are printed.
+// manyStories bounds how many browsers' requests are printed.
 const manyStories = 3
 
-// Report is what a run came to.
+// Report is the result of a run.
 type Report struct {
-	// Table is for people.
+	// Table is the result as text, for people.
 	Table string
-	// Broken are the rows that are not as they must be, and what else went wrong.
+	// Broken lists the rows with a wrong value, and everything else that went wrong.
 	Broken []string
 }
 
@@ -29,8 +29,8 @@ type row struct {
 	good              bool
 }
 
-// Run makes one run. The error says that it could not be made; what came of it
-// is in the report. Everything that was started ends with the test.
+// Run makes one run. It returns an error only if the run could not be made; the report
+// holds the result. All processes end with the test.
 func Run(tb testing.TB, options Options) (*Report, error) {
 	tb.Helper()
 	w, err := newWorld(tb, options)
@@ -142,11 +142,11 @@ func (w *world) providerRows() []row {
 	}
 }
 
-// explain prints what helps to find out why: the faults, and of the first
-// browsers that something happened to, their past and their refreshes.
+// explain prints the faults, and the requests and refreshes of the first browsers that
+// lost something.
 func (w *world) explain(out io.Writer) {
-	_, _ = fmt.Fprintf(out, "\nWhat was done:\n%s\n", strings.Join(w.script.events, "\n"))
-	for _, b := range w.blamed[:min(len(w.blamed), manyStories)] {
+	_, _ = fmt.Fprintf(out, "\nThe faults:\n%s\n", strings.Join(w.script.events, "\n"))
+	for _, b := range w.losses[:min(len(w.losses), manyStories)] {
 		_, _ = fmt.Fprintf(out, "\nWhat happened to %s until %s:\n%s\n", b.user, w.since(b.at), b.story)
 		for _, c := range w.ledger.of(b.user) {
 			_, _ = fmt.Fprintf(out, "%8s + %s  refresh of generation %d by %s: %d, early %v\n",
@@ -156,13 +156,12 @@ func (w *world) explain(out io.Writer) {
 	}
 }
 
-// aroundBlame is how much of the replicas' logs is printed before and after
-// something happened.
-const aroundBlame = 3 * time.Second
+// aroundLoss is how much of the replicas' logs is printed before and after a loss.
+const aroundLoss = 3 * time.Second
 
-// logs prints what the replicas logged of a browser's session, and around the
-// moment also what concerns no session.
-func (w *world) logs(out io.Writer, b blame) {
+// logs prints the log records of a browser's session and, for the time around the
+// loss, those that name no session.
+func (w *world) logs(out io.Writer, b loss) {
 	var lines []string
 	for _, r := range w.replicas {
 		for _, l := range r.lives {
@@ -180,7 +179,7 @@ func (w *world) logs(out io.Writer, b blame) {
 	}
 	for _, line := range lines {
 		when, ok := loggedAt(line)
-		near := ok && when.After(b.at.Add(-aroundBlame)) && when.Before(b.at.Add(aroundBlame))
+		near := ok && when.After(b.at.Add(-aroundLoss)) && when.Before(b.at.Add(aroundLoss))
 		ours := strings.Contains(line, name)
 		if ours || near && !strings.Contains(line, `"session":"`) && !strings.Contains(line, `"msg":"request"`) {
 			_, _ = fmt.Fprintf(out, "%8s  %s", w.since(when), line)
@@ -188,7 +187,7 @@ func (w *world) logs(out io.Writer, b blame) {
 	}
 }
 
-// loggedAt is when a line was logged.
+// loggedAt returns the time of a log record.
 func loggedAt(line string) (time.Time, bool) {
 	_, rest, _ := strings.Cut(line, `"time":"`)
 	text, _, _ := strings.Cut(rest, `"`)

@@ -10,7 +10,7 @@ import (
 	"cognito-token-handler/test/cognitotest"
 )
 
-// The faults, as the table names them.
+// The faults, by their names in the table.
 const (
 	stopReplica     = "replica stopped (SIGTERM)"
 	stopUnshared    = "replica stopped while the store is out"
@@ -25,7 +25,7 @@ const (
 	lostAnswers     = "answers with a new cookie lost"
 )
 
-// allFaults is their order in the table.
+// allFaults lists the faults in the order of the table.
 func allFaults() []string {
 	return []string{
 		stopReplica, stopUnshared, killReplica, hangStore, restartStore, wipeStore,
@@ -34,47 +34,49 @@ func allFaults() []string {
 }
 
 const (
-	// apart is how long after the end of a replica the store keeps its data: until
-	// each browser has come back for what that replica made.
+	// apart is how long the store keeps its data after the end of a replica: until each
+	// browser has come back for the results of that replica.
 	apart = 4 * time.Second
-	// republish is how long after a loss the replicas have given the store
-	// everything again: they look twice a second.
+	// republish is how long the replicas take to notice that the store lost its data and
+	// to write theirs again: they check twice a second.
 	republish = time.Second
 	// wellTime is how long the store's recovery may take.
 	wellTime = 20 * time.Second
-	// storeTimeout is more than the longest call to the store: after it, a result
-	// was published or the failure was counted.
+	// storeTimeout is longer than any call to the store: after it, a result was either
+	// published or counted as failed.
 	storeTimeout = 500 * time.Millisecond
-	// heldTime is how long a fault waits for refreshes that it can hit.
+	// heldTime is how long a fault waits for refreshes to interrupt.
 	heldTime = 4 * time.Second
-	// tries is how often a fault looks for a replica that it can hit.
+	// tries is how often a fault looks for a replica with such refreshes.
 	tries = 4
-	// cutAtOnce connections are cut by one fault.
+	// cutAtOnce is how many connections one fault cuts.
 	cutAtOnce = 3
 )
 
-// script injects the faults: one kind after another, the kinds side by side.
+// script injects the faults. Faults of one kind follow each other, different kinds
+// overlap.
 type script struct {
 	world *world
-	// fragile is held by who ends a replica, until its browsers have what it made,
-	// and by who takes the store's data.
+	// fragile is held by the fault that ends a replica, until browsers have its results,
+	// and by the fault that deletes the store's data.
 	fragile sync.Mutex
-	// steady is held by who disturbs the store, until that is well again, and by who
-	// needs it well. It is locked after fragile.
+	// steady is held by a fault that disturbs the store, until the store works again, and
+	// by a fault that needs a working store. It is locked after fragile.
 	steady sync.Mutex
 
 	mu     sync.Mutex
 	counts map[string]int
 	events []string
-	outs   []window            // when the store was out, or not trusted yet
-	leases map[string][]window // user → when a killed replica's lease ran
+	outs   []window            // when the store was unreachable or not trusted yet
+	leases map[string][]window // user → when the lease of a killed replica was in force
 }
 
 type window struct{ from, to time.Time }
 
 func (w window) has(at time.Time) bool { return !at.Before(w.from) && at.Before(w.to) }
 
-// play starts all kinds; each ends soon after ctx and leaves things healed.
+// play starts the faults of all kinds. Each ends soon after ctx and repairs what it
+// broke.
 func (s *script) play(ctx context.Context, work *sync.WaitGroup) {
 	s.counts, s.leases = make(map[string]int), make(map[string][]window)
 	work.Go(func() {
@@ -90,7 +92,7 @@ func (s *script) play(ctx context.Context, work *sync.WaitGroup) {
 	work.Go(func() { repeat(ctx, 500*time.Millisecond, 1500*time.Millisecond, s.cut, s.loseAnswers) })
 }
 
-// repeat plays the faults in turn, each round in another order.
+// repeat injects the given faults in turn, in each round in another order.
 func repeat(ctx context.Context, least, most time.Duration, faults ...func(context.Context)) {
 	for {
 		for _, fault := range shuffled(faults) {
@@ -102,8 +104,9 @@ func repeat(ctx context.Context, least, most time.Duration, faults ...func(conte
 	}
 }
 
-// say writes down what is done; a fault that hit something is counted.
-func (s *script) say(count, format string, args ...any) {
+// record adds an event to the report. A count that is not empty names the fault of
+// which it was one.
+func (s *script) record(count, format string, args ...any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.events = append(s.events, fmt.Sprintf("%8s  ", s.world.since(time.Now()))+fmt.Sprintf(format, args...))
@@ -114,7 +117,7 @@ func (s *script) say(count, format string, args ...any) {
 
 func (s *script) any() *replica { return s.world.replicas[roll(replicas)] }
 
-// stop stops a replica in order and starts it again.
+// stop shuts a replica down with SIGTERM and starts it again.
 func (s *script) stop(ctx context.Context) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
@@ -122,7 +125,7 @@ func (s *script) stop(ctx context.Context) {
 		return
 	}
 	r := s.any()
-	s.say(stopReplica, "%s is stopped", r.current().name)
+	s.record(stopReplica, "%s is stopped", r.current().name)
 	s.exit(r)
 	s.revive(ctx, r)
 	pause(ctx, apart)
@@ -132,7 +135,7 @@ func (s *script) exit(r *replica) {
 	if err := r.current().stop(); err != nil {
 		s.world.fault("%v", err)
 	}
-	s.say("", "%s has ended", r.current().name)
+	s.record("", "%s has ended", r.current().name)
 }
 
 func (s *script) revive(ctx context.Context, r *replica) {
@@ -140,14 +143,14 @@ func (s *script) revive(ctx context.Context, r *replica) {
 	if err := r.start(context.WithoutCancel(ctx)); err != nil {
 		s.world.fault("starting a replica again: %v", err)
 	}
-	s.say("", "%s is ready", r.current().name)
+	s.record("", "%s is ready", r.current().name)
 }
 
-// stopUnshared stops a replica that holds results which the store does not have:
-// the store hangs from before the provider answers until some time later.
+// stopUnshared shuts a replica down while it holds results that the store lacks: the
+// store hangs from before the provider answers until some time later.
 func (s *script) stopUnshared(ctx context.Context) { s.hit(ctx, s.unshared) }
 
-// hit looks for a replica that a fault can end, and starts it again.
+// hit looks for a replica that the fault can end, and starts it again.
 func (s *script) hit(ctx context.Context, fault func(context.Context, *life) bool) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
@@ -188,7 +191,7 @@ func (s *script) unshared(ctx context.Context, l *life) bool {
 		_, working, answered := l.front.state()
 		return working == 0 && answered >= before+held
 	})
-	s.say(stopUnshared, "%s is stopped with %d results, the store hangs", l.name, held)
+	s.record(stopUnshared, "%s is stopped with %d results, the store hangs", l.name, held)
 	var waking sync.WaitGroup
 	waking.Go(func() {
 		pause(ctx, between(time.Second, 3*time.Second))
@@ -197,14 +200,14 @@ func (s *script) unshared(ctx context.Context, l *life) bool {
 	if err := l.stop(); err != nil {
 		s.world.fault("%v", err)
 	}
-	s.say("", "%s has ended", l.name)
+	s.record("", "%s has ended", l.name)
 	waking.Wait()
 	s.recover(context.WithoutCancel(ctx), begun)
 	return true
 }
 
-// kill ends a replica while it waits for the provider, see the package's
-// comment. It gives up if the store failed meanwhile, or nothing could be hit.
+// kill kills a replica while it waits for the provider (see the package comment). It
+// gives up if the store failed meanwhile or if no replica has a refresh in progress.
 func (s *script) kill(ctx context.Context) { s.hit(ctx, s.strike) }
 
 func (s *script) strike(ctx context.Context, l *life) bool {
@@ -235,7 +238,7 @@ func (s *script) strike(ctx context.Context, l *life) bool {
 		return false
 	}
 	users, from := l.kill(), time.Now()
-	s.say(killReplica, "%s was killed, refreshes under way: %v", l.name, users)
+	s.record(killReplica, "%s was killed, refreshes under way: %v", l.name, users)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, user := range users {
@@ -244,7 +247,7 @@ func (s *script) strike(ctx context.Context, l *life) bool {
 	return true
 }
 
-// hang lets the store hang.
+// hang makes the store hang for a while.
 func (s *script) hang(ctx context.Context) {
 	s.steady.Lock()
 	defer s.steady.Unlock()
@@ -252,14 +255,14 @@ func (s *script) hang(ctx context.Context) {
 		return
 	}
 	begun := time.Now()
-	s.say(hangStore, "the store hangs")
+	s.record(hangStore, "the store hangs")
 	s.world.store.Hang()
 	pause(ctx, between(time.Second, 4*time.Second))
 	s.world.store.Wake()
 	s.recover(context.WithoutCancel(ctx), begun)
 }
 
-// restart stops the store and starts it with its data.
+// restart restarts the store with its data.
 func (s *script) restart(ctx context.Context) {
 	s.steady.Lock()
 	defer s.steady.Unlock()
@@ -269,7 +272,7 @@ func (s *script) restart(ctx context.Context) {
 	s.again(ctx, restartStore, func() error { return nil })
 }
 
-// wipe does the same without the data.
+// wipe restarts the store without its data.
 func (s *script) wipe(ctx context.Context) {
 	s.fragile.Lock()
 	defer s.fragile.Unlock()
@@ -283,7 +286,7 @@ func (s *script) wipe(ctx context.Context) {
 
 func (s *script) again(ctx context.Context, name string, meanwhile func() error) {
 	begun := time.Now()
-	s.say(name, "the store is stopped")
+	s.record(name, "the store is stopped")
 	s.world.store.Stop()
 	err := meanwhile()
 	pause(ctx, between(200*time.Millisecond, 1500*time.Millisecond))
@@ -293,28 +296,28 @@ func (s *script) again(ctx context.Context, name string, meanwhile func() error)
 	if err != nil {
 		s.world.fault("%v", err)
 	}
-	s.say("", "%s", name)
+	s.record("", "%s", name)
 	s.recover(context.WithoutCancel(ctx), begun)
 }
 
-// recover waits until every replica is well with the store again.
+// recover waits until every replica reaches the store again.
 func (s *script) recover(ctx context.Context, begun time.Time) {
 	if !until(ctx, wellTime, func() bool { return s.well(ctx) }) {
 		s.world.fault("the replicas are not well with the store %s after it came back", wellTime)
 	}
 	pause(ctx, republish)
-	s.say("", "the store is well")
+	s.record("", "the store is well")
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.outs = append(s.outs, window{begun, time.Now()})
 }
 
-// awaitWell waits until they are, for a moment.
+// awaitWell waits for that, at most wellTime.
 func (s *script) awaitWell(ctx context.Context) bool {
 	return until(ctx, heldTime, func() bool { return s.well(ctx) })
 }
 
-// well reports whether every replica that lives is well with the store.
+// well reports whether every running replica reaches the store.
 func (s *script) well(ctx context.Context) bool {
 	for _, r := range s.world.replicas {
 		l := r.current()
@@ -330,39 +333,39 @@ func (s *script) well(ctx context.Context) bool {
 	return true
 }
 
-// provider lets every refresh fail in one way for a second.
+// provider makes every refresh fail in the given way for a second.
 func (s *script) provider(name string, outage cognitotest.Outage) func(context.Context) {
 	return func(ctx context.Context) {
-		s.say(name, "%s", name)
+		s.record(name, "%s", name)
 		s.world.pool.Break(cognitotest.TokenRefresh, outage, 0)
 		pause(ctx, time.Second)
 		s.world.pool.Mend(cognitotest.TokenRefresh)
 	}
 }
 
-// cut cuts connections with requests under way.
+// cut cuts connections of requests in progress.
 func (s *script) cut(ctx context.Context) {
 	until(ctx, heldTime, func() bool {
 		n := s.world.balancer.cut(cutAtOnce)
 		if n > 0 {
-			s.say(cutRequests, "%d requests are cut off", n)
+			s.record(cutRequests, "%d requests are cut off", n)
 		}
 		return n > 0
 	})
 }
 
-// loseAnswers loses the next answers that renew a session.
+// loseAnswers drops the next answers that renew a session.
 func (s *script) loseAnswers(ctx context.Context) {
 	b := s.world.balancer
 	b.lose.Store(cutAtOnce)
 	until(ctx, heldTime, func() bool { return b.lose.Load() <= 0 })
 	if lost := cutAtOnce - max(b.lose.Swap(0), 0); lost > 0 {
-		s.say(lostAnswers, "%d answers are lost", lost)
+		s.record(lostAnswers, "%d answers are lost", lost)
 	}
 }
 
-// steadyAt reports whether a refresh call came while the store was up and no
-// lease of a killed replica kept its session.
+// steadyAt reports whether a refresh call arrived while the store worked and no lease
+// of a killed replica was in force for its session.
 func (s *script) steadyAt(c call) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

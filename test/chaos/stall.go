@@ -7,22 +7,21 @@ import (
 )
 
 const (
-	// stallTick is how often the machine is asked whether it still runs.
+	// stallTick is the interval of the timer that detects pauses of the machine.
 	stallTick = 20 * time.Millisecond
-	// stallLeast is how late the answer must be to count. An access token of
-	// accessTTL is used until some 600 ms before its end: a machine that stands still
-	// while a request is on its way can let it end there.
+	// stallLeast is how late the timer must be for a pause to count. The token handler
+	// uses an access token until some 600 ms before its end, so during a longer pause it
+	// can expire on its way to the API.
 	stallLeast = 200 * time.Millisecond
 )
 
-// stalls are the times in which this process, and with it most likely the whole
-// machine, stood still.
+// stalls records the pauses of this process, and so most likely of the whole machine.
 type stalls struct {
 	mu    sync.Mutex
 	found []window
 }
 
-// watch looks for them until ctx ends.
+// watch records pauses until ctx ends.
 func (s *stalls) watch(ctx context.Context) {
 	for from := time.Now(); pause(ctx, stallTick); from = time.Now() {
 		if now := time.Now(); now.Sub(from) > stallTick+stallLeast {
@@ -33,7 +32,7 @@ func (s *stalls) watch(ctx context.Context) {
 	}
 }
 
-// during reports whether there was one in the time given.
+// during reports whether there was a pause in the given time.
 func (s *stalls) during(from, to time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -45,7 +44,7 @@ func (s *stalls) during(from, to time.Time) bool {
 	return false
 }
 
-// total is how long they were in all.
+// total returns the sum of all pauses.
 func (s *stalls) total() (total time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,8 +11,8 @@ import (
 	"cognito-token-handler/test/devstack/process"
 )
 
-// upstream is the API behind the token handler. It takes access tokens of living
-// logins that have not ended.
+// upstream is the API behind the token handler. It accepts access tokens that have not
+// expired and whose login was not revoked.
 type upstream struct {
 	URL string
 

@@ -22,24 +22,24 @@ const (
 	replicas = 3
 	// accessTTL is the life of access tokens.
 	accessTTL = 5 * time.Second
-	// leaseTime is how long a lease of a killed replica runs: its bound of one
-	// refresh, and 2 seconds.
+	// leaseTime is how long the lease of a killed replica remains in force: the time-out
+	// of one refresh plus 2 seconds.
 	leaseTime = 17 * time.Second
 )
 
-// Options describe a run.
+// Options are the options of a run.
 type Options struct {
-	// Binary is the token handler. Required.
+	// Binary is the path of the token handler's binary. Required.
 	Binary string
-	// Duration is how long the faults go on.
+	// Duration is how long faults are injected.
 	Duration time.Duration
-	// Browsers is how many users there are.
+	// Browsers is the number of users, with one browser each.
 	Browsers int
-	// Log gets the table, and what helps to understand a failure.
+	// Log receives the table, and details after a failure.
 	Log io.Writer
 }
 
-// world is everything of a run.
+// world holds the processes, browsers and records of a run.
 type world struct {
 	options  Options
 	dir      string
@@ -58,18 +58,18 @@ type world struct {
 	mu        sync.Mutex
 	outcomes  map[outcome]int
 	latencies []time.Duration
-	blamed    []blame // browsers that something happened to, first come first
+	losses    []loss // browsers that lost something, in order of time
 	wrong     []string
 }
 
-// blame is a browser that something happened to, and its past up to then.
-type blame struct {
+// loss is a browser that lost something, with its latest requests.
+type loss struct {
 	user  string
 	at    time.Time
 	story string
 }
 
-// newWorld starts everything but the browsers' work. It ends with the test.
+// newWorld starts all processes, which end with the test. [world.live] runs the browsers.
 func newWorld(tb testing.TB, options Options) (*world, error) {
 	tb.Helper()
 	key := make([]byte, 32)
@@ -116,7 +116,7 @@ func newWorld(tb testing.TB, options Options) (*world, error) {
 	return w, nil
 }
 
-// config is the configuration file of one process.
+// config returns the configuration file of one process.
 func (w *world) config(l *life) devstack.Config {
 	c := devstack.Config{}
 	c.Set("public_url", w.balancer.URL)
@@ -151,8 +151,8 @@ func (w *world) close() {
 	}
 }
 
-// live lets browsers and faults work for the run's duration, and then the
-// browsers until all are well again.
+// live runs browsers and faults for the run's duration, and then the browsers alone
+// until each of them is served.
 func (w *world) live(ctx context.Context) {
 	w.begun = time.Now()
 	ctx, cancel := context.WithTimeout(ctx, w.options.Duration)
@@ -179,7 +179,7 @@ func (w *world) live(ctx context.Context) {
 	users.Wait()
 }
 
-// since is the time of the run, e.g. "12.345s".
+// since returns the time since the beginning of the run, for example "12.345s".
 func (w *world) since(at time.Time) string {
 	return fmt.Sprintf("%.3fs", at.Sub(w.begun).Seconds())
 }
@@ -193,22 +193,22 @@ func (w *world) count(o outcome, took time.Duration, answered bool) {
 	}
 }
 
-// fault notes what must not happen.
+// fault records something that must not happen.
 func (w *world) fault(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.wrong = append(w.wrong, fmt.Sprintf(format, args...))
 }
 
-func (w *world) blame(b blame) {
+func (w *world) loss(b loss) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !slices.ContainsFunc(w.blamed, func(known blame) bool { return known.user == b.user }) {
-		w.blamed = append(w.blamed, b)
+	if !slices.ContainsFunc(w.losses, func(known loss) bool { return known.user == b.user }) {
+		w.losses = append(w.losses, b)
 	}
 }
 
-// races are the processes whose race detector found something.
+// races returns the processes whose race detector reported a race.
 func (w *world) races() (found []string) {
 	for _, r := range w.replicas {
 		for _, l := range r.lives {
@@ -221,7 +221,7 @@ func (w *world) races() (found []string) {
 	return found
 }
 
-// Binary is what the environment names, or an error.
+// Binary returns the path in the variable TOKENHANDLER_BINARY, or an error.
 func Binary() (string, error) {
 	path := os.Getenv("TOKENHANDLER_BINARY")
 	if path == "" {
@@ -230,8 +230,8 @@ func Binary() (string, error) {
 	return path, nil
 }
 
-// resumeTries: the port of a stopped store may be taken for a moment, by the near
-// end of some connection.
+// resumeTries is how often the start of the store is tried: for a moment, a client's
+// end of some connection may occupy its port.
 const resumeTries = 5
 
 // resume starts the stopped store.

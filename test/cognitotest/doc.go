@@ -10,6 +10,6 @@
 // invents carries [Canary], so that a test can prove that no provider text
 // reaches a browser or a log.
 //
-// It must not know the code it tests: no package of this module is imported
-// here. It never ships, and its keys are published: nothing may trust them.
+// It must not know the code that it tests: of this module it imports package testkit
+// only. It never ships, and its keys are published: nothing may trust them.
 package cognitotest

@@ -19,16 +19,17 @@ import (
 
 // Config is what a [Handler] needs.
 type Config struct {
-	// Site answers. Required.
+	// Site writes the answers. Required.
 	Site *web.Site
 	// Token is the operators' bearer token (RFC 6750 §2.1). Required.
 	Token secret.String
-	// Revoke ends the sessions that an entry names: here at once, on other replicas
-	// as soon as they can be told. Required.
+	// Revoke ends the sessions that an entry names: in this process at once, in other
+	// replicas when the entry has reached them. Required.
 	Revoke func(ctx context.Context, revocation replicas.Revocation) error
-	// Entries lists what is revoked. Required.
+	// Entries returns the deny list. Required.
 	Entries func() []replicas.Revocation
-	// SessionLifetime is how long a session can live: so long entries are kept. Required.
+	// SessionLifetime is the longest life of a session, for which an entry is kept.
+	// Required.
 	SessionLifetime time.Duration
 	// Now is the clock. Required.
 	Now func() time.Time
@@ -43,7 +44,7 @@ type Handler struct {
 	mux   *http.ServeMux
 }
 
-// New builds a Handler.
+// New returns a Handler.
 func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg, token: sha256.Sum256([]byte(cfg.Token.Reveal())), mux: http.NewServeMux()}
 	revocations := cfg.Site.Methods(cfg.Site.Handle(h.revocations), http.MethodGet, http.MethodHead, http.MethodPost)
@@ -52,8 +53,8 @@ func New(cfg Config) *Handler {
 	return h
 }
 
-// ServeHTTP implements [http.Handler]. Without the token nothing is told, not
-// even what exists.
+// ServeHTTP implements [http.Handler]. Without the token every path is answered 401,
+// so that the answer does not show which paths exist.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if h.isOperator(r) {
 		h.mux.ServeHTTP(w, r)
@@ -63,7 +64,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.cfg.Site.WriteProblem(w, r, problem)
 }
 
-// isOperator compares in constant time, and nothing with an empty token.
+// isOperator reports whether the request carries the token. It compares in constant
+// time. An empty token is never equal.
 func (h *Handler) isOperator(r *http.Request) bool {
 	values := r.Header["Authorization"]
 	if len(values) != 1 || h.cfg.Token.IsZero() {
@@ -86,23 +88,24 @@ func (h *Handler) revocations(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// order is the body of POST /admin/revocations: one of its fields.
-type order struct {
-	// Sub ends every session of this user that has begun.
+// revocationRequest is the body of POST /admin/revocations. One of its fields is set.
+type revocationRequest struct {
+	// Sub ends all sessions of this user that have begun.
 	Sub string `json:"sub"`
-	// SessionID ends one session, by the name that logs show.
+	// SessionID ends one session. It is the session's name in the logs.
 	SessionID string `json:"session_id"`
 }
 
-// entryBody is one revocation, in an answer.
+// entryBody is one revocation in an answer.
 type entryBody struct {
 	Sub       string `json:"sub,omitempty"`
 	SessionID string `json:"session_id,omitempty"`
-	// SID is a session at the provider (OIDC Back-Channel Logout §2.1).
+	// SID is a session at the provider (OpenID Connect Back-Channel Logout 1.0 §2.1).
 	SID string `json:"sid,omitempty"`
-	// BegunBefore: sessions begun later are not meant; absent for one session.
+	// BegunBefore means that sessions that begin later are not ended. It is absent for
+	// one session.
 	BegunBefore string `json:"begun_before,omitempty"`
-	// Until is when the entry is no longer needed (RFC 3339, UTC).
+	// Until is when no session that the entry names can exist any more (RFC 3339, UTC).
 	Until string `json:"until"`
 }
 
@@ -124,24 +127,25 @@ func bodyOf(e replicas.Revocation) entryBody {
 
 const maxBody = 4 << 10
 
-// revoke answers 202: this process has ended the sessions, the others follow.
+// revoke answers 202: the sessions have ended in this process, and other replicas
+// follow.
 func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
-	var asked order
+	var request revocationRequest
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&asked); err != nil {
+	if err := decoder.Decode(&request); err != nil {
 		if problem := web.AsProblem(err); problem.Code == web.CodeTooLarge {
 			return problem
 		}
-		return web.NewProblem(web.CodeInvalidRequest, usage, errors.New("the body is not what is asked for"))
+		return web.NewProblem(web.CodeInvalidRequest, usage, errors.New("the body is no revocation request"))
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || (asked.Sub == "") == (asked.SessionID == "") {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || (request.Sub == "") == (request.SessionID == "") {
 		return web.NewProblem(web.CodeInvalidRequest, usage, nil)
 	}
 	now := h.cfg.Now()
-	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: asked.Sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
-	if asked.SessionID != "" {
-		entry = replicas.Revocation{Kind: replicas.KindSession, Name: strings.ToLower(asked.SessionID), Until: entry.Until}
+	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: request.Sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
+	if request.SessionID != "" {
+		entry = replicas.Revocation{Kind: replicas.KindSession, Name: strings.ToLower(request.SessionID), Until: entry.Until}
 	}
 	if err := entry.Check(); err != nil {
 		return web.NewProblem(web.CodeInvalidRequest, "session_id is 16 hexadecimal digits, as logs show it; sub at most 255 bytes", err)

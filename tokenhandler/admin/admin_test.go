@@ -105,7 +105,7 @@ func TestNothingRevokedIsAnEmptyList(t *testing.T) {
 	}
 }
 
-// TestOnlyOperators: whatever is empty or doubled on either side is no match.
+// TestOnlyOperators checks that empty and repeated tokens are refused.
 func TestOnlyOperators(t *testing.T) {
 	for name, c := range map[string]struct {
 		token string
@@ -138,7 +138,7 @@ func TestOnlyOperators(t *testing.T) {
 	}
 }
 
-func TestFaultyOrders(t *testing.T) {
+func TestFaultyRequests(t *testing.T) {
 	for name, c := range map[string]struct {
 		method, body string
 		status       int

@@ -1,7 +1,9 @@
-// Package admin owns everything under /admin, on the admin listener: ending the
-// sessions of a user, or one session, at once.
+// Package admin serves everything under /admin on the admin listener: an operator
+// ends all sessions of a user, or one session, at once.
 //
-// It stands against whoever reaches the listener without the operators' token,
-// and against a page that sends a form there: the token is a header that no
-// form can set. It knows nothing of cookies, tokens and what keeps revocations.
+// It stands against clients that reach the listener without the operators' token,
+// and against pages that send a form there: the token is in a header that no form
+// can set.
+//
+// It must not know cookies, tokens and where revocations are kept.
 package admin

@@ -60,7 +60,7 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
-// RFC 6749 §2.3.1: both halves of Basic are form-encoded first.
+// Client id and secret are form-encoded before they are joined (RFC 6749 §2.3.1).
 func TestBasicAuthenticationIsEncoded(t *testing.T) {
 	const id, password = "client:1 +%/ü", "a:b c%41+&=/ü"
 	p := connectedParty(t, cognitotest.Options{ClientID: id, Secrets: []string{password}})
@@ -77,7 +77,7 @@ func TestBasicAuthenticationIsEncoded(t *testing.T) {
 
 func TestSecretsAreReplacedWithoutAnOutage(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{Secrets: []string{"the-new-secret"}}, withSecrets("the-old-secret", "the-new-secret"))
-	tokens := p.mustLogin() // the code was not used up by the first try
+	tokens := p.mustLogin() // the first try did not use up the code
 	if n := p.pool.Count(cognitotest.TokenCode); n != 2 {
 		t.Errorf("%d requests, want 2", n)
 	}
@@ -116,7 +116,7 @@ func TestAllSecretsWrong(t *testing.T) {
 	p.wantKind(p.Revoke(t.Context(), secret.New("a-refresh-token")), provider.ErrMisconfigured)
 }
 
-// Any other refusal must not be tried again: the grant may be used up.
+// After any other refusal there is no second try: the grant may be used up.
 func TestOnlyInvalidClientTriesTheOtherSecret(t *testing.T) {
 	for _, o := range append(cognitotest.TokenOutages, cognitotest.Outages...) {
 		if o.Name == "invalid_client" || o.MayAccept || o.Hangs || o.Limits {

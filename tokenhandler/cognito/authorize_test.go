@@ -93,7 +93,7 @@ func TestEveryHostedPageEndsInTheSameCallback(t *testing.T) {
 	}
 }
 
-// A request without one of them would have a check that compares nothing.
+// An empty one would make a later comparison accept anything.
 func TestAuthorizeURLNeedsItsSecrets(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	for _, request := range []provider.AuthRequest{
@@ -120,7 +120,7 @@ func TestExchangeNeedsTheVerifierOfTheLogin(t *testing.T) {
 func TestLogoutURL(t *testing.T) {
 	const home = "https://app.example.com/?a=b&c"
 	p := connectedParty(t, cognitotest.Options{})
-	// COG-LOUT-01, COG-LOUT-02: these two and nothing else.
+	// These two and nothing else (README "Logout").
 	want := p.pool.URL + "/logout?client_id=" + cognitotest.DefaultClientID + "&logout_uri=https%3A%2F%2Fapp.example.com%2F%3Fa%3Db%26c"
 	for _, hint := range []secret.String{{}, secret.New("a.b.c")} {
 		if got := p.LogoutURL(home, hint); got != want {

@@ -13,13 +13,13 @@ import (
 
 func openID(cfg *cognito.Config) { cfg.Profile = cognito.OIDC }
 
-// logoutParty is a relying party of a plain OpenID provider.
+// logoutParty returns a client of a plain OpenID provider.
 func logoutParty(t *testing.T) *party {
 	t.Helper()
 	return connectedParty(t, cognitotest.Options{OpenID: true}, openID)
 }
 
-// wantLogout fails unless the token is good and names exactly these.
+// wantLogout checks that the token is accepted and names exactly these sessions.
 func (p *party) wantLogout(raw, sub, sid string) {
 	p.t.Helper()
 	got, err := p.VerifyLogout(p.t.Context(), raw)
@@ -41,7 +41,7 @@ func TestVerifyLogout(t *testing.T) {
 			}
 		}), "some-sub", "")
 	}
-	// Within what clocks differ and providers delay.
+	// Within the accepted skew and age.
 	for _, d := range []time.Duration{50 * time.Second, -4 * time.Minute} {
 		p.clock.Advance(d)
 		raw := p.pool.LogoutToken("some-sub", "", func(t *cognitotest.Token) { t.Claims["exp"] = int64(1 << 40) })
@@ -50,8 +50,8 @@ func TestVerifyLogout(t *testing.T) {
 	}
 }
 
-// TestVerifyLogoutRefuses: every fault, and neither its text nor the token in
-// the error.
+// TestVerifyLogoutRefuses checks every fault, and that the error contains neither its
+// text nor the token.
 func TestVerifyLogoutRefuses(t *testing.T) {
 	for _, fault := range cognitotest.LogoutFaults {
 		t.Run(fault.Name, func(t *testing.T) {
@@ -69,8 +69,8 @@ func TestVerifyLogoutRefuses(t *testing.T) {
 	}
 }
 
-// TestVerifyLogoutRefusesOtherTokens: an ID token and an access token of the
-// same issuer and client are no logout tokens.
+// TestVerifyLogoutRefusesOtherTokens checks that an ID token and an access token of
+// the same issuer and client are no logout tokens.
 func TestVerifyLogoutRefusesOtherTokens(t *testing.T) {
 	p := logoutParty(t)
 	tokens := p.mustLogin()
@@ -80,7 +80,7 @@ func TestVerifyLogoutRefusesOtherTokens(t *testing.T) {
 	}
 }
 
-// TestVerifyLogoutOnce: whoever saw a token cannot send it again while it lives.
+// TestVerifyLogoutOnce checks that a token cannot be sent again while it is valid.
 func TestVerifyLogoutOnce(t *testing.T) {
 	p := logoutParty(t)
 	forever := func(t *cognitotest.Token) { t.Claims["exp"] = int64(1 << 40) }
@@ -94,8 +94,8 @@ func TestVerifyLogoutOnce(t *testing.T) {
 	p.wantLogout(p.pool.LogoutToken("some-sub", "", forever), "some-sub", "")
 }
 
-// TestReplaysAreBounded: a provider that never stops cannot fill our memory, and
-// the newest are those remembered.
+// TestReplaysAreBounded checks that the number of remembered tokens is bounded, and
+// that the newest are remembered.
 func TestReplaysAreBounded(t *testing.T) {
 	var r cognito.Replays
 	start := time.Now()
@@ -111,14 +111,14 @@ func TestReplaysAreBounded(t *testing.T) {
 	if r.First(fmt.Sprint(many-1), start.Add(time.Hour), start) {
 		t.Error("the newest is forgotten")
 	}
-	// What has ended goes first.
+	// Expired tokens are forgotten first.
 	if !r.First("new", start.Add(4*time.Hour), start.Add(2*time.Hour)) || r.Len() != 1 {
 		t.Errorf("%d are remembered after all have ended", r.Len())
 	}
 }
 
-// TestVerifyLogoutWithoutKeys: it cannot be told whether the token is good; the
-// provider may send it again.
+// TestVerifyLogoutWithoutKeys checks that a token that cannot be verified now may be
+// sent again.
 func TestVerifyLogoutWithoutKeys(t *testing.T) {
 	p := newParty(t, cognitotest.Options{OpenID: true}, openID)
 	_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", ""))
@@ -136,7 +136,8 @@ func TestVerifyLogoutWithoutKeys(t *testing.T) {
 	p.wantLogout(raw, "some-sub", "")
 }
 
-// TestForeignLogoutTokensFetchNoKeys: anybody can send tokens here.
+// TestForeignLogoutTokensFetchNoKeys checks that tokens for others cause no fetch of
+// keys, because anybody can send them.
 func TestForeignLogoutTokensFetchNoKeys(t *testing.T) {
 	p := logoutParty(t)
 	before := p.pool.Count(cognitotest.JWKS)
@@ -152,7 +153,8 @@ func TestForeignLogoutTokensFetchNoKeys(t *testing.T) {
 	}
 }
 
-// TestExchangeKeepsTheProvidersSession: it is what logout tokens name.
+// TestExchangeKeepsTheProvidersSession checks that a login keeps the sid, which
+// logout tokens name.
 func TestExchangeKeepsTheProvidersSession(t *testing.T) {
 	p := logoutParty(t)
 	if sid := p.mustLogin().SID; sid == "" {

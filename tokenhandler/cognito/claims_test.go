@@ -21,7 +21,7 @@ func TestClaimsThatASessionShows(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		edit   func(*cognito.Config)
-		shown  []string
+		names  []string
 		claims map[string]any
 		want   string
 	}{
@@ -38,7 +38,7 @@ func TestClaimsThatASessionShows(t *testing.T) {
 		{"none", none, nil, nil, `{}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			p := connectedParty(t, cognitotest.Options{}, c.edit, func(cfg *cognito.Config) { cfg.Claims = c.shown })
+			p := connectedParty(t, cognitotest.Options{}, c.edit, func(cfg *cognito.Config) { cfg.Claims = c.names })
 			p.pool.EditIDToken(func(token *cognitotest.Token) {
 				maps.Copy(token.Claims, c.claims)
 			})
@@ -50,7 +50,7 @@ func TestClaimsThatASessionShows(t *testing.T) {
 	}
 }
 
-// compact makes two spellings of the same text equal and keeps the order.
+// compact removes spaces from JSON and keeps the order.
 func compact(tb testing.TB, s string) string {
 	tb.Helper()
 	var fields json.RawMessage
@@ -75,7 +75,7 @@ func TestRefreshShowsTheGroupsOfToday(t *testing.T) {
 	}
 }
 
-// RFC 6749 §1.4: to a plain client an access token is opaque.
+// To a plain OpenID client an access token is opaque (RFC 6749 §1.4).
 func TestOIDCProfileDoesNotLookIntoAccessTokens(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC })
 	p.pool.Break(cognitotest.TokenAny, cognitotest.EditJSON("opaque", func(body map[string]any) {

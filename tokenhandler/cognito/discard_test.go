@@ -15,7 +15,7 @@ import (
 	"cognito-token-handler/tokenhandler/provider"
 )
 
-// countedParty is a connected party and its metrics.
+// countedParty returns a connected party and its metrics.
 func countedParty(t *testing.T, opts cognitotest.Options) (*party, *cognito.Metrics) {
 	t.Helper()
 	metrics := cognito.NewMetrics(prometheus.NewRegistry())
@@ -29,8 +29,8 @@ func wantDiscarded(t *testing.T, m *cognito.Metrics, revoked, failed float64) {
 	}
 }
 
-// TestFaultyAnswersLeaveNoLogin: the refresh token of an answer that is refused
-// would live on for thirty days, and nobody would know of it.
+// TestFaultyAnswersLeaveNoLogin checks that the refresh token of an invalid answer is
+// revoked: it would stay valid for 30 days.
 func TestFaultyAnswersLeaveNoLogin(t *testing.T) {
 	for name, spoil := range map[string]func(*party){
 		"nonce": func(p *party) {
@@ -66,14 +66,14 @@ func TestDiscardThatFails(t *testing.T) {
 	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Claims["nonce"] = "another-nonce" })
 	p.pool.Break(cognitotest.Revoke, cognitotest.Reset(), 0)
 	_, err := p.login()
-	p.wantKind(err, provider.ErrInvalidResponse) // the first failure is the one to tell
+	p.wantKind(err, provider.ErrInvalidResponse) // the error is the first failure
 	wantDiscarded(t, metrics, 0, 1)
 	if !p.log.Contains("not revoked") {
 		t.Error("nothing is logged")
 	}
 }
 
-// TestCallerLeavesItsLogin: the browser is gone when the tokens come.
+// TestCallerLeavesItsLogin checks a browser that leaves before the tokens arrive.
 func TestCallerLeavesItsLogin(t *testing.T) {
 	p, metrics := countedParty(t, cognitotest.Options{})
 	grant := p.grant()
@@ -94,7 +94,7 @@ func TestCallerLeavesItsLogin(t *testing.T) {
 	wantDiscarded(t, metrics, 1, 0)
 }
 
-// TestExchangeEndsByItself: detached, but not for ever.
+// TestExchangeEndsByItself checks that an exchange without its caller is bounded.
 func TestExchangeEndsByItself(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Timeout = 2 * time.Second })
 	grant := p.grant()
@@ -110,8 +110,8 @@ func TestExchangeEndsByItself(t *testing.T) {
 	p.wantKind(<-failed, provider.ErrUnavailable)
 }
 
-// TestRefreshedForAnotherUser: the session is over (OIDC-15), and so is what
-// came for it.
+// TestRefreshedForAnotherUser checks that tokens of another user or issuer end the
+// session and are revoked (OpenID Connect Core 1.0 §12.2).
 func TestRefreshedForAnotherUser(t *testing.T) {
 	for _, fault := range []string{"sub", "iss"} {
 		for _, rotation := range []bool{false, true} {
@@ -128,7 +128,7 @@ func TestRefreshedForAnotherUser(t *testing.T) {
 	}
 }
 
-// TestPassingFailuresOfARefreshDiscardNothing: the session goes on.
+// TestPassingFailuresOfARefreshDiscardNothing checks that the session goes on.
 func TestPassingFailuresOfARefreshDiscardNothing(t *testing.T) {
 	for _, o := range []cognitotest.Outage{
 		cognitotest.Text("500", http.StatusInternalServerError, "text/plain", "x"), cognitotest.OAuthError("invalid_grant"),
@@ -151,7 +151,7 @@ func TestEndOfTheRefreshToken(t *testing.T) {
 		value any
 		want  time.Duration // 0 for unknown
 	}{
-		"not told":       {"unrelated", 1800, 0},
+		"not named":      {"unrelated", 1800, 0},
 		"as Keycloak":    {"refresh_expires_in", 1800, 30 * time.Minute},
 		"as others":      {"refresh_token_expires_in", 7200, 2 * time.Hour},
 		"zero is never":  {"refresh_expires_in", 0, 0},
@@ -165,7 +165,7 @@ func TestEndOfTheRefreshToken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := connectedParty(t, cognitotest.Options{})
-			p.pool.Break(cognitotest.TokenAny, cognitotest.EditJSON("told", func(body map[string]any) { body[c.field] = c.value }), 0)
+			p.pool.Break(cognitotest.TokenAny, cognitotest.EditJSON("expiry", func(body map[string]any) { body[c.field] = c.value }), 0)
 			check := func(got time.Time) {
 				t.Helper()
 				if c.want == 0 && !got.IsZero() || c.want != 0 && !got.Equal(p.clock.Now().Add(c.want)) {
@@ -180,7 +180,8 @@ func TestEndOfTheRefreshToken(t *testing.T) {
 	}
 }
 
-// TestEndOfAKeptRefreshToken: told once, it stays; a new token has an end of its own.
+// TestEndOfAKeptRefreshToken checks that the expiry of a refresh token stays while
+// the token does, and that a new token has its own.
 func TestEndOfAKeptRefreshToken(t *testing.T) {
 	for _, rotation := range []bool{false, true} {
 		p := connectedParty(t, cognitotest.Options{Rotation: rotation})

@@ -90,7 +90,7 @@ func TestDiscoveryEndpointsMustBeAsSafeAsTheIssuer(t *testing.T) {
 	}
 }
 
-// COG-DISC-01: the document is on another host than the endpoints.
+// The document is on another host than the endpoints (README "Hosts and discovery").
 func TestEndpointsOnAnotherHostThanTheIssuer(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	p.pool.Break(cognitotest.Discovery, cognitotest.EditJSON("hosts", func(body map[string]any) {
@@ -149,7 +149,7 @@ func TestDomainBuildsTheEndpoints(t *testing.T) {
 			t.Errorf("logout is at %q", got)
 		}
 	}
-	// A pool without a domain of its own in the document is fine then.
+	// With provider.domain, a document without endpoints is accepted.
 	p := newParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Domain = "https://auth.example.com" })
 	p.pool.Break(cognitotest.Discovery, cognitotest.EditJSON("no domain", func(body map[string]any) {
 		delete(body, "token_endpoint")
@@ -190,7 +190,7 @@ func TestConnectOutages(t *testing.T) {
 	}
 }
 
-// wantNotConnected fails unless everything says that it may work later.
+// wantNotConnected checks that everything fails with ErrUnavailable.
 func (p *party) wantNotConnected(ctx context.Context) {
 	p.t.Helper()
 	p.wantKind(p.Ready(), provider.ErrUnavailable)
@@ -261,7 +261,7 @@ func TestPause(t *testing.T) {
 	})
 }
 
-// Several tries at a time end with one connection.
+// Concurrent calls end with one connection.
 func TestConnectAtTheSameTime(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	failed := make(chan error)

@@ -10,10 +10,11 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// conformance is the prefix of the OpenID Foundation's module names.
+// conformance is the prefix of the module names of the OpenID Foundation's
+// conformance suite.
 const conformance = "oidcc-client-test-"
 
-// enough fails if a corpus lost its cases.
+// enough checks that a corpus has not lost its cases.
 func enough(tb testing.TB, faults []cognitotest.Fault, least int) []cognitotest.Fault {
 	tb.Helper()
 	if len(faults) < least {
@@ -82,7 +83,7 @@ func TestExchangeAccepts(t *testing.T) {
 	})
 }
 
-// ending are the faults that end a session: another user or another issuer.
+// ending are the faults that end a session: tokens of another user or issuer.
 var ending = map[string]bool{
 	"refresh-token-invalid-issuer":     true,
 	"refresh-token-invalid-sub":        true,
@@ -153,7 +154,7 @@ func TestRefreshWithoutAnIDToken(t *testing.T) {
 	p.wantKind(err, provider.ErrRejected)
 }
 
-// nonce "" on both sides is the defect of a peer: equal, and nothing checked.
+// An empty nonce on both sides is equal, but nothing was checked.
 func TestExchangeComparesTheNonce(t *testing.T) {
 	for _, c := range []struct {
 		name, sent string
@@ -240,7 +241,7 @@ func TestExchangeChecksWhenTheUserWasAuthenticated(t *testing.T) {
 	}
 }
 
-// With the plain profile nothing but the ID token tells whose tokens they are.
+// With the profile OIDC only the ID token says whose the tokens are.
 func TestOIDCProfileEndsTheSessionForAnotherUser(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Profile = cognito.OIDC })
 	previous := p.mustLogin()
@@ -249,7 +250,7 @@ func TestOIDCProfileEndsTheSessionForAnotherUser(t *testing.T) {
 	p.wantKind(err, provider.ErrRejected)
 }
 
-// A token that names nobody is broken, and not another issuer's.
+// A token without an issuer is malformed, and not another issuer's.
 func TestRefreshKeepsTheSessionIfTheIssuerIsMissing(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	previous := p.mustLogin()
@@ -258,8 +259,8 @@ func TestRefreshKeepsTheSessionIfTheIssuerIsMissing(t *testing.T) {
 	p.wantKind(err, provider.ErrInvalidResponse)
 }
 
-// The JSON forms of a JWS can carry headers that nobody signed, and no API takes
-// them.
+// The JSON forms of a JWS can contain headers that are not signed, and APIs do not
+// accept them.
 func TestTokensMustBeCompact(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	id, access := p.capture()

@@ -7,7 +7,7 @@ import (
 	"cognito-token-handler/test/cognitotest"
 )
 
-// capture makes one login and returns its tokens as they were sent.
+// capture logs in once and returns the tokens as they were sent.
 func (p *party) capture() (id, access string) {
 	p.t.Helper()
 	p.pool.Break(cognitotest.TokenCode, cognitotest.EditJSON("capture", func(body map[string]any) {
@@ -18,9 +18,9 @@ func (p *party) capture() (id, access string) {
 	return id, access
 }
 
-// FuzzVerify changes the tokens of faulty answers: no pair of them may pass the
-// checks of a login, and none may panic or be quoted. The ID token of a pair
-// names its access token (at_hash), so halves of two seeds make no good pair.
+// FuzzVerify changes the tokens of faulty answers. No pair of them may pass the
+// checks of a login, cause a panic or be quoted in an error. The ID token of a pair
+// names its access token (at_hash), so halves of two seeds make no valid pair.
 func FuzzVerify(f *testing.F) {
 	p := connectedParty(f, cognitotest.Options{})
 	sub := p.pool.User("demo").Sub

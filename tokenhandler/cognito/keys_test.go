@@ -13,7 +13,7 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// STYLE 3b: go-oidc fetches the keys for every one of these.
+// RemoteKeySet of go-oidc fetches the keys for each of these tokens.
 func TestForgedKeyIDsMakeFewFetches(t *testing.T) {
 	t.Parallel()
 	p := connectedParty(t, cognitotest.Options{})
@@ -31,7 +31,7 @@ func TestForgedKeyIDsMakeFewFetches(t *testing.T) {
 		t.Errorf("%d fetches for 100 forged kids, want at most 5", got)
 	}
 
-	// Known keys still do, and a rotation is seen when the pause is over.
+	// Known keys still verify, and new keys are fetched after the pause.
 	p.pool.Heal()
 	tokens := p.mustLogin()
 	p.pool.RotateKeys()
@@ -76,7 +76,7 @@ func TestRotationUnderLoadIsOneFetch(t *testing.T) {
 	}
 }
 
-// An outage has a limit of its own, and ends it.
+// After a failure there is a pause of its own, which a success ends.
 func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 	t.Parallel()
 	p := connectedParty(t, cognitotest.Options{})
@@ -108,7 +108,7 @@ func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 	}
 }
 
-// The keys that are known do without the provider.
+// Known keys verify without the provider.
 func TestKnownKeysNeedNoFetch(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
@@ -118,7 +118,7 @@ func TestKnownKeysNeedNoFetch(t *testing.T) {
 	}
 }
 
-// A token that cannot be checked now says nothing about the session.
+// A token that cannot be verified now does not end the session.
 func TestUnreachableKeysKeepTheSession(t *testing.T) {
 	t.Parallel()
 	for _, o := range cognitotest.Outages {
@@ -140,8 +140,8 @@ func TestUnreachableKeysKeepTheSession(t *testing.T) {
 	}
 }
 
-// COG-ROT-07: the new refresh token is in the answer that cannot be checked yet,
-// and the old one is dead.
+// The new refresh token is in the answer that cannot be verified yet, and the old one
+// is revoked (README "Refresh").
 func TestRefreshOutlastsAnOutageOfTheKeys(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{Rotation: true})
 	first := p.mustLogin()
@@ -216,7 +216,7 @@ func TestRefreshGivesUpAtItsDeadline(t *testing.T) {
 	}
 }
 
-// Nonsense does not pass by itself.
+// An invalid answer is not verified again.
 func TestRefreshDoesNotWaitForWhatWillNotPass(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	previous := p.mustLogin()
@@ -258,7 +258,7 @@ func TestKeySets(t *testing.T) {
 		keys cognitotest.Outage
 		ok   bool
 	}{
-		// RFC 7517 §5: keys of other kinds are passed over.
+		// Keys of other types are ignored (RFC 7517 §5).
 		{"further kinds", keysWith(func(keys []any) []any {
 			return append([]any{
 				map[string]any{"kty": "AKP", "alg": "ML-DSA-44", "kid": "new", "pub": "AAAA"},

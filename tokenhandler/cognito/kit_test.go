@@ -24,7 +24,7 @@ const (
 	testNonce   = "nonce-of-this-test"
 )
 
-// party is a provider of ours in front of a scripted Cognito.
+// party is a Provider in front of a scripted Cognito.
 type party struct {
 	*cognito.Provider
 
@@ -33,13 +33,13 @@ type party struct {
 	cfg   cognito.Config
 	clock *testkit.Clock
 	log   *testkit.Log
-	// browser is how browsers reach the provider; default a network.
+	// browser is the network of browsers. Default the real one.
 	browser http.RoundTripper
-	// codes are those that the callbacks had; they must not be logged.
+	// codes are those of the callbacks, which must not be logged.
 	codes []string
 }
 
-// newParty builds a provider that is not connected.
+// newParty returns a party that is not connected.
 func newParty(tb testing.TB, opts cognitotest.Options, edits ...func(*cognito.Config)) *party {
 	tb.Helper()
 	clock := testkit.NewClock(time.Now())
@@ -48,7 +48,7 @@ func newParty(tb testing.TB, opts cognitotest.Options, edits ...func(*cognito.Co
 	return partyOf(tb, cognitotest.New(tb, opts), clock, edits...)
 }
 
-// partyOf is [newParty] with a pool that is there.
+// partyOf is [newParty] with an existing pool.
 func partyOf(tb testing.TB, pool *cognitotest.Server, clock *testkit.Clock, edits ...func(*cognito.Config)) *party {
 	tb.Helper()
 	p := &party{t: tb, pool: pool, clock: clock, log: &testkit.Log{}}
@@ -79,7 +79,7 @@ func connectedParty(tb testing.TB, opts cognitotest.Options, edits ...func(*cogn
 	return p
 }
 
-// callback lets the browser go to target and returns what comes back.
+// callback opens target as a browser does and returns the parameters of the callback.
 func (p *party) callback(target string) url.Values {
 	p.t.Helper()
 	r, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, target, http.NoBody)
@@ -100,7 +100,7 @@ func (p *party) callback(target string) url.Values {
 	return back.Query()
 }
 
-// grant takes the browser to the hosted page and back.
+// grant logs in at the provider and returns what redeems the code.
 func (p *party) grant() provider.CodeGrant {
 	p.t.Helper()
 	verifier := oauth2.GenerateVerifier()
@@ -117,7 +117,7 @@ func (p *party) grant() provider.CodeGrant {
 	return provider.CodeGrant{Code: back.Get("code"), Verifier: verifier, Nonce: testNonce, MaxAge: -1}
 }
 
-// login is a whole login.
+// login logs in and returns the tokens.
 func (p *party) login() (secret.Tokens, error) {
 	p.t.Helper()
 	return p.Exchange(p.t.Context(), p.grant())
@@ -141,13 +141,13 @@ func (p *party) mustRefresh(previous secret.Tokens) secret.Tokens {
 	return tokens
 }
 
-// wantKind fails unless err is an error of that kind which tells no secret.
+// wantKind checks that err is of this kind and contains no secret.
 func (p *party) wantKind(err, want error) {
 	p.t.Helper()
 	_ = p.failure(err, want)
 }
 
-// failure is [party.wantKind], and the error.
+// failure is [party.wantKind], and returns the error.
 func (p *party) failure(err, want error) *provider.Error {
 	p.t.Helper()
 	failed, ok := errors.AsType[*provider.Error](err)
@@ -161,18 +161,19 @@ func (p *party) failure(err, want error) *provider.Error {
 	return failed
 }
 
-// wantNoLeak fails if the error or the log tells a secret or the provider's text.
+// wantNoLeak checks that neither the error nor the log contains a secret or the
+// provider's text.
 func (p *party) wantNoLeak(err error, more ...secret.String) {
 	p.t.Helper()
-	// eyJ begins every JWT and every refresh token of Cognito's.
+	// Every JWT and every refresh token of Cognito's begins with eyJ.
 	planted := append([]string{cognitotest.Canary, "canary", "eyJ", testNonce, testState}, p.codes...)
 	for _, s := range append(more, p.cfg.ClientSecrets...) {
 		planted = append(planted, s.Reveal())
 	}
-	told := fmt.Sprintf("%v\n%+v\n%#v\n%s", err, err, err, p.log)
+	text := fmt.Sprintf("%v\n%+v\n%#v\n%s", err, err, err, p.log)
 	for _, s := range planted {
-		if s != "" && strings.Contains(told, s) {
-			p.t.Errorf("%q is told in\n%s", s, told)
+		if s != "" && strings.Contains(text, s) {
+			p.t.Errorf("%q is in\n%s", s, text)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// kinds is what each outage of the token endpoint means.
+// kinds maps the outages of the token endpoint to the kinds of their errors.
 var kinds = map[string]error{
 	"hang":              provider.ErrUnavailable,
 	"connection-reset":  provider.ErrUnavailable,
@@ -51,7 +51,7 @@ var kinds = map[string]error{
 	"huge-expires-in":         provider.ErrInvalidResponse,
 	"invalid-grant-with-200":  provider.ErrInvalidResponse,
 
-	// Not in the tables of the kit.
+	// These are not in the tables of cognitotest.
 	"server_error":           provider.ErrUnavailable,
 	"invalid_scope":          provider.ErrMisconfigured,
 	"access_denied":          provider.ErrMisconfigured,
@@ -72,8 +72,8 @@ func tokenOutages(tb testing.TB) []cognitotest.Outage {
 	return all
 }
 
-// quick keeps an endpoint that hangs, or that is asked again, from holding up
-// the test.
+// quick shortens the time-out, so that an endpoint that hangs or is asked again does
+// not delay the test.
 func quick(o cognitotest.Outage) func(*cognito.Config) {
 	return func(cfg *cognito.Config) {
 		if o.Hangs || o.Limits {
@@ -120,7 +120,7 @@ func TestTokenEndpointOutages(t *testing.T) {
 			tokens, err = p.login()
 			check("exchange", tokens, err)
 
-			// golang/oauth2#718: a second request would burn the grant.
+			// A second request would use up the grant (golang/oauth2#718).
 			if n, m := p.pool.Count(cognitotest.TokenRefresh), p.pool.Count(cognitotest.TokenCode); !o.Limits && (n != 1 || m != 2) {
 				t.Errorf("%d refreshes and %d exchanges, want 1 and 2", n, m)
 			}
@@ -170,7 +170,7 @@ func TestErrorsNameTheRequestForTheSupport(t *testing.T) {
 	}
 }
 
-// answering is a party whose token endpoint is h.
+// answering returns a party whose token endpoint is h.
 func answering(t *testing.T, h http.HandlerFunc) *party {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -178,7 +178,7 @@ func answering(t *testing.T, h http.HandlerFunc) *party {
 	return connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Endpoints.Token = server.URL + "/token" })
 }
 
-// limiting is [answering] for calls that are tried again until the time is over.
+// limiting is [answering] for calls that are repeated until the time-out.
 func limiting(t *testing.T, h http.HandlerFunc) *party {
 	t.Helper()
 	server := httptest.NewServer(h)
@@ -226,7 +226,7 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
-// Neither a status nor a header is a place from which text gets to our log.
+// Text of the status line and of headers must not reach the log.
 func TestProviderTextInOddPlaces(t *testing.T) {
 	odd := map[string]http.HandlerFunc{
 		"request id": func(w http.ResponseWriter, _ *http.Request) {
@@ -264,8 +264,8 @@ func TestProviderTextInOddPlaces(t *testing.T) {
 	}
 }
 
-// Auth0 and others refuse a grant with 401 or 403; a 5xx is an outage whatever
-// its body says.
+// Auth0 and others refuse a grant with 401 or 403. A 5xx is an outage whatever its
+// body says.
 func TestInvalidGrantByStatus(t *testing.T) {
 	t.Parallel()
 	for status, want := range map[int]error{
@@ -282,7 +282,7 @@ func TestInvalidGrantByStatus(t *testing.T) {
 	}
 }
 
-// An answer that hangs in its middle is an outage too, and not a broken one.
+// An answer that hangs in its middle is an outage and no invalid response.
 func TestAnswerThatStallsInItsBody(t *testing.T) {
 	ended := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

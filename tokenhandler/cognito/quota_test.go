@@ -21,10 +21,10 @@ import (
 	"cognito-token-handler/tokenhandler/secret"
 )
 
-// latency is how long the pool of a bubble takes for each answer.
+// latency is how long the pool takes for each answer in synthetic time.
 const latency = 50 * time.Millisecond
 
-// slowly is a pool's transport with that latency.
+// slowly is the transport of a pool with this latency.
 type slowly struct{ next http.RoundTripper }
 
 func (s slowly) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -36,21 +36,22 @@ func (s slowly) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-// crowd is a party in a bubble, where time goes on by itself, and its metrics.
+// crowd is a party in synthetic time, and its metrics.
 type crowd struct {
 	*party
 
 	registry *prometheus.Registry
-	// seen of the calls of this test
+	// failures counts failed calls: lost those that end a session, limited those that
+	// say when to try again.
 	failures, lost, limited atomic.Int32
 	mostWaiting             atomic.Int32
 }
 
-// inBubble runs test with a connected party whose clock is the bubble's.
+// inBubble runs test in synthetic time with a connected party.
 func inBubble(t *testing.T, opts cognitotest.Options, test func(t *testing.T, c *crowd), edits ...func(*cognito.Config)) {
 	t.Helper()
 	opts.CallbackURLs, opts.Clock = []string{callbackURL}, time.Now
-	pool := cognitotest.New(t, opts) // outside of the bubble: it has a socket
+	pool := cognitotest.New(t, opts) // outside of synctest, because it has a socket
 	synctest.Test(t, func(t *testing.T) {
 		c := &crowd{registry: prometheus.NewRegistry()}
 		defaults := func(cfg *cognito.Config) {
@@ -66,7 +67,7 @@ func inBubble(t *testing.T, opts cognitotest.Options, test func(t *testing.T, c 
 	})
 }
 
-// note counts what became of a call.
+// note counts the outcome of a call.
 func (c *crowd) note(err error) {
 	if err == nil {
 		return
@@ -82,7 +83,7 @@ func (c *crowd) note(err error) {
 	}
 }
 
-// metric is the sum of a metric's values.
+// metric returns the sum of a metric's values.
 func (c *crowd) metric(name string) (sum float64) {
 	c.t.Helper()
 	families, err := c.registry.Gather()
@@ -100,7 +101,7 @@ func (c *crowd) metric(name string) (sum float64) {
 	return sum
 }
 
-// watch notes how many calls wait, until stopped.
+// watch records the largest number of waiting calls until it is stopped.
 func (c *crowd) watch() (stop func()) {
 	done := make(chan struct{})
 	go func() {
@@ -116,8 +117,8 @@ func (c *crowd) watch() (stop func()) {
 	return func() { close(done) }
 }
 
-// storm lets 500 users log in within half a minute, 50 at a time, and refresh
-// within the next: 1,000 calls a minute in waves.
+// storm lets 500 users log in within half a minute, 50 at a time, and refresh within
+// the next: 1,000 calls a minute in waves.
 func (c *crowd) storm() {
 	const waves, users, every = 10, 50, 3 * time.Second
 	var all sync.WaitGroup
@@ -132,7 +133,7 @@ func (c *crowd) storm() {
 					return
 				}
 				time.Sleep(waves * every)
-				tokens.AccessExpires = time.Now() // so that somebody waits for it
+				tokens.AccessExpires = time.Now() // so that the refresh is not optional
 				ctx, cancel := context.WithTimeout(c.t.Context(), 15*time.Second)
 				defer cancel()
 				_, err = c.Refresh(ctx, tokens)
@@ -143,11 +144,11 @@ func (c *crowd) storm() {
 	all.Wait()
 }
 
-// TestStorm: the provider takes 20 calls a second. Whether this process was
-// told so or learns it from refusals, nobody loses a session or a login.
+// TestStorm has a provider that takes 20 calls a second. Whether the configuration
+// says so or the process learns it from refusals, nobody loses a session or a login.
 func TestStorm(t *testing.T) {
 	t.Parallel()
-	for name, limit := range map[string]int{"told": 16, "learnt": cognito.DefaultMaxRPS} {
+	for name, limit := range map[string]int{"configured": 16, "learned": cognito.DefaultMaxRPS} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, cognitotest.Options{MaxRPS: 20}, func(t *testing.T, c *crowd) {
 				stop := c.watch()
@@ -167,7 +168,7 @@ func TestStorm(t *testing.T) {
 				if c.mostWaiting.Load() < 10 || c.metric("tokenhandler_provider_wait_seconds") == 0 || c.metric("tokenhandler_provider_waiting") != 0 {
 					t.Error("the metrics show no queue, or one that does not end")
 				}
-				if told := limit < 20; told != (refused == 0) {
+				if configured := limit < 20; configured != (refused == 0) {
 					t.Errorf("%d calls were refused", refused)
 				}
 			}, func(cfg *cognito.Config) { cfg.MaxRPS = limit })
@@ -175,8 +176,8 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-// TestOverload: who cannot be served in time is told so at once, and when to
-// come again; all others are served.
+// TestOverload checks that callers who cannot be served in time get an error at once,
+// which says when to try again, and that all others are served.
 func TestOverload(t *testing.T) {
 	const logins = 400
 	inBubble(t, cognitotest.Options{MaxRPS: 20}, func(t *testing.T, c *crowd) {
@@ -205,7 +206,8 @@ func TestOverload(t *testing.T) {
 	}, func(cfg *cognito.Config) { cfg.MaxRPS = 16 })
 }
 
-// TestQueueIsBounded: callers with all the time in the world do not pile up.
+// TestQueueIsBounded checks that the number of waiting calls is bounded, also without
+// deadlines.
 func TestQueueIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		var all sync.WaitGroup
@@ -219,7 +221,8 @@ func TestQueueIsBounded(t *testing.T) {
 	}, func(cfg *cognito.Config) { cfg.MaxRPS = 100 }, func(cfg *cognito.Config) { cfg.Timeout = time.Hour })
 }
 
-// TestRefusedCallsAreSentAgain: 429 means that nothing was looked at.
+// TestRefusedCallsAreSentAgain checks that a call is repeated after a 429, because
+// the provider has not processed it.
 func TestRefusedCallsAreSentAgain(t *testing.T) {
 	inBubble(t, cognitotest.Options{Rotation: true}, func(t *testing.T, c *crowd) {
 		c.pool.Break(cognitotest.TokenAny, cognitotest.RateExceeded(), 3)
@@ -241,7 +244,7 @@ func TestRefusedCallsAreSentAgain(t *testing.T) {
 	})
 }
 
-// saying429 limits requests and says until when.
+// saying429 is a transport that answers 429 with this Retry-After.
 func saying429(after string) http.RoundTripper {
 	return roundTrip(func(*http.Request) *http.Response {
 		return &http.Response{
@@ -255,7 +258,8 @@ type roundTrip func(*http.Request) *http.Response
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
 
-// TestRetryAfterStopsEverything: one refusal pauses all calls of the process.
+// TestRetryAfterStopsEverything checks that one refusal pauses all calls of the
+// process.
 func TestRetryAfterStopsEverything(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		tokens, grant := c.mustLogin(), c.grant()
@@ -269,7 +273,7 @@ func TestRetryAfterStopsEverything(t *testing.T) {
 		}
 
 		c.SetTransport(slowly{c.pool.Transport()})
-		// Somebody with less time than the pause is told at once, in our words.
+		// A caller with less time than the pause gets an error at once.
 		asked := time.Now()
 		_, err = c.Refresh(ctx, tokens)
 		if failed := c.failure(err, provider.ErrUnavailable); !errors.Is(failed, provider.ErrRateLimited) || failed.Status != 0 || provider.RetryAfter(failed) < 6*time.Second || time.Since(asked) > 0 {
@@ -284,7 +288,8 @@ func TestRetryAfterStopsEverything(t *testing.T) {
 	})
 }
 
-// TestRetryAfterIsBounded: an hour of the provider's is half a minute of ours.
+// TestRetryAfterIsBounded checks that a Retry-After of an hour pauses the calls for
+// half a minute.
 func TestRetryAfterIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		c.SetTransport(saying429("3600"))
@@ -300,8 +305,8 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	})
 }
 
-// TestRefreshesAheadOfTimeYield: under pressure a refresh that nobody waits for
-// gives up its place, and one that somebody waits for does not.
+// TestRefreshesAheadOfTimeYield checks that, while calls wait, an optional refresh
+// fails at once and others wait.
 func TestRefreshesAheadOfTimeYield(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		tokens := c.mustLogin()
@@ -324,11 +329,12 @@ func TestRefreshesAheadOfTimeYield(t *testing.T) {
 	}, func(cfg *cognito.Config) { cfg.MaxRPS = 10 })
 }
 
-// TestLeavingTheQueue: who leaves takes no turn, and is not counted as shed.
+// TestLeavingTheQueue checks that a caller who leaves takes no turn and is not
+// counted as shed.
 func TestLeavingTheQueue(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		grant := c.grant()
-		if err := c.Revoke(t.Context(), secret.New("unknown-refresh-token")); err != nil { // takes the only turn of this second
+		if err := c.Revoke(t.Context(), secret.New("unknown-refresh-token")); err != nil { // uses the only call of this second
 			t.Fatal(err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -15,7 +15,7 @@ import (
 
 const AdminScope = "aws.cognito.signin.user.admin"
 
-// adminParty may act on its users.
+// adminParty returns a party whose access tokens may act on their users.
 func adminParty(t *testing.T, edits ...func(*cognito.Config)) *party {
 	t.Helper()
 	return connectedParty(t, cognitotest.Options{}, append(edits, func(cfg *cognito.Config) {
@@ -49,7 +49,8 @@ func TestSignOutEverywhere(t *testing.T) {
 	}
 }
 
-// TestSignOutEverywhereWithoutTheScope makes no call: it could only fail.
+// TestSignOutEverywhereWithoutTheScope checks that no call is made, which could only
+// fail.
 func TestSignOutEverywhereWithoutTheScope(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	plain := p.mustLogin().Access
@@ -104,7 +105,7 @@ func TestSignOutEverywhereFails(t *testing.T) {
 			err := p.SignOutEverywhere(t.Context(), tokens.Access)
 			if err == nil {
 				if p.pool.Living("demo") == 0 || o.Name == "empty-200" || o.Name == "json-null" {
-					return // done, whatever the body
+					return // successful, whatever the body
 				}
 				t.Fatal("no error, and the logins live on")
 			}
@@ -122,7 +123,7 @@ func TestSignOutEverywhereFails(t *testing.T) {
 // hangs. The wait for the turn of the call is included.
 func TestRevocationIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
-		tokens := c.mustLogin() // takes the only turn of this second
+		tokens := c.mustLogin() // uses the only call of this second
 		c.SetTransport(roundTrip(func(r *http.Request) *http.Response {
 			<-r.Context().Done()
 			return &http.Response{StatusCode: http.StatusBadGateway, Body: http.NoBody}

@@ -49,9 +49,9 @@ func TestAlive(t *testing.T) {
 	}
 }
 
-// TestOnlyInvalidTokenIsDeath: nobody is logged out because userInfo has a bad
-// day, or is asked without the right scope.
-func TestOnlyInvalidTokenIsDeath(t *testing.T) {
+// TestOnlyInvalidTokenRejects checks that nobody is logged out because userInfo fails
+// or is asked without the right scope.
+func TestOnlyInvalidTokenRejects(t *testing.T) {
 	const body = "application/json"
 	for _, c := range []struct {
 		name, challenge, body string
@@ -90,7 +90,7 @@ func TestOnlyInvalidTokenIsDeath(t *testing.T) {
 			defer server.Close()
 			p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
 				cfg.Endpoints.Userinfo = server.URL
-				if c.status == http.StatusTooManyRequests { // it is asked again until the time is over
+				if c.status == http.StatusTooManyRequests { // the call is repeated until the time-out
 					cfg.Timeout = 2 * time.Second
 				}
 			})

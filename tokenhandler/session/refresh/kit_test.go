@@ -20,7 +20,7 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// fixture is a manager with a clock in the test's hand.
+// fixture is a manager whose clock the test sets.
 type fixture struct {
 	*refresh.Manager
 
@@ -31,14 +31,14 @@ type fixture struct {
 	cfg     settings
 }
 
-// settings are what a test changes of the fixture.
+// settings are the configuration that a test may change.
 type settings struct {
 	session.Config
 
 	refresh refresh.Config
 }
 
-// endAll ends the sessions of sub that have begun.
+// endAll ends all sessions of the user sub that have begun.
 func (f *fixture) endAll(tb testing.TB, sub string) {
 	tb.Helper()
 	now := f.cfg.Now()
@@ -82,7 +82,7 @@ func newFixture(tb testing.TB, change ...func(*settings)) *fixture {
 	return f
 }
 
-// tokens are of the sizes that Cognito makes (DESIGN: 4,272 bytes together).
+// tokens returns tokens of the sizes that Cognito makes: 4,272 bytes together.
 func tokens(seed uint64, now time.Time) secret.Tokens {
 	id, access, refreshing := cognitotest.Tokens(cognitotest.TokenOptions{Seed: seed, IssuedAt: now})
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(id, ".")[1])
@@ -114,10 +114,10 @@ func tokens(seed uint64, now time.Time) secret.Tokens {
 	}
 }
 
-// jar is a browser's cookies, by name.
+// jar holds a browser's cookies: name → value.
 type jar map[string]string
 
-// take applies an answer's Set-Cookie lines.
+// take applies the Set-Cookie lines of a response.
 func (j jar) take(tb testing.TB, h http.Header) {
 	tb.Helper()
 	for _, line := range h["Set-Cookie"] {
@@ -133,7 +133,7 @@ func (j jar) take(tb testing.TB, h http.Header) {
 	}
 }
 
-// header is a request's.
+// header is that of a request of this browser.
 func (j jar) header() http.Header {
 	var pairs []string
 	for name, value := range j {
@@ -193,7 +193,8 @@ const (
 	activeCookie  = "__Host-Http-active"
 )
 
-// allTokens are a session's; the fields that it has at hand must be the same.
+// allTokens returns all tokens of a session, and compares them with the fields of the
+// session.
 func allTokens(tb testing.TB, s *session.Session) secret.Tokens {
 	tb.Helper()
 	all, err := s.Tokens()

@@ -46,7 +46,8 @@ func TestActivityProlongsAndIsWrittenOnceAMinute(t *testing.T) {
 	}
 }
 
-// TestLookingDoesNotProlong: polling the session endpoint keeps nobody alive.
+// TestLookingDoesNotProlong: polling the session endpoint is no activity, so that an
+// absent user is logged out.
 func TestLookingDoesNotProlong(t *testing.T) {
 	f := newFixture(t)
 	j := f.login(t, tokens(1, f.now))
@@ -101,8 +102,9 @@ func TestShortenedLifetimeMeansExistingSessions(t *testing.T) {
 	}
 }
 
-// TestActivityCookieCannotBeBorrowed: without it, with another session's, or
-// with one of a clock that runs ahead, nothing is prolonged.
+// TestActivityCookieCannotBeBorrowed: a session does not live longer without its
+// activity cookie, with that of another session, or with one that was written by a
+// clock that runs ahead.
 func TestActivityCookieCannotBeBorrowed(t *testing.T) {
 	f := newFixture(t)
 	mine := f.login(t, tokens(1, f.now))
@@ -125,9 +127,9 @@ func TestActivityCookieCannotBeBorrowed(t *testing.T) {
 	}
 }
 
-// TestEndedSessionIsDeadAtOnce: a copy of the cookie does not outlive logout
-// (ASVS V7.4.1), and nothing writes it again. Nothing removes it either: by then
-// the browser may hold another session's.
+// TestEndedSessionIsDeadAtOnce: after logout a copy of the cookie does not work (ASVS
+// V7.4.1), and no response writes the cookie again. No response removes it either,
+// because the browser may hold the cookie of another session by then.
 func TestEndedSessionIsDeadAtOnce(t *testing.T) {
 	f := newFixture(t)
 	j := f.login(t, tokens(1, f.now))
@@ -160,8 +162,8 @@ func TestDeniedSubjectEndsOnlySessionsBegunBefore(t *testing.T) {
 	f.mustOpen(t, stranger)
 }
 
-// TestSessionEndsWithItsRefreshToken, to the second, if the provider says when
-// that is; then nothing asks the provider any more.
+// TestSessionEndsWithItsRefreshToken: if the provider says when the refresh token
+// ends, the session ends in the same second, and the provider is not asked any more.
 func TestSessionEndsWithItsRefreshToken(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*secret.Tokens, time.Time)
@@ -200,8 +202,8 @@ func TestSessionEndsWithItsRefreshToken(t *testing.T) {
 	}
 }
 
-// TestRefreshMovesTheEndOfTheRefreshToken: providers whose refresh tokens slide
-// keep the session, up to its own end; the others do not.
+// TestRefreshMovesTheEndOfTheRefreshToken: if each refresh prolongs the refresh token,
+// the session goes on, up to its absolute end.
 func TestRefreshMovesTheEndOfTheRefreshToken(t *testing.T) {
 	f := newFixture(t)
 	given := tokens(1, f.now)
@@ -216,7 +218,8 @@ func TestRefreshMovesTheEndOfTheRefreshToken(t *testing.T) {
 	}
 }
 
-// TestLogoutEverywhereAndLoginWithinASecond: the new session lives.
+// TestLogoutEverywhereAndLoginWithinASecond: the session of the new login is not
+// ended.
 func TestLogoutEverywhereAndLoginWithinASecond(t *testing.T) {
 	f := newFixture(t)
 	before := f.login(t, tokens(1, f.now))
@@ -230,8 +233,9 @@ func TestLogoutEverywhereAndLoginWithinASecond(t *testing.T) {
 	f.mustOpen(t, after)
 }
 
-// TestUncertainDenyListOpensNothing, where the operator wants it so; no cookie is lost.
-func TestUncertainDenyListOpensNothing(t *testing.T) {
+// TestOutdatedDenyListOpensNothing: if DenyListCurrent is set, no session opens while
+// it returns false. The cookies are kept.
+func TestOutdatedDenyListOpensNothing(t *testing.T) {
 	certain := true
 	f := newFixture(t, func(c *settings) { c.refresh.DenyListCurrent = func() bool { return certain } })
 	j := f.login(t, tokens(1, f.now))

@@ -5,12 +5,12 @@ import (
 	"time"
 )
 
-// TestAnswerLostOnItsWay: the new cookie was written and never came to the
-// browser. That it was written must not count as shown: long after the grace the
-// old cookie still gets the successor.
-func TestAnswerLostOnItsWay(t *testing.T) {
+// TestLostResponse: the response with the new cookie never reached the browser. That
+// it was written does not confirm the new generation: long after the grace, the old
+// cookie still gets it.
+func TestLostResponse(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		for range 2 {
 			if token, h, err := f.request(t, j); err != nil || token != "access 1" || h.Get("Set-Cookie") == "" {

@@ -11,9 +11,9 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// later lets time go by in which the user is active, without looking at the
-// tokens: the activity cookie alone is written.
-func later(t *testing.T, f *fixture, d time.Duration, jars ...jar) {
+// passTimeActively lets time go by in which the user is active, without a look at the
+// tokens: only the activity cookie is written.
+func passTimeActively(t *testing.T, f *fixture, d time.Duration, jars ...jar) {
 	t.Helper()
 	time.Sleep(d)
 	for _, j := range jars {
@@ -29,7 +29,8 @@ func later(t *testing.T, f *fixture, d time.Duration, jars ...jar) {
 	}
 }
 
-// mustRequest is a request that must succeed with a token that has not ended.
+// mustRequest makes a request that must succeed with an access token that has not
+// ended.
 func (f *fixture) mustRequest(t *testing.T, j jar) (*refresh.RequestSession, http.Header) {
 	t.Helper()
 	v := f.mustOpen(t, j)
@@ -44,17 +45,17 @@ func (f *fixture) mustRequest(t *testing.T, j jar) (*refresh.RequestSession, htt
 	return v, h
 }
 
-// TestLostAnswerThatWasWaitedFor: the request waited for the refresh and was
-// answered, but the answer got lost on its way. The browser has not shown the
-// new generation, only this process has: it is the only copy.
-func TestLostAnswerThatWasWaitedFor(t *testing.T) {
+// TestLostResponseThatWaited: the request waited for the refresh, but its response got
+// lost. This process has the only copy of the new generation until the browser shows
+// it.
+func TestLostResponseThatWaited(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		if v, _ := f.mustRequest(t, j); v.Session.Generation != 2 {
 			t.Fatalf("generation %d", v.Session.Generation)
 		}
-		for range 3 { // all lost
+		for range 3 { // the responses get lost
 			time.Sleep(10 * time.Minute)
 			f.sweep(t)
 			if v, h := f.mustRequest(t, j); v.Session.Generation != 2 || len(h["Set-Cookie"]) == 0 {
@@ -67,13 +68,13 @@ func TestLostAnswerThatWasWaitedFor(t *testing.T) {
 	})
 }
 
-// TestFailedRefreshKeepsTheOnlyCopy: the next refresh of what the browser has
-// never got fails; an older cookie must still find it.
+// TestFailedRefreshKeepsTheOnlyCopy: the browser never got the new generation, and the
+// next refresh fails. An older cookie must still get the new generation.
 func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(61 * time.Minute)
-		f.mustRequest(t, j) // lost
+		f.mustRequest(t, j) // the response gets lost
 		time.Sleep(10 * time.Minute)
 		p.mu.Lock()
 		p.fail = errors.New("HTML")
@@ -87,14 +88,14 @@ func TestFailedRefreshKeepsTheOnlyCopy(t *testing.T) {
 	})
 }
 
-// TestOutdatedResultOfAnotherReplica: what another replica made long ago, and
-// the browser never got, has ended, too.
+// TestOutdatedResultOfAnotherReplica: another replica made a generation long ago,
+// which the browser never got. Its access token has ended, too.
 func TestOutdatedResultOfAnotherReplica(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
-		all[0].mustRequest(t, j) // lost
+		all[0].mustRequest(t, j) // the response gets lost
 		time.Sleep(65 * time.Minute)
 		if v, _ := all[1].mustRequest(t, j); v.Session.Generation != 3 || p.count() != 2 {
 			t.Errorf("generation %d, %d calls", v.Session.Generation, p.count())
@@ -102,11 +103,12 @@ func TestOutdatedResultOfAnotherReplica(t *testing.T) {
 	})
 }
 
-// TestOlderCookieWithoutRotation: parallel answers overtook each other, and the
-// browser was left with the older cookie. Its refresh token is still good.
+// TestOlderCookieWithoutRotation: parallel responses arrived in the wrong order, which
+// left the browser with the older cookie. Without rotation its refresh token still
+// works.
 func TestOlderCookieWithoutRotation(t *testing.T) {
 	p := &provider{latency: 100 * time.Millisecond}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
 		v := f.mustOpen(t, j)
 		if err := v.Refresh(t.Context(), refresh.OnDemand); err != nil {
@@ -125,7 +127,7 @@ func TestOlderCookieWithoutRotation(t *testing.T) {
 	})
 }
 
-// TestOlderCookieAtAReplicaThatForgot: it knows that there is a newer generation,
+// TestOlderCookieAtAReplicaThatForgot: the replica has released the newer generation,
 // and gets it from the store again.
 func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
@@ -135,7 +137,7 @@ func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
 		_, h := all[0].mustRequest(t, j)
 		j.take(t, h)
-		all[0].mustRequest(t, j) // its browser has it
+		all[0].mustRequest(t, j) // confirms the new generation
 		time.Sleep(time.Minute)
 		all[0].sweep(t)
 		if v, _ := all[0].mustRequest(t, older); v.Session.Generation != 2 || p.count() != 1 {
@@ -145,16 +147,16 @@ func TestOlderCookieAtAReplicaThatForgot(t *testing.T) {
 }
 
 // TestResultOutlivesTheOlderToken: another replica goes on serving the older
-// generation for as long as its access token lives, however short the idle
-// timeout is; then it must still find what became of it.
+// generation until its access token ends, even if the idle timeout is shorter. Then
+// the store must still have the newer generation.
 func TestResultOutlivesTheOlderToken(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
-		if err := all[0].mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err != nil { // its answer is lost
+		if err := all[0].mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err != nil { // its response gets lost
 			t.Fatal(err)
 		}
 		for range 6 {
-			later(t, all[1], 10*time.Minute, j)
+			passTimeActively(t, all[1], 10*time.Minute, j)
 		}
 		all[0].sweep(t)
 		if v, _ := all[1].mustRequest(t, j); v.Session.Generation < 2 || p.good == "" {
@@ -163,16 +165,15 @@ func TestResultOutlivesTheOlderToken(t *testing.T) {
 	}, func(c *settings) { c.IdleTimeout = 15 * time.Minute })
 }
 
-// TestGraceBeginsWhenTheNewerCookieIsSeen: a replica learns from a browser that
-// another one has refreshed; requests that are still under way with the older
-// cookie have the grace here, too.
+// TestGraceBeginsWhenTheNewerCookieIsSeen: a replica learns from a cookie that another
+// replica has refreshed. From then on it serves older cookies for the grace.
 func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 	p := &provider{rotate: true, grace: time.Minute, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, nil, p, func(t *testing.T, all []*fixture, j jar) {
 		p.mu.Lock()
 		p.fail = errors.New("HTML")
 		p.mu.Unlock()
-		if err := all[1].mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err == nil { // so that it remembers the session
+		if err := all[1].mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err == nil { // so that it has a record of the session
 			t.Fatal("no error")
 		}
 		p.mu.Lock()
@@ -196,8 +197,8 @@ func TestGraceBeginsWhenTheNewerCookieIsSeen(t *testing.T) {
 	})
 }
 
-// TestRefreshOverTheEndOfTheSession: the session ended while it was refreshed;
-// whoever waits for the lease must not show the used-up token.
+// TestRefreshOverTheEndOfTheSession: the session ends while it is refreshed. A replica
+// that waits for the lease must not use the old refresh token.
 func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 	p := &provider{rotate: true, latency: 4 * time.Second}
 	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
@@ -214,10 +215,10 @@ func TestRefreshOverTheEndOfTheSession(t *testing.T) {
 	}, func(c *settings) { c.AbsoluteLifetime = time.Hour })
 }
 
-// TestShownWhileWaitingForTheLease: the replica that refreshed has gone before
-// the store took its result, but a browser shows it to another one, which was
-// waiting for the lease with the used-up token.
-func TestShownWhileWaitingForTheLease(t *testing.T) {
+// TestNewerCookieWhileWaitingForTheLease: a replica stops before the store takes its
+// result. Another replica, which waits for the lease with the old refresh token,
+// learns the result from a cookie.
+func TestNewerCookieWhileWaitingForTheLease(t *testing.T) {
 	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
@@ -243,9 +244,9 @@ func TestShownWhileWaitingForTheLease(t *testing.T) {
 	})
 }
 
-// TestShownResultIsPublishedAgain: the replica that refreshed went while the
-// store was out; another one, which was shown the result, brings it there.
-func TestShownResultIsPublishedAgain(t *testing.T) {
+// TestResultFromACookieIsPublished: a replica stops while the store is out. Another
+// replica learns its result from a cookie, and publishes it.
+func TestResultFromACookieIsPublished(t *testing.T) {
 	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {

@@ -8,7 +8,7 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// crash kills a process; a new one is there at once.
+// crash kills a process. A new process starts at once.
 func (w *world) crash(place int) {
 	w.mu.Lock()
 	old := w.places[place]
@@ -16,20 +16,20 @@ func (w *world) crash(place int) {
 	case <-old.ready:
 	default:
 		w.mu.Unlock()
-		return // it has not begun
+		return // it has not started yet
 	}
 	old.crashed = true
 	if w.store != nil {
 		w.trouble(modelLease)
 	}
 	w.mu.Unlock()
-	w.did("crash", old)
+	w.noteStep("crash", old)
 	old.halt()
 	w.begin(w.replace(place))
 }
 
-// restart replaces a process that may finish its work: by one that takes over
-// at once, or by one that begins when it has ended.
+// restart stops a process, which may finish its work, and starts a new one: at once,
+// or when the old one has ended.
 func (w *world) restart(place int, rolling bool) {
 	w.mu.Lock()
 	old := w.places[place]
@@ -37,11 +37,11 @@ func (w *world) restart(place int, rolling bool) {
 	case <-old.ready:
 	default:
 		w.mu.Unlock()
-		return // it has not begun
+		return // it has not started yet
 	}
 	old.draining = true
 	w.mu.Unlock()
-	w.did("restart", old, rolling)
+	w.noteStep("restart", old, rolling)
 	next := w.replace(place)
 	if rolling {
 		w.begin(next)
@@ -62,7 +62,7 @@ func (w *world) restart(place int, rolling bool) {
 }
 
 func (w *world) providerOut(kind string, d time.Duration) {
-	w.did("outage", kind, d)
+	w.noteStep("outage", kind, d)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.outage, w.outEnds = kind, time.Now().Add(d)
@@ -76,7 +76,7 @@ func (w *world) storeOut(down bool, d time.Duration) {
 	if out {
 		return
 	}
-	w.did("store", down, d)
+	w.noteStep("store", down, d)
 	w.breakStore(d, down)
 	if w.plan.chance(30) {
 		time.Sleep(w.plan.between(0, w.cfg.latency))
@@ -84,15 +84,15 @@ func (w *world) storeOut(down bool, d time.Duration) {
 	}
 }
 
-// storeLoses lets the store forget what has just been made, or long ago, and a
-// browser ask for it.
+// storeLoses makes a generation, lets the store forget it, at once or much later, and
+// lets the browser make further requests.
 func (w *world) storeLoses(b *browser) {
 	if w.store == nil {
 		return
 	}
 	r := &w.plan
-	w.did("lose")
-	w.send(w.errand(b, errand{why: refresh.OnDemand, lost: r.chance(50)}))
+	w.noteStep("lose")
+	w.send(w.planRequest(b, plannedRequest{why: refresh.OnDemand, lost: r.chance(50)}))
 	if r.chance(50) {
 		time.Sleep(r.between(0, w.cfg.latency+time.Second))
 	} else {
@@ -103,40 +103,41 @@ func (w *world) storeLoses(b *browser) {
 	}
 	w.loseStore()
 	for range 3 {
-		w.send(w.errand(b, errand{why: refresh.OnDemand}))
+		w.send(w.planRequest(b, plannedRequest{why: refresh.OnDemand}))
 	}
 }
 
 func (w *world) adminRevokes(all bool, user, n, place int) {
-	w.did("revoke", all, user, n)
-	inc := w.arrive(place)
-	defer inc.requests.Done()
+	w.noteStep("revoke", all, user, n)
+	proc := w.arrive(place)
+	defer proc.requests.Done()
 	w.mu.Lock()
-	l := w.lives[n]
+	l := w.sessions[n]
 	if !all {
-		l.revoked = append(l.revoked, revoked{time.Now(), inc})
+		l.revoked = append(l.revoked, revoked{time.Now(), proc})
 	}
 	w.mu.Unlock()
 	if all {
-		w.revokeUser(inc, fmt.Sprint("user ", user))
+		w.revokeUser(proc, fmt.Sprint("user ", user))
 		return
 	}
-	w.revoke(inc, replicas.Revocation{Kind: replicas.KindSession, Name: l.id.Name().String(), Until: l.begun.Add(w.cfg.absolute)})
+	w.revoke(proc, replicas.Revocation{Kind: replicas.KindSession, Name: l.id.Name().String(), Until: l.begun.Add(w.cfg.absolute)})
 }
 
-// disable ends a user at the provider.
+// disable disables a user at the provider.
 func (w *world) disable(user int) {
-	w.did("disable", user)
+	w.noteStep("disable", user)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, l := range w.lives {
+	for _, l := range w.sessions {
 		if l.user == user && l.disabled.IsZero() {
 			l.disabled = time.Now()
 		}
 	}
 }
 
-// breakStore takes the store out of service for d; full, nothing is written.
+// breakStore takes the store out of service for d. If it is not down it is full:
+// nothing can be written.
 func (w *world) breakStore(d time.Duration, down bool) {
 	w.mu.Lock()
 	w.storeUp = time.Time{}
@@ -154,14 +155,14 @@ func (w *world) storeWorks() {
 	w.note("the store works")
 }
 
-// loseStore lets the store forget. It gives no lease before those that it has
-// forgotten have run out.
+// loseStore lets the store forget everything. It gives no lease until those that it
+// has forgotten have run out.
 func (w *world) loseStore() {
 	w.store.ForgetFor(modelLease)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.trouble(modelLease)
-	for _, l := range w.lives {
+	for _, l := range w.sessions {
 		l.stored = 0
 	}
 	for _, fact := range w.access {

@@ -11,37 +11,36 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// errand is one request as it was planned: what it wants, and how long things
-// take.
-type errand struct {
+// plannedRequest is a planned request: what it wants, and how long its parts take.
+type plannedRequest struct {
 	browser  *browser
 	place    int
 	why      refresh.Reason
-	polls    bool          // looks only, is no activity
+	polls    bool          // it is no activity of the user
 	start    time.Duration // until it is sent
-	travel   time.Duration // until it is there
-	upstream time.Duration // until the answer's header is there
-	answer   time.Duration // until the browser has it
-	lost     bool          // it never has
+	travel   time.Duration // until it arrives
+	upstream time.Duration // until the upstream responds
+	answer   time.Duration // until the response arrives
+	lost     bool          // the response never arrives
 	leaves   time.Duration // until the client gives up; 0 for never
 	logout   bool
 	all      bool // logout everywhere
 	revokes  bool // the logout also tells the provider
 }
 
-// send plays a request.
-func (w *world) send(e errand) {
+// send plays a planned request.
+func (w *world) send(e plannedRequest) {
 	w.running.Go(func() {
 		time.Sleep(e.start)
-		s, ok := w.show(e.browser)
+		s, ok := w.cookiesOf(e.browser)
 		if !ok {
 			return // logged out
 		}
 		time.Sleep(e.travel)
-		inc := w.arrive(e.place)
-		h, _ := w.answer(inc, e, s) // judged
-		inc.requests.Done()
-		if h == nil || inc.dead() {
+		proc := w.arrive(e.place)
+		h, _ := w.answer(proc, e, s) // which checks the error
+		proc.requests.Done()
+		if h == nil || proc.dead() {
 			return
 		}
 		time.Sleep(e.answer)
@@ -54,39 +53,39 @@ func (w *world) send(e errand) {
 	})
 }
 
-// arrive is the process that takes a request.
-func (w *world) arrive(place int) *incarnation {
+// arrive returns the process that takes a request.
+func (w *world) arrive(place int) *process {
 	for {
 		w.mu.Lock()
-		inc := w.places[place]
+		proc := w.places[place]
 		w.mu.Unlock()
-		<-inc.ready
+		<-proc.ready
 		w.mu.Lock()
-		if w.places[place] == inc {
-			inc.requests.Add(1)
+		if w.places[place] == proc {
+			proc.requests.Add(1)
 			w.mu.Unlock()
-			return inc
+			return proc
 		}
 		w.mu.Unlock()
 	}
 }
 
-// answer is what the handlers do: it opens the session, makes sure of its
-// tokens, opens it again if that took time, goes upstream, and commits. A
-// process that was killed answers nothing.
-func (w *world) answer(inc *incarnation, e errand, s showing) (http.Header, error) {
-	v, err := w.open(inc, s)
+// answer does what the handlers do: it opens the session, refreshes it, opens it again
+// if that took time, calls the upstream, and commits. A process that was killed does
+// not respond.
+func (w *world) answer(proc *process, e plannedRequest, s sentCookies) (http.Header, error) {
+	v, err := w.open(proc, s)
 	if err == nil && e.logout {
-		return w.logout(inc, e, s, v), nil
+		return w.logout(proc, e, s, v), nil
 	}
 	if err == nil {
-		err = w.fresh(inc, e, s, v, refresh.IfDue)
+		err = w.refreshSession(proc, e, s, v, refresh.IfDue)
 	}
 	if err == nil && e.why == refresh.OnDemand {
-		err = w.fresh(inc, e, s, v, refresh.OnDemand)
+		err = w.refreshSession(proc, e, s, v, refresh.OnDemand)
 	}
-	if err != nil || inc.dead() {
-		return w.removed(inc, s, err), err
+	if err != nil || proc.dead() {
+		return w.removed(proc, s, err), err
 	}
 	touched := time.Time{}
 	if !e.polls {
@@ -94,27 +93,27 @@ func (w *world) answer(inc *incarnation, e errand, s showing) (http.Header, erro
 		touched = time.Now()
 	}
 	time.Sleep(e.upstream)
-	if inc.dead() {
+	if proc.dead() {
 		return nil, nil
 	}
 	if e.why == refresh.Refused {
-		if err = w.fresh(inc, e, s, v, refresh.Refused); err != nil && ends(err) || inc.dead() {
-			return w.removed(inc, s, err), err
+		if err = w.refreshSession(proc, e, s, v, refresh.Refused); err != nil && ends(err) || proc.dead() {
+			return w.removed(proc, s, err), err
 		}
 	}
-	return w.commit(inc, s, v, touched), nil
+	return w.commit(proc, s, v, touched), nil
 }
 
-func (w *world) open(inc *incarnation, s showing) (*refresh.RequestSession, error) {
+func (w *world) open(proc *process, s sentCookies) (*refresh.RequestSession, error) {
 	from := time.Now()
-	w.sawCookie(inc, s)
-	v, err := inc.m.Open(&http.Request{Header: s.header})
-	w.judge(inc, s, v, err, refresh.IfDue, from)
+	w.sawCookie(proc, s)
+	v, err := proc.m.Open(&http.Request{Header: s.header})
+	w.judge(proc, s, v, err, refresh.IfDue, from)
 	return v, err
 }
 
-// fresh renews the visit's tokens.
-func (w *world) fresh(inc *incarnation, e errand, s showing, v *refresh.RequestSession, why refresh.Reason) error {
+// refreshSession refreshes the session of a request.
+func (w *world) refreshSession(proc *process, e plannedRequest, s sentCookies, v *refresh.RequestSession, why refresh.Reason) error {
 	ctx, leave := context.WithCancel(w.t.Context())
 	defer leave()
 	if e.leaves != 0 {
@@ -124,26 +123,26 @@ func (w *world) fresh(inc *incarnation, e errand, s showing, v *refresh.RequestS
 	from, before := time.Now(), v.Session
 	w.mu.Lock()
 	if why != refresh.IfDue {
-		s.life.forced = append(s.life.forced, from)
+		s.session.forced = append(s.session.forced, from)
 	}
 	s.token = w.access[before.Access.Reveal()]
-	w.note("%v: session %d generation %d (%d) fresh %d", inc, s.life.n, s.generation, before.Generation, why)
+	w.note("%v: session %d generation %d (%d) refresh %d", proc, s.session.n, s.generation, before.Generation, why)
 	w.mu.Unlock()
 	err := v.Refresh(ctx, why)
-	if inc.dead() {
+	if proc.dead() {
 		return nil
 	}
 	if err == nil && v.Session == before && why == refresh.IfDue {
-		w.judge(inc, s, v, nil, why, from)
-		w.judgeFresh(inc, s, before.Access.Reveal(), v, why)
+		w.judge(proc, s, v, nil, why, from)
+		w.judgeFresh(proc, s, before.Access.Reveal(), v, why)
 		return nil
 	}
-	if _, reason := inc.m.Open(&http.Request{Header: s.header}); reason != nil {
-		w.judge(inc, s, v, reason, why, from)
+	if _, reason := proc.m.Open(&http.Request{Header: s.header}); reason != nil {
+		w.judge(proc, s, v, reason, why, from)
 		return reason
 	}
-	if w.judge(inc, s, v, err, why, from) {
-		w.judgeFresh(inc, s, before.Access.Reveal(), v, why)
+	if w.judge(proc, s, v, err, why, from) {
+		w.judgeFresh(proc, s, before.Access.Reveal(), v, why)
 	}
 	return err
 }
@@ -158,35 +157,35 @@ func ends(err error) bool {
 	return false
 }
 
-// removed is the header of an answer that removes the session's cookies, if the
+// removed is the header of a response that removes the cookies of the session, if the
 // handlers do that for this error.
-func (w *world) removed(inc *incarnation, s showing, err error) http.Header {
+func (w *world) removed(proc *process, s sentCookies, err error) http.Header {
 	h := make(http.Header)
 	if ends(err) {
-		w.remove(inc, s, h)
+		w.remove(proc, s, h)
 	}
 	return h
 }
 
-// remove removes the session's cookies from the browser.
-func (w *world) remove(inc *incarnation, s showing, h http.Header) {
+// remove removes the cookies of the session from the browser.
+func (w *world) remove(proc *process, s sentCookies, h http.Header) {
 	r := &http.Request{Header: s.header}
-	gs, _ := inc.sessions.New(r, inc.sessions.Names.Session)
+	gs, _ := proc.sessions.New(r, proc.sessions.Names.Session)
 	gs.Options.MaxAge = -1
 	if err := gs.Save(r, headerWriter(h)); err != nil {
 		w.t.Error(err)
 	}
 }
 
-func (w *world) logout(inc *incarnation, e errand, s showing, v *refresh.RequestSession) http.Header {
+func (w *world) logout(proc *process, e plannedRequest, s sentCookies, v *refresh.RequestSession) http.Header {
 	w.mu.Lock()
-	now, l := time.Now(), s.life
-	w.note("%v: logout of session %d, everywhere %v", inc, l.n, e.all)
-	l.revoked = append(l.revoked, revoked{now, inc})
+	now, l := time.Now(), s.session
+	w.note("%v: logout of session %d, everywhere %v", proc, l.n, e.all)
+	l.revoked = append(l.revoked, revoked{now, proc})
 	w.mu.Unlock()
 	v.End()
 	if e.all {
-		w.revokeUser(inc, l.sub)
+		w.revokeUser(proc, l.sub)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -194,20 +193,20 @@ func (w *world) logout(inc *incarnation, e errand, s showing, v *refresh.Request
 		l.disabled = now
 	}
 	h := make(http.Header)
-	w.remove(inc, s, h)
+	w.remove(proc, s, h)
 	return h
 }
 
 // revokeUser ends all sessions of a user that have begun.
-func (w *world) revokeUser(inc *incarnation, sub string) {
+func (w *world) revokeUser(proc *process, sub string) {
 	now := time.Now()
 	w.mu.Lock()
 	w.ended[sub] = now
-	for _, l := range w.lives {
+	for _, l := range w.sessions {
 		if l.sub == sub && l.begun.Before(now) {
-			l.revoked = append(l.revoked, revoked{now, inc})
+			l.revoked = append(l.revoked, revoked{now, proc})
 		}
 	}
 	w.mu.Unlock()
-	w.revoke(inc, replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(w.cfg.absolute)})
+	w.revoke(proc, replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(w.cfg.absolute)})
 }

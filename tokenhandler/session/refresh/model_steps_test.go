@@ -8,10 +8,10 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// maxSteps is how many steps a scenario has.
+// maxSteps is the number of steps of a scenario.
 const maxSteps = 45
 
-// play plays the scenario, mends everything, and looks who is alive.
+// play plays the scenario, repairs everything, and checks which sessions are alive.
 func (w *world) play(steps int) {
 	for _, b := range w.browsers {
 		w.login(b, 0)
@@ -29,7 +29,7 @@ func (w *world) violated() bool {
 	return w.violation != ""
 }
 
-// pass lets time go by.
+// pass lets some time go by.
 func (w *world) pass() {
 	r := &w.plan
 	switch n := r.below(100); {
@@ -49,9 +49,9 @@ func (w *world) pass() {
 // settled is how long after the last step everything has been published.
 const settled = 15 * time.Second
 
-// passLong lets a long time go by. What the processes do on their own twice a
-// second is left out while the store works or not, but not when that changes:
-// it would take most of the time of the test.
+// passLong lets a long time go by. What the processes do twice a second is left out,
+// because it would take most of the time of the test. It is done when the store begins
+// or ceases to work.
 func (w *world) passLong(d time.Duration) {
 	time.Sleep(settled)
 	for d > 0 {
@@ -62,40 +62,40 @@ func (w *world) passLong(d time.Duration) {
 		}
 		w.mu.Unlock()
 		running := w.living()
-		for _, inc := range running {
-			inc.halt()
+		for _, proc := range running {
+			proc.halt()
 		}
 		w.passActive(part)
-		for _, inc := range running {
-			inc.run()
+		for _, proc := range running {
+			proc.run()
 		}
 		time.Sleep(settled)
 		d -= part
 	}
 }
 
-// passActive lets time go by, in which a user may do something now and then.
+// passActive lets time go by, in which a user may make a request now and then.
 func (w *world) passActive(d time.Duration) {
 	r := &w.plan
 	if active := w.browsers[r.below(len(w.browsers))]; r.chance(60) {
 		for ; d > w.cfg.idle/2; d -= w.cfg.idle / 2 {
 			time.Sleep(w.cfg.idle / 2)
-			w.send(w.errand(active, errand{lost: r.chance(10)}))
+			w.send(w.planRequest(active, plannedRequest{lost: r.chance(10)}))
 		}
 	}
 	time.Sleep(d)
 }
 
-// living are the processes that serve.
-func (w *world) living() []*incarnation {
+// living returns the processes that serve.
+func (w *world) living() []*process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var living []*incarnation
-	for _, inc := range w.processes {
+	var living []*process
+	for _, proc := range w.processes {
 		select {
-		case <-inc.ready:
-			if inc.alive() {
-				living = append(living, inc)
+		case <-proc.ready:
+			if proc.alive() {
+				living = append(living, proc)
 			}
 		default:
 		}
@@ -103,11 +103,11 @@ func (w *world) living() []*incarnation {
 	return living
 }
 
-// step does one thing.
+// step does one thing that the plan chooses.
 func (w *world) step() {
 	r := &w.plan
 	b, place := w.browsers[r.below(len(w.browsers))], r.below(len(w.places))
-	if w.over(b) && r.chance(70) {
+	if w.loggedOut(b) && r.chance(70) {
 		w.login(b, place)
 		return
 	}
@@ -127,8 +127,8 @@ func (w *world) step() {
 	case n < 66:
 		w.crash(place)
 	case n < 72:
-		if r.chance(50) { // a refresh that nobody waits for
-			w.send(w.errand(b, errand{why: refresh.OnDemand, leaves: r.between(time.Millisecond, 100*time.Millisecond)}))
+		if r.chance(50) { // a refresh that no request waits for
+			w.send(w.planRequest(b, plannedRequest{why: refresh.OnDemand, leaves: r.between(time.Millisecond, 100*time.Millisecond)}))
 			time.Sleep(r.between(0, w.cfg.latency))
 		}
 		w.restart(place, r.chance(50))
@@ -139,13 +139,13 @@ func (w *world) step() {
 	case n < 88:
 		w.storeLoses(b)
 	case n < 90:
-		w.did("logout")
-		w.send(w.errand(b, errand{logout: true, revokes: r.chance(50)}))
+		w.noteStep("logout")
+		w.send(w.planRequest(b, plannedRequest{logout: true, revokes: r.chance(50)}))
 	case n < 91:
-		w.did("everywhere")
-		w.send(w.errand(b, errand{logout: true, all: true}))
+		w.noteStep("everywhere")
+		w.send(w.planRequest(b, plannedRequest{logout: true, all: true}))
 	case n < 93:
-		w.adminRevokes(r.chance(50), r.below(w.cfg.users), r.below(len(w.lives)), place)
+		w.adminRevokes(r.chance(50), r.below(w.cfg.users), r.below(len(w.sessions)), place)
 	case n < 94:
 		w.disable(r.below(w.cfg.users))
 	default:
@@ -153,9 +153,9 @@ func (w *world) step() {
 	}
 }
 
-// over reports whether the browser has no session that is alive.
-func (w *world) over(b *browser) bool {
-	s, ok := w.show(b)
+// loggedOut reports whether the browser has no session that is alive.
+func (w *world) loggedOut(b *browser) bool {
+	s, ok := w.cookiesOf(b)
 	if !ok {
 		return true
 	}
@@ -164,27 +164,27 @@ func (w *world) over(b *browser) bool {
 	return !w.aliveIn(s, 0)
 }
 
-// aliveIn reports whether the session that a browser shows should be alive in a
-// while. The caller holds mu.
-func (w *world) aliveIn(s showing, while time.Duration) bool {
-	now, l := time.Now().Add(while), s.life
-	return now.Before(l.ends) && now.Before(s.active.Add(w.cfg.idle)) && len(l.revoked) == 0 && !l.gone(now)
+// aliveIn reports whether the session of these cookies should be alive after that
+// time. The caller holds mu.
+func (w *world) aliveIn(s sentCookies, while time.Duration) bool {
+	now, l := time.Now().Add(while), s.session
+	return now.Before(l.ends) && now.Before(s.active.Add(w.cfg.idle)) && len(l.revoked) == 0 && !l.refusedByProvider(now)
 }
 
-func (w *world) did(what string, args ...any) {
+func (w *world) noteStep(what string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.counts["step: "+what]++
 	w.note("--- %s %v", what, args)
 }
 
-// goBack gives the browser the cookies before the last again: answers overtook
-// each other, or it was restored.
+// goBack gives the browser its previous cookies: responses arrived in the wrong order,
+// or the browser was restored.
 func (w *world) goBack(b *browser) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	before, ok := w.shown[b.before[sessionCookie]]
-	if now, has := w.shown[b.jar[sessionCookie]]; ok && has && before.life == now.life {
+	before, ok := w.sessionCookies[b.before[sessionCookie]]
+	if now, has := w.sessionCookies[b.jar[sessionCookie]]; ok && has && before.session == now.session {
 		w.note("--- browser %d goes back to generation %d", b.n, before.generation)
 		b.jar, b.before = b.before, b.jar
 	}
@@ -194,21 +194,21 @@ func (w *world) goBack(b *browser) {
 func (w *world) burst(b *browser) {
 	r := &w.plan
 	n := 1 + r.below(6)
-	w.did("burst", b.n, n)
+	w.noteStep("burst", b.n, n)
 	for range n {
-		e := errand{
+		e := plannedRequest{
 			why:   pick(r, refresh.IfDue, refresh.IfDue, refresh.IfDue, refresh.IfDue, refresh.IfDue, refresh.OnDemand, refresh.Refused),
 			polls: r.chance(25), lost: r.chance(15),
 		}
 		if r.chance(10) {
 			e.leaves = r.between(time.Millisecond, 3*time.Second)
 		}
-		w.send(w.errand(b, e))
+		w.send(w.planRequest(b, e))
 	}
 }
 
-// errand fills in when and how fast.
-func (w *world) errand(b *browser, e errand) errand {
+// planRequest chooses when the request is sent, and how long its parts take.
+func (w *world) planRequest(b *browser, e plannedRequest) plannedRequest {
 	r := &w.plan
 	e.browser, e.place = b, r.below(len(w.places))
 	e.start, e.travel = r.between(0, 300*time.Millisecond), r.between(0, 50*time.Millisecond)
@@ -227,17 +227,17 @@ func (w *world) errand(b *browser, e errand) errand {
 
 // login begins a session; the one that the browser had ends.
 func (w *world) login(b *browser, place int) {
-	inc := w.arrive(place)
-	defer inc.requests.Done()
-	if s, ok := w.show(b); ok {
-		if v, err := inc.m.Open(&http.Request{Header: s.header}); err == nil {
-			w.logout(inc, errand{}, s, v)
+	proc := w.arrive(place)
+	defer proc.requests.Done()
+	if s, ok := w.cookiesOf(b); ok {
+		if v, err := proc.m.Open(&http.Request{Header: s.header}); err == nil {
+			w.logout(proc, plannedRequest{}, s, v)
 		}
 	}
-	w.did("login", b.n)
+	w.noteStep("login", b.n)
 	now := time.Now()
 	w.mu.Lock()
-	l := &life{n: len(w.lives), sub: fmt.Sprint("user ", b.user), user: b.user, begun: now.Truncate(time.Millisecond), made: make(map[uint64]time.Time)}
+	l := &modelSession{n: len(w.sessions), sub: fmt.Sprint("user ", b.user), user: b.user, begun: now.Truncate(time.Millisecond), made: make(map[uint64]time.Time)}
 	l.ends = now.Truncate(time.Second).Add(w.cfg.absolute)
 	if w.cfg.refreshTokenEnds != 0 {
 		l.refreshEnds = now.Add(w.cfg.refreshTokenEnds).Truncate(time.Second)
@@ -246,9 +246,9 @@ func (w *world) login(b *browser, place int) {
 		}
 	}
 	if l.begun.Before(w.ended[l.sub]) { // within the same millisecond
-		l.revoked = append(l.revoked, revoked{now, inc})
+		l.revoked = append(l.revoked, revoked{now, proc})
 	}
-	w.lives = append(w.lives, l)
+	w.sessions = append(w.sessions, l)
 	t := w.issue(l, 1, !w.cfg.refreshless)
 	if w.cfg.refreshless && t.AccessExpires.Before(l.ends) {
 		l.ends = t.AccessExpires
@@ -256,7 +256,7 @@ func (w *world) login(b *browser, place int) {
 	l.make(1)
 	w.mu.Unlock()
 	h := make(http.Header)
-	s, err := begin(inc.sessions, h, t)
+	s, err := begin(proc.sessions, h, t)
 	if err != nil {
 		w.fail("login: %v", err)
 		return
@@ -266,12 +266,12 @@ func (w *world) login(b *browser, place int) {
 	l.id = s.ID
 	w.byName[s.ID.Name()] = l
 	b.take(w.t, h)
-	w.shown[b.jar[sessionCookie]] = cookieFact{l, 1, t.Access.Reveal()}
-	w.actives[b.jar[activeCookie]] = activeFact{l, now.Truncate(time.Second)}
+	w.sessionCookies[b.jar[sessionCookie]] = cookieFact{l, 1, t.Access.Reveal()}
+	w.activityCookies[b.jar[activeCookie]] = activeFact{l, now.Truncate(time.Second)}
 }
 
-// finish mends everything, gives it time, and makes requests of every session
-// that should be alive.
+// finish repairs everything, waits until it works, and makes requests with every
+// session that should be alive.
 func (w *world) finish() {
 	if w.mendStore != nil && w.mendStore.Stop() {
 		w.storeWorks()
@@ -283,15 +283,15 @@ func (w *world) finish() {
 	for range 3 {
 		for _, b := range w.browsers {
 			if !w.violated() {
-				w.last(b)
+				w.mustBeAlive(b)
 			}
 		}
 		time.Sleep(w.plan.between(10*time.Second, 40*time.Second))
 	}
-	for _, inc := range w.places {
-		<-inc.ready
-		inc.m.Close()
-		inc.halt()
+	for _, proc := range w.places {
+		<-proc.ready
+		proc.m.Close()
+		proc.halt()
 	}
 	w.running.Wait()
 	if len(w.useless) > 0 {
@@ -299,19 +299,19 @@ func (w *world) finish() {
 	}
 }
 
-// last is a request that must succeed if its session should be alive.
-func (w *world) last(b *browser) {
-	s, ok := w.show(b)
+// mustBeAlive makes a request that must succeed if its session should be alive.
+func (w *world) mustBeAlive(b *browser) {
+	s, ok := w.cookiesOf(b)
 	if !ok {
 		return
 	}
-	inc := w.arrive(w.plan.below(len(w.places)))
-	defer inc.requests.Done()
+	proc := w.arrive(w.plan.below(len(w.places)))
+	defer proc.requests.Done()
 	w.mu.Lock()
-	alive, l := w.aliveIn(s, modelTimeout), s.life
+	alive, l := w.aliveIn(s, modelTimeout), s.session
 	old := l.shown > s.generation && (w.store == nil || l.stored < l.shown)
 	w.mu.Unlock()
-	h, err := w.answer(inc, errand{browser: b}, s)
+	h, err := w.answer(proc, plannedRequest{browser: b}, s)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if alive && err == nil {

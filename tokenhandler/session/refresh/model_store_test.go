@@ -8,18 +8,18 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// link is a process's way to the store.
-type link struct{ inc *incarnation }
+// link is how one process calls the store.
+type link struct{ proc *process }
 
 var _ refresh.Replicas = link{}
 
 func (k link) Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (refresh.Claim, error) {
-	w := k.inc.w
+	w := k.proc.w
 	for pause := 5 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
 		w.mu.Lock()
 		way := w.noise.between(100*time.Microsecond, 2*time.Millisecond)
 		w.mu.Unlock()
-		if err := k.inc.wait(ctx, way); err != nil {
+		if err := k.proc.wait(ctx, way); err != nil {
 			return refresh.Claim{}, err
 		}
 		claim, done, err := w.store.TryClaim(name, generation, lease)
@@ -27,9 +27,9 @@ func (k link) Claim(ctx context.Context, name session.Name, generation uint64, l
 			k.claimed(name, generation, claim, err)
 			return claim, err
 		}
-		if err := k.inc.wait(ctx, pause); err != nil {
+		if err := k.proc.wait(ctx, pause); err != nil {
 			w.mu.Lock()
-			k.inc.gaveUp = time.Now()
+			k.proc.gaveUp = time.Now()
 			w.mu.Unlock()
 			return refresh.Claim{}, err
 		}
@@ -37,21 +37,21 @@ func (k link) Claim(ctx context.Context, name session.Name, generation uint64, l
 }
 
 func (k link) claimed(name session.Name, generation uint64, claim refresh.Claim, err error) {
-	w := k.inc.w
+	w := k.proc.w
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.byName[name]
-	k.inc.asked[l] = true
-	k.inc.knows(l, claim.Generation)
-	w.note("%v claims session %d beyond generation %d: lease %q, generation %d, %v", k.inc, l.n, generation, claim.Lease, claim.Generation, err)
+	k.proc.asked[l] = true
+	k.proc.learns(l, claim.Generation)
+	w.note("%v claims session %d beyond generation %d: lease %q, generation %d, %v", k.proc, l.n, generation, claim.Lease, claim.Generation, err)
 	if claim.Lease != "" {
-		l.leased, l.leaseEnds, l.leaseStored = k.inc, time.Now().Add(modelLease), l.stored
+		l.leased, l.leaseEnds, l.leaseStored = k.proc, time.Now().Add(modelLease), l.stored
 	}
 }
 
 func (k link) Publish(ctx context.Context, name session.Name, lease string, result refresh.Result, keep time.Duration) error {
-	w := k.inc.w
-	if k.inc.dead() {
+	w := k.proc.w
+	if k.proc.dead() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
@@ -59,13 +59,13 @@ func (k link) Publish(ctx context.Context, name session.Name, lease string, resu
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	l := w.byName[name]
-	w.note("%v publishes session %d generation %d: %v", k.inc, l.n, result.Generation, err)
+	w.note("%v publishes session %d generation %d: %v", k.proc, l.n, result.Generation, err)
 	if err != nil {
 		return err
 	}
 	l.stored = max(l.stored, result.Generation)
 	for _, fact := range w.access {
-		if fact.life != l || fact.generation >= result.Generation {
+		if fact.session != l || fact.generation >= result.Generation {
 			continue
 		}
 		for _, r := range fact.renewals {
@@ -78,11 +78,11 @@ func (k link) Publish(ctx context.Context, name session.Name, lease string, resu
 }
 
 func (k link) Release(ctx context.Context, name session.Name, lease string) error {
-	if k.inc.dead() {
+	if k.proc.dead() {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	return k.inc.w.store.Release(ctx, name, lease)
+	return k.proc.w.store.Release(ctx, name, lease)
 }
 
-func (k link) Epoch() uint64 { return k.inc.w.store.Epoch() }
+func (k link) Epoch() uint64 { return k.proc.w.store.Epoch() }

@@ -13,13 +13,13 @@ import (
 
 // The model-based test plays scenarios, each made of one seed: browsers with
 // tabs, replicas, a provider and a store that break down, processes that die,
-// answers that get lost. Every answer is judged by what the model knows: what
-// the browser holds, what the provider did, who was told that a session ended.
-// It knows nothing of how the package works.
+// responses that get lost. Every response is checked against what the model knows: what
+// the browser holds, what the provider did, and which process knows that a session
+// ended. The model knows nothing of how the package works.
 //
-//	go test -run TestModel ./tokenhandler/session                   the default seeds
-//	go test -run TestModel ./tokenhandler/session -seeds 10000      more of them
-//	go test -run TestModel ./tokenhandler/session -seed 17 -seeds 1 one again
+//	go test -run TestModel ./tokenhandler/session/refresh                   the default seeds
+//	go test -run TestModel ./tokenhandler/session/refresh -seeds 10000      more of them
+//	go test -run TestModel ./tokenhandler/session/refresh -seed 17 -seeds 1 one again
 var (
 	firstSeed = flag.Uint64("seed", 1, "the first seed of the model-based test")
 	seedCount = flag.Uint64("seeds", defaultSeeds, "how many seeds the model-based test plays")
@@ -28,8 +28,8 @@ var (
 // maxFailures is how many failing seeds are shown before the test gives up.
 const maxFailures = 3
 
-// TestModel plays the scenarios. The first failing seeds are printed with what
-// happened in the shortest prefix of their steps that still fails.
+// TestModel plays the scenarios. Of the first seeds that fail it prints what happened,
+// with as few steps as still fail.
 func TestModel(t *testing.T) {
 	total, failures := make(map[string]int), 0
 	for seed := *firstSeed; seed < *firstSeed+*seedCount; seed++ {
@@ -55,7 +55,7 @@ func TestModel(t *testing.T) {
 	mustHaveHappened(t, total)
 }
 
-// mustHaveHappened keeps the test from passing because nothing happens in it.
+// mustHaveHappened fails the test if something never happened in it.
 func mustHaveHappened(t *testing.T, total map[string]int) {
 	t.Helper()
 	const enough = 200 // seeds
@@ -78,7 +78,7 @@ func playSeed(t *testing.T, seed uint64, steps int) *world {
 	t.Helper()
 	var w *world
 	t.Run(fmt.Sprint(seed), func(t *testing.T) {
-		cryptotest.SetGlobalRandom(t, seed) // the sessions' ids spread their refreshes
+		cryptotest.SetGlobalRandom(t, seed) // refreshes are spread by the ids of their sessions
 		synctest.Test(t, func(t *testing.T) {
 			w = newWorld(t, seed)
 			w.play(steps)
@@ -87,9 +87,8 @@ func playSeed(t *testing.T, seed uint64, steps int) *world {
 	return w
 }
 
-// TestModelReplays: a failing seed is of use only if it fails again. What
-// happens in the same nanosecond may happen in another order, and in which one
-// results are published again is the package's own affair.
+// TestModelReplays: a seed that fails must fail again, to be of use. Things that
+// happen in the same nanosecond may happen in any order, and so may publications.
 func TestModelReplays(t *testing.T) {
 	lines := func(seed uint64) []string {
 		trace := playSeed(t, seed, maxSteps).trace
@@ -108,7 +107,7 @@ func TestModelReplays(t *testing.T) {
 	}
 }
 
-// shortest finds the shortest prefix of the failing scenario that still fails.
+// shortest plays ever more steps of a failing scenario until it fails.
 func shortest(t *testing.T, failed *world) *world {
 	t.Helper()
 	for steps := range failed.steps {
@@ -135,8 +134,8 @@ func (r *rng) below(n int) int { return int(r.next() % uint64(n)) }
 
 func (r *rng) chance(percent int) bool { return r.below(100) < percent }
 
-// between is at least low and below high, to the nanosecond: hardly ever do two
-// things happen at once, so that a seed plays the same each time.
+// between is at least low and below high, to the nanosecond: two things hardly ever
+// happen at the same time, so that a seed plays the same each time.
 func (r *rng) between(low, high time.Duration) time.Duration {
 	return low + time.Duration(r.next()%uint64(high-low))
 }

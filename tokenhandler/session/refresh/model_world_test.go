@@ -29,25 +29,25 @@ const (
 	modelAftermath = 2*modelLease + 8*time.Second
 )
 
-// scenario is what a seed makes of the configuration.
+// scenario is the configuration that a seed chooses.
 type scenario struct {
-	provider         string // strict, graced or steady
+	provider         string // strict: rotation without a grace; graced; steady: no rotation
 	grace            time.Duration
 	access           time.Duration
 	idle, absolute   time.Duration
 	replicas         int
 	store            bool
-	spread           time.Duration // how long a revocation takes to the other replicas
+	spread           time.Duration // how long a revocation takes to reach the other replicas
 	browsers, users  int
-	latency          time.Duration // at most
-	refreshTokenEnds time.Duration // 0: it does not say
+	latency          time.Duration // the provider's, at most
+	refreshTokenEnds time.Duration // 0 if the provider does not say
 	refreshless      bool          // a login gives no refresh token
 }
 
 func (s scenario) rotates() bool { return s.provider != "steady" }
 
-// mayRace: two calls with one refresh token do no harm if they are made within
-// the ten seconds that the service relies on.
+// mayRace reports whether two calls with one refresh token do no harm if they are made
+// within the ten seconds that the service relies on.
 func (s scenario) mayRace() bool { return !s.rotates() || s.grace >= 10*time.Second }
 
 func newScenario(r *rng) scenario {
@@ -60,7 +60,7 @@ func newScenario(r *rng) scenario {
 	}
 	s.store = s.replicas > 1 && r.chance(75) || r.chance(20)
 	if s.replicas > 1 && s.provider == "strict" && r.chance(75) {
-		s.store = true // else they are bound to lose sessions
+		s.store = true // without one they would lose sessions
 	}
 	s.refreshless = r.chance(3)
 	if s.provider == "graced" {
@@ -69,59 +69,59 @@ func newScenario(r *rng) scenario {
 	return s
 }
 
-// world is one scenario under way. What the test changes and judges is guarded
-// by mu; no call into the package is made under it.
+// world is one scenario that is played. mu guards what the test changes and checks; it
+// is not held during calls into the package.
 type world struct {
 	t     *testing.T
 	seed  uint64
 	steps int
 	cfg   scenario
-	plan  rng // the driver's alone
+	plan  rng // used by the driver only
 	start time.Time
 
 	keys    *seal.Keyring
 	names   session.Names
 	metrics *refresh.Metrics
-	store   *replicastest.Fake // nil without
+	store   *replicastest.Fake // nil without one
 	central *memory.List
 	// mendStore ends the store's outage, at storeMends.
 	mendStore  *time.Timer
 	storeMends time.Time
 	running    sync.WaitGroup
 
-	mu        sync.Mutex
-	noise     rng // latencies
-	places    []*incarnation
-	processes []*incarnation // all that there were
-	browsers  []*browser
-	lives     []*life
-	byName    map[session.Name]*life
-	shown     map[string]cookieFact // cookie value → what was sealed in it
-	actives   map[string]activeFact // the same of the activity cookie
-	ended     map[string]time.Time  // user → when all its sessions were ended
-	access    map[string]*tokenFact // access token → what it is
-	refresh   map[string]*refreshFact
-	useless   map[string]bool // refresh tokens that must be given back
-	troubles  []window
-	outage    string // the provider's, until outageEnds
-	outEnds   time.Time
-	storeUp   time.Time // since when the store works
-	violation string
-	trace     []string
-	counts    map[string]int
+	mu              sync.Mutex
+	noise           rng // latencies
+	places          []*process
+	processes       []*process // also those that have ended
+	browsers        []*browser
+	sessions        []*modelSession
+	byName          map[session.Name]*modelSession
+	sessionCookies  map[string]cookieFact // value of a session cookie → what it holds
+	activityCookies map[string]activeFact // the same for activity cookies
+	ended           map[string]time.Time  // user → when all sessions of that user were ended
+	access          map[string]*tokenFact // access token → what is known of it
+	refresh         map[string]*refreshFact
+	useless         map[string]bool // refresh tokens that must be revoked
+	troubles        []window
+	outage          string // of the provider, until outEnds
+	outEnds         time.Time
+	storeUp         time.Time // since when the store works
+	violation       string
+	trace           []string
+	counts          map[string]int
 }
 
-// window is when something did not work that answers depend on.
+// window is a time in which something did not work.
 type window struct{ from, to time.Time }
 
-// browser has one set of cookies for all its tabs.
+// browser has one set of cookies for all of its tabs.
 type browser struct {
 	n, user int
 	jar     jar
-	before  jar // what it had before the session cookie that it has
+	before  jar // the cookies before the session cookie changed last
 }
 
-// take applies an answer. The caller holds world.mu.
+// take applies the Set-Cookie lines of a response.
 func (b *browser) take(t *testing.T, h http.Header) {
 	t.Helper()
 	had := maps.Clone(b.jar)
@@ -131,13 +131,13 @@ func (b *browser) take(t *testing.T, h http.Header) {
 	}
 }
 
-// incarnation is one process at a replica's place.
-type incarnation struct {
+// process is one process of a replica. When it ends, another one takes its place.
+type process struct {
 	w     *world
 	place int
 	n     int
 	born  time.Time
-	// ready is closed when it serves.
+	// ready is closed when the process serves.
 	ready    chan struct{}
 	m        *refresh.Manager
 	sessions *session.Store
@@ -147,9 +147,9 @@ type incarnation struct {
 
 	// guarded by world.mu
 	crashed, draining, ended bool
-	asked                    map[*life]bool
-	known                    map[*life]knowledge
-	gaveUp                   time.Time // waiting for a lease
+	asked                    map[*modelSession]bool
+	known                    map[*modelSession]knowledge
+	gaveUp                   time.Time // when it gave up waiting for a lease
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
@@ -161,7 +161,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	w := &world{
 		t: t, seed: seed, plan: rng{seed}, noise: rng{seed ^ 0xabcdef}, start: time.Now(), keys: keys,
 		names: session.NewNames("session", false), metrics: refresh.NewMetrics(nil), central: memory.New(time.Now),
-		byName: make(map[session.Name]*life), shown: make(map[string]cookieFact), actives: make(map[string]activeFact), ended: make(map[string]time.Time), useless: make(map[string]bool),
+		byName: make(map[session.Name]*modelSession), sessionCookies: make(map[string]cookieFact), activityCookies: make(map[string]activeFact), ended: make(map[string]time.Time), useless: make(map[string]bool),
 		access: make(map[string]*tokenFact), refresh: make(map[string]*refreshFact), counts: make(map[string]int),
 	}
 	w.cfg = newScenario(&w.plan)
@@ -178,47 +178,47 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
-// replace puts a new process in a replica's place, which does not serve yet.
-func (w *world) replace(place int) *incarnation {
+// replace gives a replica a new process, which does not serve yet.
+func (w *world) replace(place int) *process {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	inc := &incarnation{
+	proc := &process{
 		w: w, place: place, ready: make(chan struct{}),
-		asked: make(map[*life]bool), known: make(map[*life]knowledge),
+		asked: make(map[*modelSession]bool), known: make(map[*modelSession]knowledge),
 	}
 	if before := w.places[place]; before != nil {
-		inc.n = before.n + 1
+		proc.n = before.n + 1
 	}
-	w.places[place] = inc
-	w.processes = append(w.processes, inc)
-	return inc
+	w.places[place] = proc
+	w.processes = append(w.processes, proc)
+	return proc
 }
 
 // begin starts the process. It knows what has been revoked.
-func (w *world) begin(inc *incarnation) {
-	inc.list = memory.New(time.Now)
+func (w *world) begin(proc *process) {
+	proc.list = memory.New(time.Now)
 	for _, e := range w.central.Entries() {
-		_, _ = inc.list.Add(e)
+		_, _ = proc.list.Add(e)
 	}
-	inc.sessions = session.NewStore(session.Config{
+	proc.sessions = session.NewStore(session.Config{
 		Keys: w.keys, Names: w.names, IdleTimeout: w.cfg.idle, AbsoluteLifetime: w.cfg.absolute, Now: time.Now,
 	})
 	cfg := refresh.Config{
-		Store: inc.sessions, Refresher: caller{inc}, Denied: denials{inc}, RefreshBefore: time.Minute,
+		Store: proc.sessions, Refresher: caller{proc}, Denied: denials{proc}, RefreshBefore: time.Minute,
 		RefreshGrace: modelGrace, RefreshTimeout: modelTimeout, RotationGrace: w.cfg.grace,
 		Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: w.metrics, Discard: w.discard,
 	}
 	if w.store != nil {
-		cfg.Replicas = link{inc}
+		cfg.Replicas = link{proc}
 	}
-	inc.m = refresh.NewManager(cfg)
-	inc.born = time.Now()
-	inc.run()
-	close(inc.ready)
+	proc.m = refresh.NewManager(cfg)
+	proc.born = time.Now()
+	proc.run()
+	close(proc.ready)
 }
 
-// run starts what a living process does without being asked, until halt.
-func (i *incarnation) run() {
+// run starts the background work of a living process, until halt.
+func (i *process) run() {
 	ctx, stop := context.WithCancel(i.w.t.Context())
 	i.w.mu.Lock()
 	defer i.w.mu.Unlock()
@@ -226,19 +226,19 @@ func (i *incarnation) run() {
 	aside := i.w.noise.between(0, time.Millisecond)
 	if i.alive() {
 		i.w.running.Go(func() {
-			time.Sleep(aside) // no two processes do it at once
+			time.Sleep(aside) // no two processes do it at the same time
 			i.m.Run(ctx)
 		})
 	}
 }
 
-func (i *incarnation) halt() {
+func (i *process) halt() {
 	i.w.mu.Lock()
 	defer i.w.mu.Unlock()
 	i.stop()
 }
 
-func (i *incarnation) String() string { return fmt.Sprintf("replica %d.%d", i.place, i.n) }
+func (i *process) String() string { return fmt.Sprintf("replica %d.%d", i.place, i.n) }
 
 // knowledge is the latest generation that a process knows, since when, and the one
 // that it knew before.
@@ -247,8 +247,8 @@ type knowledge struct {
 	since              time.Time
 }
 
-// at is the latest generation that was known before now: what happens at the same
-// moment may happen in either order.
+// at is the latest generation that was known before now. Things that happen at the
+// same moment may happen in either order.
 func (k knowledge) at(now time.Time) uint64 {
 	if k.since.Equal(now) {
 		return k.before
@@ -256,9 +256,9 @@ func (k knowledge) at(now time.Time) uint64 {
 	return k.generation
 }
 
-// knows notes what the process cannot have missed: it has asked for a refresh of
-// the session, so it remembers. The caller holds world.mu.
-func (i *incarnation) knows(l *life, generation uint64) {
+// learns notes a generation that the process cannot have missed: it has a record,
+// because it asked for a refresh of the session before. The caller holds world.mu.
+func (i *process) learns(l *modelSession, generation uint64) {
 	k, now := i.known[l], time.Now()
 	if !i.asked[l] || generation <= k.generation {
 		return
@@ -271,15 +271,15 @@ func (i *incarnation) knows(l *life, generation uint64) {
 }
 
 // dead reports whether the process was killed, or has ended.
-func (i *incarnation) dead() bool {
+func (i *process) dead() bool {
 	i.w.mu.Lock()
 	defer i.w.mu.Unlock()
 	return !i.alive()
 }
 
-// wait passes time in a call of the process to the outside. One that was
-// killed never hears the answer.
-func (i *incarnation) wait(ctx context.Context, d time.Duration) error {
+// wait lets time go by during a call of the process. A process that was killed never
+// gets the response.
+func (i *process) wait(ctx context.Context, d time.Duration) error {
 	select {
 	case <-time.After(d):
 	case <-ctx.Done():
@@ -292,19 +292,20 @@ func (i *incarnation) wait(ctx context.Context, d time.Duration) error {
 	return nil
 }
 
-// denials is a process's deny list: its own at once, the others' a little later.
-type denials struct{ inc *incarnation }
+// denials is the deny list of a process. It learns of its own entries at once, and of
+// the others a little later.
+type denials struct{ proc *process }
 
 func (d denials) Denied(name session.Name, sub, sid string, begun time.Time) bool {
-	return d.inc.list.Denied(name, sub, sid, begun)
+	return d.proc.list.Denied(name, sub, sid, begun)
 }
 
 func (d denials) Deny(name session.Name, until time.Time) {
-	d.inc.w.revoke(d.inc, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
+	d.proc.w.revoke(d.proc, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
 }
 
-// revoke is acknowledged when it returns.
-func (w *world) revoke(by *incarnation, e replicas.Revocation) {
+// revoke adds an entry. When it returns, the end is acknowledged.
+func (w *world) revoke(by *process, e replicas.Revocation) {
 	if _, err := w.central.Add(e); err != nil {
 		w.fail("%v", err)
 	}
@@ -312,11 +313,11 @@ func (w *world) revoke(by *incarnation, e replicas.Revocation) {
 	tell := func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		for _, inc := range w.processes {
+		for _, proc := range w.processes {
 			select {
-			case <-inc.ready:
-				_, _ = inc.list.Add(e)
-			default: // it will read them all
+			case <-proc.ready:
+				_, _ = proc.list.Add(e)
+			default: // it will read all entries when it starts
 			}
 		}
 	}
@@ -346,7 +347,7 @@ func (w *world) fail(format string, args ...any) {
 	w.violate(format, args...)
 }
 
-// violate is fail for who holds mu.
+// violate is like fail, for callers that hold mu.
 func (w *world) violate(format string, args ...any) {
 	if w.violation == "" {
 		w.violation = fmt.Sprintf(format, args...)
@@ -354,14 +355,14 @@ func (w *world) violate(format string, args ...any) {
 	}
 }
 
-// trouble notes that something does not work from now for d. The caller holds mu.
+// trouble notes that something does not work from now on for d. The caller holds mu.
 func (w *world) trouble(d time.Duration) {
 	now := time.Now()
 	w.troubles = append(w.troubles, window{now, now.Add(d + modelAftermath)})
 }
 
-// troubled reports whether something did not work, or its traces could still be
-// seen, between from and now. The caller holds mu.
+// troubled reports whether something did not work after from, or could still have
+// effects then. The caller holds mu.
 func (w *world) troubled(from time.Time) bool {
 	for _, t := range w.troubles {
 		if from.Before(t.to) {

@@ -16,14 +16,14 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// provider is a refresh endpoint with rotation and reuse detection, whose
-// latency passes in the bubble's time.
+// provider is a token endpoint with rotation and reuse detection. Its latency passes
+// in synthetic time.
 type provider struct {
 	mu      sync.Mutex
-	good    string // the newest refresh token
+	good    string // the newest refresh token; empty if all were revoked
 	used    map[string]bool
 	rotate  bool
-	grace   time.Duration        // how long a replaced one is still good
+	grace   time.Duration        // how long a replaced refresh token still works
 	until   map[string]time.Time // replaced refresh token → end of its grace
 	calls   int
 	latency time.Duration
@@ -47,7 +47,7 @@ func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	}
 	shown := previous.Refresh.Reveal()
 	if shown != p.good && !time.Now().Before(p.until[shown]) {
-		p.good = "" // reuse: the family is revoked
+		p.good = "" // reuse: all tokens of the session are revoked
 		return secret.Tokens{}, rejectedError{}
 	}
 	renewed := secret.Tokens{Access: secret.New(fmt.Sprint("access ", p.calls)), AccessExpires: time.Now().Add(time.Hour)}
@@ -91,8 +91,8 @@ func (busyError) Unwrap() error {
 	return &contract.Error{Kind: contract.ErrRateLimited, RetryAfter: 7 * time.Second}
 }
 
-// bubble runs a test in synthetic time against p.
-func bubble(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar)) {
+// inBubble runs a test in synthetic time, with p as its provider.
+func inBubble(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *settings) { c.refresh.Refresher, c.Now, c.IdleTimeout = p, time.Now, 3*time.Hour })
@@ -104,7 +104,8 @@ func bubble(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar
 	})
 }
 
-// request is one API call: open, refresh, commit. It returns the access token.
+// request makes one API call: it opens, refreshes and commits. It returns the access
+// token.
 func (f *fixture) request(tb testing.TB, j jar) (string, http.Header, error) {
 	tb.Helper()
 	v, err := f.Open(j.header())
@@ -119,12 +120,12 @@ func (f *fixture) request(tb testing.TB, j jar) (string, http.Header, error) {
 	return v.Session.Access.Reveal(), h, nil
 }
 
-// TestParallelRequestsRefreshOnce: 50 requests with an expired access token,
-// strict rotation with reuse detection: one call, all succeed, and every one
-// of them tells the browser the newest generation.
+// TestParallelRequestsRefreshOnce: 50 requests arrive with an access token that has
+// ended, at a provider with strict rotation and reuse detection. There is one call,
+// all requests succeed, and every response carries the newest generation.
 func TestParallelRequestsRefreshOnce(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(time.Hour)
 		start := time.Now()
 		var wg sync.WaitGroup
@@ -156,7 +157,7 @@ func TestParallelRequestsRefreshOnce(t *testing.T) {
 	})
 }
 
-// keepActive records activity without touching the tokens.
+// keepActive makes a request that counts as activity, and takes its cookies.
 func keepActive(t *testing.T, f *fixture, j jar) {
 	t.Helper()
 	v := f.mustOpen(t, j)
@@ -166,11 +167,11 @@ func keepActive(t *testing.T, f *fixture, j jar) {
 	j.take(t, h)
 }
 
-// TestRefreshBeforeExpiryDoesNotWait: the token still works, so the request
-// goes on with it and the next answer carries the cookie.
+// TestRefreshBeforeExpiryDoesNotWait: while the token still works, the request goes on
+// with it, and the next response carries the new cookie.
 func TestRefreshBeforeExpiryDoesNotWait(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		before := f.mustOpen(t, j).Session.Access.Reveal()
 		start := time.Now()
@@ -186,11 +187,11 @@ func TestRefreshBeforeExpiryDoesNotWait(t *testing.T) {
 	})
 }
 
-// TestRefreshThatEndsDuringTheRequestIsToldAtOnce: Commit runs when the answer's
-// header goes out, which may be after the refresh.
-func TestRefreshThatEndsDuringTheRequestIsToldAtOnce(t *testing.T) {
+// TestRefreshThatEndsDuringTheRequestIsWritten: Commit runs when the header of the
+// response is sent, which may be after the refresh.
+func TestRefreshThatEndsDuringTheRequestIsWritten(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		v := f.mustOpen(t, j)
 		if err := v.Refresh(t.Context(), refresh.IfDue); err != nil {
@@ -205,12 +206,12 @@ func TestRefreshThatEndsDuringTheRequestIsToldAtOnce(t *testing.T) {
 	})
 }
 
-// TestLostAnswerDoesNotLoseTheSession: the client left while the provider
-// rotated. Long after the grace the old cookie still gets the successor,
-// because nobody has ever shown the newer one.
-func TestLostAnswerDoesNotLoseTheSession(t *testing.T) {
+// TestClientThatLeavesDoesNotLoseTheSession: the client left while the provider
+// rotated. Long after the grace the old cookie still gets the new generation, because
+// no browser has shown that yet.
+func TestClientThatLeavesDoesNotLoseTheSession(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		ctx, leave := context.WithCancel(t.Context())
 		v := f.mustOpen(t, j)
@@ -219,7 +220,7 @@ func TestLostAnswerDoesNotLoseTheSession(t *testing.T) {
 			t.Fatalf("the client left: %v", err)
 		}
 		time.Sleep(10 * time.Minute)
-		f.login(t, tokens(9, time.Now())) // others come and go
+		f.login(t, tokens(9, time.Now())) // of another user
 		token, h, err := f.request(t, j)
 		if err != nil || token != "access 1" || p.count() != 1 {
 			t.Fatalf("token %q, error %v, %d calls", token, err, p.count())
@@ -231,12 +232,12 @@ func TestLostAnswerDoesNotLoseTheSession(t *testing.T) {
 	})
 }
 
-// TestOldCookieAfterTheGraceNeverKillsTheSession: replayed long after its
-// successor was taken up, it is refused here; the provider, which would take
-// it for theft and revoke the family, never sees its refresh token.
+// TestOldCookieAfterTheGraceNeverKillsTheSession: an old cookie that comes long after
+// the newer one is refused here. The provider would take its refresh token for stolen
+// and revoke all tokens of the session, so it never gets that token.
 func TestOldCookieAfterTheGraceNeverKillsTheSession(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		old := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
 		_, h, err := f.request(t, j)
@@ -267,7 +268,7 @@ func TestOldCookieAfterTheGraceNeverKillsTheSession(t *testing.T) {
 	})
 }
 
-// sweep makes another session's refresh, which is when memory is tidied.
+// sweep refreshes another session: then records that are of no more use are removed.
 func (f *fixture) sweep(t *testing.T) {
 	t.Helper()
 	other := f.mustOpen(t, f.login(t, tokens(99, time.Now())))
@@ -276,7 +277,7 @@ func (f *fixture) sweep(t *testing.T) {
 
 func TestWithoutRotationTheOldRefreshTokenStays(t *testing.T) {
 	p := &provider{latency: time.Millisecond}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		for hour := range 5 {
 			time.Sleep(61 * time.Minute)
 			keepActive(t, f, j)
@@ -293,8 +294,8 @@ func TestWithoutRotationTheOldRefreshTokenStays(t *testing.T) {
 	})
 }
 
-// TestPassingFailureKeepsTheSession: time-outs, 429, 5xx and nonsense never end
-// a session; the provider is not asked again before it may answer.
+// TestPassingFailureKeepsTheSession: time-outs, 429, 5xx and invalid responses never
+// end a session. The provider is not asked again before the pause is over.
 func TestPassingFailureKeepsTheSession(t *testing.T) {
 	for name, c := range map[string]struct {
 		fail    error
@@ -307,7 +308,7 @@ func TestPassingFailureKeepsTheSession(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := &provider{fail: c.fail, latency: c.latency}
-			bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+			inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 				time.Sleep(59*time.Minute + 10*time.Second)
 				before, _, err := f.request(t, j)
 				if err != nil {
@@ -341,7 +342,7 @@ func TestPassingFailureKeepsTheSession(t *testing.T) {
 
 func TestRejectedRefreshTokenEndsTheSession(t *testing.T) {
 	p := &provider{fail: rejectedError{}, latency: time.Millisecond}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		v := f.mustOpen(t, j)
 		if err := v.Refresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrRejected) {
 			t.Fatalf("%v", err)
@@ -357,11 +358,11 @@ func TestRejectedRefreshTokenEndsTheSession(t *testing.T) {
 	})
 }
 
-// TestLogoutDuringARefreshWins: the refresh under way must not bring the
+// TestLogoutDuringARefreshWins: a refresh that is still running must not bring the
 // session back.
 func TestLogoutDuringARefreshWins(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		v := f.mustOpen(t, j)
 		if err := v.Refresh(t.Context(), refresh.IfDue); err != nil {
@@ -379,7 +380,7 @@ func TestLogoutDuringARefreshWins(t *testing.T) {
 
 func TestForcedRefreshesCoalesce(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {
@@ -396,11 +397,11 @@ func TestForcedRefreshesCoalesce(t *testing.T) {
 	})
 }
 
-// TestCloseLetsARefreshFinish: a service that stops does not lose a rotated token
-// between the provider and its memory.
+// TestCloseLetsARefreshFinish: a process that stops does not lose a rotated token on
+// its way from the provider.
 func TestCloseLetsARefreshFinish(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		time.Sleep(59*time.Minute + 10*time.Second)
 		if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.IfDue); err != nil {
 			t.Fatal(err)

@@ -69,8 +69,8 @@ func burst(t *testing.T, all []*fixture, j jar, requests int, wantToken string) 
 	return newest
 }
 
-// TestReplicasRefreshOnce: strict rotation without a grace, reuse kills the
-// family; requests of one browser go to all replicas in turn.
+// TestReplicasRefreshOnce: with strict rotation, no grace and reuse detection, the
+// requests of one browser go to all replicas in turn.
 func TestReplicasRefreshOnce(t *testing.T) {
 	for _, n := range []int{2, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
@@ -93,8 +93,8 @@ func TestReplicasRefreshOnce(t *testing.T) {
 	}
 }
 
-// TestOldCookieAtAnotherReplica: a replica that never saw the session gets the
-// successor from the store, also long after the grace.
+// TestOldCookieAtAnotherReplica: a replica that never saw the session gets the newest
+// generation from the store, even long after the grace.
 func TestOldCookieAtAnotherReplica(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 3, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
@@ -103,7 +103,7 @@ func TestOldCookieAtAnotherReplica(t *testing.T) {
 		fresh := burst(t, all[:1], j, 1, "access 1")
 		for _, wait := range []time.Duration{35 * time.Second, 20 * time.Minute} {
 			time.Sleep(wait)
-			all[2].mustOpen(t, fresh) // its browser has shown the newer cookie
+			all[2].mustOpen(t, fresh) // a browser has shown the newer cookie
 			for i, f := range all {
 				token, _, err := f.request(t, j)
 				if i > 0 && (err != nil || token != "access 1") {
@@ -118,8 +118,8 @@ func TestOldCookieAtAnotherReplica(t *testing.T) {
 	})
 }
 
-// TestResultThatHasEnded: a browser that never got its new cookie comes back when
-// the token in the store has ended as well. It gets one that has not.
+// TestResultThatHasEnded: a browser that never got its new cookie comes back when the
+// access token in the store has ended as well. It gets a further one.
 func TestResultThatHasEnded(t *testing.T) {
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 3, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
@@ -133,8 +133,8 @@ func TestResultThatHasEnded(t *testing.T) {
 	})
 }
 
-// TestDeadHolderOfTheLease: it was killed while it refreshed; the others go on
-// when its lease ends.
+// TestDeadHolderOfTheLease: a replica was killed while it refreshed. The others go on
+// when its lease has run out.
 func TestDeadHolderOfTheLease(t *testing.T) {
 	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
@@ -152,8 +152,8 @@ func TestDeadHolderOfTheLease(t *testing.T) {
 	})
 }
 
-// TestStoreOutage: whoever may be taken for a thief waits, everybody else goes
-// on; nobody's session ends.
+// TestStoreOutage: where a second use of a refresh token could be taken for theft,
+// requests wait for the store; elsewhere they go on. No session ends.
 func TestStoreOutage(t *testing.T) {
 	for name, c := range map[string]struct {
 		rotate bool
@@ -171,7 +171,7 @@ func TestStoreOutage(t *testing.T) {
 			withReplicas(t, 2, store, p, func(t *testing.T, all []*fixture, j jar) {
 				time.Sleep(61 * time.Minute)
 				keepActive(t, all[0], j)
-				j = burst(t, all, j, 4, "access 1") // now it is known whether tokens rotate
+				j = burst(t, all, j, 4, "access 1") // now the replicas know whether tokens rotate
 				store.SetOutage(true, false)
 				time.Sleep(59*time.Minute + 10*time.Second) // due, not ended
 				keepActive(t, all[0], j)
@@ -201,8 +201,9 @@ func TestStoreOutage(t *testing.T) {
 	}
 }
 
-// TestResultThatTheStoreDidNotTake: it was full when the refresh ended. Until it
-// takes the result, the lease keeps the others away from the used-up token.
+// TestResultThatTheStoreDidNotTake: the store was full when the refresh ended. Until
+// the store takes the result, the lease keeps other replicas from using the old
+// refresh token.
 func TestResultThatTheStoreDidNotTake(t *testing.T) {
 	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
@@ -223,9 +224,9 @@ func TestResultThatTheStoreDidNotTake(t *testing.T) {
 	})
 }
 
-// TestResultsOutliveTheirReplica: a replica stops while the store takes nothing,
-// and its browser has not come back for what it has. It waits for the store, and
-// the others go on; but not for ever, and not for what a browser has.
+// TestResultsOutliveTheirReplica: a replica stops while the store takes nothing, with
+// a generation that no browser has shown. It waits until the store takes it, but not
+// for ever, and not for a generation that a browser has.
 func TestResultsOutliveTheirReplica(t *testing.T) {
 	for name, c := range map[string]struct {
 		outage time.Duration
@@ -274,15 +275,15 @@ func TestResultsOutliveTheirReplica(t *testing.T) {
 	}
 }
 
-// TestStoreLosesItsMemory: the replicas publish again what they know before
-// anybody may refresh with what was used up.
+// TestStoreLosesItsMemory: the replicas publish their generations again before the
+// store gives any lease.
 func TestStoreLosesItsMemory(t *testing.T) {
 	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: 100 * time.Millisecond}
 	withReplicas(t, 3, store, p, func(t *testing.T, all []*fixture, j jar) {
 		time.Sleep(61 * time.Minute)
 		keepActive(t, all[0], j)
-		if _, _, err := all[0].request(t, j); err != nil { // its answer is lost
+		if _, _, err := all[0].request(t, j); err != nil { // its response gets lost
 			t.Fatal(err)
 		}
 		time.Sleep(10 * time.Minute)
@@ -293,8 +294,8 @@ func TestStoreLosesItsMemory(t *testing.T) {
 	})
 }
 
-// TestRejectionIsShared: one replica hears it, all know it, and the provider is
-// asked once.
+// TestRejectionIsShared: if the provider refuses a refresh token to one replica, all
+// replicas know it, and the provider is asked once.
 func TestRejectionIsShared(t *testing.T) {
 	p := &provider{fail: rejectedError{}, latency: 100 * time.Millisecond}
 	withReplicas(t, 3, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
@@ -314,8 +315,8 @@ func TestRejectionIsShared(t *testing.T) {
 	})
 }
 
-// TestReplicasWithoutAStore: Cognito's own grace covers their races, if it is
-// long enough (FACTS COG-ROT-05).
+// TestReplicasWithoutAStore: the provider's own grace covers the races of replicas if
+// it is long enough (Amazon Cognito Developer Guide, "Refresh tokens").
 func TestReplicasWithoutAStore(t *testing.T) {
 	p := &provider{rotate: true, grace: 10 * time.Second, latency: 100 * time.Millisecond}
 	withReplicas(t, 5, nil, p, func(t *testing.T, all []*fixture, j jar) {
@@ -333,7 +334,7 @@ func TestReplicasWithoutAStore(t *testing.T) {
 				})
 			}
 			wg.Wait()
-			j.take(t, answers[7]) // whichever comes last
+			j.take(t, answers[7]) // of any of the responses
 		}
 		if p.good == "" {
 			t.Error("the provider saw a reuse")
@@ -341,8 +342,8 @@ func TestReplicasWithoutAStore(t *testing.T) {
 	})
 }
 
-// TestSharedSessionsAreNoCookies: whoever reads the store cannot log in with
-// what is in it, nor give one session another's tokens.
+// TestSharedSessionsAreNoCookies: somebody who reads and writes the store can neither
+// log in with what is in it, nor give one session the tokens of another.
 func TestSharedSessionsAreNoCookies(t *testing.T) {
 	store := replicastest.NewFake()
 	p := &provider{rotate: true, latency: time.Millisecond}

@@ -15,22 +15,23 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// soon is how long after the deny list has grown a watch may end.
-const soon = 50 * time.Millisecond
+// checked is how long after a change of the deny list all watched sessions were
+// checked.
+const checked = 50 * time.Millisecond
 
-// watched runs a test with a session that is watched, in synthetic time.
-func watched(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar, w watch)) {
+// withWatch runs a test with a watched session, in synthetic time.
+func withWatch(t *testing.T, p *provider, test func(t *testing.T, f *fixture, j jar, w watch)) {
 	t.Helper()
-	bubble(t, p, func(t *testing.T, f *fixture, j jar) {
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
 		f.denied.OnGrowth(f.Recheck)
 		test(t, f, j, watch{f.mustOpen(t, j).Watch(t.Context())})
 	})
 }
 
-// watch is what Watch returned.
+// watch is a context from Watch.
 type watch struct{ over context.Context }
 
-// want asserts that it has ended with why; nil means that it has not.
+// want asserts that the context has ended with cause; nil means that it has not ended.
 func (w watch) want(t *testing.T, why error) {
 	t.Helper()
 	synctest.Wait()
@@ -51,21 +52,21 @@ func TestWatchEndsWhenTheSessionIsRevoked(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			watched(t, &provider{}, func(t *testing.T, f *fixture, j jar, w watch) {
+			withWatch(t, &provider{}, func(t *testing.T, f *fixture, j jar, w watch) {
 				other := f.login(t, tokens(2, time.Now()))
 				bystander := watch{f.mustOpen(t, other).Watch(t.Context())}
 				if name == "operator" {
-					bystander = watch{t.Context()} // tokens of the tests are all one user's
+					bystander = watch{t.Context()} // all tokens of the tests are those of one user
 				}
 				time.Sleep(time.Second)
 				w.want(t, nil)
 				revoke(t, f, j)
-				time.Sleep(soon)
+				time.Sleep(checked)
 				w.want(t, refresh.ErrRevoked)
 				bystander.want(t, nil)
 				if name != "operator" {
-					f.mustOpen(t, other).End() // a later look, too
-					time.Sleep(soon)
+					f.mustOpen(t, other).End() // a later check finds it, too
+					time.Sleep(checked)
 					bystander.want(t, refresh.ErrRevoked)
 				}
 			})
@@ -73,10 +74,10 @@ func TestWatchEndsWhenTheSessionIsRevoked(t *testing.T) {
 	}
 }
 
-// TestWatchOfARevokedSessionEndsAtOnce: what is revoked between the opening of a
-// session and the beginning of its watch is not missed.
+// TestWatchOfARevokedSessionEndsAtOnce: a session that is revoked after it was opened
+// and before it is watched is not missed.
 func TestWatchOfARevokedSessionEndsAtOnce(t *testing.T) {
-	watched(t, &provider{}, func(t *testing.T, f *fixture, j jar, _ watch) {
+	withWatch(t, &provider{}, func(t *testing.T, f *fixture, j jar, _ watch) {
 		v := f.mustOpen(t, j)
 		f.mustOpen(t, j).End()
 		if got := context.Cause(v.Watch(t.Context())); !errors.Is(got, refresh.ErrRevoked) {
@@ -86,16 +87,16 @@ func TestWatchOfARevokedSessionEndsAtOnce(t *testing.T) {
 }
 
 func TestWatchEndsAtTheAbsoluteEnd(t *testing.T) {
-	watched(t, &provider{}, func(t *testing.T, _ *fixture, _ jar, w watch) {
-		time.Sleep(12*time.Hour - time.Second) // idle since long
+	withWatch(t, &provider{}, func(t *testing.T, _ *fixture, _ jar, w watch) {
+		time.Sleep(12*time.Hour - time.Second) // long after the idle timeout
 		w.want(t, nil)
 		time.Sleep(time.Second)
 		w.want(t, session.ErrExpired)
 	})
 }
 
-// TestWatchFollowsTheRefreshToken: the session ends with it, and lives on with
-// another one.
+// TestWatchFollowsTheRefreshToken: the session ends with its refresh token, and goes
+// on if a refresh gives another one.
 func TestWatchFollowsTheRefreshToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *settings) { c.Now = time.Now })
@@ -121,31 +122,31 @@ func TestWatchFollowsTheRefreshToken(t *testing.T) {
 }
 
 func TestWatchEndsWhenTheRefreshTokenIsRejected(t *testing.T) {
-	watched(t, &provider{fail: rejectedError{}}, func(t *testing.T, f *fixture, j jar, w watch) {
+	withWatch(t, &provider{fail: rejectedError{}}, func(t *testing.T, f *fixture, j jar, w watch) {
 		if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrRejected) {
 			t.Fatal(err)
 		}
-		time.Sleep(soon)
+		time.Sleep(checked)
 		w.want(t, refresh.ErrRejected)
 	})
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {
-	watched(t, &provider{}, func(t *testing.T, f *fixture, j jar, _ watch) {
+	withWatch(t, &provider{}, func(t *testing.T, f *fixture, j jar, _ watch) {
 		why := errors.New("the request is over")
 		ctx, end := context.WithCancelCause(t.Context())
 		w := watch{f.mustOpen(t, j).Watch(ctx)}
 		end(why)
 		w.want(t, why)
 		f.mustOpen(t, j).End()
-		time.Sleep(soon)
+		time.Sleep(checked)
 		w.want(t, why)
 	})
 }
 
-// TestWatchOutlivesAClockThatIsSet: the end is looked for by the clock, not by
-// what a timer once was set to.
-func TestWatchOutlivesAClockThatIsSet(t *testing.T) {
+// TestWatchFollowsAClockThatIsSet: the end is found by the clock, even if a timer was
+// set before the clock was.
+func TestWatchFollowsAClockThatIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var ahead atomic.Int64
 		f := newFixture(t, func(c *settings) {
@@ -160,7 +161,7 @@ func TestWatchOutlivesAClockThatIsSet(t *testing.T) {
 
 // TestManyWatchesAndRevocations is for the race detector.
 func TestManyWatchesAndRevocations(t *testing.T) {
-	watched(t, &provider{}, func(t *testing.T, f *fixture, _ jar, _ watch) {
+	withWatch(t, &provider{}, func(t *testing.T, f *fixture, _ jar, _ watch) {
 		var watches []watch
 		for i := range uint64(200) {
 			j := f.login(t, tokens(i+2, time.Now()))
@@ -174,14 +175,14 @@ func TestManyWatchesAndRevocations(t *testing.T) {
 			}
 			defer end()
 		}
-		time.Sleep(soon)
+		time.Sleep(checked)
 		for _, w := range watches {
 			w.want(t, refresh.ErrRevoked)
 		}
 	})
 }
 
-// sliding is a provider whose refresh tokens last longer with each refresh.
+// sliding is a provider that prolongs the refresh token with each refresh.
 type sliding struct{}
 
 const slides = 30 * time.Minute
@@ -191,8 +192,8 @@ func (sliding) Refresh(context.Context, secret.Tokens) (secret.Tokens, error) {
 	return secret.Tokens{Access: secret.New("renewed"), AccessExpires: now.Add(slides), RefreshExpires: now.Add(slides)}, nil
 }
 
-// TestWatchFollowsAProlongedSession: the refreshed generation leaves memory when
-// its browser has shown it, but not how long it lasts.
+// TestWatchFollowsAProlongedSession: when a browser has shown the new generation,
+// memory releases its tokens, but not when it ends.
 func TestWatchFollowsAProlongedSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t, func(c *settings) { c.refresh.Refresher, c.Now = sliding{}, time.Now })
@@ -208,7 +209,7 @@ func TestWatchFollowsAProlongedSession(t *testing.T) {
 		h := make(http.Header)
 		v.Commit(headerWriter(h))
 		j.take(t, h)
-		f.mustOpen(t, j) // the browser has it
+		f.mustOpen(t, j) // confirms the new generation
 		time.Sleep(time.Minute)
 		f.sweep(t)
 		time.Sleep(slides - 2*time.Minute) // past the first end
