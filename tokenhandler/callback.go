@@ -81,7 +81,7 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 		return
 	}
 	s := h.cfg.Store.Begin(tokens)
-	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Names.Session) // what the browser has is replaced
+	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Session) // what the browser has is replaced
 	cookie.Values[session.Key] = s
 	if err := cookie.Save(r, w); err != nil {
 		// Nobody will use these tokens.

@@ -90,7 +90,7 @@ func carriedCookies(store *session.Store, r *http.Request) map[string]int {
 }
 
 func isLogin(store *session.Store, name string) bool {
-	return strings.HasPrefix(name, store.Names.Login)
+	return strings.HasPrefix(name, store.Login)
 }
 
 // headerWriter is a response writer where only the header of an answer exists yet.

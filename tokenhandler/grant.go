@@ -154,7 +154,7 @@ func (h *Handler) sessionProblem(r *http.Request, err error) *web.Problem {
 	if remove {
 		p.Header = make(http.Header)
 		w := headerWriter(p.Header)
-		removeCookie(h.cfg.Store, w, r, h.cfg.Store.Names.Session)
+		removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
 		if code == web.CodeCookiesTooLarge {
 			removeLogins(h.cfg.Store, w, r) // or the next request would carry too many of them again
 		}

@@ -24,7 +24,7 @@ type Provider interface {
 	Exchange(ctx context.Context, grant provider.CodeGrant) (secret.Tokens, error)
 	// Revoke revokes a refresh token. For one that is revoked already it returns nil.
 	// It takes a few seconds at most and goes on when ctx is cancelled.
-	Revoke(ctx context.Context, refresh secret.String) error
+	Revoke(ctx context.Context, token secret.String) error
 	// LogoutURL returns the provider's logout page, which redirects to returnTo. It is
 	// "" if there is none or the provider is not connected. idToken, unless it is
 	// empty, tells a provider that takes such a hint which session is meant. The URL

@@ -336,11 +336,11 @@ func (p *adapter) Refresh(ctx context.Context, previous secret.Tokens) (secret.T
 	return tokens, err
 }
 
-func (p *adapter) Revoke(ctx context.Context, refresh secret.String) error {
+func (p *adapter) Revoke(ctx context.Context, token secret.String) error {
 	if p.failRevoke != nil {
 		return p.failRevoke
 	}
-	return p.Provider.Revoke(ctx, refresh)
+	return p.Provider.Revoke(ctx, token)
 }
 
 // revoke puts an entry on the deny list of the process.

@@ -179,7 +179,7 @@ func encodeLogin(l login) ([]byte, error) {
 
 // loginCookie returns the name of the cookie of the login with this state.
 func (h *loginHandler) loginCookie(state string) string {
-	return h.cfg.Store.Names.Login + loginID(state)
+	return h.cfg.Store.Login + loginID(state)
 }
 
 // removeNamedLogin removes the cookie of the login that a callback names, whether

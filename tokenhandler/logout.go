@@ -47,7 +47,7 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 		h.revoker.revokeSession(r.Context(), s)
 		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", s.Subject, "session", s.ID, "everywhere", everywhere, "request_id", web.RequestID(r))
 	}
-	removeCookie(h.cfg.Store, w, r, h.cfg.Store.Names.Session)
+	removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
 	removeLogins(h.cfg.Store, w, r)
 	h.cfg.Metrics.Logouts.Inc()
 	if isFormNavigation(r) {

@@ -29,11 +29,11 @@ func (r revoker) revokeSession(ctx context.Context, s *session.Session) {
 
 // revoke revokes a refresh token. A failure is counted and logged: a logout
 // succeeds without it.
-func (r revoker) revoke(ctx context.Context, refresh secret.String) {
-	if refresh.IsZero() {
+func (r revoker) revoke(ctx context.Context, token secret.String) {
+	if token.IsZero() {
 		return
 	}
-	if err := r.cfg.Provider.Revoke(ctx, refresh); err != nil {
+	if err := r.cfg.Provider.Revoke(ctx, token); err != nil {
 		r.cfg.Metrics.Revocations.WithLabelValues("failed").Inc()
 		r.cfg.Log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
 		return
