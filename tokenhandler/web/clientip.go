@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// ClientIP is the address of the client: the peer's, or, if the peer is a
-// trusted proxy, the right-most address of X-Forwarded-For that is not one.
-// The list is read from the right because a client can write anything to its
-// left; at the first entry that is no address the walk stops (ASVS V15.3.4).
+// ClientIP returns the address of the client. That is the peer's address or, if the peer
+// is a trusted proxy, the right-most address in X-Forwarded-For that is not one of a trusted
+// proxy. The list is read from the right, because the client can write anything to the left
+// of it, and only up to an entry that is not an address (ASVS V15.3.4).
 func (s *Site) ClientIP(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Site) ClientIP(r *http.Request) netip.Addr {
 	return client
 }
 
-// parseHop reads an entry; some proxies write the port, too.
+// parseHop parses an entry of X-Forwarded-For. Some proxies write the port, too.
 func parseHop(entry string) (netip.Addr, error) {
 	if addr, err := netip.ParseAddr(entry); err == nil {
 		return addr, nil
@@ -45,8 +45,8 @@ func parseHop(entry string) (netip.Addr, error) {
 	return hop.Addr(), err
 }
 
-// plainAddr is addr as it is compared and told: a zone means something on one
-// machine only, and can be any text.
+// plainAddr returns addr in the form that is compared and logged. It has no zone, which
+// means something on one machine only and may be any text.
 func plainAddr(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
 func (s *Site) trusted(addr netip.Addr) bool {

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// CSRFHeader is the static header that a client without Fetch Metadata and
-// without Origin (an old browser, a command line) must send as "1". It is not a
-// safelisted header, so another site can only send it after a preflight that
-// is refused (FACTS BFF-12, BFF-13).
+// CSRFHeader is the header that a client must send with the value "1" if it sends
+// neither Sec-Fetch-Site nor Origin, such as an old browser or a command-line tool. It
+// is not a CORS-safelisted request-header (Fetch standard §2.2.2), so a page of another site can
+// send it only after a preflight, which is refused.
 const CSRFHeader = "X-Csrf"
 
 var errCrossSite = errors.New("cross-site request")
 
-// Guard refuses cross-site and cross-origin requests, on every method: a GET
-// through the API proxy carries the user's token as much as a POST. Origins in
-// AllowedOrigins pass and get CORS headers with credentials, on errors too.
+// Guard refuses cross-site and cross-origin requests with any method: the API proxy
+// adds the user's token to a GET just as to a POST. Requests from AllowedOrigins pass,
+// and all their responses, errors too, get CORS headers with credentials.
 //
-//  1. Sec-Fetch-Site present: same-origin passes; same-site and cross-site pass
-//     when Origin is allowed; none (typed by a person) passes for GET and HEAD.
-//  2. else Origin present: it must be the public origin or an allowed one.
-//  3. else the header X-CSRF: 1 is required.
+//  1. If Sec-Fetch-Site is present, same-origin passes; same-site and cross-site pass
+//     if Origin is an allowed one; none (the user typed the address) passes for GET and HEAD.
+//  2. Otherwise, if Origin is present, it must be the public origin or an allowed one.
+//  3. Otherwise the header X-CSRF: 1 is required.
 func (s *Site) Guard(next http.Handler) http.Handler {
 	return s.CORS(s.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.Admit(r); err != nil {
@@ -33,9 +33,8 @@ func (s *Site) Guard(next http.Handler) http.Handler {
 	}))
 }
 
-// Admit applies Guard's three rules, counts a refusal and returns it as the
-// cross_site_request problem. It is for handlers that answer refusals in their
-// own way.
+// Admit applies the three rules of [Site.Guard]. It counts a refusal and returns it as the
+// cross_site_request problem. It is for handlers that write their own error responses.
 func (s *Site) Admit(r *http.Request) error {
 	err := s.CheckOrigin(r)
 	if err == nil {
@@ -46,8 +45,8 @@ func (s *Site) Admit(r *http.Request) error {
 		"the request came from another origin; call from "+s.origin+", or send X-CSRF: 1 from a client that is no browser", err)
 }
 
-// CORS lets the origins in AllowedOrigins read the answer, and answers their
-// preflights. It refuses nobody; that is [Site.Guard]'s part.
+// CORS sets the CORS headers for the origins in AllowedOrigins and answers their
+// preflights. It refuses no request; [Site.Guard] does that.
 func (s *Site) CORS(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.allowOrigin(w.Header(), r) && isPreflight(r) {
@@ -70,8 +69,8 @@ func varyValues(r *http.Request) []string {
 	return []string{varyOrigin}
 }
 
-// allowOrigin sets the CORS headers, once, and reports whether r is from an
-// origin in AllowedOrigins.
+// allowOrigin sets the CORS headers and reports whether r comes from an origin in
+// AllowedOrigins. It may be called more than once for a response.
 func (s *Site) allowOrigin(h http.Header, r *http.Request) bool {
 	if vary := h["Vary"]; len(vary) == 0 {
 		h["Vary"] = varyValues(r)
@@ -88,8 +87,8 @@ func (s *Site) allowOrigin(h http.Header, r *http.Request) bool {
 	return true
 }
 
-// CheckOrigin applies Guard's three rules. Repeated headers are refused: which
-// of them a browser meant cannot be told.
+// CheckOrigin applies the three rules of [Site.Guard]. It refuses a request with two
+// Origin or Sec-Fetch-Site headers, because browsers send one.
 func (s *Site) CheckOrigin(r *http.Request) error {
 	sites, origins := r.Header.Values("Sec-Fetch-Site"), r.Header.Values("Origin")
 	if len(sites) > 1 || len(origins) > 1 {
@@ -110,8 +109,8 @@ func (s *Site) CheckOrigin(r *http.Request) error {
 	return errCrossSite
 }
 
-// NamesOurOrigin reports whether r says, exactly once, that it comes from the
-// public origin or an allowed one. No page can make a browser say so of another.
+// NamesOurOrigin reports whether r has exactly one Origin header, and it is the public
+// origin or an allowed one. A page cannot make a browser send another page's origin.
 func (s *Site) NamesOurOrigin(r *http.Request) bool {
 	origins := r.Header.Values("Origin")
 	return len(origins) == 1 && (origins[0] == s.origin || s.allowed[origins[0]])
@@ -137,8 +136,8 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-// answerPreflight grants what was asked (Fetch standard §3.2.2). The origin is
-// one that the operator listed; the request itself is checked again.
+// answerPreflight allows what the preflight asks for (Fetch standard §3.2.2). The
+// operator has listed the origin, and the request that follows is checked like any other.
 func answerPreflight(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
@@ -154,8 +153,8 @@ func answerPreflight(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// isFurtherMethod tells what an API may have beside the usual methods, such as
-// QUERY or PROPFIND.
+// isFurtherMethod reports whether an API may have this method besides the usual ones,
+// such as QUERY or PROPFIND.
 func isFurtherMethod(asked string) bool {
 	return len(asked) <= 32 && strings.Trim(asked, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" &&
 		asked != http.MethodTrace && asked != http.MethodConnect

@@ -20,9 +20,8 @@ var (
 	errDotSegment   = errors.New("has a dot segment")
 )
 
-// PlainPath refuses every request whose path could mean another path to the
-// next reader: what is checked here, once decoded, is what is matched and
-// forwarded (ASVS V1.1.1; FACTS R-61, PEERS 2.2 "path bypass").
+// PlainPath refuses requests whose path another server could read as a different path. So
+// the path that is checked and matched here is the one that the upstream serves (ASVS V1.1.1).
 func (s *Site) PlainPath(next http.Handler) http.Handler {
 	refuse := s.CORS(s.Handle(func(_ http.ResponseWriter, r *http.Request) error {
 		err := CheckPath(r)
@@ -37,16 +36,16 @@ func (s *Site) PlainPath(next http.Handler) http.Handler {
 	})
 }
 
-// CheckPath reports what is ambiguous about a request's path, or nil.
+// CheckPath returns an error that says what is ambiguous about the path of r, or nil.
 func CheckPath(r *http.Request) error {
 	if r.URL.Scheme != "" || r.URL.Host != "" || r.URL.Opaque != "" || !strings.HasPrefix(r.URL.Path, "/") {
 		return errTarget // the absolute form, "*", or CONNECT's host
 	}
 	if strings.Contains(r.RequestURI, "#") {
-		return errFragment // browsers never send one; where it ends a path is anybody's guess
+		return errFragment // browsers do not send it, and servers differ in what they take for the path
 	}
 	if strings.Contains(r.RequestURI, " ") {
-		return errSpace // HTTP/2 lets it through; in HTTP/1, which upstreams speak, the target would end there
+		return errSpace // HTTP/2 allows it, but in the HTTP/1 request to the upstream the target would end there
 	}
 	if r.URL.RawPath != "" && hasTrickyEscape(r.URL.RawPath) {
 		return errEncoded
@@ -57,11 +56,11 @@ func CheckPath(r *http.Request) error {
 		case c == '\\', c < ' ', c == 0x7f:
 			return errControl
 		case c == '%' && i+2 < len(path) && isHex(path[i+1]) && isHex(path[i+2]):
-			return errEncoded // encoded twice
+			return errEncoded // it was encoded twice
 		}
 	}
 	if !utf8.ValidString(path) {
-		return errText // %c0%af is a slash to decoders that take overlong forms
+		return errText // some decoders read the overlong form %c0%af as a slash
 	}
 	rest := path[1:]
 	for rest != "" {
@@ -78,7 +77,7 @@ func CheckPath(r *http.Request) error {
 	return nil
 }
 
-// hasTrickyEscape finds %2e, %2f and %5c.
+// hasTrickyEscape reports whether raw contains an encoded dot, slash or backslash.
 func hasTrickyEscape(raw string) bool {
 	for i := 0; i+2 < len(raw); i++ {
 		if raw[i] != '%' {

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// Code is the stable, machine-readable name of an error answer. Clients branch
-// on it; its spelling never changes.
+// Code is the machine-readable name of an error. Clients branch on it, so it never
+// changes.
 type Code string
 
-// The codes of our answers.
+// The codes of the service's own error responses.
 const (
 	CodeInvalidRequest      Code = "invalid_request"
 	CodeNotAuthenticated    Code = "not_authenticated"
@@ -29,8 +29,8 @@ const (
 	CodeUpstreamTimeout     Code = "upstream_timeout"
 	CodeProviderError       Code = "provider_error"
 	CodeProviderUnavailable Code = "provider_unavailable"
-	// CodeInternal stands for a defect of ours: a recovered panic or an error
-	// that no handler gave a meaning.
+	// CodeInternal is a bug in the service: a recovered panic, or an error that no handler
+	// has turned into a [Problem].
 	CodeInternal Code = "internal_error"
 )
 
@@ -65,26 +65,26 @@ func statusOf(c Code) int {
 	return http.StatusInternalServerError
 }
 
-// Problem is an error with two faces: Code and Detail go to the client as RFC
-// 9457 problem details, Err goes to the log and nowhere else.
-type Problem struct { //nolint:errname // RFC 9457's own word
-	// Code names the kind; the status follows from it.
+// Problem is an error for the client and for the log. Code and Detail are sent to the
+// client as problem details (RFC 9457); Err is only logged.
+type Problem struct { //nolint:errname // the name that RFC 9457 gives it
+	// Code is the kind of error. It determines the status.
 	Code Code
-	// Detail is a sentence for the developer who reads the answer. It must hold
-	// no text of a provider, an upstream or a cookie.
+	// Detail is a sentence for the developer who reads the response. It must not contain
+	// text from a provider, an upstream or a cookie.
 	Detail string
-	// Header is added to the answer (Allow, Retry-After, expired cookies).
+	// Header is added to the response (Allow, Retry-After, expired cookies).
 	Header http.Header
-	// Err is the cause. It is logged, so it must hold no secret.
+	// Err is the cause. It is logged, so it must not contain a secret.
 	Err error
 }
 
-// NewProblem builds a problem; err may be nil.
+// NewProblem returns a problem; err may be nil.
 func NewProblem(code Code, detail string, err error) *Problem {
 	return &Problem{Code: code, Detail: detail, Err: err}
 }
 
-// WithHeader adds a header field to the answer and returns p.
+// WithHeader adds a header to the response and returns p.
 func (p *Problem) WithHeader(key, value string) *Problem {
 	if p.Header == nil {
 		p.Header = make(http.Header)
@@ -99,10 +99,10 @@ func (p *Problem) RetryAfter(d time.Duration) *Problem {
 	return p.WithHeader("Retry-After", strconv.FormatInt(seconds, 10))
 }
 
-// Status is the HTTP status that belongs to the problem's code.
+// Status returns the HTTP status for the problem's code.
 func (p *Problem) Status() int { return statusOf(p.Code) }
 
-// Error is the log's view: the code, the detail and the cause.
+// Error returns the code, the detail and the cause, for the log.
 func (p *Problem) Error() string {
 	text := string(p.Code)
 	if p.Detail != "" {
@@ -117,8 +117,8 @@ func (p *Problem) Error() string {
 // Unwrap returns the cause.
 func (p *Problem) Unwrap() error { return p.Err }
 
-// AsProblem returns the problem in err's chain. Anything unrecognised becomes
-// an internal error: its text stays in the log.
+// AsProblem returns the problem in the chain of err. Any other error becomes an internal
+// error, so that its text is logged and not sent.
 func AsProblem(err error) *Problem {
 	if p, ok := errors.AsType[*Problem](err); ok {
 		return p
@@ -130,7 +130,7 @@ func AsProblem(err error) *Problem {
 	return NewProblem(CodeInternal, "an internal error occurred", err)
 }
 
-// problemBody is the wire form of a [Problem] (RFC 9457 §3).
+// problemBody is the JSON of a [Problem] (RFC 9457 §3).
 type problemBody struct {
 	Type      string `json:"type"`
 	Title     string `json:"title"`
@@ -141,9 +141,9 @@ type problemBody struct {
 	RequestID string `json:"request_id,omitempty"`
 }
 
-// WriteProblem answers r with err as application/problem+json and notes it for
-// the request log. login_url stands on every 401, CORS headers on all of them:
-// an error may arise before or beside [Site.Guard].
+// WriteProblem responds to r with err as application/problem+json, and adds it to the
+// request's log record. Every 401 has a login_url. Every error has the CORS headers, because
+// not all errors pass through [Site.Guard].
 func (s *Site) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := AsProblem(err)
 	noteError(r, p)
@@ -171,12 +171,12 @@ func (s *Site) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	writeJSON(w, r, status, "application/problem+json", body)
 }
 
-// ErrorHeader names the code of an answer without a body.
+// ErrorHeader is the header with the code of an error response that has no body.
 const ErrorHeader = "X-Auth-Error"
 
-// WriteBare answers r with err's status and header fields and no body, and notes
-// it for the request log: for gateways, which show their clients a page of their
-// own. The code stands in [ErrorHeader].
+// WriteBare responds to r with the status and the header of err, without a body, and adds
+// err to the request's log record. It is for gateways, which show their clients a page of their
+// own. The code is in [ErrorHeader].
 func WriteBare(w http.ResponseWriter, r *http.Request, err error) {
 	p := AsProblem(err)
 	noteError(r, p)
@@ -190,13 +190,13 @@ func WriteBare(w http.ResponseWriter, r *http.Request, err error) {
 	w.WriteHeader(p.Status())
 }
 
-// WriteJSON answers with value as application/json and Cache-Control: no-store.
+// WriteJSON responds with value as application/json and Cache-Control: no-store.
 func WriteJSON(w http.ResponseWriter, r *http.Request, status int, value any) {
 	writeJSON(w, r, status, "application/json", value)
 }
 
 func writeJSON(w http.ResponseWriter, r *http.Request, status int, contentType string, value any) {
-	// Encoded before the status goes out, so that a failure can still be told.
+	// Encoding comes before the status, so that an error can still be reported.
 	body, err := json.Marshal(value)
 	if err != nil {
 		noteError(r, NewProblem(CodeInternal, "", err))

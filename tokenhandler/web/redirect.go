@@ -6,17 +6,16 @@ import (
 	"strings"
 )
 
-// maxReturnTo bounds a return path: it travels in the sealed login cookie.
+// maxReturnTo is the largest size of a return path, which is stored in the login cookie.
 const maxReturnTo = 1024
 
-// ReturnTo makes a return_to parameter safe: a path on the public origin, or a
-// URL on an allowed origin; anything else becomes "/".
+// ReturnTo makes a return_to parameter safe. It returns a path on the public origin, or a
+// URL on an allowed origin, and "/" for anything else (open redirects, ASVS V3.7.2).
 //
-// Browsers and Go disagree about what a URL is: browsers take "\" for "/", drop
-// tabs and newlines, and read "//host" and "/\host" as another host. So every
-// such byte is refused before parsing, and what is returned was serialised
-// again from the parsed parts (peers' advisories: PEERS 2.2 "Open redirect").
-// Paths below one of the prefixes in own are refused too: to return to
+// Browsers and Go parse URLs differently: browsers read "\" as "/", ignore
+// tabs and newlines, and take "//host" and "/\host" for another host. So ReturnTo refuses
+// such bytes before it parses raw, and returns what it has put together again from the parsed
+// parts. It also refuses paths below one of the prefixes in own: returning to
 // /auth/login would be a loop.
 func (s *Site) ReturnTo(raw string, own ...string) string {
 	if raw == "" || len(raw) > maxReturnTo || strings.ContainsFunc(raw, isUnsafeInURL) {
@@ -34,8 +33,8 @@ func (s *Site) ReturnTo(raw string, own ...string) string {
 			u.Path = "/"
 		}
 	}
-	// The decoded path, because browsers take %2e for a dot, and our own mux and
-	// other software on the way decode the rest.
+	// The decoded path is checked, because browsers read %2e as a dot, and the mux and
+	// other software decode the rest.
 	if !isPlainPath(u.Path) || strings.ContainsFunc(u.Path, isUnsafeInPath) {
 		return "/"
 	}
@@ -65,9 +64,8 @@ func isPlainPath(path string) bool {
 	return rooted && (rest == "" || CheckSegments(strings.TrimSuffix(rest, "/")) == nil)
 }
 
-// Redirect answers with a redirect to target, which must be what
-// [Site.ReturnTo] returned, or a URL built from the configuration. A target
-// that a browser could read as another host than it says is replaced by "/".
+// Redirect responds with a redirect to target, which must come from [Site.ReturnTo] or
+// from the configuration. A path that a browser could read as another host becomes "/".
 func (s *Site) Redirect(w http.ResponseWriter, status int, target string) {
 	if !strings.HasPrefix(target, "https://") && !strings.HasPrefix(target, "http://") {
 		target = s.ReturnTo(target)

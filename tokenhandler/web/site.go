@@ -14,31 +14,32 @@ import (
 
 // Config is what a [Site] needs to know of the deployment.
 type Config struct {
-	// PublicURL is the app's own origin: scheme, host, port. Required. It is
-	// configured and never derived from the Host header (FACTS LAM-12).
+	// PublicURL is the app's own origin: scheme, host, port. Required. It is never taken
+	// from the Host header, which the client chooses.
 	PublicURL *url.URL
-	// AllowedOrigins are further origins of the same site that may call us with
+	// AllowedOrigins are further origins of the same site that may send requests with
 	// credentials, each as "scheme://host[:port]".
 	AllowedOrigins []string
-	// TrustedProxies are the peers whose X-Forwarded-For counts. Default none.
+	// TrustedProxies are the addresses of the proxies in front of the service: only
+	// their X-Forwarded-For is used. Default none.
 	TrustedProxies []netip.Prefix
-	// LoginURL is what every 401 names as the place to log in. Required.
+	// LoginURL is the login_url of every 401. Required.
 	LoginURL string
 	// Log receives one record per request. Required.
 	Log *slog.Logger
-	// Quiet logs requests that went well at level debug, not info: probes and
-	// scrapes come every few seconds.
+	// Quiet logs successful requests at level debug instead of info. It is for listeners
+	// with probes and scrapes, which come every few seconds.
 	Quiet bool
 	// Now is the clock. Required.
 	Now func() time.Time
-	// Rejected counts cross-site refusals; may be nil.
+	// Rejected is called for each request that is refused as cross-site. It may be nil.
 	Rejected func()
 	// Tracer makes a span of every request; nil makes none.
 	Tracer *tracing.Tracer
 }
 
-// Site answers the questions about the app's own origin that every handler
-// asks: is this request ours, where may it be redirected, how is an error told.
+// Site knows the app's origin. It checks where requests come from and where they may be
+// redirected to, and writes error responses.
 type Site struct {
 	origin   string
 	allowed  map[string]bool // origin → may call with credentials
@@ -52,7 +53,7 @@ type Site struct {
 	tracer   *tracing.Tracer
 }
 
-// NewSite builds a Site.
+// NewSite returns a Site.
 func NewSite(cfg Config) *Site {
 	s := &Site{
 		origin:   Origin(cfg.PublicURL),
@@ -75,8 +76,8 @@ func NewSite(cfg Config) *Site {
 	return s
 }
 
-// Origin returns u's origin as browsers write it (RFC 6454 §6.2): lower case,
-// without the scheme's default port.
+// Origin returns the origin of u as browsers write it (RFC 6454 §6.2): in lower case and
+// without the default port of the scheme.
 func Origin(u *url.URL) string {
 	scheme, host := strings.ToLower(u.Scheme), strings.ToLower(u.Host)
 	switch scheme {
@@ -88,17 +89,17 @@ func Origin(u *url.URL) string {
 	return scheme + "://" + host
 }
 
-// PublicOrigin is the app's own origin.
+// PublicOrigin returns the app's own origin.
 func (s *Site) PublicOrigin() string { return s.origin }
 
-// Now is the clock.
+// Now returns the time of the injected clock.
 func (s *Site) Now() time.Time { return s.now() }
 
-// HandlerFunc is an HTTP handler that returns its error instead of writing it.
-// After an error nothing must have been written; headers set before stay.
+// HandlerFunc is an HTTP handler that returns its error instead of writing it. If it
+// returns an error it must not have written anything. Headers that it has set are kept.
 type HandlerFunc func(w http.ResponseWriter, r *http.Request) error
 
-// Handle turns h into an [http.Handler] whose errors become problem+json.
+// Handle returns an [http.Handler] that writes the errors of h as problem+json.
 func (s *Site) Handle(h HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if err := h(w, r); err != nil {
@@ -107,9 +108,8 @@ func (s *Site) Handle(h HandlerFunc) http.Handler {
 	})
 }
 
-// Methods refuses every method but those in allow with 405 and Allow. OPTIONS
-// requests that reach it are refused too: a preflight is answered before, by
-// [Site.Guard].
+// Methods refuses every method except those in allow, with 405 and an Allow header. That
+// includes OPTIONS: [Site.Guard] has answered preflights before.
 func (s *Site) Methods(next http.Handler, allow ...string) http.Handler {
 	list := strings.Join(allow, ", ")
 	return s.Handle(func(w http.ResponseWriter, r *http.Request) error {
@@ -121,24 +121,24 @@ func (s *Site) Methods(next http.Handler, allow ...string) http.Handler {
 	})
 }
 
-// MethodNotAllowed is the 405 problem; allow is the Allow header's list.
+// MethodNotAllowed returns the 405 problem. allow is the value of the Allow header.
 func MethodNotAllowed(allow string) *Problem {
 	return NewProblem(CodeMethodNotAllowed, "this path answers "+allow+" only", nil).WithHeader("Allow", allow)
 }
 
-// NotFound answers every request with the not_found problem.
+// NotFound responds to every request with the not_found problem.
 func (s *Site) NotFound() http.Handler {
 	return s.Handle(func(http.ResponseWriter, *http.Request) error { return NoSuchPath(nil) })
 }
 
-// NoSuchPath is the not_found problem. The cause is for the log: what is hidden
-// from a client must not tell itself from what is not there.
+// NoSuchPath returns the not_found problem. The cause is only logged: the client must not be
+// able to distinguish a hidden path from one that does not exist.
 func NoSuchPath(cause error) *Problem {
 	return NewProblem(CodeNotFound, "there is nothing at this path", cause)
 }
 
-// OwnHeaders sets the security headers of answers that are our own, not an
-// upstream's or the SPA's (ASVS V3.4, V14.2.2, OAU-14, OAU-15).
+// OwnHeaders sets the security headers of the service's own responses, which are neither
+// an upstream's nor the SPA's (ASVS V3.4, V14.2.2).
 func OwnHeaders(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		setOwnHeaders(w.Header())
@@ -153,6 +153,6 @@ func setOwnHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// hstsValue is one year with subdomains left to the operator's decision
-// (ASVS V3.4.1).
+// hstsValue is one year (ASVS V3.4.1). Whether to include subdomains is the operator's
+// decision.
 const hstsValue = "max-age=31536000"
