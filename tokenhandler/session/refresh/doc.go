@@ -62,9 +62,9 @@
 //	            | shows a later | shows this | found a later      | is over      |
 //	            | generation    | generation | generation         |              |
 //	unknown     | confirmed     | –          | unconfirmed (1)    | –            | –
+//	released    | confirmed     | –          | unconfirmed (1)    | –            | –
 //	unconfirmed | confirmed     | confirmed  | unconfirmed (1)    | –            | released
 //	confirmed   | confirmed     | –          | unconfirmed (1)    | released     | released
-//	released    | confirmed     | –          | unconfirmed (1)    | –            | –
 //
 //	–: the state stays as it is.
 //	unknown: the record is new.
