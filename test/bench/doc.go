@@ -1,7 +1,7 @@
 // Package bench measures the service.
 //
 // What one proxied API request costs: TestProxyAgainstABareOne compares the CPU time and the latency of
-// the built binary with those of a bare reverse proxy. TestAllocationsBesideABareProxy in cmd/app counts the
+// the built binary with those of a bare reverse proxy. TestProxiedRequestAllocatesLittle in cmd/app counts the
 // allocations of both.
 //
 // What the service holds: the memory of many open connections (TestMemoryOfOpenConnections), of transfers
