@@ -203,17 +203,17 @@ func FuzzPath(f *testing.F) {
 }
 
 func TestCheckSegments(t *testing.T) {
-	for path, want := range map[string]string{
+	for segments, want := range map[string]string{
 		"a": "", "a/b.c/...": "", "a;..": "", "..a/b..": "",
 		"": "has an empty segment", "/a": "has an empty segment", "a/": "has an empty segment", "a//b": "has an empty segment",
 		".": "has a dot segment", "..": "has a dot segment", "a/../b": "has a dot segment", "a/.": "has a dot segment",
 	} {
 		got := ""
-		if err := web.CheckSegments(path); err != nil {
+		if err := web.CheckSegments(segments); err != nil {
 			got = err.Error()
 		}
 		if got != want {
-			t.Errorf("%q: %q, want %q", path, got, want)
+			t.Errorf("%q: %q, want %q", segments, got, want)
 		}
 	}
 }
@@ -223,8 +223,14 @@ func TestUnder(t *testing.T) {
 		path, prefix string
 		want         bool
 	}{
-		{"/auth", "/auth", true}, {"/auth/", "/auth", true}, {"/auth/login", "/auth", true}, {"/auth", "/auth/", true},
-		{"/authors", "/auth", false}, {"/aut", "/auth", false}, {"/", "/auth", false}, {"/x", "/", true},
+		{"/auth", "/auth", true},
+		{"/auth/", "/auth", true},
+		{"/auth/login", "/auth", true},
+		{"/auth", "/auth/", true},
+		{"/authors", "/auth", false},
+		{"/aut", "/auth", false},
+		{"/", "/auth", false},
+		{"/x", "/", true},
 	} {
 		if got := web.Under(c.path, c.prefix); got != c.want {
 			t.Errorf("%s under %s: %v, want %v", c.path, c.prefix, got, c.want)

@@ -104,13 +104,13 @@ func (s *Site) Instrument(next http.Handler) http.Handler {
 		}
 		ctx, span := s.tracer.Serve(q, r, q.id)
 		q.span = span
-		r = r.WithContext(ctx)
+		r = r.WithContext(ctx) //nolint:contextcheck // it is derived from r's
 		q.idHeader[0] = q.id
 		w.Header()["X-Request-Id"] = q.idHeader[:]
 		if s.hsts {
 			w.Header()["Strict-Transport-Security"] = []string{hstsValue}
 		}
-		defer s.finish(r, q) //nolint:contextcheck // r carries the context
+		defer s.finish(r, q)
 		next.ServeHTTP(&q.recorder, r)
 	})
 }
