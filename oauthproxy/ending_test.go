@@ -122,7 +122,7 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 	}
 }
 
-// Sessions are watched from the second second of a request on. One that ends before is
+// Sessions are watched from one second after the start of a request. One that ends before is
 // not missed.
 func TestStreamOfASessionThatEndedEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

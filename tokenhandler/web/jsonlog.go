@@ -83,8 +83,8 @@ func appendAttr(out []byte, a *slog.Attr) (line []byte, ok bool) {
 	out = append(out, ',', '"')
 	out = append(out, a.Key...)
 	out = append(out, '"', ':')
-	switch kind := a.Value.Kind(); {
-	case kind == slog.KindString:
+	switch a.Value.Kind() { //nolint:exhaustive // the JSONHandler encodes all others
+	case slog.KindString:
 		value := a.Value.String()
 		if !isPlain(value) {
 			return out, false
@@ -92,11 +92,11 @@ func appendAttr(out []byte, a *slog.Attr) (line []byte, ok bool) {
 		out = append(out, '"')
 		out = append(out, value...)
 		out = append(out, '"')
-	case kind == slog.KindInt64:
+	case slog.KindInt64:
 		out = strconv.AppendInt(out, a.Value.Int64(), 10)
-	case kind == slog.KindBool:
+	case slog.KindBool:
 		out = strconv.AppendBool(out, a.Value.Bool())
-	case kind == slog.KindFloat64:
+	case slog.KindFloat64:
 		// Others have an exponent, or are not numbers in JSON.
 		value := a.Value.Float64()
 		if size := math.Abs(value); value != 0 && !(size >= 1e-6 && size < 1e21) {
