@@ -95,11 +95,11 @@ func parseUpstream(s string) (*url.URL, *invalid) {
 	if strings.HasPrefix(s, "unix:") {
 		return parseSocket(s)
 	}
-	web, h2c := strings.CutPrefix(s, "h2c://")
+	address, h2c := strings.CutPrefix(s, "h2c://")
 	if h2c {
-		web = "http://" + web
+		address = "http://" + address
 	}
-	u, bad := parseURL(web)
+	u, bad := parseURL(address)
 	switch {
 	case bad != nil:
 		return nil, bad

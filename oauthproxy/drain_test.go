@@ -173,6 +173,7 @@ func TestDrainLeavesOtherAnswers(t *testing.T) {
 func TestDrainOfStalledEventStreams(t *testing.T) {
 	for name, c := range map[string]struct {
 		protocol
+
 		left, took time.Duration
 	}{
 		"the time for closing": {overHTTP1, within, socket.CloseTimeout},

@@ -276,7 +276,7 @@ func TestLogoutEndsTheSessionBeforeItAsksTheProvider(t *testing.T) {
 		s := store.Begin(secret.Tokens{
 			Access: secret.New("a.b.c"), Refresh: secret.New("refresh"), Subject: "sub", Claims: "{}", AccessExpires: time.Now().Add(time.Hour),
 		})
-		save(t, store, began, store.Names.Session, map[any]any{session.Key: s})
+		save(t, store, began, store.Session, map[any]any{session.Key: s})
 		slow.isDead = func() bool { return denied.Denied(s.ID.Name(), "sub", "", s.Begun) }
 		gone, leave := context.WithCancel(t.Context())
 		r := httptest.NewRequestWithContext(gone, http.MethodPost, "/auth/logout", http.NoBody)

@@ -134,7 +134,7 @@ func TestInvalid101(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := newProxy(t, raw(response, nil))
-				if got := p.handshake(t).response; got.StatusCode != http.StatusBadGateway { //nolint:bodyclose // handshake does
+				if got := p.handshake(t).response; got.StatusCode != http.StatusBadGateway {
 					t.Errorf("answered %d", got.StatusCode)
 				}
 			})
@@ -146,7 +146,7 @@ func TestInvalid101(t *testing.T) {
 func TestRefusedHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProxy(t, raw("HTTP/1.1 426 Upgrade Required\r\nContent-Length: 0\r\n\r\n", nil))
-		if got := p.handshake(t).response; got.StatusCode != http.StatusUpgradeRequired { //nolint:bodyclose // handshake does
+		if got := p.handshake(t).response; got.StatusCode != http.StatusUpgradeRequired {
 			t.Errorf("answered %d", got.StatusCode)
 		}
 	})
@@ -157,7 +157,7 @@ func TestAcceptedHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProxy(t, raw(strings.Replace(accepted, "Upgrade: websocket", "Upgrade: WebSocket\r\nSet-Cookie: a=1\r\nServer: inside/1.0\r\n"+
 			"Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Extensions: permessage-deflate\r\nCache-Control: public", 1), nil))
-		got := p.handshake(t).response //nolint:bodyclose // handshake does
+		got := p.handshake(t).response
 		for name, want := range map[string]string{
 			"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept, "Sec-WebSocket-Protocol": "chat",
 			"Sec-WebSocket-Extensions": "permessage-deflate", "Cache-Control": "no-store", "Set-Cookie": "", "Server": "",
@@ -173,7 +173,7 @@ func TestSubprotocol(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newProxy(t, echo(nil))
 		for offered, want := range map[string]string{"chat.v1": "chat.v1", "chat.v1,chat.v2": "chat.v2", "other": "", "": ""} {
-			conn := p.dial(t, "/api/socket", strings.FieldsFunc(offered, func(r rune) bool { return r == ',' })...)
+			conn := p.dial(t, strings.FieldsFunc(offered, func(r rune) bool { return r == ',' })...)
 			if got := conn.Subprotocol(); got != want {
 				t.Errorf("offered %q: %q", offered, got)
 			}
@@ -186,7 +186,7 @@ func TestSubprotocol(t *testing.T) {
 func TestCloseCodesPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		closed := make(chan error, 1)
-		conn := newProxy(t, echo(closed)).dial(t, "/api/socket")
+		conn := newProxy(t, echo(closed)).dial(t)
 		if err := conn.Close(4000, "from the client"); err != nil {
 			t.Error(err)
 		}
@@ -201,7 +201,7 @@ func TestCloseCodesPass(t *testing.T) {
 			_ = conn.Write(r.Context(), websocket.MessageText, []byte("last message"))
 			closed <- conn.Close(4001, "from the upstream")
 		}))
-		conn = p.dial(t, "/api/socket")
+		conn = p.dial(t)
 		if _, message, err := conn.Read(t.Context()); err != nil || string(message) != "last message" {
 			t.Errorf("%q, %v", message, err)
 		}

@@ -155,9 +155,9 @@ func echo(closed chan<- error) upstream {
 }
 
 // dial opens a WebSocket from the app's origin.
-func (p *proxy) dial(t *testing.T, path string, subprotocols ...string) *websocket.Conn {
+func (p *proxy) dial(t *testing.T, subprotocols ...string) *websocket.Conn {
 	t.Helper()
-	conn, _, err := websocket.Dial(t.Context(), "http://app.example.com"+path, &websocket.DialOptions{ //nolint:bodyclose // it is the WebSocket
+	conn, _, err := websocket.Dial(t.Context(), "http://app.example.com/api/socket", &websocket.DialOptions{ //nolint:bodyclose // it is the WebSocket
 		HTTPClient: &http.Client{Transport: &http.Transport{DialContext: p.listener.DialContext}},
 		HTTPHeader: http.Header{"Origin": {publicOrigin}}, Subprotocols: subprotocols, CompressionMode: websocket.CompressionContextTakeover,
 	})
@@ -193,7 +193,7 @@ func (p *proxy) handshake(t *testing.T, frames ...byte) *rawClient {
 	t.Cleanup(func() { _ = conn.Close() })
 	go func() { _, _ = conn.Write(append([]byte(handshake()), frames...)) }()
 	c := &rawClient{Conn: conn, r: bufio.NewReader(conn)}
-	if c.response, err = http.ReadResponse(c.r, nil); err != nil {
+	if c.response, err = http.ReadResponse(c.r, nil); err != nil { //nolint:bodyclose // closed below
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.response.Body.Close() })

@@ -56,7 +56,7 @@ func TestActivityAndLoginCookiesStayReadable(t *testing.T) {
 			t.Errorf("activity %x: %d, want %d", activity, got, f.now.Unix())
 		}
 	}
-	name := f.Names.Login + "AbCd_-12"
+	name := f.Login + "AbCd_-12"
 	gs, err := f.New(with(jar{name: goldenLogin}), name)
 	const want = `{"s":"0state","n":"nonce","v":"verifier","r":"/notes?a=b&c","b":1767323045000}`
 	if payload, _ := gs.Values[session.Key].([]byte); err != nil || string(payload) != want {

@@ -119,7 +119,7 @@ func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 // begin writes the cookies of a new session, as a login does.
 func (f *fixture) begin(h http.Header, t secret.Tokens) error {
 	r, w := &http.Request{}, httptest.NewRecorder()
-	gs, err := f.New(r, f.Names.Session)
+	gs, err := f.New(r, f.Session)
 	if err != nil {
 		return err
 	}

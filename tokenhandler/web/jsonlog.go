@@ -103,7 +103,7 @@ func appendAttr(out []byte, a *slog.Attr) (line []byte, ok bool) {
 			return out, false
 		}
 		out = strconv.AppendFloat(out, value, 'f', -1, 64)
-	default:
+	case slog.KindAny, slog.KindDuration, slog.KindTime, slog.KindUint64, slog.KindGroup, slog.KindLogValuer:
 		return out, false
 	}
 	return out, true
