@@ -103,7 +103,7 @@ func appendAttr(out []byte, a *slog.Attr) (line []byte, ok bool) {
 			return out, false
 		}
 		out = strconv.AppendFloat(out, value, 'f', -1, 64)
-	case slog.KindAny, slog.KindDuration, slog.KindTime, slog.KindUint64, slog.KindGroup, slog.KindLogValuer:
+	default:
 		return out, false
 	}
 	return out, true
