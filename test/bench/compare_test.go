@@ -39,6 +39,9 @@ func TestProxyAgainstABareOne(t *testing.T) {
 	pool := cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}})
 	configuration := configure(pool, "", fmt.Sprintf("api: {routes: [{path: /api/, upstream: %q}]}", upstream))
 	binaries := []string{os.Getenv("TOKENHANDLER_BINARY")}
+	if binaries[0] == "" {
+		t.Fatal("TOKENHANDLER_BINARY is not set (run `make bench`)")
+	}
 	if *before != "" {
 		binaries = append(binaries, *before)
 	}
