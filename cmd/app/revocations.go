@@ -21,8 +21,8 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// denyList is the deny list in this process's memory. With session.store, entries of
-// one replica reach the lists of all replicas within a moment.
+// denyList is the deny list of ended sessions in this process's memory. With
+// session.store, every replica receives the entries of all others.
 type denyList struct {
 	*memory.List
 
@@ -47,7 +47,7 @@ func (a *App) newDenyList(ctx context.Context) (denyList, error) {
 	return list, nil
 }
 
-// Revoke ends the sessions that an entry names.
+// Revoke adds an entry, which ends the sessions that it names.
 func (d denyList) Revoke(ctx context.Context, entry replicas.Revocation) error {
 	if d.shared != nil {
 		return d.shared.Revoke(ctx, entry)
@@ -56,7 +56,7 @@ func (d denyList) Revoke(ctx context.Context, entry replicas.Revocation) error {
 	return err
 }
 
-// denyTimeout bounds how long a logout waits for the store to take its entry.
+// denyTimeout bounds how long a logout waits until the store has its entry.
 const denyTimeout = time.Second
 
 // Deny implements [refresh.DenyList].
@@ -67,23 +67,24 @@ func (d denyList) Deny(name session.Name, until time.Time) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), denyTimeout)
 	defer cancel()
-	// The entry is well-formed. If the store does not take it now, it is written later.
+	// The entry is valid. If the store does not have it in time, it is written later.
 	_ = d.shared.Revoke(ctx, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
 }
 
-// run adds the revocations of other replicas to the list, until ctx ends.
+// run adds the revocations of other replicas to the list until ctx is done.
 func (d denyList) run(ctx context.Context) {
 	if d.shared != nil {
 		d.shared.Run(ctx)
 	}
 }
 
-// handOverEvery is the pause between two checks, during a shutdown, of whether the
-// store has taken all revocations.
+// handOverEvery is the pause, during a shutdown, between two checks of whether the
+// store has all revocations.
 const handOverEvery = 50 * time.Millisecond
 
-// handOver waits until the store has every revocation of this process, because the
-// other replicas would never learn of one that it lacks. The error is ctx's.
+// handOver waits until the store has every revocation of this process. The other
+// replicas would never receive one that is lost with the process. It returns an error
+// if ctx is done first.
 func (d denyList) handOver(ctx context.Context) error {
 	if d.shared == nil {
 		return nil
@@ -94,13 +95,13 @@ func (d denyList) handOver(ctx context.Context) error {
 		select {
 		case <-ticks.C:
 		case <-ctx.Done():
-			return fmt.Errorf("telling %d revocations: %w", d.shared.Pending(), ctx.Err())
+			return fmt.Errorf("writing %d revocations to the store: %w", d.shared.Pending(), ctx.Err())
 		}
 	}
 	return nil
 }
 
-// replicas returns the store, or nil without one.
+// replicas returns the store, or nil without session.store.
 func (d denyList) replicas() refresh.Replicas {
 	if d.shared == nil {
 		return nil
@@ -108,8 +109,9 @@ func (d denyList) replicas() refresh.Replicas {
 	return d.shared
 }
 
-// denyListCurrent reports whether the list can be trusted. It is nil where requests are
-// served during an outage of the store, too (revocation.on_outage: allow).
+// denyListCurrent returns a function that reports whether the list has the entries of
+// the other replicas. It returns nil if this does not matter: without a store, and if
+// requests are served during an outage of the store (revocation.on_outage: allow).
 func (a *App) denyListCurrent() func() bool {
 	if a.denied.shared == nil || a.cfg.Revocation.OnOutage != "deny" {
 		return nil
@@ -118,8 +120,8 @@ func (a *App) denyListCurrent() func() bool {
 }
 
 // storeReady returns the state of the store for /readyz: "ok", an error, or "" without
-// a store. A replica is not ready during an outage only if it then refuses every
-// session: otherwise a store that is down would take the whole app out of service.
+// a store. During an outage a replica is not ready only if it then refuses every
+// session. If it serves them, the outage must not take all replicas out of service.
 func (a *App) storeReady() (state string, ready bool) {
 	if a.denied.shared == nil {
 		return "", true
@@ -130,11 +132,12 @@ func (a *App) storeReady() (state string, ready bool) {
 	return "ok", true
 }
 
-// discard revokes a refresh token that was issued after its session had ended.
+// discard revokes a refresh token that was issued for a session that has ended
+// meanwhile.
 func (a *App) discard(token secret.String) { a.provider.Discard(context.Background(), token) }
 
-// signOut returns the call of Cognito's GlobalSignOut. It returns nil where no access
-// token can have the scope for it.
+// signOut returns the function that calls Cognito's GlobalSignOut, or nil if no access
+// token can have the scope that the call needs.
 func (a *App) signOut() func(context.Context, secret.String) error {
 	p := a.cfg.Provider
 	if p.Kind != config.KindCognito || !slices.Contains(p.Scopes, cognito.AdminScope) {

@@ -1,4 +1,4 @@
 // Command tokenhandler is the service: a token handler for single-page apps on
-// Amazon Cognito. It owns the command line and nothing else; package app owns
-// the service, package config the configuration.
+// Amazon Cognito. This package only parses the command line. Package app builds the
+// service, and package config reads the configuration.
 package main

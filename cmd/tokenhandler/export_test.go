@@ -1,4 +1,4 @@
 package main
 
-// ChooseGOGC is how often garbage is collected.
+// ChooseGOGC exports chooseGOGC to the tests.
 var ChooseGOGC = chooseGOGC

@@ -12,25 +12,25 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// builds is the folder that the program is built in.
-var builds string
+// buildDir is the folder that the program is built in.
+var buildDir string
 
 func TestMain(m *testing.M) {
 	var err error
-	if builds, err = os.MkdirTemp("", "tokenhandler"); err != nil {
+	if buildDir, err = os.MkdirTemp("", "tokenhandler"); err != nil {
 		panic(err)
 	}
 	code := m.Run()
-	_ = os.RemoveAll(builds)
+	_ = os.RemoveAll(buildDir)
 	os.Exit(code)
 }
 
-// build builds the program once for all tests, with its symbols. It returns the
-// program's path and what the compiler wrote, with a newline between them. The
+// build builds the program once for all tests, and keeps its symbols. It returns the
+// program's path and the compiler's output, separated by a newline. The
 // methods of gorilla sessions are so short that the compiler would put them into
 // their callers and leave no symbol, so inlining is off for that package.
 var build = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(builds, "tokenhandler")
+	path := filepath.Join(buildDir, "tokenhandler")
 	out, err := exec.Command("go", "build", "-gcflags=github.com/gorilla/sessions=-l", "-o", path, ".").CombinedOutput()
 	return path + "\n" + string(out), err
 })
@@ -54,8 +54,8 @@ type service struct {
 	public, admin string
 }
 
-// serve starts the program, with more in its environment, and returns when it
-// listens.
+// serve starts the program with the given configuration and further environment
+// variables. It returns when the program listens.
 func serve(t *testing.T, config string, environ ...string) *service {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
@@ -95,7 +95,7 @@ func (s *service) signal(signal os.Signal) {
 	}
 }
 
-// end returns how the program ended, once it did.
+// end waits until the program has ended, and returns the error of [exec.Cmd.Wait].
 func (s *service) end() error {
 	s.t.Helper()
 	return testkit.Receive(s.t, s.ended, "the end of the program")

@@ -13,8 +13,8 @@ func main() {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		// Whoever asks a second time does not want to wait: once the shutdown has begun
-		// the next one ends the process, as it does without us.
+		// A second signal ends the process at once, because the operator does not want to
+		// wait for the shutdown: without a handler, Go's default action applies.
 		signal.Stop(signals)
 		cancel()
 	}()

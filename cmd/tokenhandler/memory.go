@@ -10,16 +10,17 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// rareGC is GOGC where a memory limit bounds what it lets grow. Requests leave
-// garbage and hardly anything else: with Go's default, 100, half of what the
-// process holds is garbage, and it is collected all the time.
+// rareGC is GOGC for a process with a memory limit. Requests leave almost only
+// garbage, and the live heap is small, so that with Go's default of 100 collections
+// are frequent. A higher value makes them rarer; the limit bounds the growth.
 const rareGC = 400
 
-// noLimit is Go's memory limit when there is none.
+// noLimit is the value of Go's memory limit when no limit is set.
 const noLimit = math.MaxInt64
 
 // tuneMemory sets Go's memory limit to 90 % of the container's, unless GOMEMLIMIT
-// gives it, and GOGC to what suits it. With an error both are as they were.
+// is set, and sets GOGC to the result of chooseGOGC. If there is an error,
+// both stay as they were.
 func tuneMemory(environ []string) (limit int64, gogc int, err error) {
 	limit, err = memlimit.Set() // heeds AUTOMEMLIMIT, too; it does not log
 	if errors.Is(err, memlimit.ErrNoCgroup) || errors.Is(err, memlimit.ErrCgroupsNotSupported) {
@@ -30,7 +31,8 @@ func tuneMemory(environ []string) (limit int64, gogc int, err error) {
 	return limit, gogc, err
 }
 
-// chooseGOGC is rareGC under a memory limit, unless the operator has set another.
+// chooseGOGC returns rareGC if there is a memory limit and the operator has not set
+// GOGC. Otherwise it returns now, the present value.
 func chooseGOGC(now int, limit int64, environ []string) int {
 	if limit == noLimit || isSet("GOGC", environ) {
 		return now
@@ -38,7 +40,8 @@ func chooseGOGC(now int, limit int64, environ []string) int {
 	return rareGC
 }
 
-// isSet is as Go's runtime sees it: empty is not set.
+// isSet reports whether a variable is set and not empty. Go's runtime, too, takes an
+// empty GOGC for one that is not set.
 func isSet(name string, environ []string) bool {
 	for _, entry := range environ {
 		if value, found := strings.CutPrefix(entry, name+"="); found && value != "" {
@@ -48,7 +51,7 @@ func isSet(name string, environ []string) bool {
 	return false
 }
 
-// limitText is a memory limit as GOMEMLIMIT spells it.
+// limitText formats a memory limit as a value of GOMEMLIMIT.
 func limitText(limit int64) string {
 	if limit == noLimit {
 		return "off"

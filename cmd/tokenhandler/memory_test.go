@@ -31,8 +31,8 @@ func TestChooseGOGC(t *testing.T) {
 	}
 }
 
-// TestCollectorUnderALimit asks the running program's own runtime.
-func TestCollectorUnderALimit(t *testing.T) {
+// TestMemorySettingsInEffect reads the settings from the running program's metrics.
+func TestMemorySettingsInEffect(t *testing.T) {
 	for name, c := range map[string]struct {
 		environ []string
 		wants   []string
@@ -46,7 +46,7 @@ func TestCollectorUnderALimit(t *testing.T) {
 			_, metrics := s.get("http://" + s.admin + "/metrics")
 			for _, want := range c.wants {
 				if !strings.Contains(metrics+s.out.String(), want) {
-					t.Errorf("nowhere is %s", want)
+					t.Errorf("neither the metrics nor the log contain %s", want)
 				}
 			}
 			s.signal(syscall.SIGTERM)

@@ -34,7 +34,7 @@ func TestReadmeMakesAndRotatesKeys(t *testing.T) {
 	} {
 		after := runKeyCommand(t, dir, commands[i])
 		if !isRight(after) {
-			t.Errorf("%s: makes %d keys of %d, or another order", commands[i], len(after), len(before))
+			t.Errorf("%s: turned %d keys into %d, or into the wrong order", commands[i], len(before), len(after))
 		}
 		before = after
 	}

@@ -20,18 +20,18 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// version is set by the build.
+// version is set by the build (-ldflags -X).
 var version = "dev"
 
-// command is what all commands share.
+// command holds what all subcommands use.
 type command struct {
 	environ        []string
 	stdout, stderr io.Writer
 	configFile     string
 }
 
-// run is the program: arguments in, exit code out. 1 is a failure, 2 a
-// configuration that is not good.
+// run runs the program and returns its exit code: 0 for success, 1 for a failure, and
+// 2 for an invalid configuration.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	c := &command{environ: environ, stdout: stdout, stderr: stderr}
 	root := c.root()
@@ -70,11 +70,12 @@ func (c *command) root() *cobra.Command {
 	return root
 }
 
-// maxConfig bounds the files that are read; config.Load says so in its words.
+// maxConfig bounds what is read of a file. It is above the limit of config.Load, which
+// then reports a file that is too large.
 const maxConfig = 2 << 20
 
-// load reads the file and the environment. A file that is not there is an
-// error, unless it is the default one and the environment says something.
+// load reads the configuration file and the environment. A missing file is an error,
+// unless --config was not given and the environment has a variable TH_….
 func (c *command) load(cmd *cobra.Command) (config.Config, error) {
 	content, err := readFile(c.configFile)
 	if errors.Is(err, os.ErrNotExist) && !cmd.Flags().Changed("config") && c.environmentIsSet() {
@@ -132,8 +133,9 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 	return slog.New(web.NewJSONHandler(w, level))
 }
 
-// check prints the URLs to register at the provider. They must match exactly: with a
-// trailing slash too many, logins end on an error page of Cognito.
+// check validates the configuration and prints the URLs to register at the provider.
+// They must match exactly: with an extra trailing slash, logins end on an error page
+// of Cognito.
 func (c *command) check(cmd *cobra.Command, _ []string) error {
 	cfg, err := c.load(cmd)
 	if err != nil {

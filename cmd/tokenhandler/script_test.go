@@ -8,8 +8,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestScripts runs the real binary by scripts that need no Go to be read: a
-// command, then what it says.
+// TestScripts runs the built binary with the scripts of testdata/script. Each script
+// has commands and the output that is expected of them.
 func TestScripts(t *testing.T) {
 	binary := program(t)
 	scripts, err := filepath.Glob("testdata/script/*.txt")

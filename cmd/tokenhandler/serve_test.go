@@ -21,7 +21,7 @@ import (
 
 const publicURL = "http://localhost:8080"
 
-// configuration is that of a service in front of an upstream.
+// configuration returns the configuration of a service with one API route to upstream.
 func configuration(pool *cognitotest.Server, upstream string) string {
 	return fmt.Sprintf(`
 public_url: %s
@@ -39,8 +39,8 @@ func newPool(t *testing.T) *cognitotest.Server {
 	return cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}})
 }
 
-// login returns a browser that is logged in, and that finds publicURL at the
-// program's listener.
+// login returns a browser that is logged in. The browser connects to the program's
+// listener when it opens publicURL.
 func (s *service) login() *useragent.UA {
 	s.t.Helper()
 	transport := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -60,7 +60,7 @@ func (s *service) login() *useragent.UA {
 	return ua
 }
 
-// get asks without a browser. The status is 0 if nobody answers.
+// get sends a GET request without cookies. The status is 0 if there is no response.
 func (s *service) get(address string) (status int, body string) {
 	s.t.Helper()
 	r, err := http.NewRequestWithContext(s.t.Context(), http.MethodGet, address, nil)
@@ -79,10 +79,11 @@ func (s *service) get(address string) (status int, body string) {
 	return answer.StatusCode, string(content)
 }
 
-// lateUpstream answers every request and, when it is told that the answer has
-// arrived, echoes the request's Authorization as an answer that nobody asked
-// for. The channel tells what it echoed, once the connection was closed for it.
-func lateUpstream(t *testing.T, arrived <-chan struct{}) (address string, echoed <-chan string) {
+// unsolicitedUpstream answers one request. When arrived is closed, it sends a second
+// response on the idle connection, without a request, which echoes the Authorization
+// header. The returned channel receives the echoed token once the service has closed
+// the connection.
+func unsolicitedUpstream(t *testing.T, arrived <-chan struct{}) (address string, echoed <-chan string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "localhost:0")
 	if err != nil {
@@ -109,11 +110,11 @@ func lateUpstream(t *testing.T, arrived <-chan struct{}) (address string, echoed
 	return "http://" + listener.Addr().String(), done
 }
 
-// TestLateAnswersAreNotWritten: net/http quotes what an upstream sends on an
-// idle connection to the standard logger, and with it the token that is echoed.
-func TestLateAnswersAreNotWritten(t *testing.T) {
+// TestUnsolicitedResponsesAreNotLogged: net/http writes what an upstream sends on an
+// idle connection to the standard logger. Here that is an access token.
+func TestUnsolicitedResponsesAreNotLogged(t *testing.T) {
 	arrived := make(chan struct{})
-	upstream, echoed := lateUpstream(t, arrived)
+	upstream, echoed := unsolicitedUpstream(t, arrived)
 	s := serve(t, configuration(newPool(t), upstream))
 	ua := s.login()
 	if r := ua.Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusOK {
@@ -135,12 +136,12 @@ func TestLateAnswersAreNotWritten(t *testing.T) {
 		}
 	}
 	if s.out.Contains("Unsolicited") {
-		t.Error("the program wrote what net/http says")
+		t.Error("the program wrote the message of net/http")
 	}
 }
 
-// TestSecondSignalEndsAtOnce: who presses Ctrl-C twice does not want to wait for
-// the requests under way.
+// TestSecondSignalEndsAtOnce: a second signal ends the program although a request is
+// still being answered.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
@@ -164,24 +165,25 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 			})
 			select {
 			case err := <-s.ended:
-				t.Fatalf("the first signal ended it: %v", err)
+				t.Fatalf("the first signal ended the program: %v", err)
 			default:
 			}
 			s.signal(signal)
 			err := s.end()
 			status, ok := s.cmd.ProcessState.Sys().(syscall.WaitStatus)
 			if !ok || !status.Signaled() || status.Signal() != signal {
-				t.Errorf("ended otherwise than by the second signal: %v", err)
+				t.Errorf("the program was not ended by the second signal: %v", err)
 			}
 		})
 	}
 }
 
-// TestSpansOnTheConsole: one JSON object a line, the last ones at the end.
+// TestSpansOnTheConsole checks that spans are written as one JSON object per line, that
+// none is lost at the shutdown, and that they hold no query.
 func TestSpansOnTheConsole(t *testing.T) {
 	t.Setenv("OTEL_TRACES_EXPORTER", "console")
 	s := serve(t, configuration(newPool(t), "http://localhost:1"))
-	if status, _ := s.get("http://" + s.public + "/api/me?q=planted"); status != http.StatusForbidden { // no page of ours
+	if status, _ := s.get("http://" + s.public + "/api/me?q=planted"); status != http.StatusForbidden { // it lacks the headers of a request of the app
 		t.Errorf("answered %d", status)
 	}
 	s.signal(syscall.SIGTERM)
@@ -194,6 +196,6 @@ func TestSpansOnTheConsole(t *testing.T) {
 		found = found || json.Unmarshal([]byte(line), &span) == nil && span.Name == "GET /api/"
 	}
 	if !found || s.out.Contains("planted") {
-		t.Errorf("no span in, or a secret:\n%s", s.out.String())
+		t.Errorf("there is no span, or the query was written:\n%s", s.out.String())
 	}
 }

@@ -10,19 +10,19 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// withheldEvery is the shortest time between two records about withheld messages: an
-// upstream decides how many messages there are.
+// withheldEvery is the shortest time between two log records about withheld messages,
+// because an upstream can cause any number of messages.
 const withheldEvery = time.Minute
 
 // withholdStandardLog replaces the output of the standard logger. The Transport of
-// net/http writes there, past every logger that it was given, and quotes data that an
-// upstream sends without a request: an upstream that echoes its requests would put an
-// access token on standard error.
+// net/http always writes there, and quotes data that an upstream sends without a
+// request: if an upstream echoes its requests, an access token would be written to
+// standard error.
 func withholdStandardLog(logger *slog.Logger) {
 	log.SetOutput(&withheld{log: logger, seldom: rate.Sometimes{Interval: withheldEvery}})
 }
 
-// withheld is an output for the standard logger. It counts messages and drops their
+// withheld is an output for the standard logger that counts messages and drops their
 // text.
 type withheld struct {
 	log    *slog.Logger

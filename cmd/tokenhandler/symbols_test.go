@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestProgramContainsItsLibraries keeps the service from going around the
-// libraries that do its dangerous work. The linker leaves out what nothing calls,
-// so a function that is in the program is reachable from main.
+// TestProgramContainsItsLibraries checks that the service uses its libraries for the
+// security-critical work and does not bypass them. The linker leaves out functions
+// that nothing calls, so a function that is in the program is reachable from main.
 func TestProgramContainsItsLibraries(t *testing.T) {
 	symbols := symbolsOf(t)
 	for _, want := range []string{

@@ -1,7 +1,7 @@
-// Package secret owns the string types that must never be printed: tokens,
-// client secrets, keys. Every way of formatting or marshalling them writes
-// "[redacted]", so that a forgotten log attribute, a %+v of a struct or a JSON
-// encoder cannot leak a session (OWASP ASVS V16.2.5).
+// Package secret has types for values that must never be printed: tokens, client
+// secrets, keys. Every way of formatting or marshalling them writes "[redacted]", so
+// that a log attribute, a %+v of a struct or a JSON encoder cannot leak a session
+// (OWASP ASVS V16.2.5).
 //
-// It knows nothing of what the secrets are for: no OAuth, no HTTP, no crypto.
+// The package does not use the secrets: it has no OAuth, HTTP or cryptography.
 package secret

@@ -9,19 +9,19 @@ import (
 	"log/slog"
 )
 
-// Redacted is what every printed or marshalled [String] looks like.
+// Redacted is the text of every printed or marshalled [String].
 const Redacted = "[redacted]"
 
 // String holds a secret. The zero value is the empty secret.
 //
 // fmt, encoding/json, encoding/xml, text templates and slog all write
-// [Redacted]; [String.Reveal] is the only way to the value, so that a search
-// for its callers lists every place where a secret leaves its wrapping.
+// [Redacted]. Only [String.Reveal] and [String.Bearer] return the value, so that a
+// search for their callers lists every place that uses a secret.
 type String struct {
-	// A pointer, because fmt cannot call methods of an unexported field: it
-	// prints what it finds there, which then is an address.
+	// The value is behind a pointer, because fmt does not call the methods of an
+	// unexported field but prints its content. That is then only an address.
 	value *string
-	// isBearer says that value begins with bearer, which is not part of the secret.
+	// isBearer is set if value starts with bearer, which is not part of the secret.
 	isBearer bool
 }
 
@@ -31,12 +31,13 @@ const bearer = "Bearer "
 // New wraps value.
 func New(value string) String { return String{value: &value} }
 
-// WrapBearer wraps the token in the string that value points to, which must not change
-// afterwards: "Bearer " and the token. [String.Bearer] then need not make that string.
+// WrapBearer wraps the token of an Authorization header. The string that value points
+// to consists of "Bearer " and the token, and must not change afterwards.
+// [String.Bearer] returns it without allocating.
 func WrapBearer(value *string) String { return String{value: value, isBearer: true} }
 
-// Reveal returns the secret itself. Pass the result on at once; never store,
-// format or log it.
+// Reveal returns the secret itself. Use the result at once; never store, format or log
+// it.
 func (s String) Reveal() string {
 	switch {
 	case s.value == nil:
@@ -47,8 +48,8 @@ func (s String) Reveal() string {
 	return *s.value
 }
 
-// Bearer returns the Authorization header with the secret as its token (RFC 6750 §2.1).
-// The rules of [String.Reveal] apply to it.
+// Bearer returns the value of an Authorization header with the secret as its token
+// (RFC 6750 §2.1). It must be treated like the result of [String.Reveal].
 func (s String) Bearer() string {
 	if s.isBearer {
 		return *s.value
@@ -59,13 +60,13 @@ func (s String) Bearer() string {
 // IsZero reports whether the secret is empty.
 func (s String) IsZero() bool { return s.Reveal() == "" }
 
-// Equal compares in constant time. Two empty secrets are NOT equal: a check of
-// a parameter that was never set must not pass because both sides are missing.
+// Equal compares two secrets in constant time. Two empty secrets are NOT equal: a
+// comparison must not succeed because both values are missing.
 func (s String) Equal(other String) bool {
 	if s.IsZero() || other.IsZero() {
 		return false
 	}
-	// Hashing first hides the lengths, which ConstantTimeCompare alone reveals.
+	// ConstantTimeCompare alone would reveal the lengths, so hashes are compared.
 	a, b := sha256.Sum256([]byte(s.Reveal())), sha256.Sum256([]byte(other.Reveal()))
 	return subtle.ConstantTimeCompare(a[:], b[:]) == 1
 }
@@ -79,8 +80,8 @@ func (String) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
 // MarshalJSON implements [json.Marshaler].
 func (String) MarshalJSON() ([]byte, error) { return []byte(`"` + Redacted + `"`), nil }
 
-// UnmarshalText implements [encoding.TextUnmarshaler], so that decoders can
-// fill a secret without its value passing through another type.
+// UnmarshalText implements [encoding.TextUnmarshaler], so that decoders write directly
+// into a secret.
 func (s *String) UnmarshalText(text []byte) error {
 	*s = New(string(text))
 	return nil

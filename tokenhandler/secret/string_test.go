@@ -61,14 +61,14 @@ func TestStringIsNeverPrinted(t *testing.T) {
 			t.Errorf("%s printed the secret: %s", how, out)
 		}
 		if !strings.Contains(out, secret.Redacted) {
-			t.Errorf("%s does not say that something was redacted: %s", how, out)
+			t.Errorf("%s lacks the text for a redacted value: %s", how, out)
 		}
 	}
 }
 
 func TestStringEqual(t *testing.T) {
-	// Both sides empty is the defect of a peer: state accepted because neither
-	// the cookie nor the parameter had one.
+	// Two empty secrets must not be equal: otherwise a callback would be accepted if
+	// neither the cookie nor the request had a state.
 	for _, c := range []struct {
 		a, b string
 		want bool

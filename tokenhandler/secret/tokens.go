@@ -2,12 +2,12 @@ package secret
 
 import "time"
 
-// Tokens is one verified answer of a provider's token endpoint: the tokens and
-// what the ID token says of the user. It prints without its tokens.
+// Tokens is a verified response of a provider's token endpoint: the tokens, and what
+// the ID token says about the user. The tokens are redacted when it is printed.
 type Tokens struct {
 	// Access is the access token (RFC 6749 §1.4).
 	Access String
-	// AccessExpires is when Access ends.
+	// AccessExpires is when Access expires.
 	AccessExpires time.Time
 	// Refresh is the refresh token (RFC 6749 §1.5); empty if the provider gave none.
 	Refresh String
@@ -21,11 +21,11 @@ type Tokens struct {
 	// Claims is a JSON object of the configured claims of the ID token; empty if
 	// the provider gave no ID token.
 	Claims string
-	// NonceHash is the head of the SHA-256 of the nonce of the login. A refreshed
-	// ID token that carries a nonce must carry the same (OIDC Core §12.2).
+	// NonceHash is the first bytes of the SHA-256 of the login's nonce. If a refreshed ID
+	// token has a nonce, it must be the same (OIDC Core §12.2).
 	NonceHash [4]byte
-	// RefreshExpires is when the refresh token ends, if the provider said so; else zero.
+	// RefreshExpires is when the refresh token expires; zero if the provider did not say.
 	RefreshExpires time.Time
-	// SID is the provider's own session id (OIDC Back-Channel Logout §2.1), or empty.
+	// SID is the provider's session id (OIDC Back-Channel Logout §2.1); may be empty.
 	SID string
 }

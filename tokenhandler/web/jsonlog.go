@@ -11,8 +11,8 @@ import (
 )
 
 // NewJSONHandler returns a [slog.Handler] whose output is that of [slog.JSONHandler]. It
-// encodes records itself that hold only numbers, booleans and printable ASCII, as those
-// of the request log do, in a fifth of the time. All others it passes to a JSONHandler.
+// encodes records itself, and much faster, if they hold only numbers, booleans and
+// printable ASCII, like those of the request log. It passes all others to a JSONHandler.
 func NewJSONHandler(w io.Writer, level slog.Leveler) slog.Handler {
 	out := &lockedWriter{w: w}
 	return &jsonHandler{Handler: slog.NewJSONHandler(out, &slog.HandlerOptions{Level: level}), out: out}

@@ -5,25 +5,26 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promauto"
 )
 
-// Metrics are the counters of this package.
+// Metrics are the metrics of this package.
 type Metrics struct {
-	// Up is 1 while the store is reached and takes writes.
+	// Up is 1 while the store is reachable and accepts writes.
 	Up prometheus.Gauge
 	// Operations counts calls by operation and outcome.
 	Operations *prometheus.CounterVec
-	// Seconds is how long calls took.
+	// Seconds is the duration of calls, by operation.
 	Seconds *prometheus.HistogramVec
-	// LeaseWaits counts claims that had to wait.
+	// LeaseWaits counts refreshes that had to wait for the lease of another replica, or
+	// because the store was new.
 	LeaseWaits prometheus.Counter
-	// Losses counts the times that the store was found without its memory.
+	// Losses counts how often the store had lost its data.
 	Losses prometheus.Counter
-	// Pending is how many revocations the store does not have yet.
+	// Pending is the number of revocations that are not yet written to the store.
 	Pending prometheus.Gauge
 	// Entries is the size of this process's deny list.
 	Entries prometheus.Gauge
 }
 
-// NewMetrics registers the counters with reg; nil leaves them unregistered.
+// NewMetrics registers the metrics with reg. If reg is nil they are not registered.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
 	return &Metrics{
