@@ -138,14 +138,16 @@ func (c *call) respond(response *http.Response) error {
 	}
 	c.writer.WriteHeader(response.StatusCode)
 	buffer := c.handler.buffers.get()
-	defer c.handler.buffers.put(buffer)
 	flush := response.ContentLength < 0 || isEventStream(response.Header)
 	if err := copyBody(c.writer, response.Body, buffer[:], flush); err != nil {
 		if c.client.Context().Err() == nil {
 			c.handler.cfg.Log.DebugContext(c.client.Context(), "forwarding a response body failed", "err", withoutUpstreamText(err))
 		}
+		// The buffer is not used again: after a Write that has failed over HTTP/2, net/http
+		// may still be sending from it, and would send another client's response.
 		panic(http.ErrAbortHandler)
 	}
+	c.handler.buffers.put(buffer)
 	return nil
 }
 
