@@ -163,8 +163,11 @@ func (c *call) serveSocket(upstream *socket.Upstream) {
 	c.handler.open.add(webSocket{conn})
 	defer c.handler.open.remove(webSocket{conn})
 	if c.grant != nil {
-		// Messages do not keep the session alive, and an idle WebSocket is not closed.
-		c.watch(c.out.Context(), "socket", func() { conn.Close(socket.StatusSessionEnded, "session ended") })
+		// Messages do not keep the session alive, and an idle WebSocket is not closed. The
+		// context of out may have ended, if the time-out expired just when the 101 arrived.
+		ctx, cancel := context.WithCancel(c.client.Context())
+		defer cancel()
+		c.watch(ctx, "socket", func() { conn.Close(socket.StatusSessionEnded, "session ended") })
 	}
 	conn.Run()
 }

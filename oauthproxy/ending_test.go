@@ -55,6 +55,31 @@ func TestSocketEndsWithItsSession(t *testing.T) {
 	})
 }
 
+// lateTransport returns a response only when the request's time-out has expired.
+type lateTransport struct{ http.RoundTripper }
+
+func (l lateTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := l.RoundTripper.RoundTrip(r)
+	<-r.Context().Done()
+	return response, err //nolint:wrapcheck // it is the transport's
+}
+
+// The time-out can expire when the upstream has accepted the WebSocket and the proxy has
+// not yet stopped the time-out. The WebSocket is open then, and ends with its session.
+func TestSocketAcceptedAtTheTimeout(t *testing.T) {
+	up := newUpstream(t, echo(nil))
+	route := socketRoute(t, up.URL)
+	route.Timeout = 200 * time.Millisecond
+	p := newProxy(t, route)
+	p.handler.WrapTransports(func(next http.RoundTripper) http.RoundTripper { return lateTransport{next} })
+	conn := p.dial(t, "/api/socket", websocket.DialOptions{})
+	exchange(t, conn, websocket.MessageText, []byte("hello"))
+	p.tokens.end(errLoggedOut)
+	if got := readClose(t, conn); got != "4401 session ended" {
+		t.Errorf("closed with %q", got)
+	}
+}
+
 // Over TLS a browser negotiates HTTP/1.1 to open a WebSocket.
 func TestSocketOverTLS(t *testing.T) {
 	up := newUpstream(t, echo(nil))

@@ -29,3 +29,10 @@ func (h *Handler) DialUpstreams(dial func(ctx context.Context, network, address 
 		}
 	}
 }
+
+// WrapTransports replaces the transport of each route of h with what wrap returns for it.
+func (h *Handler) WrapTransports(wrap func(http.RoundTripper) http.RoundTripper) {
+	for _, r := range h.routes {
+		r.transport = wrap(r.transport)
+	}
+}
