@@ -80,13 +80,7 @@ const maxCarried = 24
 // carriedCookies returns the cookies of this service in a request, by name, with the
 // bytes that each takes there.
 func carriedCookies(store *session.Store, r *http.Request) map[string]int {
-	sizes := make(map[string]int)
-	for _, c := range r.Cookies() {
-		if store.Ours(c.Name) && len(sizes) < maxCarried {
-			sizes[c.Name] = len(c.Name) + len(c.Value) + len("=; ")
-		}
-	}
-	return sizes
+	return store.Carried(r.Header, maxCarried)
 }
 
 func isLogin(store *session.Store, name string) bool {

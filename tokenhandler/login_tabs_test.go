@@ -66,9 +66,10 @@ func TestLoginDropsUnreadableCookies(t *testing.T) {
 	ua.SetCookie(useragent.Cookie{Name: loginPrefix + "garbage1", Value: "garbage"})
 	ua.SetCookie(useragent.Cookie{Name: loginPrefix + "empty123", Value: ""})
 	ua.SetCookie(useragent.Cookie{Name: loginPrefix + "swapped1", Value: value.Value})
+	ua.SetCookie(useragent.Cookie{Name: loginPrefix + "quoted12", Value: `a"b`}) // not a value that net/http accepts
 	ua.SetCookie(useragent.Cookie{Name: old, Value: "expired"})
 	res := a.page(good, "/auth/login", nil)
-	for _, name := range []string{loginPrefix + "garbage1", loginPrefix + "empty123", loginPrefix + "swapped1", old} {
+	for _, name := range []string{loginPrefix + "garbage1", loginPrefix + "empty123", loginPrefix + "swapped1", loginPrefix + "quoted12", old} {
 		if c := setCookies(t, res.Header)[name]; c == nil || c.MaxAge >= 0 || c.SameSite != http.SameSiteLaxMode || !c.Secure || c.Path != "/" {
 			t.Errorf("%s is not removed: %+v", name, c)
 		}
@@ -124,15 +125,19 @@ func TestSessionKeepsTheCookieBudget(t *testing.T) {
 // TestManyCookiesDoNotLockOut checks that a browser with more cookies than the
 // service reads can log in, and has only the usual ones afterwards.
 func TestManyCookiesDoNotLockOut(t *testing.T) {
-	a := newApp(t, settings{})
-	ua := a.browser()
-	for i := range 50 {
-		ua.SetCookie(useragent.Cookie{Name: loginPrefix + "garbage" + strconv.Itoa(i), Value: "garbage"})
+	for name, value := range map[string]string{"garbage": "garbage", "no cookie value for net/http": `a"b\c`} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, settings{})
+			ua := a.browser()
+			for i := range 50 {
+				ua.SetCookie(useragent.Cookie{Name: loginPrefix + "garbage" + strconv.Itoa(i), Value: value})
+			}
+			res := ua.Fetch(http.MethodGet, "/api/me", "")
+			testkit.WantProblem(t, res.Answer(), http.StatusRequestHeaderFieldsTooLarge, "cookies_too_large")
+			a.wantSession(ua, false)
+			a.loginIn(ua, "/")
+			wantNoLogin(t, ua)
+			a.wantSession(ua, true)
+		})
 	}
-	res := ua.Fetch(http.MethodGet, "/api/me", "")
-	testkit.WantProblem(t, res.Answer(), http.StatusRequestHeaderFieldsTooLarge, "cookies_too_large")
-	a.wantSession(ua, false)
-	a.loginIn(ua, "/")
-	wantNoLogin(t, ua)
-	a.wantSession(ua, true)
 }

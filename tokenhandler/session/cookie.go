@@ -67,6 +67,23 @@ func (n Names) Ours(name string) bool {
 
 func (n Names) isLogin(name string) bool { return strings.HasPrefix(name, n.Login) }
 
+// Carried returns the cookies of this service in a request's header, by name, with
+// the bytes that each takes there: those of at most limit names. Values are not
+// parsed. [http.Request.Cookies] would leave out those with characters that it does
+// not accept, such as quotes, but browsers send them, and they count as well.
+// Cookies that no answer could remove, because of their name, are left out.
+func (n Names) Carried(h http.Header, limit int) map[string]int {
+	sizes := make(map[string]int)
+	each(h, func(name, value string) bool {
+		if _, known := sizes[name]; !known && (len(sizes) >= limit || !n.Ours(name) || (&http.Cookie{Name: name}).Valid() != nil) {
+			return true
+		}
+		sizes[name] += bytesOf(name, value)
+		return true
+	})
+	return sizes
+}
+
 // part is the name of the cookie that holds part i of a session.
 func (n Names) part(i int) string {
 	if i == 0 {
