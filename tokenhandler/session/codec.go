@@ -22,8 +22,8 @@ func (c sessionCodec) Encode(name string, value any) (string, error) {
 		return "", err
 	}
 	payload, ok := encode(s, t)
-	if !ok {
-		return "", tooLarge(seal.EncodedLen(len(payload)), t)
+	if size := seal.EncodedLen(len(payload)); !ok || size > c.MaxLength {
+		return "", tooLarge(size, t)
 	}
 	return c.Codec.Encode(name, payload)
 }
@@ -50,25 +50,25 @@ func (w whole) UnmarshalBinary(payload []byte) error {
 	if err := all.UnmarshalBinary(payload); err != nil {
 		return err
 	}
-	if err := head(w).UnmarshalBinary(payload); err != nil {
+	var o opened
+	if err := o.UnmarshalBinary(payload); err != nil {
 		return err
 	}
+	*w.Session = o.session
 	w.tokens, w.cookies = &all.Tokens, new(cookieValues)
 	return nil
 }
 
-// head decodes only those parts of a payload that every request needs. The other
-// tokens are decoded when [Session.Tokens] asks for them.
-type head struct{ *Session }
-
-// UnmarshalBinary implements [encoding.BinaryUnmarshaler].
-func (h head) UnmarshalBinary(payload []byte) error {
+// UnmarshalBinary implements [encoding.BinaryUnmarshaler]. It decodes only those parts
+// of a payload that every request needs. The other tokens are decoded when
+// [Session.Tokens] asks for them.
+func (o *opened) UnmarshalBinary(payload []byte) error {
 	b, ok := scratches.Get().(*scratch)
 	if !ok {
 		return ErrUnreadable
 	}
 	defer scratches.Put(b)
-	return decode(payload, b, h.Session)
+	return decode(payload, b, &o.session, &o.authorization)
 }
 
 // tokens decodes all tokens of a payload.

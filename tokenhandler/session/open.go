@@ -23,11 +23,14 @@ type EndedError struct {
 // Unwrap returns the reason.
 func (e *EndedError) Unwrap() error { return e.error }
 
-// opened is a session with its activity. They are one allocation, because every
+// opened is a session with its activity and its access token. They are one allocation, because every
 // request makes one.
 type opened struct {
 	session  Session
 	activity Activity
+	// authorization is what session.Access points to. It is no field of Session, because
+	// fmt would print it there.
+	authorization string
 }
 
 // openSession opens a request's session and activity cookies into the Values of gs.
@@ -41,7 +44,7 @@ func (s *Store) openSession(gs *sessions.Session, r *http.Request) error {
 		return err
 	}
 	o := &opened{}
-	if err := s.sessions.DecodeParts(s.Session, head{&o.session}, parts[:n]...); err != nil {
+	if err := s.sessions.DecodeParts(s.Session, o, parts[:n]...); err != nil {
 		return unreadable(err)
 	}
 	o.session.source = source{store: s, parts: parts, n: n}

@@ -208,8 +208,9 @@ func (l *layout) textLen() int {
 	return l.hotTextLen() + l.idToken.textLen() + l.refresh.textLen() + l.claimsLen
 }
 
-// decode decodes the parts of a payload that every request needs.
-func decode(payload []byte, buf *scratch, s *Session) error {
+// decode decodes the parts of a payload that every request needs. It sets
+// authorization to "Bearer " and the access token, and s.Access points to that.
+func decode(payload []byte, buf *scratch, s *Session, authorization *string) error {
 	var l layout
 	if !l.parse(payload) {
 		return ErrUnreadable
@@ -223,13 +224,13 @@ func decode(payload []byte, buf *scratch, s *Session) error {
 	out, _, _ = l.access.appendToken(out, l.raw, text[named:])
 	buf.out = out
 	all := string(out)
+	*authorization = all[named:]
 	*s = Session{
 		ID: l.id, Generation: l.generation, Begun: time.UnixMilli(l.begun),
 		Expires: at(l.begun, l.expires), Active: at(l.begun, l.active), RefreshExpires: at(l.begun, l.refreshExpires),
 		Subject: all[:l.subjectLen], SID: all[l.subjectLen:named], Rotates: l.flags&flagRotates != 0,
-		authorization: all[named:], AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
+		Access: secret.WrapBearer(authorization), AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
 	}
-	s.Access = secret.WrapBearer(&s.authorization)
 	return nil
 }
 

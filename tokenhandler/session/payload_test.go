@@ -3,6 +3,8 @@ package session_test
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -104,6 +106,27 @@ func TestTooLargeSessionIsRefusedWithNumbers(t *testing.T) {
 	}
 	if len(h) != 0 {
 		t.Errorf("cookies were written nevertheless: %v", h)
+	}
+}
+
+// TestSessionBeyondAllLimitsIsTooLarge: the error is the same for a session whose parts
+// are within their limits, but which is larger than any sealed value may be.
+func TestSessionBeyondAllLimitsIsTooLarge(t *testing.T) {
+	f := newFixture(t)
+	random := rand.NewChaCha8([32]byte{1})
+	noise := func(n int) string {
+		raw := make([]byte, n)
+		_, _ = random.Read(raw) // never fails
+		return base64.RawURLEncoding.EncodeToString(raw)
+	}
+	const each = 30 << 10
+	want := tokens(1, f.now)
+	// Of a JWE the first part is text, and the others are not compressed.
+	want.Refresh = secret.New(noise(8) + "." + noise(8) + "." + noise(8) + "." + noise(each) + "." + noise(8))
+	want.Claims = `{"noise":"` + noise(each*3/4-1<<10) + `"}`
+	err := f.begin(make(http.Header), want)
+	if large, ok := errors.AsType[*session.TooLargeError](err); !ok || large.Bytes <= session.Budget {
+		t.Errorf("got %v", err)
 	}
 }
 

@@ -65,7 +65,6 @@ type Session struct {
 	// Rotates reports whether a refresh has replaced the refresh token.
 	Rotates bool
 
-	authorization string // what Access points to, if a cookie was opened: "Bearer " and the token
 	// tokens are all tokens. They are nil in a session that was opened from a
 	// cookie: most requests need only the access token, and [Session.Tokens] opens
 	// the cookie again for the others.

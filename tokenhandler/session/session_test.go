@@ -184,3 +184,18 @@ func allTokens(tb testing.TB, s *session.Session) secret.Tokens {
 	}
 	return all
 }
+
+// TestPrintingASessionShowsNoToken: a session that was opened from a cookie, and a copy
+// of it, print without the access token.
+func TestPrintingASessionShowsNoToken(t *testing.T) {
+	f := newFixture(t)
+	s := f.mustOpen(t, f.login(t, tokens(1, f.now)))
+	token := s.Access.Reveal()
+	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		for kind, value := range map[string]any{"pointer": s, "copy": *s} {
+			if text := fmt.Sprintf(format, value); strings.Contains(text, token) {
+				t.Errorf("%s of a %s shows the access token", format, kind)
+			}
+		}
+	}
+}
