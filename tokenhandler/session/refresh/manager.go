@@ -99,7 +99,8 @@ func (m *Manager) Drain() { m.memory.stop(draining) }
 
 // Close starts no more refreshes at all and returns when none is running: a process
 // that ends during a rotation would lose the only token that still works. It takes
-// RefreshTimeout at most, or twice the time of a lease where another replica holds it.
+// RefreshTimeout at most, and up to twice the time of a lease more if another replica
+// holds the lease.
 func (m *Manager) Close() {
 	m.memory.stop(closed)
 	m.memory.attempts.Wait()
