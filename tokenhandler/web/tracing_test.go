@@ -62,18 +62,18 @@ func TestInstrumentSpans(t *testing.T) {
 			if len(spans) != 1 {
 				t.Fatalf("%d spans", len(spans))
 			}
-			said := map[string]string{}
+			attributes := map[string]string{}
 			for _, a := range spans[0].Attributes {
-				said[string(a.Key)] = a.Value.String()
+				attributes[string(a.Key)] = a.Value.String()
 			}
-			got := []string{spans[0].Name, said["http.response.status_code"], said["error.type"], spans[0].Status.Code.String()}
+			got := []string{spans[0].Name, attributes["http.response.status_code"], attributes["error.type"], spans[0].Status.Code.String()}
 			if diff := cmp.Diff(c.want, got); diff != "" || spans[0].Status.Description != "" {
 				t.Errorf("%s %s", diff, spans[0].Status.Description)
 			}
 			records := log.Records(t)
 			record := records[len(records)-1]
-			if record["trace_id"] != spans[0].SpanContext.TraceID().String() || record["request_id"] != said["request_id"] || said["request_id"] == "" {
-				t.Errorf("logged %v, exported %v", record, said)
+			if record["trace_id"] != spans[0].SpanContext.TraceID().String() || record["request_id"] != attributes["request_id"] || attributes["request_id"] == "" {
+				t.Errorf("logged %v, exported %v", record, attributes)
 			}
 		})
 	}

@@ -100,7 +100,7 @@ func tokens(seed uint64, now time.Time) secret.Tokens {
 	if err := json.Unmarshal(payload, &claims); err != nil {
 		panic(err)
 	}
-	shown, err := json.Marshal(map[string]any{
+	userClaims, err := json.Marshal(map[string]any{
 		"sub": claims.Sub, "username": claims.Username, "email": claims.Email,
 		"email_verified": claims.Verified, "name": claims.Name, "groups": claims.Groups,
 	})
@@ -110,7 +110,7 @@ func tokens(seed uint64, now time.Time) secret.Tokens {
 	return secret.Tokens{
 		Access: secret.New(access), ID: secret.New(id), Refresh: secret.New(refreshing),
 		AccessExpires: now.Add(time.Hour), AuthTime: now, NonceHash: [4]byte{1, 2, 3, 4},
-		Subject: claims.Sub, Claims: string(shown),
+		Subject: claims.Sub, Claims: string(userClaims),
 	}
 }
 

@@ -30,7 +30,7 @@ type modelSession struct {
 	refusedOf uint64
 	issued    int
 	made      map[uint64]time.Time // generation → since when there is one
-	shown     uint64               // the latest generation that a browser has shown
+	sent      uint64               // the latest generation that a browser has sent
 	stored    uint64               // the latest generation in the store
 	leased    *process
 	leaseEnds time.Time
@@ -164,7 +164,7 @@ func (w *world) judgement(proc *process, s sentCookies, v *refresh.RequestSessio
 	case errors.Is(err, refresh.ErrSuperseded):
 		newer := l.newer(s.generation)
 		stored := w.store != nil && l.stored > s.generation && l.stored >= proc.known[l].generation && !w.troubled(from) && !l.refusedByProvider(now)
-		return must(w.cfg.rotates() && l.shown > s.generation && !newer.IsZero() && !now.Before(newer.Add(modelGrace)) && !stored, "superseded")
+		return must(w.cfg.rotates() && l.sent > s.generation && !newer.IsZero() && !now.Before(newer.Add(modelGrace)) && !stored, "superseded")
 	case errors.Is(err, context.Canceled):
 		return "client gone"
 	}
@@ -190,12 +190,12 @@ func (w *world) judgeSuccess(proc *process, s sentCookies, v *refresh.RequestSes
 	proc.learns(l, got.Generation)
 }
 
-// sawCookie notes that a browser has shown this generation. The caller does not hold
+// sawCookie notes that a browser has sent this generation. The caller does not hold
 // mu.
 func (w *world) sawCookie(proc *process, s sentCookies) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s.session.shown = max(s.session.shown, s.generation)
+	s.session.sent = max(s.session.sent, s.generation)
 	proc.learns(s.session, s.generation)
 }
 

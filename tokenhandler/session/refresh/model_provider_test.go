@@ -166,12 +166,12 @@ func (w *world) issue(l *modelSession, generation uint64, withRefresh bool) secr
 // another living process, which must publish it.
 func (w *world) judgeAgain(proc *process, fact *tokenFact, facts callFacts, reuse bool) {
 	l, now := fact.session, time.Now()
-	shown := l.shown > fact.generation
+	sentLater := l.sent > fact.generation
 	excuse := ""
 	for _, r := range fact.renewals {
 		graced := now.Before(r.at.Add(modelGrace))
 		published := !r.published.IsZero() && r.published.Before(facts.at)
-		owed := graced || w.cfg.rotates() && !shown // whoever has the result must keep it
+		owed := graced || w.cfg.rotates() && !sentLater // whoever has the result must keep it
 		switch {
 		case proc.crashed:
 			excuse = "crash"
@@ -180,7 +180,7 @@ func (w *world) judgeAgain(proc *process, fact *tokenFact, facts callFacts, reus
 		case r.by == proc && (w.cfg.rotates() || owed):
 			w.violate("%v forgot that it had renewed generation %d of session %d", proc, fact.generation, l.n)
 		case w.cfg.rotates() && facts.certain > fact.generation:
-			w.violate("%v forgot that it had been shown a later generation than %d of session %d", proc, fact.generation, l.n)
+			w.violate("%v forgot that it had been sent a later generation than %d of session %d", proc, fact.generation, l.n)
 		case w.store == nil:
 			excuse = "no store"
 		case !facts.leased:

@@ -309,7 +309,7 @@ func (w *world) mustBeAlive(b *browser) {
 	defer proc.requests.Done()
 	w.mu.Lock()
 	alive, l := w.aliveIn(s, modelTimeout), s.session
-	old := l.shown > s.generation && (w.store == nil || l.stored < l.shown)
+	old := l.sent > s.generation && (w.store == nil || l.stored < l.sent)
 	w.mu.Unlock()
 	h, err := w.answer(proc, plannedRequest{browser: b}, s)
 	w.mu.Lock()

@@ -45,15 +45,15 @@ func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	if p.fail != nil {
 		return secret.Tokens{}, p.fail
 	}
-	shown := previous.Refresh.Reveal()
-	if shown != p.good && !time.Now().Before(p.until[shown]) {
+	token := previous.Refresh.Reveal()
+	if token != p.good && !time.Now().Before(p.until[token]) {
 		p.good = "" // reuse: all tokens of the session are revoked
 		return secret.Tokens{}, rejectedError{}
 	}
 	renewed := secret.Tokens{Access: secret.New(fmt.Sprint("access ", p.calls)), AccessExpires: time.Now().Add(time.Hour)}
 	if p.rotate {
-		if shown == p.good {
-			p.until[shown] = time.Now().Add(p.grace)
+		if token == p.good {
+			p.until[token] = time.Now().Add(p.grace)
 		}
 		p.good = fmt.Sprint("refresh ", p.calls)
 		renewed.Refresh = secret.New(p.good)
@@ -208,7 +208,7 @@ func TestRefreshThatEndsDuringTheRequestIsWritten(t *testing.T) {
 
 // TestClientThatLeavesDoesNotLoseTheSession: the client left while the provider
 // rotated. Long after the grace the old cookie still gets the new generation, because
-// no browser has shown that yet.
+// no browser has sent that yet.
 func TestClientThatLeavesDoesNotLoseTheSession(t *testing.T) {
 	p := &provider{rotate: true, latency: time.Second}
 	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {

@@ -103,7 +103,7 @@ func TestOldCookieAtAnotherReplica(t *testing.T) {
 		fresh := burst(t, all[:1], j, 1, "access 1")
 		for _, wait := range []time.Duration{35 * time.Second, 20 * time.Minute} {
 			time.Sleep(wait)
-			all[2].mustOpen(t, fresh) // a browser has shown the newer cookie
+			all[2].mustOpen(t, fresh) // a browser has sent the newer cookie
 			for i, f := range all {
 				token, _, err := f.request(t, j)
 				if i > 0 && (err != nil || token != "access 1") {
@@ -225,12 +225,12 @@ func TestResultThatTheStoreDidNotTake(t *testing.T) {
 }
 
 // TestResultsOutliveTheirReplica: a replica stops while the store takes nothing, with
-// a generation that no browser has shown. It waits until the store takes it, but not
+// a generation that no browser has sent. It waits until the store takes it, but not
 // for ever, and not for a generation that a browser has.
 func TestResultsOutliveTheirReplica(t *testing.T) {
 	for name, c := range map[string]struct {
 		outage time.Duration
-		shown  bool
+		sent   bool
 		handed bool
 		least  time.Duration
 	}{
@@ -251,7 +251,7 @@ func TestResultsOutliveTheirReplica(t *testing.T) {
 				if err != nil || token != "access 1" {
 					t.Fatalf("%q, %v", token, err)
 				}
-				if c.shown {
+				if c.sent {
 					j.take(t, h)
 					ending.mustOpen(t, j)
 				}

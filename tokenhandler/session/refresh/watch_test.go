@@ -192,7 +192,7 @@ func (sliding) Refresh(context.Context, secret.Tokens) (secret.Tokens, error) {
 	return secret.Tokens{Access: secret.New("renewed"), AccessExpires: now.Add(slides), RefreshExpires: now.Add(slides)}, nil
 }
 
-// TestWatchFollowsAProlongedSession: when a browser has shown the new generation,
+// TestWatchFollowsAProlongedSession: when a browser has sent the new generation,
 // memory releases its tokens, but not when it ends.
 func TestWatchFollowsAProlongedSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
