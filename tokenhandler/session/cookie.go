@@ -75,13 +75,18 @@ func (n Names) isLogin(name string) bool { return strings.HasPrefix(name, n.Logi
 func (n Names) Carried(h http.Header, limit int) map[string]int {
 	sizes := make(map[string]int)
 	each(h, func(name, value string) bool {
-		if _, known := sizes[name]; !known && (len(sizes) >= limit || !n.Ours(name) || (&http.Cookie{Name: name}).Valid() != nil) {
-			return true
+		if _, known := sizes[name]; known || len(sizes) < limit && n.Ours(name) && isCookieName(name) {
+			sizes[name] += bytesOf(name, value)
 		}
-		sizes[name] += bytesOf(name, value)
 		return true
 	})
 	return sizes
+}
+
+// isCookieName reports whether an answer can set a cookie of this name.
+func isCookieName(name string) bool {
+	c := http.Cookie{Name: name} //nolint:gosec // it is not sent
+	return c.Valid() == nil
 }
 
 // part is the name of the cookie that holds part i of a session.

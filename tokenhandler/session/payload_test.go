@@ -2,9 +2,9 @@ package session_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/base64"
 	"errors"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -113,10 +113,9 @@ func TestTooLargeSessionIsRefusedWithNumbers(t *testing.T) {
 // are within their limits, but which is larger than any sealed value may be.
 func TestSessionBeyondAllLimitsIsTooLarge(t *testing.T) {
 	f := newFixture(t)
-	random := rand.NewChaCha8([32]byte{1})
 	noise := func(n int) string {
 		raw := make([]byte, n)
-		_, _ = random.Read(raw) // never fails
+		_, _ = rand.Read(raw) // never fails
 		return base64.RawURLEncoding.EncodeToString(raw)
 	}
 	const each = 30 << 10
