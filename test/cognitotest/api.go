@@ -5,11 +5,11 @@ import (
 	"net/http"
 )
 
-// adminScope lets an access token act on its own user.
+// adminScope permits an access token to call Cognito's API for its own user.
 const adminScope = "aws.cognito.signin.user.admin"
 
-// api is the part of Cognito's API that an access token authorizes, in AWS JSON
-// 1.1: GlobalSignOut. Requests need no signature.
+// api implements GlobalSignOut of Cognito's API (AWS JSON 1.1). The access token
+// authorizes the request, so that it needs no AWS signature.
 func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	var in struct{ AccessToken string }
 	switch {
@@ -22,7 +22,7 @@ func (s *Server) api(w http.ResponseWriter, r *http.Request) {
 	default:
 		user, ok := s.bearer(in.AccessToken, adminScope)
 		if !ok {
-			// Also for a token without the scope.
+			// Cognito answers the same if the token lacks the scope.
 			writeAPIError(w, "NotAuthorizedException", "Access Token has been revoked")
 			return
 		}
@@ -40,7 +40,8 @@ func writeAPIError(w http.ResponseWriter, code, message string) {
 	_, _ = w.Write(mustJSON(map[string]string{"__type": code, "message": message + " " + Canary}))
 }
 
-// APIError refuses as Cognito's API does: 400, and the reason by name.
+// APIError returns an outage that answers like Cognito's API: with status 400 and the
+// name of the error.
 func APIError(code, message string) Outage {
 	return Outage{Name: code, Limits: code == "TooManyRequestsException", serve: func(_ *Server, w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		writeAPIError(w, code, message)

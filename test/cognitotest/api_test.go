@@ -42,14 +42,14 @@ func TestGlobalSignOut(t *testing.T) {
 		{"again", "GlobalSignOut", `{"AccessToken":"` + admin.AccessToken + `"}`, "NotAuthorizedException:"},
 	} {
 		if c.name == "good" && p.srv.Living("demo") != 2 {
-			t.Errorf("%d logins live", p.srv.Living("demo"))
+			t.Errorf("%d logins are valid", p.srv.Living("demo"))
 		}
 		if status, got := callAPI(t, p, c.target, c.body); got != c.want || (status == http.StatusOK) != (c.want == "") {
 			t.Errorf("%s: %d %q, want %q", c.name, status, got, c.want)
 		}
 	}
 	if p.srv.Living("demo") != 0 || !p.srv.Revoked(plain.RefreshToken) || !p.srv.Revoked(admin.RefreshToken) {
-		t.Error("a login lives on")
+		t.Error("a login is still valid")
 	}
 	if _, err := p.provider.UserInfo(t.Context(), oauth2.StaticTokenSource(plain)); err == nil {
 		t.Error("userInfo takes the token of a user who was signed out")

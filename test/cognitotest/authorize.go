@@ -12,18 +12,18 @@ import (
 	"time"
 )
 
-// Canary stands in every error text that the server makes up. Nothing of it may
-// reach a browser or a log.
+// Canary is part of every error text of the server. It must not appear in a browser or
+// in a log.
 const Canary = "provider-text-canary-7f3a9c"
 
-// hostedCookie is the session cookie of Cognito's hosted pages, hostedTTL its fixed
-// life.
+// hostedCookie is the session cookie of Cognito's hosted pages, which expires after
+// hostedTTL.
 const (
 	hostedCookie = "cognito"
 	hostedTTL    = time.Hour
 )
 
-// code is an authorization code and what it buys.
+// code is an authorization code with the grant that it is exchanged for.
 type code struct {
 	grant       grant
 	redirectURI string
@@ -31,19 +31,19 @@ type code struct {
 	expires     time.Time
 }
 
-// authorize is /oauth2/authorize, /login, /signup and /forgotPassword: they take the
-// same parameters and end at the same callback.
+// authorize serves /oauth2/authorize, /login, /signup and /forgotPassword, which have
+// the same parameters and redirect to the same callback.
 func (s *Server) authorize(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	s.mu.Lock()
 	known := q.Get("client_id") == s.opts.ClientID && slices.Contains(s.callbacks, q.Get("redirect_uri"))
 	s.mu.Unlock()
-	if !known { // Cognito shows a page of its own, and the relying party does not learn of it
+	if !known { // Cognito shows an error page and does not redirect to the relying party
 		http.Redirect(w, r, "/error?error=redirect_mismatch&client_id="+url.QueryEscape(q.Get("client_id")), http.StatusFound)
 		return
 	}
 	if err := s.checkAuthorize(q); err != nil {
-		// Without state, like many of Cognito's error redirects.
+		// The redirect has no state, like many of Cognito's error redirects.
 		s.callback(w, r, url.Values{"error_description": {Canary}, "error": {err.Error()}})
 		return
 	}
@@ -82,7 +82,7 @@ func (s *Server) checkAuthorize(q url.Values) error {
 	return nil
 }
 
-// finishLogin starts a hosted session and goes back with a code.
+// finishLogin starts a session of the hosted pages and redirects with a code.
 func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request, username string) {
 	q, now := r.URL.Query(), s.now()
 	s.mu.Lock()
@@ -122,7 +122,7 @@ func (s *Server) finishLogin(w http.ResponseWriter, r *http.Request, username st
 	s.callback(w, r, answer)
 }
 
-// scopes returns the scopes that were asked for, or all of them if none was.
+// scopes returns the requested scopes, or all scopes if none was requested.
 func (s *Server) scopes(asked string) string {
 	if asked == "" {
 		return strings.Join(s.opts.Scopes, " ")
@@ -130,7 +130,7 @@ func (s *Server) scopes(asked string) string {
 	return asked
 }
 
-// callback sends the browser back to the relying party.
+// callback redirects the browser to the relying party.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request, answer url.Values) {
 	s.mu.Lock()
 	edit := s.onCallback
@@ -149,16 +149,16 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request, answer url.Val
 	http.Redirect(w, r, target.String(), http.StatusFound)
 }
 
-// OnCallback lets edit change the parameters of every answer to redirect_uri
-// from now on: another state, an error without state, a duplicate, an iss. Nil
-// ends it.
+// OnCallback sets a function that changes the parameters of every redirect to
+// redirect_uri, for example to another state, an error without state, a repeated
+// parameter, or an iss. Nil removes the function.
 func (s *Server) OnCallback(edit func(url.Values)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.onCallback = edit
 }
 
-// hostedUser returns whose hosted session the browser has.
+// hostedUser returns the user of the browser's session at the hosted pages.
 func (s *Server) hostedUser(r *http.Request) (string, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -197,8 +197,8 @@ func (*Server) loginPage(w http.ResponseWriter, r *http.Request, message string)
 <button type="submit">Sign in</button></form>`, message, html.EscapeString(r.URL.RawQuery))
 }
 
-// passkeys is /passkeys/add: it needs a hosted session and comes back without
-// parameters.
+// passkeys serves /passkeys/add, which needs a session of the hosted pages and
+// redirects without parameters.
 func (s *Server) passkeys(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	s.mu.Lock()
@@ -215,8 +215,9 @@ func (s *Server) passkeys(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// logout is Cognito's "Logout endpoint": logout_uri comes before redirect_uri and must
-// be registered exactly; id_token_hint and post_logout_redirect_uri have no meaning.
+// logout implements Cognito's "Logout endpoint": logout_uri takes precedence over
+// redirect_uri and must equal a registered URL. id_token_hint and
+// post_logout_redirect_uri are ignored.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	s.mu.Lock()

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// discovery answers with the members that the discovery document of a real pool has.
-// Like that it says nothing of PKCE, of the iss parameter (RFC 9207) and of
-// front-channel and back-channel logout.
+// discovery serves a discovery document with the members that a real pool's has. Like
+// a real one it does not mention PKCE, the iss parameter (RFC 9207), and front-channel
+// and back-channel logout.
 func (s *Server) discovery(w http.ResponseWriter, _ *http.Request) {
 	endSession := s.URL + "/logout"
 	if s.opts.OpenID {
@@ -40,8 +40,8 @@ func (s *Server) jwks(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"keys": set})
 }
 
-// revoke is the revocation endpoint (RFC 7009): 200 with an empty body also for
-// unknown tokens.
+// revoke serves the revocation endpoint (RFC 7009). It answers 200 with an empty body,
+// also if the token is unknown.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	raw := r.PostForm.Get("token")
@@ -62,8 +62,8 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// userInfo is the userInfo endpoint (OpenID Connect Core 1.0 §5.3). As at Cognito
-// email_verified is a string.
+// userInfo serves the userInfo endpoint (OpenID Connect Core 1.0 §5.3). As in Cognito's
+// responses email_verified is a string.
 func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Access-Control-Allow-Origin", "*")
 	raw, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
@@ -73,7 +73,7 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	}
 	user, ok := s.bearer(raw, "openid")
 	if !ok {
-		// Without the scheme that RFC 6750 puts before it, as Cognito writes it.
+		// Like Cognito's, the header lacks the scheme that RFC 6750 requires.
 		w.Header().Set("WWW-Authenticate", `error="invalid_token", error_description="Access token is expired, disabled, or deleted, or the user has globally signed out. `+Canary+`"`)
 		writeJSON(w, http.StatusUnauthorized, oauthError{Code: "invalid_token", Description: Canary})
 		return
@@ -84,7 +84,7 @@ func (s *Server) userInfo(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// bearer returns whose living access token with that scope this is.
+// bearer returns the user of an access token that is valid and has the scope.
 func (s *Server) bearer(raw, scope string) (User, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -102,15 +102,15 @@ func (s *Server) bearer(raw, scope string) (User, bool) {
 	return s.active(f.user.Username)
 }
 
-// Accepts reports whether an API of the pool would take an access token that
-// asks the pool: signed by it, not ended, and its login neither ended nor
-// revoked. The scope openid is asked for.
+// Accepts reports whether the userInfo endpoint accepts the access token: the pool has
+// signed it, it has not expired, it has the scope openid, and the login was not
+// revoked.
 func (s *Server) Accepts(access string) bool {
 	_, ok := s.bearer(access, "openid")
 	return ok
 }
 
-// Living counts the logins of a user whose refresh tokens are good.
+// Living returns the number of a user's logins whose refresh tokens are valid.
 func (s *Server) Living(username string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -122,8 +122,8 @@ func (s *Server) Living(username string) (n int) {
 	return n
 }
 
-// Revoked reports whether a refresh token is dead for the pool: revoked with its
-// family, or never issued.
+// Revoked reports whether the pool refuses a refresh token, because its family was
+// revoked or because the token was never issued.
 func (s *Server) Revoked(refresh string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,9 +14,9 @@ import (
 	"cognito-token-handler/test/cognitotest"
 )
 
-// strict checks the ID token as OpenID Connect Core 1.0 §3.1.3.7 demands, and the
-// access token, and returns the first fault. It plays a relying party that misses
-// nothing.
+// strict makes all checks that a relying party should make: those of the ID token in
+// OpenID Connect Core 1.0 §3.1.3.7, and those of the access token. It returns the first
+// fault.
 func (p *party) strict(token *oauth2.Token, nonce, sub string) error {
 	raw, ok := token.Extra("id_token").(string)
 	if !ok {
@@ -64,7 +64,7 @@ func (p *party) strictAccess(raw, sub string) error {
 	return nil
 }
 
-// idFaults says what a strict relying party finds wrong with each.
+// idFaults maps each fault to a part of the error that strict returns for it.
 var idFaults = map[string]string{
 	"invalid-iss": "issued by a different provider", "missing-iss": "issued by a different provider",
 	"missing-sub": "sub", "empty-sub": "sub",
@@ -99,7 +99,8 @@ var refreshFaults = map[string]string{
 	"refresh-token-access-invalid-sig": "access token: go-oidc",
 }
 
-// wantAll fails when a table of faults shrinks or grows unseen.
+// wantAll checks that the table of expected errors has exactly the faults of the
+// package.
 func wantAll(t *testing.T, faults []cognitotest.Fault, want map[string]string) {
 	t.Helper()
 	if len(faults) != len(want) {
@@ -107,7 +108,7 @@ func wantAll(t *testing.T, faults []cognitotest.Fault, want map[string]string) {
 	}
 	for _, f := range faults {
 		if _, ok := want[f.Name]; !ok {
-			t.Errorf("nothing expected of %s", f.Name)
+			t.Errorf("no error is expected for %s", f.Name)
 		}
 	}
 }
@@ -178,12 +179,12 @@ func TestOutages(t *testing.T) {
 			if errors.As(err, &refused) && refused.ErrorCode != "" && !strings.Contains(refused.ErrorDescription+string(refused.Body), cognitotest.Canary) {
 				t.Errorf("no canary in %v", err)
 			}
-			p.mustRefresh(refresh) // over after one request
+			p.mustRefresh(refresh) // the outage ended after one request
 		})
 	}
 }
 
-// abandonHanging refreshes and gives up as soon as a request that hangs has come.
+// abandonHanging refreshes, and cancels the request when it has arrived, if it hangs.
 func (p *party) abandonHanging(refresh string, o cognitotest.Outage) (*oauth2.Token, error) {
 	p.t.Helper()
 	if !o.Hangs {
@@ -201,16 +202,16 @@ func (p *party) abandonHanging(refresh string, o cognitotest.Outage) (*oauth2.To
 	return nil, <-done
 }
 
-func TestRedirectedShowsWhoFollows(t *testing.T) {
+func TestRedirectedCountsClientsThatFollow(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	refresh := p.mustLogin().RefreshToken
 	p.srv.Break(cognitotest.TokenAny, cognitotest.Redirected(), 0)
 	if _, err := p.refresh(refresh); err == nil {
 		t.Error("no error")
 	}
-	// x/oauth2 with Go's default client does follow, with the token in its hands.
+	// x/oauth2 with Go's default client follows the redirect and sends the token along.
 	if p.srv.Count(cognitotest.Elsewhere) != 1 || p.srv.LastForm(cognitotest.Elsewhere).Get("refresh_token") != refresh {
-		t.Error("nobody came")
+		t.Error("the client did not follow the redirect")
 	}
 }
 
@@ -230,8 +231,8 @@ func TestBreakOtherEndpoints(t *testing.T) {
 		t.Error("verified without keys")
 	}
 	p.srv.Mend(cognitotest.JWKS)
-	// Not with the same verifier: go-oidc tells who waits for a fetch before it
-	// forgets the fetch, so that the next one may still get its error.
+	// A new verifier is used, because go-oidc answers waiting callers before it discards
+	// a failed fetch, so that the next call may still receive the old error.
 	fresh, err := oidc.NewProvider(t.Context(), p.srv.Issuer())
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +253,7 @@ func TestGate(t *testing.T) {
 	gate.Await(t, 3)
 	select {
 	case err := <-answers:
-		t.Fatalf("passed a shut gate: %v", err)
+		t.Fatalf("a request passed the closed gate: %v", err)
 	default:
 	}
 	gate.Open()

@@ -15,15 +15,15 @@ import (
 	"time"
 )
 
-// Token is a JWT before it is signed. A fault changes it.
+// Token is a JWT before it is signed. Faults change it.
 type Token struct {
 	Header map[string]any
 	Claims map[string]any
 
-	key    *rsa.PrivateKey
-	hmac   []byte              // HS256 with this key instead
-	edit   func(string) string // the last word on the signed token
-	unsign bool                // no signature: alg none
+	key      *rsa.PrivateKey
+	hmac     []byte              // if not nil, sign with HS256 and this key
+	edit     func(string) string // if not nil, changes the signed token
+	unsigned bool                // leave out the signature, as for alg none
 }
 
 func b64(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
@@ -33,7 +33,7 @@ func (t *Token) sign() string {
 	digest := sha256.Sum256([]byte(signed))
 	var signature []byte
 	switch {
-	case t.unsign:
+	case t.unsigned:
 	case t.hmac != nil:
 		mac := hmac.New(sha256.New, t.hmac)
 		_, _ = mac.Write([]byte(signed))
@@ -66,7 +66,7 @@ func (t *Token) pad(size int, random io.Reader) {
 	t.Claims[claim] = randomText(random, (missing*3+3)/4)
 }
 
-// parse reads a JWT of the pool and checks its signature and nothing else.
+// parse returns the claims of a JWT of the pool. It checks only the signature.
 func (p keyPair) parse(raw string) (map[string]any, error) {
 	parts := strings.Split(raw, ".")
 	if len(parts) != 3 {
@@ -97,7 +97,7 @@ func decodeClaims(part string) (map[string]any, error) {
 	return claims, nil
 }
 
-// grant is what a login gave: every token of a family is made from it.
+// grant is the result of a login. Every token of its family is made from it.
 type grant struct {
 	user      User
 	issuer    string
@@ -106,13 +106,14 @@ type grant struct {
 	nonce     string
 	resource  string
 	originJTI string
-	sid       string // "" at Cognito
+	sid       string // only with Options.OpenID
 	eventID   string
 	authTime  time.Time
 }
 
 // accessToken returns an access token with the claims that Cognito's developer guide
-// lists under "Understanding the access token": aud only if a resource was named.
+// lists under "Understanding the access token". It has an aud only if the login
+// requested a resource.
 func (g *grant) accessToken(key signingKey, now time.Time, ttl time.Duration, random io.Reader) *Token {
 	claims := map[string]any{
 		"sub": g.user.Sub, "iss": g.issuer, "version": 2, "client_id": g.clientID,

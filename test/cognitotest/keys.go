@@ -11,8 +11,8 @@ import (
 	"sync"
 )
 
-// Generating RSA keys takes seconds under the race detector, and seeded tokens
-// must come out the same in every process.
+// The keys are embedded, because generating RSA keys takes seconds under the race
+// detector, and because the tokens of a seed must be the same in every process.
 //
 //go:embed testdata/keys.pem
 var keysPEM []byte
@@ -20,7 +20,7 @@ var keysPEM []byte
 //nolint:gochecknoglobals // parsed once in a process, never changed
 var embeddedKeys = sync.OnceValue(parseKeys)
 
-// foreignKey is the index of the key that no JWKS ever shows.
+// foreignKey is the index of the key that is in no JWKS.
 const foreignKey = 0
 
 func parseKeys() []*rsa.PrivateKey {
@@ -48,8 +48,8 @@ type signingKey struct {
 // and access tokens with different keys.
 type keyPair struct{ id, access signingKey }
 
-// newKeyPair returns the keys of a generation: each has its own key ids, the
-// RSA keys behind them repeat.
+// newKeyPair returns the keys of a generation. Every generation has key ids of its
+// own, while the few RSA keys are used again.
 func newKeyPair(generation int, single bool) keyPair {
 	keys := embeddedKeys()
 	usable := len(keys) - 1

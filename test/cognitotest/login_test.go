@@ -25,7 +25,7 @@ const (
 	testState   = "state-of-this-test"
 )
 
-// party is a relying party of go-oidc and x/oauth2, as plain as they make it.
+// party is a minimal relying party, made with go-oidc and x/oauth2.
 type party struct {
 	t        *testing.T
 	srv      *cognitotest.Server
@@ -66,7 +66,7 @@ func (p *party) authURL(verifier string, opts ...oauth2.AuthCodeOption) string {
 	return p.oauth.AuthCodeURL(testState, opts...)
 }
 
-// answer is a response, read to its end.
+// answer is a complete response.
 type answer struct {
 	status  int
 	header  http.Header
@@ -74,7 +74,7 @@ type answer struct {
 	body    string
 }
 
-// get asks once, without following redirects.
+// get sends one GET request and does not follow redirects.
 func get(t *testing.T, target string, cookies ...*http.Cookie) answer {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
@@ -101,7 +101,7 @@ func send(t *testing.T, req *http.Request) answer {
 	return answer{res.StatusCode, res.Header, res.Cookies(), string(body)}
 }
 
-// callback logs in and returns the parameters that came back.
+// callback logs in and returns the parameters of the redirect to the callback.
 func (p *party) callback(authURL string) url.Values {
 	p.t.Helper()
 	res := get(p.t, authURL)
@@ -217,7 +217,7 @@ func TestTheTwoTokensAreSignedByDifferentKeys(t *testing.T) {
 	}
 }
 
-func TestTokenSizesAreCognitos(t *testing.T) {
+func TestTokensHaveCognitosSizes(t *testing.T) {
 	token := newParty(t, cognitotest.Options{}).mustLogin()
 	for name, size := range map[string][2]int{
 		"access":  {len(token.AccessToken), 1100},
@@ -230,7 +230,7 @@ func TestTokenSizesAreCognitos(t *testing.T) {
 	}
 }
 
-func TestDiscoveryLeavesOutWhatCognitoLeavesOut(t *testing.T) {
+func TestDiscoveryLacksWhatCognitoLacks(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	var document map[string]any
 	if err := p.provider.Claims(&document); err != nil {
@@ -278,7 +278,7 @@ func TestClientAuthentication(t *testing.T) {
 	}
 }
 
-func TestTwoWaysOfClientAuthenticationAtOnceAreRefused(t *testing.T) {
+func TestTwoMethodsOfClientAuthenticationAreRefused(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	form := url.Values{
 		"grant_type": {"refresh_token"}, "refresh_token": {p.mustLogin().RefreshToken},
@@ -290,7 +290,7 @@ func TestTwoWaysOfClientAuthenticationAtOnceAreRefused(t *testing.T) {
 	}
 }
 
-func TestCodeIsCheckedBeforeItBuysTokens(t *testing.T) {
+func TestCodeIsChecked(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		spoil  func(*party)

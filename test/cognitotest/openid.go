@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// What follows is no Cognito: with [Options.OpenID] the server is a plain OpenID
-// provider, as far as Cognito differs from one.
+// With [Options.OpenID] the server is not Cognito but a standard OpenID provider. This
+// file has what differs between the two.
 
 // EndSession is the endpoint of RP-initiated logout.
 const EndSession = "endsession"
 
-// sidOf names a hosted session in tokens; Cognito does not.
+// sidOf returns the sid claim for a session of the hosted pages. Cognito's tokens have
+// none.
 func (s *Server) sidOf(session string) string {
 	if !s.opts.OpenID {
 		return ""
@@ -22,9 +23,9 @@ func (s *Server) sidOf(session string) string {
 	return uuidFrom(newStream("sid " + session))
 }
 
-// endSession is RP-initiated logout (OIDC RP-Initiated Logout §2, §3): the
-// address to return to must be registered, and the hint be an ID token of ours.
-// Its expiry does not matter.
+// endSession serves RP-initiated logout (OIDC RP-Initiated Logout §2, §3). The
+// post_logout_redirect_uri must be registered, and the hint must be an ID token of this
+// server, which may have expired.
 func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	s.mu.Lock()
@@ -54,8 +55,8 @@ func (s *Server) endSession(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, target, http.StatusFound)
 }
 
-// OnReturn lets edit change the parameters of every return from RP-initiated
-// logout from now on.
+// OnReturn sets a function that changes the parameters of every redirect after an
+// RP-initiated logout.
 func (s *Server) OnReturn(edit func(url.Values)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -67,14 +68,15 @@ const logoutEvent = "http://schemas.openid.net/event/backchannel-logout"
 
 // LogoutFault is a way to make a logout token that must be refused.
 type LogoutFault struct {
-	// Name is what stands behind oidcc-client-test-rp-backchannel-rpinitlogout in
-	// the conformance module's name, where there is one.
+	// Name is the end of the name of the OpenID conformance suite's module
+	// (oidcc-client-test-rp-backchannel-rpinitlogout-…), if there is one.
 	Name string
 	Edit func(*Token)
 }
 
-// LogoutToken mints a logout token (OIDC Back-Channel Logout §2.4) for a user, a
-// session, or both; "" leaves a claim out. The edits come before the signature.
+// LogoutToken returns a logout token (OIDC Back-Channel Logout §2.4) for a user, a
+// session, or both. If sub or sid is "" the claim is left out. The edits are applied
+// before the token is signed.
 func (s *Server) LogoutToken(sub, sid string, edits ...func(*Token)) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +103,8 @@ func nonEmpty(claims map[string]string) map[string]any {
 	return out
 }
 
-// LogoutFaults are logout tokens that a relying party must refuse (LOG-02).
+// LogoutFaults are logout tokens that a relying party must refuse (OIDC Back-Channel
+// Logout §2.6).
 //
 //nolint:gochecknoglobals // a table that tests range over
 var LogoutFaults = []LogoutFault{

@@ -12,7 +12,8 @@ import (
 	"cognito-token-handler/test/cognitotest"
 )
 
-// TestLogoutTokens: go-oidc takes the good one, whatever it names.
+// TestLogoutTokens checks that go-oidc accepts a valid logout token for a user, a
+// session, or both.
 func TestLogoutTokens(t *testing.T) {
 	p := newParty(t, cognitotest.Options{OpenID: true})
 	for _, c := range []struct{ sub, sid string }{{"some-sub", ""}, {"", "some-sid"}, {"some-sub", "some-sid"}} {
@@ -26,8 +27,8 @@ func TestLogoutTokens(t *testing.T) {
 	}
 }
 
-// TestEndSession: registered addresses only, any ID token of the client's as a
-// hint, and the browser's session is over.
+// TestEndSession checks that only registered URLs and ID tokens of the client are
+// accepted, and that the browser's session ends.
 func TestEndSession(t *testing.T) {
 	p := newParty(t, cognitotest.Options{OpenID: true, LoginForm: true})
 	var discovered struct {
@@ -61,7 +62,7 @@ func TestEndSession(t *testing.T) {
 	if where, _ := location(t, get(t, authURL, browser.cookies...)); where != callbackURL {
 		t.Errorf("with the session sent to %s", where)
 	}
-	p.clock.Advance(2 * time.Hour) // an expired hint is a hint
+	p.clock.Advance(2 * time.Hour) // an ID token that has expired is a valid hint
 	if where, q := location(t, end("id_token_hint", idToken(t, token))); where != logoutURL || q.Get("state") != "some-state" {
 		t.Errorf("sent to %s with %v", where, q)
 	}

@@ -11,39 +11,40 @@ import (
 type Options struct {
 	ClientID     string   // default [DefaultClientID]
 	Secrets      []string // every one of them is accepted; default [DefaultSecret]
-	PublicClient bool     // no secret at all: client_id in the body
+	PublicClient bool     // the client has no secret and sends client_id in the body
 	CallbackURLs []string // compared exactly; see also [Server.AllowCallback]
 	LogoutURLs   []string // compared exactly; see also [Server.AllowLogout]
-	Scopes       []string // beyond Cognito's own, e.g. "api/read"
+	Scopes       []string // in addition to Cognito's own, e.g. "api/read"
 
 	AccessTTL  time.Duration // of access and ID tokens; default 1h
 	RefreshTTL time.Duration // default 30 days; rotation never extends it
 	CodeTTL    time.Duration // default 5m
 
 	Rotation            bool          // each refresh answers with a new refresh token
-	RotationGrace       time.Duration // how long the old one still works; default 0, as Cognito's
-	RevokeFamilyOnReuse bool          // a reuse after the grace kills the successors too
+	RotationGrace       time.Duration // how long the old one is still accepted; default 0, as Cognito's
+	RevokeFamilyOnReuse bool          // reuse after the grace period revokes the new tokens as well
 	NonceOnRefresh      bool          // refreshed ID tokens repeat the nonce, as in some of Cognito's flows
-	NoRevocation        bool          // EnableTokenRevocation is off: /oauth2/revoke refuses
+	NoRevocation        bool          // as if EnableTokenRevocation were off: /oauth2/revoke answers with an error
 	SingleKey           bool          // one key in the JWKS signs ID and access tokens
-	OpenID              bool          // no Cognito but a plain OpenID provider: RP-initiated logout, sid in ID tokens
+	OpenID              bool          // a standard OpenID provider and not Cognito: RP-initiated logout, sid in ID tokens
 
-	Users     []User // the first one is logged in by the hosted UI; default [DefaultUser]
+	Users     []User // the hosted UI logs in the first one; default [DefaultUser]
 	LoginForm bool   // the hosted UI shows a form instead of logging in at once
 
-	IDTokenSize      int // bytes at least, padded with random text; default as the claims make it
+	IDTokenSize      int // minimum in bytes, reached by padding with random text; default no padding
 	AccessTokenSize  int // as IDTokenSize
-	RefreshTokenSize int // bytes, rounded to what a JWE can have; default 1,580
+	RefreshTokenSize int // in bytes, rounded to a possible size of a JWE; default 1,580
 
-	// MaxRPS is how many requests in any second the token, revocation and userInfo
-	// endpoints and the API take together; the others get [RateExceeded]. Cognito
-	// counts them apart (A.9), by a clock that goes on: see Clock. Default: all.
+	// MaxRPS limits the requests per second, by Clock, to the token, revocation and
+	// userInfo endpoints and the API together. Requests over the limit are answered with
+	// [RateExceeded]. (Cognito has a limit for each category of operations; see "Quotas in
+	// Amazon Cognito".) Default: no limit.
 	MaxRPS int
 
 	Clock func() time.Time // default time.Now
 }
 
-// What the zero Options use.
+// The defaults of Options.
 const (
 	DefaultClientID = "1example23456789abcdefghij"
 	DefaultSecret   = "cognitotest-client-secret-51f0c2b7a9"
@@ -58,13 +59,13 @@ type User struct {
 	Email      string // default Username@example.com, always verified
 	Name       string
 	Groups     []string
-	Attributes map[string]any // further claims of the ID token, e.g. "custom:tenant"
+	Attributes map[string]any // additional claims of the ID token, e.g. "custom:tenant"
 }
 
-// DefaultPassword is the password of users that name none.
+// DefaultPassword is the password of users without a Password.
 const DefaultPassword = "Demo-Passw0rd!"
 
-// DefaultUser is the account of a pool whose Options name none.
+// DefaultUser returns the account of a pool without Options.Users.
 func DefaultUser() User {
 	return User{
 		Username: "demo", Email: "demo@example.com", Name: "Demo User",

@@ -15,46 +15,47 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// Outage is what an endpoint does instead of its work. The zero Outage is not
-// usable; take one from [Outages] or from a constructor.
+// Outage is a way in which an endpoint fails. The zero Outage is not usable; use one
+// of [Outages] or a constructor.
 type Outage struct {
 	Name string
-	// EndsSession is set where such an answer to a refresh means that the refresh
-	// token is no longer good (invalid_grant, RFC 6749 §5.2). After all other outages
-	// of the token endpoint the session must be kept.
+	// EndsSession is set if the answer to a refresh means that the refresh token is no
+	// longer valid (invalid_grant, RFC 6749 §5.2). The session must survive all other
+	// outages of the token endpoint.
 	EndsSession bool
-	// MayAccept says that a client may take the answer all the same.
+	// MayAccept is set if a client may nevertheless accept the answer.
 	MayAccept bool
-	// Hangs says that the answer never comes: the client needs a deadline.
+	// Hangs is set if there is never an answer, so that the client needs a deadline.
 	Hangs bool
-	// Limits says that the provider refused to look at the request, so that a
-	// client may send it again.
+	// Limits is set if the provider did not process the request because of a rate limit,
+	// so that the client may send it again.
 	Limits bool
 
 	serve func(s *Server, w http.ResponseWriter, r *http.Request, h http.HandlerFunc)
 }
 
-type breakage struct {
+type activeOutage struct {
 	outage Outage
-	left   int // requests until it is over; never reaches 0 if it began at 0
+	left   int // number of requests until it ends; not limited if it started at 0
 }
 
-// Break lets the endpoint answer its next times requests with the outage; 0
-// means until [Server.Mend]. A later Break of the same endpoint replaces it.
+// Break makes the endpoint answer its next requests, as many as times, with the
+// outage; 0 means until [Server.Mend]. A later Break of the same endpoint replaces it.
 func (s *Server) Break(endpoint string, o Outage, times int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.broken[endpoint] = &breakage{outage: o, left: times}
+	s.broken[endpoint] = &activeOutage{outage: o, left: times}
 }
 
-// Mend ends what [Server.Break] began. Requests that already hang go on hanging.
+// Mend ends an outage that [Server.Break] started. It does not release requests that
+// already hang.
 func (s *Server) Mend(endpoint string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.broken, endpoint)
 }
 
-// Outages is every way to fail that leaves no usable answer, for any endpoint.
+// Outages are the failures of any endpoint after which there is no usable answer.
 //
 //nolint:gochecknoglobals // a table that tests range over
 var Outages = []Outage{
@@ -76,8 +77,8 @@ var Outages = []Outage{
 	Redirected(),
 }
 
-// TokenOutages is what only the token endpoint does: OAuth refusals and answers
-// with a part missing or wrong.
+// TokenOutages are failures of the token endpoint: OAuth errors, and answers with a
+// missing or wrong member.
 //
 //nolint:gochecknoglobals // a table that tests range over
 var TokenOutages = []Outage{
@@ -102,7 +103,7 @@ var TokenOutages = []Outage{
 	}),
 }
 
-// Text answers with a fixed body.
+// Text returns an outage that answers with a fixed body.
 func Text(name string, status int, contentType, body string) Outage {
 	return Outage{Name: name, serve: func(_ *Server, w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		w.Header().Set("Content-Type", contentType)
@@ -111,21 +112,24 @@ func Text(name string, status int, contentType, body string) Outage {
 	}}
 }
 
-// RateExceeded is what Cognito answers over its quota: 429 with plain text.
+// RateExceeded returns an outage that answers like Cognito when a quota is exceeded:
+// with status 429 and plain text.
 func RateExceeded() Outage {
 	o := Text("rate-exceeded-429", http.StatusTooManyRequests, "text/plain", "Rate exceeded "+Canary)
 	o.Limits = true
 	return o
 }
 
-// OAuthError refuses as Cognito does: 400, an error code and text of its own.
+// OAuthError returns an outage that answers like Cognito's token endpoint: with status
+// 400, the error code, and a text of the provider.
 func OAuthError(code string) Outage {
 	o := Text(code, http.StatusBadRequest, "application/json", string(mustJSON(oauthError{Code: code, Description: Canary})))
 	o.EndsSession = code == "invalid_grant"
 	return o
 }
 
-// Hang never answers: it ends when the client gives up or the server closes.
+// Hang returns an outage that never answers. It ends when the client closes the
+// connection or the server is closed.
 func Hang() Outage {
 	return Outage{Name: "hang", Hangs: true, serve: func(s *Server, _ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 		select {
@@ -136,7 +140,7 @@ func Hang() Outage {
 	}}
 }
 
-// Reset drops the connection with a TCP reset.
+// Reset returns an outage that ends the connection with a TCP reset.
 func Reset() Outage {
 	return Outage{Name: "connection-reset", serve: func(_ *Server, w http.ResponseWriter, _ *http.Request, _ http.HandlerFunc) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -150,8 +154,8 @@ func Reset() Outage {
 	}}
 }
 
-// Delay does the endpoint's work after d of real time: latency for benchmarks.
-// Tests take a [Gate].
+// Delay returns an outage that answers as usual after d of real time. It is the
+// latency of benchmarks; tests use a [Gate].
 func Delay(d time.Duration) Outage {
 	return Outage{Name: "delay", serve: func(s *Server, w http.ResponseWriter, r *http.Request, h http.HandlerFunc) {
 		select {
@@ -163,13 +167,14 @@ func Delay(d time.Duration) Outage {
 	}}
 }
 
-// Truncated is the right JSON answer up to its middle, complete as HTTP.
+// Truncated returns an outage that answers with the first half of the usual JSON, in a
+// complete HTTP response.
 func Truncated() Outage {
 	return rewrite("truncated-json", func(body []byte) []byte { return body[:len(body)/2] })
 }
 
-// Oversize is a right JSON answer with 2 MiB in front: only a bound on the read
-// refuses it.
+// Oversize returns an outage that answers with the usual JSON after 2 MiB of filler.
+// Only a client that limits how much it reads refuses it.
 func Oversize() Outage {
 	return rewrite("oversize", func(body []byte) []byte {
 		filler := []byte(`{"filler":"` + strings.Repeat("x", 2<<20) + `",`)
@@ -177,7 +182,7 @@ func Oversize() Outage {
 	})
 }
 
-// CutOff announces the whole answer and closes the connection in its middle.
+// CutOff returns an outage that closes the connection in the middle of the body.
 func CutOff() Outage {
 	return Outage{Name: "cut-off", serve: func(_ *Server, w http.ResponseWriter, r *http.Request, h http.HandlerFunc) {
 		rec := httptest.NewRecorder()
@@ -189,15 +194,16 @@ func CutOff() Outage {
 	}}
 }
 
-// Redirected answers 307 to [Elsewhere]: a client that follows sends its secret
-// and its refresh token there, which Count(Elsewhere) shows.
+// Redirected returns an outage that answers with a 307 to [Elsewhere]. A client that
+// follows it sends its secret and its refresh token there, which Count(Elsewhere)
+// reveals.
 func Redirected() Outage {
 	return Outage{Name: "redirect-307", serve: func(s *Server, w http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 		http.Redirect(w, r, s.URL+"/elsewhere", http.StatusTemporaryRedirect)
 	}}
 }
 
-// EditJSON lets the endpoint work and edit change its JSON answer.
+// EditJSON returns an outage that answers as usual, after edit has changed the JSON.
 func EditJSON(name string, edit func(body map[string]any)) Outage {
 	return rewrite(name, func(raw []byte) []byte {
 		var body map[string]any
@@ -236,15 +242,15 @@ func copyHeader(w http.ResponseWriter, rec *httptest.ResponseRecorder) {
 	maps.Copy(w.Header(), rec.Header())
 }
 
-// Gate holds requests of an endpoint until the test lets them go on.
+// Gate delays the requests to an endpoint until the test opens it.
 type Gate struct {
 	arrived chan struct{}
 	open    chan struct{}
 	once    sync.Once
 }
 
-// Hold puts a gate before the endpoint: each request waits there, then is
-// answered as usual. After [Gate.Open] nothing waits any more.
+// Hold puts a gate before the endpoint. Every request waits there until [Gate.Open] and
+// is then answered as usual.
 func (s *Server) Hold(endpoint string) *Gate {
 	g := &Gate{arrived: make(chan struct{}, 10_000), open: make(chan struct{})}
 	s.Break(endpoint, Outage{Name: "gate", Hangs: true, serve: func(s *Server, w http.ResponseWriter, r *http.Request, h http.HandlerFunc) {
@@ -259,8 +265,8 @@ func (s *Server) Hold(endpoint string) *Gate {
 	return g
 }
 
-// Await returns when n more requests have come to the gate; it fails the test
-// after [testkit.Deadline].
+// Await returns when n more requests have arrived at the gate. It fails the test after
+// [testkit.Deadline].
 func (g *Gate) Await(tb testing.TB, n int) {
 	tb.Helper()
 	deadline := time.NewTimer(testkit.Deadline)
@@ -269,10 +275,10 @@ func (g *Gate) Await(tb testing.TB, n int) {
 		select {
 		case <-g.arrived:
 		case <-deadline.C:
-			tb.Fatalf("%d of %d requests came to the gate in %s", i, n, testkit.Deadline)
+			tb.Fatalf("%d of %d requests arrived at the gate in %s", i, n, testkit.Deadline)
 		}
 	}
 }
 
-// Open lets every request pass, those that wait and those to come.
+// Open lets all requests pass: those that wait, and later ones.
 func (g *Gate) Open() { g.once.Do(func() { close(g.open) }) }

@@ -7,24 +7,24 @@ import (
 	"time"
 )
 
-// exceeds takes note of a request and reports whether it is over the quota;
-// s.mu is held.
-func (s *Server) exceeds(endpoint string) bool {
+// overQuota counts a request and reports whether it exceeds Options.MaxRPS. The caller
+// holds s.mu.
+func (s *Server) overQuota(endpoint string) bool {
 	if s.opts.MaxRPS <= 0 || !slices.Contains([]string{TokenAny, Revoke, UserInfo, API}, endpoint) {
 		return false
 	}
 	now := s.now()
-	s.taken = slices.DeleteFunc(s.taken, func(at time.Time) bool { return now.Sub(at) >= time.Second })
-	if len(s.taken) >= s.opts.MaxRPS {
+	s.recentRequests = slices.DeleteFunc(s.recentRequests, func(at time.Time) bool { return now.Sub(at) >= time.Second })
+	if len(s.recentRequests) >= s.opts.MaxRPS {
 		return true
 	}
-	s.taken = append(s.taken, now)
+	s.recentRequests = append(s.recentRequests, now)
 	return false
 }
 
-// Transport reaches the pool without a network. In a bubble of testing/synctest
-// a socket would keep the time from going on; the pool itself is started
-// outside of it.
+// Transport returns a transport to the pool that uses no network. In a bubble of
+// testing/synctest, time does not advance while a goroutine waits for a socket. The
+// pool itself is started outside of the bubble.
 func (s *Server) Transport() http.RoundTripper { return inMemory{s.http.Config.Handler} }
 
 type inMemory struct{ handler http.Handler }

@@ -18,7 +18,7 @@ func (p *party) mustRefresh(refreshToken string) *oauth2.Token {
 	return token
 }
 
-func TestRefreshWithoutRotationAnswersNoRefreshToken(t *testing.T) {
+func TestRefreshWithoutRotationReturnsNoRefreshToken(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	first := p.mustLogin()
 	p.clock.Advance(time.Hour)
@@ -102,7 +102,7 @@ func TestRotationNeverExtendsTheLogin(t *testing.T) {
 	p.wantRefused(err, "invalid_grant")
 }
 
-func TestRefreshDiesWithTheUser(t *testing.T) {
+func TestRefreshFailsWithoutTheUser(t *testing.T) {
 	for name, end := range map[string]func(*cognitotest.Server){
 		"disabled":             func(s *cognitotest.Server) { s.DisableUser("demo") },
 		"deleted":              func(s *cognitotest.Server) { s.DeleteUser("demo") },
@@ -122,7 +122,7 @@ func TestRefreshDiesWithTheUser(t *testing.T) {
 	}
 }
 
-func TestRefreshShowsTheGroupsOfNow(t *testing.T) {
+func TestRefreshHasThePresentGroups(t *testing.T) {
 	p := newParty(t, cognitotest.Options{})
 	token := p.mustLogin()
 	user := p.srv.User("demo")

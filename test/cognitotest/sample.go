@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// refreshTokenSize is about the length of the refresh tokens of real pools.
+// refreshTokenSize is the approximate length of real pools' refresh tokens.
 const refreshTokenSize = 1580
 
-// TokenOptions are the inputs of [Tokens]. The zero value makes tokens of the
-// sizes that a usual pool makes: ID 1,517, access 1,175, refresh 1,580 bytes.
+// TokenOptions are the options of [Tokens]. The tokens of the zero value have typical
+// sizes: ID token 1,517, access token 1,175, refresh token 1,580 bytes.
 type TokenOptions struct {
-	Seed      uint64    // same seed and options: same tokens
+	Seed      uint64    // the same seed and options result in the same tokens
 	Issuer    string    // default a pool in us-east-1
 	ClientID  string    // default [DefaultClientID]
 	User      User      // default a user with name, phone number and two groups
@@ -24,14 +24,14 @@ type TokenOptions struct {
 	IssuedAt  time.Time // default 2026-01-02 03:04:05 UTC
 	AccessTTL time.Duration
 
-	IDTokenSize      int // bytes at least, padded with random text; default as the claims make it
+	IDTokenSize      int // minimum in bytes, reached by padding with random text; default no padding
 	AccessTokenSize  int // as IDTokenSize
 	RefreshTokenSize int // default 1,580
 }
 
-// Tokens makes a set of tokens without a server: RS256 with Cognito's claims,
-// ID and access token signed by the keys that a new [Server] has, and an opaque
-// refresh token.
+// Tokens makes a set of tokens without a server. The ID token and the access token have
+// Cognito's claims and are signed (RS256) with the keys of a new [Server]. The refresh
+// token is opaque.
 func Tokens(o TokenOptions) (id, access, refresh string) {
 	random := newStream(fmt.Sprintf("tokens %d", o.Seed))
 	if o.Issuer == "" {
@@ -65,8 +65,8 @@ func Tokens(o TokenOptions) (id, access, refresh string) {
 	return it.sign(), access, opaqueToken(random, o.RefreshTokenSize)
 }
 
-// sampleUser looks as users of pools with sign-in by e-mail do: the user name
-// is the sub.
+// sampleUser returns a user of a pool with sign-in by e-mail address, whose user name is
+// the sub.
 func sampleUser(random io.Reader) User {
 	sub := uuidFrom(random)
 	return User{
@@ -95,7 +95,7 @@ func opaqueToken(random io.Reader, size int) string {
 	return header + "." + key + "." + iv + "." + ciphertext + "." + tag
 }
 
-// stream is an endless, repeatable supply of random-looking bytes.
+// stream is an endless source of pseudo-random bytes that are the same for a seed.
 type stream struct {
 	seed  string
 	block uint64
@@ -127,7 +127,7 @@ func uuidFrom(random io.Reader) string {
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 }
 
-// randomText returns n characters that do not compress.
+// randomText returns n characters that cannot be compressed.
 func randomText(random io.Reader, n int) string {
 	raw := make([]byte, n)
 	_, _ = io.ReadFull(random, raw)

@@ -17,24 +17,24 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// The endpoints, as [Server.Count], [Server.LastForm] and [Server.Break] name
-// them. Requests to the token endpoint count as [TokenAny] and under their grant.
+// The names of the endpoints for [Server.Count], [Server.LastForm] and [Server.Break].
+// A request to the token endpoint counts as [TokenAny] and under its grant type.
 const (
 	Discovery    = "discovery"
 	JWKS         = "jwks"
-	Authorize    = "authorize" // with /login, /signup and /forgotPassword
+	Authorize    = "authorize" // includes /login, /signup and /forgotPassword
 	TokenAny     = "token"
 	TokenCode    = "token.code"
 	TokenRefresh = "token.refresh"
 	Revoke       = "revoke"
 	UserInfo     = "userinfo"
-	API          = "api" // Cognito's own (GlobalSignOut)
+	API          = "api" // Cognito's API (GlobalSignOut)
 	Logout       = "logout"
-	Elsewhere    = "elsewhere" // where [Redirected] points: nobody may go there
+	Elsewhere    = "elsewhere" // the target of [Redirected], which no client may request
 )
 
-// Server is the pool with its domain, on one loopback port. Its methods are
-// safe for concurrent use.
+// Server is a user pool with its domain, on one loopback port. Its methods are safe for
+// concurrent use.
 type Server struct {
 	URL string // of the hosted UI and the token endpoint, e.g. http://127.0.0.1:40001
 
@@ -44,27 +44,27 @@ type Server struct {
 	closed chan struct{}
 	once   sync.Once
 
-	mu         sync.Mutex
-	generation int
-	keys       keyPair
-	users      map[string]*account      // user name → account
-	loginUser  string                   // whom the hosted UI logs in
-	browsers   map[string]hostedSession // hosted UI cookie → session
-	codes      map[string]*code         // authorization code → what it buys
-	refresh    map[string]*refreshToken // refresh token → its family
-	families   map[string]*family       // origin_jti → login
-	counts     map[string]int           // endpoint → requests
-	changed    chan struct{}            // closed and replaced when a count grows
-	last       map[string]request       // endpoint → the newest request
-	broken     map[string]*breakage     // endpoint → what it does instead
-	taken      []time.Time              // requests of the last second, see Options.MaxRPS
-	editID     func(*Token)
-	editAccess func(*Token)
-	onlyGrant  string // the edits apply to this grant, "" to all
-	onCallback func(url.Values)
-	onReturn   func(url.Values)
-	callbacks  []string
-	logouts    []string
+	mu             sync.Mutex
+	generation     int
+	keys           keyPair
+	users          map[string]*account      // user name → account
+	loginUser      string                   // the user that the hosted UI logs in
+	browsers       map[string]hostedSession // hosted UI cookie → session
+	codes          map[string]*code         // authorization code → its grant
+	refresh        map[string]*refreshToken // refresh token → its family
+	families       map[string]*family       // origin_jti → login
+	counts         map[string]int           // endpoint → requests
+	changed        chan struct{}            // closed and replaced when a count grows
+	last           map[string]request       // endpoint → the newest request
+	broken         map[string]*activeOutage // endpoint → its outage
+	recentRequests []time.Time              // requests of the last second, see Options.MaxRPS
+	editID         func(*Token)
+	editAccess     func(*Token)
+	onlyGrant      string // the grant type that the edits apply to, "" for all
+	onCallback     func(url.Values)
+	onReturn       func(url.Values)
+	callbacks      []string
+	logouts        []string
 }
 
 type account struct {
@@ -83,7 +83,7 @@ type request struct {
 	header http.Header
 }
 
-// New starts a pool that ends with the test.
+// New starts a pool and closes it at the end of the test.
 func New(tb testing.TB, opts Options) *Server {
 	tb.Helper()
 	s := Start(opts)
@@ -91,7 +91,7 @@ func New(tb testing.TB, opts Options) *Server {
 	return s
 }
 
-// Start is [New] for programs without a test; the caller closes the server.
+// Start is like [New] for programs without a test. The caller must close the server.
 func Start(opts Options) *Server {
 	opts = opts.withDefaults()
 	s := &Server{
@@ -100,7 +100,7 @@ func Start(opts Options) *Server {
 		users: map[string]*account{}, loginUser: opts.Users[0].Username,
 		browsers: map[string]hostedSession{}, codes: map[string]*code{},
 		refresh: map[string]*refreshToken{}, families: map[string]*family{},
-		counts: map[string]int{}, changed: make(chan struct{}), last: map[string]request{}, broken: map[string]*breakage{},
+		counts: map[string]int{}, changed: make(chan struct{}), last: map[string]request{}, broken: map[string]*activeOutage{},
 		callbacks: opts.CallbackURLs, logouts: opts.LogoutURLs,
 	}
 	for _, u := range opts.Users {
@@ -111,7 +111,7 @@ func Start(opts Options) *Server {
 	return s
 }
 
-// Close ends the server; requests that hang are cut off.
+// Close stops the server and ends requests that hang.
 func (s *Server) Close() {
 	s.once.Do(func() {
 		close(s.closed)
@@ -127,13 +127,13 @@ func (s *Server) CloseIdleConnections() {
 	s.http.Config.SetKeepAlivesEnabled(true)
 }
 
-// Issuer is what the tokens and the discovery document name.
+// Issuer returns the issuer of the tokens and the discovery document.
 func (s *Server) Issuer() string { return s.URL + "/" + PoolID }
 
-// ClientID is the id of the app client.
+// ClientID returns the id of the app client.
 func (s *Server) ClientID() string { return s.opts.ClientID }
 
-// Secret is the first secret of the app client, "" for a public one.
+// Secret returns the first secret of the app client, "" for a public one.
 func (s *Server) Secret() string {
 	if len(s.opts.Secrets) == 0 {
 		return ""
@@ -164,21 +164,22 @@ func (s *Server) routes() http.Handler {
 	return mux
 }
 
-// maxForm bounds what an endpoint reads of a request.
+// maxForm limits the size of a request's body.
 const maxForm = 1 << 20
 
-// instrument counts and records each request, then lets a fault or the endpoint
-// answer. The body is read first, so that net/http notices a client that leaves.
+// instrument counts and records each request, then answers it with the outage or, if
+// there is none, with the endpoint's handler. It reads the body first, because net/http
+// notices only then that a client has closed the connection.
 func (s *Server) instrument(endpoint string, h http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
-		_ = r.ParseForm() // a malformed form lacks what the endpoint asks for
+		_ = r.ParseForm() // of a malformed form the endpoint misses parameters
 		names := []string{endpoint}
 		if endpoint == TokenAny {
 			names = append(names, tokenEndpointName(r.PostForm.Get("grant_type")))
 		}
 		w.Header().Set("X-Amz-Cognito-Request-Id", uuidFrom(s.random))
-		if o := s.arrive(r, names); o != nil {
+		if o := s.recordRequest(r, names); o != nil {
 			o.serve(s, w, r, h)
 			return
 		}
@@ -196,9 +197,9 @@ func tokenEndpointName(grantType string) string {
 	return "token.other"
 }
 
-// arrive records the request and takes the fault that waits for it, the one for
-// the most exact name first.
-func (s *Server) arrive(r *http.Request, names []string) *Outage {
+// recordRequest counts and records a request and returns its outage, or nil. An outage
+// of one grant type takes precedence over one of the whole token endpoint.
+func (s *Server) recordRequest(r *http.Request, names []string) *Outage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, name := range names {
@@ -207,7 +208,7 @@ func (s *Server) arrive(r *http.Request, names []string) *Outage {
 	}
 	close(s.changed)
 	s.changed = make(chan struct{})
-	if s.exceeds(names[0]) {
+	if s.overQuota(names[0]) {
 		s.counts[names[0]+".limited"]++
 		o := RateExceeded()
 		if names[0] == API {
@@ -226,17 +227,17 @@ func (s *Server) arrive(r *http.Request, names []string) *Outage {
 	return nil
 }
 
-// Count returns how many requests reached an endpoint, answered or not. With
-// ".ok" appended to a token endpoint's name it is those that got tokens; with
-// ".limited" appended to a limited one's, those over [Options.MaxRPS].
+// Count returns how many requests an endpoint has received, including those in an
+// outage. With the suffix ".ok", for the token endpoint, it returns how many received
+// tokens. With the suffix ".limited" it returns how many exceeded [Options.MaxRPS].
 func (s *Server) Count(endpoint string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts[endpoint]
 }
 
-// Await returns when at least n requests in all have reached an endpoint; it
-// fails the test after [testkit.Deadline].
+// Await returns when an endpoint has received at least n requests in total. It fails
+// the test after [testkit.Deadline].
 func (s *Server) Await(tb testing.TB, endpoint string, n int) {
 	tb.Helper()
 	deadline := time.NewTimer(testkit.Deadline)
@@ -251,28 +252,28 @@ func (s *Server) Await(tb testing.TB, endpoint string, n int) {
 		select {
 		case <-changed:
 		case <-deadline.C:
-			tb.Fatalf("%d of %d requests came to %s in %s", count, n, endpoint, testkit.Deadline)
+			tb.Fatalf("%d of %d requests arrived at %s in %s", count, n, endpoint, testkit.Deadline)
 		}
 	}
 }
 
-// LastForm returns query and body parameters of an endpoint's newest request,
-// nil if it had none.
+// LastForm returns the query and body parameters of the latest request to an endpoint,
+// or nil if there was none.
 func (s *Server) LastForm(endpoint string) url.Values {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return cloneForm(s.last[endpoint].form)
 }
 
-// LastHeader returns the header of an endpoint's newest request.
+// LastHeader returns the header of the latest request to an endpoint.
 func (s *Server) LastHeader(endpoint string) http.Header {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last[endpoint].header.Clone()
 }
 
-// AllowCallback registers further callback URLs, for apps that know their port
-// only after the pool is there.
+// AllowCallback registers further callback URLs, for apps whose port is known only
+// after the start of the pool.
 func (s *Server) AllowCallback(urls ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -286,7 +287,7 @@ func (s *Server) AllowLogout(urls ...string) {
 	s.logouts = append(s.logouts, urls...)
 }
 
-// RotateKeys replaces both keys; the JWKS shows the new ones only.
+// RotateKeys replaces both keys. The JWKS then contains only the new ones.
 func (s *Server) RotateKeys() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -307,8 +308,7 @@ func cloneForm(form url.Values) url.Values {
 	return out
 }
 
-// describe renders parameters for an error message of this package's own tests
-// and pages, values left out.
+// describe lists the names of parameters, without their values, for an error page.
 func describe(form url.Values) string {
 	names := make([]string, 0, len(form))
 	for k := range form {

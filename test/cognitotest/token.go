@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// family is one login and every token that came from it.
+// family is a login with all tokens that were issued for it.
 type family struct {
 	grant
 
-	expires time.Time // when its refresh tokens expire: rotation does not extend their life
+	expires time.Time // of its refresh tokens, which rotation does not extend
 	revoked bool
 }
 
@@ -24,7 +24,7 @@ type refreshToken struct {
 	rotated time.Time
 }
 
-// oauthError is the JSON body of a refusal.
+// oauthError is the JSON body of an error response (RFC 6749 §5.2).
 type oauthError struct {
 	Code        string `json:"error"`
 	Description string `json:"error_description,omitempty"`
@@ -57,8 +57,9 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, answer)
 }
 
-// authenticated checks the client by Basic, its halves form-encoded (RFC 6749
-// section 2.3.1), or by the body; both at once are refused.
+// authenticated reports whether the client's credentials are valid. They are in the
+// Authorization header (Basic, with both parts form-encoded: RFC 6749 §2.3.1) or in the
+// body, but not in both.
 func (s *Server) authenticated(r *http.Request) bool {
 	user, password, basic := r.BasicAuth()
 	id, inBody := r.PostForm.Get("client_id"), r.PostForm.Has("client_secret")
@@ -83,7 +84,8 @@ func (s *Server) isSecret(secret string) bool {
 	return found == 1 && secret != ""
 }
 
-// redeem exchanges a code. The code is gone whatever comes of it.
+// redeem exchanges a code for tokens. The code is invalid afterwards, even if the
+// exchange fails.
 func (s *Server) redeem(form url.Values) (map[string]any, *oauthError) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -110,7 +112,8 @@ func (s *Server) redeem(form url.Values) (map[string]any, *oauthError) {
 	return answer, nil
 }
 
-// verifies checks PKCE: a verifier without a challenge is refused as well.
+// verifies checks a code verifier (PKCE, RFC 7636). It refuses a verifier if the login
+// had no challenge.
 func verifies(challenge, verifier string) bool {
 	if challenge == "" {
 		return verifier == ""
@@ -140,7 +143,7 @@ func (s *Server) renew(raw string) (map[string]any, *oauthError) {
 		t.family.revoked = t.family.revoked || s.opts.RevokeFamilyOnReuse
 		return nil, &oauthError{Code: "invalid_grant", Description: "Refresh token reuse " + Canary}
 	}
-	t.family.user = user // groups and attributes as they are now
+	t.family.user = user // with the present groups and attributes
 	nonce := ""
 	if s.opts.NonceOnRefresh {
 		nonce = t.family.nonce
@@ -161,7 +164,8 @@ func (s *Server) newRefreshToken(f *family) string {
 	return raw
 }
 
-// issue signs access and ID token, faults applied; s.mu is held.
+// issue makes the token response, with the access token and the ID token. It applies
+// the edits of faults. The caller holds s.mu.
 func (s *Server) issue(f *family, endpoint string, now time.Time, nonce string) map[string]any {
 	g := f.grant
 	g.nonce = nonce

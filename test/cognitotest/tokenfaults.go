@@ -7,33 +7,34 @@ import (
 	"time"
 )
 
-// Fault is a way to make tokens that a relying party must refuse.
+// Fault is a kind of invalid token, which a relying party must refuse.
 type Fault struct {
-	// Name is that of the OpenID conformance module (oidcc-client-test-…), where
+	// Name is the name of the OpenID conformance suite's module (oidcc-client-test-…), if
 	// there is one.
 	Name string
-	// MayAccept says that a relying party may take the token all the same.
+	// MayAccept is set if a relying party may nevertheless accept the token.
 	MayAccept bool
-	// Apply lets the server make such tokens until [Server.Heal].
+	// Apply makes the server issue such tokens until [Server.Heal].
 	Apply func(*Server)
 }
 
-// EditIDToken lets edit change every ID token before it is signed, until
+// EditIDToken sets a function that changes every ID token before it is signed, until
 // [Server.Heal].
 func (s *Server) EditIDToken(edit func(*Token)) { s.setEdits("", edit, nil) }
 
-// EditAccessToken is [Server.EditIDToken] for access tokens. The ID token's
-// at_hash is of the edited one.
+// EditAccessToken is like [Server.EditIDToken], for access tokens. The ID token's
+// at_hash is the hash of the changed access token.
 func (s *Server) EditAccessToken(edit func(*Token)) { s.setEdits("", nil, edit) }
 
-// Heal ends every token fault.
+// Heal ends all token faults.
 func (s *Server) Heal() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.editID, s.editAccess, s.onlyGrant = nil, nil, ""
 }
 
-// setEdits keeps the other token's edit, so that faults can be combined.
+// setEdits sets the edits that are not nil and keeps the other one, so that faults can
+// be combined.
 func (s *Server) setEdits(grant string, id, access func(*Token)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,7 +86,7 @@ var IDTokenFaults = []Fault{
 		s.EditIDToken(func(t *Token) { t.Header["alg"], t.hmac = "HS256", secret })
 	}},
 	idFault("sig-hs256-public-key", func(t *Token) {
-		// The oldest trick: the public key, which everybody has, as HMAC secret.
+		// Algorithm confusion: the public key, which everybody has, is the HMAC secret.
 		der, err := x509.MarshalPKIXPublicKey(&t.key.PublicKey)
 		if err != nil {
 			panic("cognitotest: encoding the public key: " + err.Error())
@@ -103,7 +104,7 @@ var IDTokenFaults = []Fault{
 }
 
 // AccessTokenFaults are access tokens that a login or a refresh must refuse, because
-// they would be sent to an API in the user's name.
+// they would be sent to an API on behalf of the user.
 //
 //nolint:gochecknoglobals // a table that tests range over
 var AccessTokenFaults = []Fault{
@@ -122,8 +123,8 @@ var AccessTokenFaults = []Fault{
 	accessFault("access-opaque", func(t *Token) { t.edit = func(string) string { return "opaque-" + Canary } }),
 }
 
-// RefreshFaults are tokens of a refresh that must be refused although the login
-// was right (OpenID Connect Core 1.0 §12.2; modules of the OpenID conformance
+// RefreshFaults are tokens of a refresh that must be refused after a valid login
+// (OpenID Connect Core 1.0 §12.2; modules of the OpenID conformance
 // suite's oidcc-client-refreshtoken-test-plan).
 //
 //nolint:gochecknoglobals // a table that tests range over
@@ -136,7 +137,8 @@ var RefreshFaults = []Fault{
 	refreshFault("refresh-token-sig-none", algNone),
 	refreshFault("refresh-token-invalid-token-use", set("token_use", "access")),
 	{Name: "refresh-token-invalid-sub", Apply: func(s *Server) {
-		// In both tokens: only the comparison with the session finds it.
+		// Both tokens have the wrong sub, so that only a comparison with the session can
+		// detect it.
 		other := set("sub", "11111111-2222-4333-8444-555555555555")
 		s.setEdits(TokenRefresh, other, other)
 	}},
@@ -170,14 +172,14 @@ func shift(claim string, d time.Duration) func(*Token) {
 	}
 }
 
-func algNone(t *Token) { t.Header, t.unsign = map[string]any{"alg": "none"}, true }
+func algNone(t *Token) { t.Header, t.unsigned = map[string]any{"alg": "none"}, true }
 
-// foreignSignature signs with a key that the JWKS does not have, under the kid
-// of one that it has.
+// foreignSignature signs with a key that is not in the JWKS, and keeps the kid of a key
+// that is.
 func foreignSignature(t *Token) { t.key = embeddedKeys()[foreignKey] }
 
-// breakSignature changes the first character of the signature: the last one
-// holds bits that decoders ignore.
+// breakSignature changes the first character of the signature. (Decoders ignore some
+// bits of the last one.)
 func breakSignature(t *Token) {
 	t.edit = func(raw string) string {
 		head, signature, _ := strings.Cut(raw[strings.Index(raw, ".")+1:], ".")

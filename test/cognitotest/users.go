@@ -1,13 +1,13 @@
 package cognitotest
 
-// AddUser adds an account, or replaces the one of that name.
+// AddUser adds an account, or replaces the account with that user name.
 func (s *Server) AddUser(u User) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users[u.Username] = &account{User: u.withDefaults()}
 }
 
-// User returns an account as it stands; the zero User if there is none.
+// User returns an account, or the zero User if there is none.
 func (s *Server) User(username string) User {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -17,23 +17,23 @@ func (s *Server) User(username string) User {
 	return User{}
 }
 
-// LoginAs names whom the hosted UI logs in from now on. A hosted session that a
-// browser still has counts first, as on the real pages.
+// LoginAs sets the user that the hosted UI logs in. As on the real pages, the hosted
+// session that a browser may still have takes precedence.
 func (s *Server) LoginAs(username string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loginUser = username
 }
 
-// DisableUser does what AdminDisableUser of Cognito's API does: it revokes every
-// token of the user. Enabling the user again does not restore them.
+// DisableUser disables an account like AdminDisableUser of Cognito's API: it revokes
+// all tokens of the user. Enabling the user again does not restore them.
 func (s *Server) DisableUser(username string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a := s.users[username]; a != nil {
 		a.disabled = true
 	}
-	s.endFamilies(username)
+	s.revokeFamilies(username)
 }
 
 // EnableUser lets a disabled user log in again.
@@ -45,24 +45,24 @@ func (s *Server) EnableUser(username string) {
 	}
 }
 
-// DeleteUser removes an account and everything that it had.
+// DeleteUser removes an account and revokes its logins.
 func (s *Server) DeleteUser(username string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.users, username)
-	s.endFamilies(username)
+	s.revokeFamilies(username)
 }
 
-// SignOut does what AdminUserGlobalSignOut of Cognito's API does: it revokes all
-// refresh tokens of the user, and leaves the cookies of the hosted pages.
+// SignOut signs a user out like AdminUserGlobalSignOut of Cognito's API: it revokes all
+// refresh tokens of the user. The sessions of the hosted pages continue.
 func (s *Server) SignOut(username string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.endFamilies(username)
+	s.revokeFamilies(username)
 }
 
-// endFamilies revokes every login of a user; s.mu is held.
-func (s *Server) endFamilies(username string) {
+// revokeFamilies revokes all logins of a user. The caller holds s.mu.
+func (s *Server) revokeFamilies(username string) {
 	for _, f := range s.families {
 		if f.user.Username == username {
 			f.revoked = true
@@ -70,7 +70,7 @@ func (s *Server) endFamilies(username string) {
 	}
 }
 
-// active returns the account if it may log in; s.mu is held.
+// active returns the account if it exists and is not disabled. The caller holds s.mu.
 func (s *Server) active(username string) (User, bool) {
 	a := s.users[username]
 	if a == nil || a.disabled {
