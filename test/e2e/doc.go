@@ -1,5 +1,5 @@
-// Package e2e holds the integration tests: the real binary, the real
-// cognito-local and a real S3 server, driven as a browser would (build tag
-// e2e). Faults of the provider are tested elsewhere, with its double; here is
-// what only the real parts can show.
+// Package e2e has the end-to-end tests (build tag e2e). A simulated browser uses the
+// built binary with cognito-local and an S3 server. Failures of the provider are tested
+// in other packages with test/cognitotest; these tests are for what only separate
+// programs can show.
 package e2e

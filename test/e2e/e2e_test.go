@@ -49,7 +49,7 @@ func TestLoginCallsTheAPIAndLogsOut(t *testing.T) {
 		copied.SetCookie(c)
 	}
 	if !whoAmI(t, copied).Authenticated {
-		t.Error("the copy of the cookies is no session yet before logout")
+		t.Error("before the logout, copied cookies are not accepted")
 	}
 	r = ua.Fetch(http.MethodPost, "/auth/logout", "")
 	var out struct {
@@ -81,8 +81,8 @@ func TestWrongPasswordStaysAtTheProvider(t *testing.T) {
 	}
 }
 
-// TestExpiredTokenIsRenewedOnce: real tokens that live some seconds, 50
-// requests at once when the first has ended.
+// TestExpiredTokenIsRenewedOnce sends 50 requests at once after the access token has
+// expired.
 func TestExpiredTokenIsRenewedOnce(t *testing.T) {
 	const life = 8 * time.Second
 	stack := newStack(t, devstack.Options{AccessTokenTTL: life, ExtraConfig: func(_ *devstack.Stack, c devstack.Config) {
@@ -101,7 +101,7 @@ func TestExpiredTokenIsRenewedOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// On a busy machine the new token may end, too, before all are answered.
+	// On a busy machine the new token may expire as well before all requests are answered.
 	most := 1 + int(time.Since(begun)/(life-2*time.Second))
 	if n := stack.Pool.TokenCalls("refresh_token") - calls; n < 1 || n > most {
 		t.Errorf("%d refreshes, want %d at most", n, most)
@@ -111,8 +111,8 @@ func TestExpiredTokenIsRenewedOnce(t *testing.T) {
 	}
 }
 
-// TestRemovedUserLosesTheSession: the refresh is refused, the session ends and
-// its cookies go.
+// TestRemovedUserLosesTheSession checks that the refresh fails, the session ends and its
+// cookies are deleted.
 func TestRemovedUserLosesTheSession(t *testing.T) {
 	for how, remove := range map[string]func(*devstack.Stack) error{
 		"deleted":  func(s *devstack.Stack) error { return s.Pool.DeleteUser(t.Context(), second) },
@@ -129,7 +129,7 @@ func TestRemovedUserLosesTheSession(t *testing.T) {
 				t.Errorf("refresh: %d %s", r.Status, r.Body)
 			}
 			if _, there := ua.Cookie("__Host-Http-session"); there || whoAmI(t, ua).Authenticated {
-				t.Error("the session goes on")
+				t.Error("the session continues")
 			}
 			if r := other.Fetch(http.MethodPost, "/auth/refresh", ""); r.Status != http.StatusOK {
 				t.Errorf("another user's session ended, too: %d", r.Status)
@@ -138,18 +138,18 @@ func TestRemovedUserLosesTheSession(t *testing.T) {
 	}
 }
 
-// upload asks for a presigned URL.
-func upload(t *testing.T, ua *useragent.UA, key, body string) (promise struct {
+// upload requests a presigned URL for an upload of body.
+func upload(t *testing.T, ua *useragent.UA, key, body string) (presigned struct {
 	Method, URL, Key string
 	Headers          map[string]string
 },
 ) {
 	t.Helper()
 	r := ua.Fetch(http.MethodPost, "/storage/uploads", fmt.Sprintf(`{"key":%q,"content_type":"text/plain","size":%d}`, key, len(body)), asJSON)
-	if err := r.JSON(&promise); err != nil || r.Status != http.StatusCreated {
+	if err := r.JSON(&presigned); err != nil || r.Status != http.StatusCreated {
 		t.Fatalf("uploads: %d %s", r.Status, r.Body)
 	}
-	return promise
+	return presigned
 }
 
 func TestEveryUserHasAFolder(t *testing.T) {
@@ -158,9 +158,9 @@ func TestEveryUserHasAFolder(t *testing.T) {
 	urls := map[string]string{}
 	for email, body := range bodies {
 		ua := login(t, stack, email)
-		promise := upload(t, ua, "notes/a.txt", body)
-		urls[email] = promise.URL
-		r := ua.FetchFrom(stack.URL, promise.Method, promise.URL, body, useragent.FetchOptions{Header: promise.Headers, Credentials: "omit"})
+		presigned := upload(t, ua, "notes/a.txt", body)
+		urls[email] = presigned.URL
+		r := ua.FetchFrom(stack.URL, presigned.Method, presigned.URL, body, useragent.FetchOptions{Header: presigned.Headers, Credentials: "omit"})
 		if r.Err != nil || r.Status != http.StatusOK {
 			t.Fatalf("%s: PUT from the app's page: %v %d %s", email, r.Err, r.Status, r.Body)
 		}
@@ -176,7 +176,7 @@ func TestEveryUserHasAFolder(t *testing.T) {
 			t.Errorf("%s holds %q, %v", key, stored, err)
 		}
 	}
-	// A signature for one folder does not open the other.
+	// A signature for one folder is not valid for another.
 	stolen := strings.Replace(urls[second], subOf(t, stack, second), subOf(t, stack, demo), 1)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, stolen, strings.NewReader("overwritten now"))
 	if err != nil {
@@ -193,35 +193,35 @@ func TestEveryUserHasAFolder(t *testing.T) {
 	}
 }
 
-// TestRestartKeepsSessionsAndRequests: SIGTERM while a request runs and while
-// others come. The sessions are in the browsers, so a restart loses nobody.
+// TestRestartKeepsSessionsAndRequests restarts the service during a request. The request
+// is still answered, and the session continues, because it is in the browser's cookie.
 func TestRestartKeepsSessionsAndRequests(t *testing.T) {
 	stack := newStack(t, devstack.Options{})
 	ua := login(t, stack, demo)
 	answered := make(chan *useragent.Response)
 	go func() { answered <- ua.Fetch(http.MethodGet, "/api/slow?ms=3000", "") }()
-	seen := func() bool {
+	apiAnswers := func() bool {
 		r := ua.Fetch(http.MethodGet, "/api/me", "")
 		return r.Status == http.StatusOK
 	}
-	if !seen() {
+	if !apiAnswers() {
 		t.Fatal("not logged in")
 	}
 	if err := stack.RestartHandler(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if r := <-answered; r.Err != nil || r.Status != http.StatusOK {
-		t.Errorf("the request under way: %d %v", r.Status, r.Err)
+		t.Errorf("the request during the restart: %d %v", r.Status, r.Err)
 	}
-	if !seen() {
+	if !apiAnswers() {
 		t.Error("the session did not survive the restart")
 	}
 	if log := stack.HandlerLog(); !strings.Contains(log, `"msg":"stopped"`) {
-		t.Error("the service did not stop in order")
+		t.Error("the service did not shut down gracefully")
 	}
 }
 
-// TestEventsStream: server-sent events come through one by one.
+// TestEventsStream checks that server-sent events arrive one by one.
 func TestEventsStream(t *testing.T) {
 	stack := newStack(t, devstack.Options{})
 	ua := login(t, stack, demo)
@@ -251,8 +251,8 @@ func TestEventsStream(t *testing.T) {
 	}
 }
 
-// TestLogHoldsNoSecret looks for what these flows were made of in all that the
-// binary wrote.
+// TestLogHoldsNoSecret searches the log of a login, a refresh, an upload and a logout for
+// the tokens, cookies, codes and credentials that were used.
 func TestLogHoldsNoSecret(t *testing.T) {
 	stack := newStack(t, devstack.Options{ExtraConfig: func(_ *devstack.Stack, c devstack.Config) { c.Set("log.level", "debug") }})
 	ua := login(t, stack, demo)

@@ -22,7 +22,7 @@ const (
 	password = "Demo-Passw0rd!"
 )
 
-// newStack starts everything; TOKENHANDLER_BINARY is the token handler.
+// newStack starts all processes. TOKENHANDLER_BINARY is the path of the token handler.
 func newStack(t *testing.T, options devstack.Options) *devstack.Stack {
 	t.Helper()
 	options.Binary = os.Getenv("TOKENHANDLER_BINARY")
@@ -45,7 +45,7 @@ func newStack(t *testing.T, options devstack.Options) *devstack.Stack {
 	return stack
 }
 
-// login logs a user in by the provider's own form.
+// login logs a user in with the provider's login form.
 func login(t *testing.T, stack *devstack.Stack, email string) *useragent.UA {
 	t.Helper()
 	ua := useragent.New(t, stack.URL)
@@ -106,7 +106,7 @@ func whoAmI(t *testing.T, ua *useragent.UA) session {
 	return s
 }
 
-// until waits for a moment that the service itself named.
+// until waits for a time that the service has returned.
 func until(t *testing.T, moment time.Time) {
 	t.Helper()
 	select {

@@ -3,5 +3,5 @@
 // confidential client, requires PKCE, rotates refresh tokens, revokes a grant when one of its used refresh tokens is sent
 // again, and has revocation, RP-initiated logout and back-channel logout.
 //
-// It must not know the token handler. It listens on the loopback interface only and accepts every user name with every password.
+// It is independent of the token handler. It listens on the loopback interface only and accepts every user name with every password.
 package oidcprovider

@@ -8,7 +8,7 @@ import (
 	"cognito-token-handler/test/oidcprovider"
 )
 
-func TestMissingInstallationNamesTheCure(t *testing.T) {
+func TestMissingInstallation(t *testing.T) {
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("go.mod", nil, 0o600); err != nil {
 		t.Fatal(err)

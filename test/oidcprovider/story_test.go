@@ -68,7 +68,7 @@ func TestParallelRequestsRefreshOnce(t *testing.T) {
 	}
 	wg.Wait()
 	after := w.observed().Calls
-	// On a busy machine the new token may end, too, before all are answered.
+	// On a busy machine the new token may expire as well before all requests are answered.
 	most := 1 + int(time.Since(begun)/(life-time.Second))
 	if n := after["refresh_token ok"] - before["refresh_token ok"]; n < 1 || n > most || after["refresh_token invalid_grant"] != 0 {
 		t.Errorf("%d refreshes, want %d at most: %v", n, most, after)
@@ -112,7 +112,7 @@ func TestLogoutRevokes(t *testing.T) {
 	}
 	w.wantActive(refresh, false)
 	if code, err := w.provider.Redeem(t.Context(), refresh); err != nil || code != "invalid_grant" {
-		t.Errorf("the refresh token bought %q, %v", code, err)
+		t.Errorf("the refresh token was answered with %q, %v", code, err)
 	}
 	w.wantSession(ua, false)
 	w.wantSession(copied, false)
@@ -136,11 +136,11 @@ func TestRPInitiatedLogout(t *testing.T) {
 		t.Run(how, func(t *testing.T) {
 			w := newWorld(t, time.Hour)
 			ua := w.login()
-			question := start(ua)
-			if hinted := question.Query().Has("id_token_hint"); hinted != (how == "form") {
+			confirmation := start(ua)
+			if hinted := confirmation.Query().Has("id_token_hint"); hinted != (how == "form") {
 				t.Errorf("id_token_hint: %v", hinted)
 			}
-			end := w.submit(ua, question, map[string][]string{"logout": {"yes"}})
+			end := w.submit(ua, confirmation, map[string][]string{"logout": {"yes"}})
 			if end.URL != w.url+"/bye" || end.Status != http.StatusOK {
 				t.Errorf("the logout ended at %s with %d %s", end.URL, end.Status, end.Body)
 			}
@@ -159,10 +159,10 @@ func TestBackchannelLogout(t *testing.T) {
 	ua, other := w.login(), w.login()
 	copied := w.copyOf(ua, isOurs)
 	elsewhere := w.copyOf(ua, func(c useragent.Cookie) bool { return !isOurs(c) })
-	question := elsewhere.Navigate(w.provider.Issuer + "/session/end")
-	w.submit(elsewhere, question, map[string][]string{"logout": {"yes"}})
+	confirmation := elsewhere.Navigate(w.provider.Issuer + "/session/end")
+	w.submit(elsewhere, confirmation, map[string][]string{"logout": {"yes"}})
 	if calls := w.observed().Calls; calls["backchannel ok"] != 1 || calls["backchannel failed"] != 0 {
-		t.Errorf("the provider was answered %v", calls)
+		t.Errorf("the logout tokens were answered with %v", calls)
 	}
 	w.wantSession(ua, false)
 	w.wantSession(copied, false)

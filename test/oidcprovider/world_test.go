@@ -156,7 +156,7 @@ func (w *world) wantActive(token string, want bool) {
 	w.t.Helper()
 	got, err := w.provider.Active(w.t.Context(), token)
 	if err != nil || got != want {
-		w.t.Errorf("the provider takes a refresh token: %v, want %v (%v)", got, want, err)
+		w.t.Errorf("the token is active: %v, want %v (%v)", got, want, err)
 	}
 }
 
@@ -257,6 +257,7 @@ func newAPI(t *testing.T) *api {
 	return a
 }
 
+// take returns the tokens that the API has received since the last call.
 func (a *api) take() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -1,4 +1,5 @@
-// Package s3local runs versitygw, an S3 server over a folder, with one bucket whose CORS rules let one app in.
+// Package s3local runs versitygw, an S3 server that stores objects in a folder. It has one bucket, whose CORS rules allow requests
+// from the origin of one app.
 //
-// It must not know the token handler. It listens on localhost only, and its data ends with it.
+// It is independent of the token handler. It listens on localhost only, and its data is deleted when it is closed.
 package s3local

@@ -25,17 +25,17 @@ const (
 	startTries = 3
 )
 
-// Options say where the server listens and who may call it from a browser.
+// Options configure the server's address, its bucket, and which origin may call it from a browser.
 type Options struct {
-	Port      int       // of localhost; 0 for a free one
+	Port      int       // on localhost; 0 for a free one
 	Bucket    string    // default "user-files"
-	AppOrigin string    // required for browsers; the one origin that CORS lets in
-	Log       io.Writer // optional; what versitygw writes
+	AppOrigin string    // the only origin that CORS allows; required for browsers
+	Log       io.Writer // optional; receives the output of versitygw
 }
 
 // Server is a running S3 server with its bucket.
 type Server struct {
-	Endpoint  string // speaks path-style addressing only
+	Endpoint  string // supports path-style addressing only
 	Region    string
 	AccessKey string // of the server's one account, new at each start
 	SecretKey string
@@ -61,8 +61,8 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	return s, nil
 }
 
-// startAny tries again if somebody else took the free port before versitygw did; it does not tell what port it gets, so port 0
-// cannot be left to it.
+// startAny starts the server, on a free port if options has none. It tries again if another process took the port before versitygw
+// did. versitygw cannot choose the port itself, because it does not report which port it got.
 func startAny(ctx context.Context, options Options) (*Server, error) {
 	if options.Port != 0 {
 		return start(ctx, options)
@@ -100,9 +100,9 @@ func start(ctx context.Context, options Options) (*Server, error) {
 	return s, nil
 }
 
-// run starts the child and waits until it answers. Metadata goes beside the data, because not every file system of a developer's
-// machine knows extended attributes. Keep-alive stays off: versitygw takes what it did not read of a refused upload for the next
-// request of that connection.
+// run starts versitygw and waits until it responds. Metadata is stored in a folder of its own, because not every file system has
+// extended attributes. Keep-alive stays off, because versitygw would take the unread rest of a refused upload for the next request on
+// the connection.
 func (s *Server) run(ctx context.Context, tool string, options Options) error {
 	data, metadata := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "metadata")
 	for _, dir := range []string{data, metadata} {
@@ -151,13 +151,13 @@ func (s *Server) Client() *s3.Client {
 	})
 }
 
-// Done is closed when versitygw has ended; Err then says why.
+// Done returns a channel that is closed when versitygw has ended.
 func (s *Server) Done() <-chan struct{} { return s.child.Done() }
 
-// Err says why versitygw ended, once Done is closed.
+// Err returns why versitygw has ended, after Done is closed.
 func (s *Server) Err() error { return s.child.Err() }
 
-// Close stops the server and removes its data. It may be called twice.
+// Close stops the server and deletes its data. It may be called more than once.
 func (s *Server) Close() {
 	if s.child != nil {
 		s.child.Stop(2 * time.Second)

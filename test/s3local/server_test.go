@@ -45,7 +45,7 @@ func put(key string) *s3.PutObjectInput {
 	}
 }
 
-// presign signs a PUT and returns it, good for a minute, as a request that keeps every promise.
+// presign returns a PUT request with a presigned URL, which is valid for a minute, and all the headers that were signed.
 func presign(t *testing.T, server *s3local.Server, input *s3.PutObjectInput) *http.Request {
 	t.Helper()
 	input.Bucket = &server.Bucket
@@ -66,7 +66,7 @@ func presign(t *testing.T, server *s3local.Server, input *s3.PutObjectInput) *ht
 	return request
 }
 
-// answer is what the server said.
+// answer is a complete response of the server.
 type answer struct {
 	status int
 	header http.Header
@@ -125,7 +125,7 @@ func TestPreflight(t *testing.T) {
 	}
 }
 
-func TestPresignedPutKeepsItsPromise(t *testing.T) {
+func TestPresignedPut(t *testing.T) {
 	server := start(t)
 	const key = "users/a/notes/ä b.json"
 	got := send(t, presign(t, server, put(key)))
@@ -147,7 +147,7 @@ func TestPresignedPutKeepsItsPromise(t *testing.T) {
 	}
 }
 
-func TestPresignedPutBroken(t *testing.T) {
+func TestChangedPresignedPutIsRefused(t *testing.T) {
 	server := start(t)
 	sum := sha256.Sum256([]byte(content))
 	withChecksum := put("broken")
@@ -237,7 +237,7 @@ func TestIfNoneMatch(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	server := start(t)
 	input := put("late")
-	tenSecondsAgo := past{v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })}
+	tenSecondsAgo := pastSigner{v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })}
 	signer := s3.NewPresignClient(server.Client(), func(o *s3.PresignOptions) { o.Presigner = tenSecondsAgo })
 	input.Bucket = &server.Bucket
 	signed, err := signer.PresignPutObject(t.Context(), input, s3.WithPresignExpires(5*time.Second))
@@ -251,14 +251,14 @@ func TestExpiry(t *testing.T) {
 	request.Header.Set("Content-Type", "application/json")
 	got := send(t, request)
 	if got.status != http.StatusForbidden || !strings.Contains(got.body, "expired") {
-		t.Errorf("PUT = %d %s, want 403 for its expiry", got.status, got.body)
+		t.Errorf("PUT = %d %s, want 403 because the URL has expired", got.status, got.body)
 	}
 }
 
-// past signs as if it were ten seconds ago.
-type past struct{ s3.HTTPPresignerV4 }
+// pastSigner signs requests as if it were ten seconds ago.
+type pastSigner struct{ s3.HTTPPresignerV4 }
 
-func (p past) PresignHTTP(
+func (p pastSigner) PresignHTTP(
 	ctx context.Context, credentials aws.Credentials, r *http.Request, hash, service, region string, at time.Time,
 	options ...func(*v4.SignerOptions),
 ) (string, http.Header, error) {

@@ -21,7 +21,7 @@ type UA struct {
 	page page
 }
 
-// page is what the tab shows; zero for an empty tab.
+// page is the page that a tab shows. The zero page is that of an empty tab.
 type page struct {
 	url            *url.URL
 	referrerPolicy string
@@ -37,8 +37,8 @@ type browser struct {
 	history     []*Response
 }
 
-// New opens a browser with an empty tab for an app at base, e.g.
-// "http://localhost:1234". Paths in other calls are relative to it.
+// New opens a browser with an empty tab. base is the app's address, for example
+// "http://localhost:1234". Paths in the calls of other methods are relative to it.
 func New(tb testing.TB, base string) *UA {
 	tb.Helper()
 	u, err := url.Parse(base)
@@ -60,33 +60,33 @@ func (u *UA) Clone() *UA {
 	return tab
 }
 
-// SetClock lets cookies expire by this clock.
+// SetClock sets the clock by which cookies expire.
 func (u *UA) SetClock(now func() time.Time) {
 	u.browser.jar.mu.Lock()
 	defer u.browser.jar.mu.Unlock()
 	u.browser.jar.clock = now
 }
 
-// SetTransport replaces how requests leave, e.g. for TLS with a test's root or
-// to lead names to loopback ports.
+// SetTransport replaces the transport that sends the requests, for example to trust a
+// test's certificate authority or to connect host names to loopback ports.
 func (u *UA) SetTransport(rt http.RoundTripper) {
 	u.browser.mu.Lock()
 	defer u.browser.mu.Unlock()
 	u.browser.transport = rt
 }
 
-// SetSite declares the site of a host or host:port: those with the same site
-// are same-site. Undeclared, localhost and 127.0.0.1 are two sites, the ports of
-// one host are one.
+// SetSite sets the site of a host or host:port. Hosts with the same site are same-site.
+// By default localhost and 127.0.0.1 are different sites, and all ports of a host are
+// the same site.
 func (u *UA) SetSite(host, site string) {
 	u.browser.mu.Lock()
 	defer u.browser.mu.Unlock()
 	u.browser.sites[strings.ToLower(host)] = site
 }
 
-// IgnoreRedirectChain sends Strict cookies although a redirect of the chain was
-// on another site, if the page that started it was not. 6265bis counts the whole
-// chain, which is the default here; Chrome has that switched off.
+// IgnoreRedirectChain sets whether redirects through another site are ignored when
+// SameSite=Strict cookies are sent. By default they are not, as in RFC 6265bis. Chrome
+// ignores them: it considers only the page that started the request.
 func (u *UA) IgnoreRedirectChain(ignore bool) {
 	u.browser.mu.Lock()
 	defer u.browser.mu.Unlock()
@@ -102,25 +102,26 @@ func (u *UA) URL() string {
 	return p.url.String()
 }
 
-// History returns every answer so far, redirects included, of all tabs.
+// History returns all responses to all tabs so far, including redirects.
 func (u *UA) History() []*Response {
 	u.browser.mu.Lock()
 	defer u.browser.mu.Unlock()
 	return slices.Clone(u.browser.history)
 }
 
-// ForgetHistory drops the answers so far: a browser that is at work for long
-// would hold them all.
+// ForgetHistory drops the recorded responses, so that a browser in a long test does not
+// keep them all.
 func (u *UA) ForgetHistory() {
 	u.browser.mu.Lock()
 	defer u.browser.mu.Unlock()
 	u.browser.history = nil
 }
 
-// Cookies returns the living cookies, longest path first, then oldest.
+// Cookies returns the cookies that have not expired: those with a longer path first,
+// then older ones.
 func (u *UA) Cookies() []Cookie { return u.browser.jar.all() }
 
-// Cookie returns the first living cookie of that name.
+// Cookie returns the first cookie with that name that has not expired.
 func (u *UA) Cookie(name string) (Cookie, bool) {
 	for _, c := range u.Cookies() {
 		if c.Name == name {
@@ -130,16 +131,16 @@ func (u *UA) Cookie(name string) (Cookie, bool) {
 	return Cookie{}, false
 }
 
-// Rejected returns the cookies that were dropped, oldest first.
+// Rejected returns the cookies that the browser did not accept, oldest first.
 func (u *UA) Rejected() []Rejection {
 	u.browser.jar.mu.Lock()
 	defer u.browser.jar.mu.Unlock()
 	return slices.Clone(u.browser.jar.rejected)
 }
 
-// SetCookie puts a cookie into the jar with no rule checked, as a thief or a
-// tampering user does. A cookie that is there keeps its attributes and gets the
-// value; else an empty Domain is the app's host, an empty Path "/".
+// SetCookie puts a cookie into the jar without any check, as an attacker or the user
+// may do. If a cookie with that name exists and c has no Domain and Path, only its value
+// is replaced. Otherwise an empty Domain means the app's host, and an empty Path "/".
 func (u *UA) SetCookie(c Cookie) {
 	if old, ok := u.Cookie(c.Name); ok && c.Domain == "" && c.Path == "" {
 		old.Value = c.Value
@@ -154,12 +155,12 @@ func (u *UA) SetCookie(c Cookie) {
 	u.browser.jar.plant(c)
 }
 
-// DocumentCookie is a script's document.cookie = raw on the app's pages.
+// DocumentCookie does what document.cookie = raw does in a script of the app.
 func (u *UA) DocumentCookie(raw string) {
-	u.browser.jar.set(raw, setter{url: u.base, sameSite: true, script: true})
+	u.browser.jar.set(raw, cookieSetter{url: u.base, sameSite: true, script: true})
 }
 
-// DeleteCookie removes the cookies of that name and returns how many there were.
+// DeleteCookie removes the cookies with that name and returns their number.
 func (u *UA) DeleteCookie(name string) int {
 	return u.browser.jar.remove(func(c Cookie) bool { return c.Name == name })
 }
@@ -173,5 +174,5 @@ func (u *UA) current() page {
 	return u.page
 }
 
-// resolve makes an absolute URL of a path of the app.
+// resolve returns the absolute URL of a path of the app.
 func (u *UA) resolve(target string) (*url.URL, error) { return u.base.Parse(target) }

@@ -1,11 +1,11 @@
-// Package useragent is a browser for tests that do not need Chromium: cookies,
-// fetch metadata, redirects and CORS as Chrome does them, without rendering or
-// script. What a script could have read is recorded, so that a test can prove
-// that no token was ever among it.
+// Package useragent is a browser for tests that do not need Chromium. It treats
+// cookies, Fetch Metadata, redirects and CORS as Chrome does, but renders no pages and
+// runs no scripts. It records what a script could have read, so that a test can check
+// that no token was readable.
 //
-// Two differences between Chrome and the cookie specification are settings:
-// [UA.IgnoreRedirectChain], and sites, which are approximated by the last two
-// labels of a host and can be declared with [UA.SetSite].
+// Two things can be set. [UA.IgnoreRedirectChain] chooses between Chrome's behaviour and
+// the cookie specification's. The site of a host is approximated by its last two labels;
+// [UA.SetSite] sets another one.
 //
-// It knows HTTP only and nothing of OAuth. Of this module it imports package testkit.
+// The package has nothing of OAuth. Of this module it imports package testkit only.
 package useragent

@@ -1,6 +1,7 @@
 package useragent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,31 +11,31 @@ import (
 	"strings"
 )
 
-// FetchOptions are the options of a script's fetch, and of what an element
-// loads. The zero value is fetch's default.
+// FetchOptions are the options of a script's fetch(), or of the request that an element
+// makes. The zero value has the defaults of fetch().
 type FetchOptions struct {
 	Header      map[string]string
 	Mode        string          // cors (default), no-cors, same-origin
-	Credentials string          // same-origin (default), include, omit; [UA.FetchFrom]: include
+	Credentials string          // same-origin (default), include, omit; the default of [UA.FetchFrom] is include
 	Redirect    string          // follow (default), manual, error
 	Dest        string          // empty (default), image, script, …
-	Abort       <-chan struct{} // closed: the script gives up
+	Abort       <-chan struct{} // closing it aborts the request
 }
 
-// Fetch is fetch() in a script of the app. Path may be absolute. An empty body
-// is none; a body without Content-Type goes as text/plain.
+// Fetch does what fetch() does in a script of the app. Path may be an absolute URL. If
+// body is empty, the request has none. The default Content-Type is text/plain.
 func (u *UA) Fetch(method, path, body string, opts ...FetchOptions) *Response {
 	from := *u.base
 	if current := u.current(); current.url != nil && origin(current.url) == origin(u.base) {
 		from = *current.url
 	}
-	return u.fetch(&from, method, path, body, only(opts))
+	return u.fetch(&from, method, path, body, firstOption(opts))
 }
 
-// FetchFrom is fetch() in a script of a page on another origin, e.g.
-// "https://evil.example". It sends cookies unless told not to: a forger would.
+// FetchFrom does what fetch() does in a script of a page on another origin, for example
+// "https://evil.example". It sends cookies by default, as an attacker would.
 func (u *UA) FetchFrom(from, method, target, body string, opts ...FetchOptions) *Response {
-	o := only(opts)
+	o := firstOption(opts)
 	if o.Credentials == "" {
 		o.Credentials = include
 	}
@@ -45,7 +46,8 @@ func (u *UA) FetchFrom(from, method, target, body string, opts ...FetchOptions) 
 	return u.fetch(initiator, method, target, body, o)
 }
 
-func only(opts []FetchOptions) FetchOptions {
+// firstOption returns the first of the optional options, or the defaults.
+func firstOption(opts []FetchOptions) FetchOptions {
 	if len(opts) == 0 {
 		return FetchOptions{}
 	}
@@ -59,8 +61,8 @@ func (u *UA) fetch(initiator *url.URL, method, path, body string, o FetchOptions
 	}
 	r := &request{
 		method: method, body: body, header: http.Header{}, initiator: initiator,
-		mode: or(o.Mode, "cors"), dest: or(o.Dest, "empty"), redirect: or(o.Redirect, "follow"),
-		credentials: or(o.Credentials, "same-origin"),
+		mode: cmp.Or(o.Mode, "cors"), dest: cmp.Or(o.Dest, "empty"), redirect: cmp.Or(o.Redirect, "follow"),
+		credentials: cmp.Or(o.Credentials, "same-origin"),
 	}
 	if r.mode == "no-cors" && o.Credentials == "" {
 		r.credentials = include
@@ -94,14 +96,7 @@ func (u *UA) fetch(initiator *url.URL, method, path, body string, o FetchOptions
 	return u.run(ctx, r, target)
 }
 
-func or(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
-}
-
-// simpleTypes are the content types that a form could send.
+// simpleType reports whether a form could send the content type.
 func simpleType(contentType string) bool {
 	media, _, _ := strings.Cut(strings.ToLower(contentType), ";")
 	return slices.Contains([]string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"}, trim(media))
@@ -112,7 +107,8 @@ func (r *request) needsPreflight(header map[string]string) bool {
 	return !simple || !simpleType(r.header.Get("Content-Type")) || len(unsafeHeaders(header)) > 0
 }
 
-// unsafeHeaders returns, sorted and in lower case, what a preflight must name.
+// unsafeHeaders returns the names of the headers that a preflight must list, sorted and
+// in lower case.
 func unsafeHeaders(header map[string]string) []string {
 	var out []string
 	for name, value := range header {
@@ -131,8 +127,8 @@ func unsafeHeaders(header map[string]string) []string {
 	return out
 }
 
-// preflight asks as CORS does, without cookies, and returns a blocked answer if
-// the real request must not be sent.
+// preflight sends a CORS preflight, without cookies. It returns nil if the actual
+// request may be sent, and otherwise the blocked response.
 func (u *UA) preflight(ctx context.Context, r *request, header map[string]string, target *url.URL) *Response {
 	names := unsafeHeaders(header)
 	ask := &request{
@@ -167,7 +163,7 @@ func (u *UA) preflight(ctx context.Context, r *request, header map[string]string
 	}
 }
 
-// corsAllows checks an answer for the script's origin.
+// corsAllows reports whether CORS headers let the script's origin read a response.
 func (r *request) corsAllows(h http.Header) bool {
 	asked := origin(r.initiator)
 	if r.tainted {
@@ -183,8 +179,8 @@ func (r *request) corsAllows(h http.Header) bool {
 	return allowed[0] == asked || allowed[0] == "*"
 }
 
-// judge decides what a script learns of the answer.
-func (u *UA) judge(r *request, res *Response, target *url.URL) {
+// setReadable sets what a script can read of the response.
+func (u *UA) setReadable(r *request, res *Response, target *url.URL) {
 	ours := origin(target) == origin(u.base)
 	if res.Err != nil && res.Status == 0 {
 		return
@@ -208,7 +204,8 @@ func (u *UA) judge(r *request, res *Response, target *url.URL) {
 	}
 }
 
-// exposedHeaders are those that CORS lets a script read.
+// exposedHeaders returns the names of the headers that CORS lets a script read, or nil
+// for all.
 func exposedHeaders(h http.Header, credentials bool) []string {
 	out := []string{"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires", "Last-Modified", "Pragma"}
 	for item := range strings.SplitSeq(strings.Join(h.Values("Access-Control-Expose-Headers"), ","), ",") {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// Rejection is a cookie that the jar did not take: a browser drops it silently.
+// Rejection is a cookie that the jar did not accept. A browser drops it silently.
 type Rejection struct {
 	URL    string
 	Name   string
@@ -34,14 +34,14 @@ type jar struct {
 
 func newJar() *jar { return &jar{clock: time.Now, cookies: map[cookieKey]Cookie{}} }
 
-// setter is what the jar must know of the answer that sets a cookie.
-type setter struct {
+// cookieSetter describes the response or the script that sets a cookie.
+type cookieSetter struct {
 	url      *url.URL
 	sameSite bool // true also for a top-level navigation, which may set cookies with any SameSite
 	script   bool // document.cookie
 }
 
-func (j *jar) set(raw string, by setter) {
+func (j *jar) set(raw string, by cookieSetter) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now := j.clock()
@@ -62,8 +62,8 @@ func (j *jar) set(raw string, by setter) {
 	j.store(a.cookie, now)
 }
 
-// allowed checks what depends on who sets the cookie and on the other cookies.
-func (j *jar) allowed(c *Cookie, by setter) error {
+// allowed makes the checks that depend on who sets the cookie and on other cookies.
+func (j *jar) allowed(c *Cookie, by cookieSetter) error {
 	strict := c.SameSite == http.SameSiteStrictMode || c.SameSite == http.SameSiteLaxMode || c.SameSite == http.SameSiteDefaultMode
 	if strict && !by.sameSite {
 		return errors.New("SameSite cookie in a cross-site answer")
@@ -87,7 +87,8 @@ func (j *jar) allowed(c *Cookie, by setter) error {
 	return nil
 }
 
-// store adds, replaces or, if it has expired, deletes; j.mu is held.
+// store adds or replaces a cookie, or deletes it if it has expired. The caller holds
+// j.mu.
 func (j *jar) store(c Cookie, now time.Time) {
 	key := c.key()
 	if !c.Expires.IsZero() && !c.Expires.After(now) {
@@ -109,8 +110,8 @@ func (c *Cookie) key() cookieKey {
 
 func (c *Cookie) live(now time.Time) bool { return c.Expires.IsZero() || c.Expires.After(now) }
 
-// all returns the living cookies in the order of the Cookie header: longer
-// paths first, then older ones.
+// all returns the cookies that have not expired, in the order of the Cookie header:
+// those with longer paths first, then older ones.
 func (j *jar) all() []Cookie {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -127,16 +128,16 @@ func (j *jar) all() []Cookie {
 	return out
 }
 
-// asker is what the jar must know of a request.
-type asker struct {
+// cookieRequest describes a request that cookies may be sent with.
+type cookieRequest struct {
 	url      *url.URL
 	method   string
 	sameSite bool
 	topLevel bool
 }
 
-// header returns the Cookie header of a request, "" for none.
-func (j *jar) header(by asker) string {
+// header returns the Cookie header of a request, or "" if it has none.
+func (j *jar) header(by cookieRequest) string {
 	host := strings.ToLower(by.url.Hostname())
 	j.mu.Lock()
 	now := j.clock()
@@ -144,7 +145,7 @@ func (j *jar) header(by asker) string {
 	var pairs []string
 	for _, c := range j.all() {
 		inScope := c.Domain == host || !c.HostOnly && domainMatch(host, c.Domain)
-		if !inScope || !pathMatch(by.url.Path, c.Path) || c.Secure && !trustworthy(by.url) || !c.goesWith(by, now) {
+		if !inScope || !pathMatch(by.url.Path, c.Path) || c.Secure && !trustworthy(by.url) || !c.matchesSameSite(by, now) {
 			continue
 		}
 		if c.Name == "" {
@@ -160,7 +161,7 @@ func (j *jar) header(by asker) string {
 // top-level POST ("Lax-Allowing-Unsafe" of RFC 6265bis).
 const laxAllowingUnsafe = 2 * time.Minute
 
-func (c *Cookie) goesWith(by asker, now time.Time) bool {
+func (c *Cookie) matchesSameSite(by cookieRequest, now time.Time) bool {
 	if by.sameSite || c.SameSite == http.SameSiteNoneMode {
 		return true
 	}
@@ -175,7 +176,7 @@ func (c *Cookie) goesWith(by asker, now time.Time) bool {
 	return false
 }
 
-// plant puts a cookie into the jar as it is, no rule checked.
+// plant puts a cookie into the jar without any check.
 func (j *jar) plant(c Cookie) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -186,7 +187,7 @@ func (j *jar) plant(c Cookie) {
 	j.store(c, now)
 }
 
-// remove deletes by condition and returns how many went.
+// remove deletes the cookies that match and returns their number.
 func (j *jar) remove(match func(Cookie) bool) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()

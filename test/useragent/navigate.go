@@ -10,11 +10,11 @@ import (
 // Navigation is a top-level navigation of the tab.
 type Navigation struct {
 	URL  string     // absolute, or a path of the app
-	Form url.Values // not nil: a POST of this form
-	// From is the origin or URL of the page that started it: a link, a form, a
-	// script. Empty: typed by the user, a bookmark.
+	Form url.Values // if not nil, a form that is sent with POST
+	// From is the origin or URL of the page whose link, form or script started the
+	// navigation. It is empty if the user typed the address or used a bookmark.
 	From     string
-	Script   bool              // started without a click: no Sec-Fetch-User
+	Script   bool              // started by a script without a click, so without Sec-Fetch-User
 	NoFollow bool              // stop at the first redirect
 	Header   map[string]string // further request headers, e.g. Sec-Purpose
 }
@@ -22,27 +22,27 @@ type Navigation struct {
 // Navigate opens an address that the user typed, and follows redirects.
 func (u *UA) Navigate(target string) *Response { return u.Open(Navigation{URL: target}) }
 
-// NavigateNoFollow is [UA.Navigate] up to the first answer.
+// NavigateNoFollow is like [UA.Navigate] but does not follow redirects.
 func (u *UA) NavigateNoFollow(target string) *Response {
 	return u.Open(Navigation{URL: target, NoFollow: true})
 }
 
-// Click follows a link on the page that the tab shows; in an empty tab, on the
-// app's start page.
+// Click follows a link on the tab's page, or on the app's start page if the tab is
+// empty.
 func (u *UA) Click(target string) *Response { return u.Open(Navigation{URL: target, From: u.from()}) }
 
-// NavigateFrom follows a link that stands on a page of another origin.
+// NavigateFrom follows a link on a page of another origin.
 func (u *UA) NavigateFrom(from, target string) *Response {
 	return u.Open(Navigation{URL: target, From: from})
 }
 
-// SubmitForm posts a form of the page that the tab shows; in an empty tab, of
-// the app's start page.
+// SubmitForm sends a form of the tab's page, or of the app's start page if the tab is
+// empty, with POST.
 func (u *UA) SubmitForm(action string, values url.Values) *Response {
 	return u.SubmitFormFrom(u.from(), action, values)
 }
 
-// SubmitFormFrom posts a form that stands on a page of another origin.
+// SubmitFormFrom sends a form of a page of another origin with POST.
 func (u *UA) SubmitFormFrom(from, action string, values url.Values) *Response {
 	if values == nil {
 		values = url.Values{}
@@ -57,8 +57,8 @@ func (u *UA) from() string {
 	return u.base.String()
 }
 
-// Open is the navigation that the others are short for. A network error is in
-// the answer's Err.
+// Open makes a navigation; Navigate, Click and the others call it. A network error is
+// in the response's Err.
 func (u *UA) Open(n Navigation) *Response {
 	target, err := u.resolve(n.URL)
 	if err != nil {
@@ -89,13 +89,13 @@ func (u *UA) Open(n Navigation) *Response {
 		r.header.Set(name, value)
 	}
 	res := u.run(u.tb.Context(), r, target)
-	u.show(res)
+	u.setPage(res)
 	return res
 }
 
-// show makes the answer the tab's page, unless it is none: a redirect that was
-// not followed, 204, a download.
-func (u *UA) show(res *Response) {
+// setPage makes the response the tab's page, unless a browser would stay on the old
+// page: after an error, a redirect that was not followed, a 204 or a download.
+func (u *UA) setPage(res *Response) {
 	current, err := url.Parse(res.URL)
 	download := strings.HasPrefix(strings.ToLower(res.Header.Get("Content-Disposition")), "attachment")
 	if err != nil || res.Err != nil || download || res.Status == http.StatusNoContent || isRedirect(res) {

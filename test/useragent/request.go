@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// The bounds of a browser, and of what a test may read.
+// The limits of a browser for redirects, and of what a test reads of a body.
 const (
 	maxRedirects = 20
 	maxBody      = 64 << 20
@@ -25,7 +25,7 @@ type request struct {
 	method      string
 	body        string
 	header      http.Header
-	initiator   *url.URL // nil: the user
+	initiator   *url.URL // nil if the user started it
 	mode, dest  string
 	credentials string // omit, same-origin, include
 	redirect    string // follow, manual, error
@@ -34,7 +34,7 @@ type request struct {
 
 	referrerPolicy string
 	chain          []*url.URL
-	tainted        bool // a redirect between foreign origins: Origin is null
+	tainted        bool // after a redirect between two other origins: Origin is null
 }
 
 // run sends the request and follows its redirects.
@@ -44,7 +44,7 @@ func (u *UA) run(ctx context.Context, r *request, target *url.URL) *Response {
 		r.chain = append(r.chain, target)
 		res := u.exchange(ctx, r, target)
 		res.Via = via
-		u.judge(r, res, target)
+		u.setReadable(r, res, target)
 		u.browser.remember(res)
 		if res.Err != nil || !isRedirect(res) || r.redirect == "manual" {
 			return res
@@ -77,7 +77,7 @@ func isRedirect(res *Response) bool {
 	return false
 }
 
-// redirectTo changes method, body and headers as the Fetch standard has it.
+// redirectTo changes method, body and headers as the Fetch standard requires.
 func (r *request) redirectTo(status int, from, to *url.URL) {
 	moved := status == http.StatusMovedPermanently || status == http.StatusFound
 	if moved && r.method == http.MethodPost ||
@@ -91,7 +91,7 @@ func (r *request) redirectTo(status int, from, to *url.URL) {
 	}
 }
 
-// exchange is one request and its answer, cookies stored.
+// exchange sends one request, reads the response and stores its cookies.
 func (u *UA) exchange(ctx context.Context, r *request, target *url.URL) *Response {
 	res := &Response{URL: target.String(), Method: r.method, Header: http.Header{}}
 	var body io.Reader
@@ -107,7 +107,7 @@ func (u *UA) exchange(ctx context.Context, r *request, target *url.URL) *Respons
 	credentials := r.credentials == include || r.credentials == "same-origin" && r.sameOrigin()
 	sameSite := u.browser.sameSite(r.initiator, r.chain)
 	if credentials {
-		by := asker{url: target, method: r.method, sameSite: sameSite, topLevel: r.topLevel}
+		by := cookieRequest{url: target, method: r.method, sameSite: sameSite, topLevel: r.topLevel}
 		if cookies := u.browser.jar.header(by); cookies != "" {
 			req.Header.Set("Cookie", cookies)
 		}
@@ -122,7 +122,7 @@ func (u *UA) exchange(ctx context.Context, r *request, target *url.URL) *Respons
 	res.Status, res.Header = got.StatusCode, got.Header
 	if credentials {
 		for _, raw := range got.Header.Values("Set-Cookie") {
-			u.browser.jar.set(raw, setter{url: target, sameSite: sameSite || r.topLevel})
+			u.browser.jar.set(raw, cookieSetter{url: target, sameSite: sameSite || r.topLevel})
 		}
 		u.clearSiteData(got.Header, target)
 	}
@@ -132,7 +132,7 @@ func (u *UA) exchange(ctx context.Context, r *request, target *url.URL) *Respons
 	return res
 }
 
-// headers returns what Chrome sends, cookies excepted.
+// headers returns the headers that Chrome sends, except cookies.
 func (r *request) headers(b *browser, target *url.URL) http.Header {
 	h := r.header.Clone()
 	h.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36")
@@ -154,8 +154,8 @@ func (r *request) headers(b *browser, target *url.URL) http.Header {
 	return h
 }
 
-// origin is the Origin header: on every request that may change something, and
-// on all that CORS governs.
+// origin returns the Origin header, or "" if the request has none. Requests with methods
+// other than GET and HEAD have one, and cross-origin requests in mode cors.
 func (r *request) origin(target *url.URL) string {
 	cors := r.mode == "cors" && !r.sameOrigin()
 	if r.initiator == nil || !cors && (r.method == http.MethodGet || r.method == http.MethodHead) {
@@ -172,8 +172,8 @@ func (r *request) origin(target *url.URL) string {
 	return origin(r.initiator)
 }
 
-// referrer is the Referer header under strict-origin-when-cross-origin, the
-// default, or a policy that sends less.
+// referrer returns the Referer header under the default policy
+// (strict-origin-when-cross-origin), no-referrer or same-origin.
 func (r *request) referrer(target *url.URL) string {
 	if r.initiator == nil || r.referrerPolicy == "no-referrer" || trustworthy(r.initiator) && !trustworthy(target) {
 		return ""
@@ -192,7 +192,8 @@ func (r *request) referrer(target *url.URL) string {
 	return origin(r.initiator) + "/"
 }
 
-// sameOrigin reports whether all of the chain is of the initiator's origin.
+// sameOrigin reports whether all URLs of the redirect chain have the initiator's
+// origin.
 func (r *request) sameOrigin() bool {
 	if r.initiator == nil {
 		return false
@@ -205,7 +206,8 @@ func (r *request) sameOrigin() bool {
 	return true
 }
 
-// clearSiteData empties the jar of the site, if the answer says so.
+// clearSiteData removes the site's cookies if the response has the header
+// Clear-Site-Data for them.
 func (u *UA) clearSiteData(h http.Header, target *url.URL) {
 	value := strings.Join(h.Values("Clear-Site-Data"), ",")
 	if !trustworthy(target) || !strings.Contains(value, `"cookies"`) && !strings.Contains(value, `"*"`) {

@@ -9,23 +9,23 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
-// Response is an answer as it came over the wire.
+// Response is a response as it was received.
 type Response struct {
-	URL    string // that answered, after redirects
-	Method string // that it answered to
-	Status int    // 0 if Err is set before an answer came
+	URL    string // of the last request, after redirects
+	Method string // of the last request
+	Status int    // 0 if there was no response
 	Header http.Header
 	Body   []byte
 	Sent   http.Header // header of the request, cookies included
 	Via    []*Response // the redirects before it, oldest first
-	Err    error       // network error, or what a script would get as TypeError
+	Err    error       // network error, or the reason why fetch() would throw a TypeError
 
-	// Blocked says that CORS hides the answer from the script that asked. The
-	// request was sent all the same, if Status is not 0.
+	// Blocked is set if CORS hides the response from the script. If Status is not 0 the
+	// request was nevertheless sent.
 	Blocked bool
 
 	readable bool     // for a script of the app's origin
-	exposed  []string // header names that it can read; nil for all
+	exposed  []string // names of the headers that the script can read; nil for all
 }
 
 // Location returns the redirect target as an absolute URL, "" without one.
@@ -45,7 +45,7 @@ func (r *Response) Location() string {
 	return target.String()
 }
 
-// Query returns the query parameters of the URL that answered.
+// Query returns the query parameters of URL.
 func (r *Response) Query() url.Values {
 	u, err := url.Parse(r.URL)
 	if err != nil {
@@ -54,7 +54,7 @@ func (r *Response) Query() url.Values {
 	return u.Query()
 }
 
-// SentCookie reports whether the request carried a cookie of that name.
+// SentCookie reports whether the request had a cookie with that name.
 func (r *Response) SentCookie(name string) bool {
 	for part := range strings.SplitSeq(r.Sent.Get("Cookie"), "; ") {
 		if got, _, _ := strings.Cut(part, "="); got == name {
@@ -78,9 +78,9 @@ type Visible struct {
 	Text  string
 }
 
-// ScriptVisible returns everything that a script of the app's origin could have
-// read so far, in every tab: bodies, headers but Set-Cookie, and addresses of
-// its pages and of the fetches that CORS allowed, and document.cookie.
+// ScriptVisible returns everything that a script of the app's origin could have read so
+// far, in every tab: document.cookie, and the bodies, addresses and headers (except
+// Set-Cookie) of its pages and of the responses that CORS lets it read.
 func (u *UA) ScriptVisible() []Visible {
 	var out []Visible
 	for _, r := range u.History() {

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// The limits of RFC 6265bis: name and value together, each attribute's value,
-// and a cookie's life.
+// The limits of RFC 6265bis: bytes of name and value together, bytes of an attribute's
+// value, and the time until a cookie expires.
 const (
 	MaxCookie    = 4096
 	maxAttribute = 1024
@@ -34,15 +34,15 @@ type Cookie struct {
 	order int
 }
 
-// attributes are what stood behind the name and value of a Set-Cookie.
+// attributes is a parsed Set-Cookie header.
 type attributes struct {
 	cookie    Cookie
 	hasDomain bool
-	hasPath   bool // a Path attribute that begins with a slash
+	hasPath   bool // has a Path attribute that starts with a slash
 }
 
-// parseSetCookie follows 6265bis section 5.6. The error says why a browser
-// drops the cookie.
+// parseSetCookie parses a Set-Cookie header (RFC 6265bis §5.6). The error says why a
+// browser drops the cookie.
 func parseSetCookie(raw string, now time.Time) (attributes, error) {
 	if strings.ContainsFunc(raw, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
 		return attributes{}, errors.New("control character")
@@ -152,7 +152,7 @@ func (a *attributes) checkPrefix() error {
 	c := &a.cookie
 	name := strings.ToLower(c.Name)
 	if name == "" {
-		name = strings.ToLower(c.Value) // else a nameless cookie would pass for one
+		name = strings.ToLower(c.Value) // a nameless cookie with such a value would look like one with a prefix
 	}
 	host := c.Secure && !a.hasDomain && a.hasPath && c.Path == "/"
 	kept, named := true, c.Name != ""

@@ -18,8 +18,9 @@ func origin(u *url.URL) string {
 	return u.Scheme + "://" + host + ":" + port
 }
 
-// site is the scheme with the registrable domain, here the last two labels; an
-// address or a single label is its own site. Ports do not count.
+// site returns the scheme with the registrable domain, for which it takes the last two
+// labels. The site of an IP address or a single label is the host itself. Ports are
+// ignored.
 func (b *browser) site(u *url.URL) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -35,16 +36,16 @@ func (b *browser) site(u *url.URL) string {
 	return u.Scheme + "://" + host
 }
 
-// trustworthy reports whether Chrome takes the URL for secure: Secure cookies
-// and Sec-Fetch headers go only there.
+// trustworthy reports whether Chrome treats the URL as secure. It sends Secure cookies
+// and Sec-Fetch headers only to such URLs.
 func trustworthy(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	ip := net.ParseIP(host)
 	return u.Scheme == "https" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback()
 }
 
-// fetchSite is the value of Sec-Fetch-Site: the worst relation between who
-// started the request and any URL of its redirect chain.
+// fetchSite returns the value of Sec-Fetch-Site: the most distant relation between the
+// initiator of the request and the URLs of its redirect chain.
 func (b *browser) fetchSite(initiator *url.URL, chain []*url.URL) string {
 	if initiator == nil {
 		return "none"
@@ -62,8 +63,8 @@ func (b *browser) fetchSite(initiator *url.URL, chain []*url.URL) string {
 	return value
 }
 
-// sameSite reports whether a request counts as same-site for cookies: who
-// started it and, as 6265bis has it, every redirect on the way.
+// sameSite reports whether a request is same-site for cookies. Its initiator must be on
+// the target's site and, as in RFC 6265bis, every URL of its redirect chain.
 func (b *browser) sameSite(initiator *url.URL, chain []*url.URL) bool {
 	target := b.site(chain[len(chain)-1])
 	if initiator != nil && b.site(initiator) != target {

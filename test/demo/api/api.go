@@ -8,12 +8,12 @@ import (
 	"github.com/coreos/go-oidc/v3/oidc"
 )
 
-// Config says whose tokens are good.
+// Config configures which tokens are accepted.
 type Config struct {
 	Issuer   string        // required; the pool's issuer
-	JWKSURL  string        // required; where its keys are
+	JWKSURL  string        // required; the address of its keys
 	ClientID string        // required; access tokens of other clients are refused
-	Client   *http.Client  // fetches the keys; default one with a 10 s limit
+	Client   *http.Client  // fetches the keys; the default has a time-out of 10 s
 	Interval time.Duration // between two events of /api/events; default a second
 }
 
@@ -24,7 +24,8 @@ type API struct {
 	interval time.Duration
 }
 
-// New returns the API. It fetches the keys when it sees the first token; the context serves all its fetches and bounds none.
+// New returns the API. It fetches the keys when it receives the first token. Fetches use the values of ctx but not its
+// cancellation.
 func New(ctx context.Context, config Config) *API {
 	if config.Client == nil {
 		config.Client = &http.Client{Timeout: 10 * time.Second}
@@ -41,7 +42,7 @@ func New(ctx context.Context, config Config) *API {
 	}
 }
 
-// Handler lists every route; none is open.
+// Handler returns the handler of all routes. Each requires an access token.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /api/me", a.authorized(me))

@@ -26,7 +26,7 @@ const (
 	clientID = "client-1"
 )
 
-// world is the API, in front of it a server, and behind it a pool with one key.
+// world is a server of the API and a pool with one key.
 type world struct {
 	api *httptest.Server
 	key *rsa.PrivateKey
@@ -56,8 +56,8 @@ func newKey(t *testing.T) *rsa.PrivateKey {
 	return key
 }
 
-// good are the claims of a good access token.
-func good() map[string]any {
+// validClaims returns the claims of a valid access token.
+func validClaims() map[string]any {
 	now := time.Now().Unix()
 	return map[string]any{
 		"iss": issuer, "sub": "user-1", "client_id": clientID, "token_use": "access", "username": "user-1",
@@ -89,7 +89,7 @@ func sign(t *testing.T, algorithm jose.SignatureAlgorithm, key any, claims map[s
 
 func (w *world) token(t *testing.T) string {
 	t.Helper()
-	return sign(t, jose.RS256, w.key, good())
+	return sign(t, jose.RS256, w.key, validClaims())
 }
 
 func (w *world) request(t *testing.T, method, path, token string, body io.Reader) *http.Request {
@@ -104,7 +104,7 @@ func (w *world) request(t *testing.T, method, path, token string, body io.Reader
 	return request
 }
 
-// answer is what the API said.
+// answer is a complete response of the API.
 type answer struct {
 	status int
 	header http.Header
@@ -147,7 +147,7 @@ func TestMe(t *testing.T) {
 func TestRefused(t *testing.T) {
 	w := newWorld(t)
 	with := func(name string, value any) string {
-		claims := good()
+		claims := validClaims()
 		if claims[name] = value; value == nil {
 			delete(claims, name)
 		}
@@ -158,8 +158,8 @@ func TestRefused(t *testing.T) {
 		"none":            "",
 		"garbage":         "abc",
 		"cut":             valid[:len(valid)-5],
-		"other key":       sign(t, jose.RS256, newKey(t), good()),
-		"other algorithm": sign(t, jose.HS256, []byte("0123456789abcdef0123456789abcdef"), good()),
+		"other key":       sign(t, jose.RS256, newKey(t), validClaims()),
+		"other algorithm": sign(t, jose.HS256, []byte("0123456789abcdef0123456789abcdef"), validClaims()),
 		"expired":         with("exp", time.Now().Unix()-1),
 		"no expiry":       with("exp", nil),
 		"not yet":         with("nbf", time.Now().Unix()+3600),

@@ -1,5 +1,5 @@
-// Package demoapi is the API that the local stack's demo page calls: a resource server that knows access tokens only, and believes
-// none whose signature, issuer, client, use and time it has not checked.
+// Package demoapi is the API that the demo page of the local stack calls. It is a resource server that requires an access token, and
+// checks the token's signature, issuer, client, use and expiry.
 //
-// It must not know the token handler: no cookie, no session, no CSRF rule. It never gives back a token.
+// It is independent of the token handler: it has no cookies, sessions or CSRF checks. It never returns a token.
 package demoapi

@@ -17,12 +17,12 @@ const (
 	maxMessage = 64 << 10
 )
 
-// me answers with the claims of the caller's access token.
+// me responds with the claims of the caller's access token.
 func me(w http.ResponseWriter, _ *http.Request, caller claims) {
 	writeJSON(w, http.StatusOK, map[string]any{"claims": caller})
 }
 
-// slow answers after ?ms= milliseconds, at most a minute; default one second.
+// slow responds after ?ms= milliseconds: at most a minute, by default a second.
 func slow(w http.ResponseWriter, r *http.Request, _ claims) {
 	wait := time.Second
 	if text := r.URL.Query().Get("ms"); text != "" {
@@ -42,10 +42,10 @@ func slow(w http.ResponseWriter, r *http.Request, _ claims) {
 	}
 }
 
-// events sends a numbered tick right away and then one an interval, as server-sent events, until the caller goes.
+// events sends server-sent events with a number until the client closes the connection: one at once, and then one in each interval.
 func (a *API) events(w http.ResponseWriter, r *http.Request, caller claims) {
 	controller := http.NewResponseController(w)
-	_ = controller.SetWriteDeadline(time.Time{}) // the server's limit is for answers that end
+	_ = controller.SetWriteDeadline(time.Time{}) // the server's write time-out is for ordinary responses
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("X-Accel-Buffering", "no")
 	ticker := time.NewTicker(a.interval)
@@ -66,10 +66,10 @@ func (a *API) events(w http.ResponseWriter, r *http.Request, caller claims) {
 
 // socket sends every message back.
 func socket(w http.ResponseWriter, r *http.Request, _ claims) {
-	// The token is the credential here, not a cookie: a foreign page cannot send it, so the origin adds nothing.
+	// The origin need not be checked: the credential is a token and not a cookie, so that a page of another site cannot send it.
 	connection, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 	if err != nil {
-		return // Accept has answered
+		return // Accept has sent an error response
 	}
 	defer func() { _ = connection.CloseNow() }()
 	connection.SetReadLimit(maxMessage)
@@ -84,14 +84,15 @@ func socket(w http.ResponseWriter, r *http.Request, _ claims) {
 	}
 }
 
-// echo tells what arrived: the body's size and type, and the headers that a proxy in front has to get right.
+// echo responds with a description of the request: the size and type of the body, and the headers that a proxy in front must set
+// correctly.
 func echo(w http.ResponseWriter, r *http.Request, _ claims) {
 	size, err := io.Copy(io.Discard, r.Body)
 	if err != nil {
 		writeJSON(w, http.StatusBadRequest, map[string]string{"error": "the body broke off"})
 		return
 	}
-	visible, others := seen(r.Header)
+	visible, others := describeHeaders(r.Header)
 	writeJSON(w, http.StatusOK, map[string]any{
 		"bytes": size, "content_type": r.Header.Get("Content-Type"), "content_length": r.ContentLength,
 		"method": r.Method, "path": r.URL.Path, "query": r.URL.RawQuery, "host": r.Host,
@@ -99,8 +100,9 @@ func echo(w http.ResponseWriter, r *http.Request, _ claims) {
 	})
 }
 
-// seen returns the headers that hold no secret, those that do with their length only, and the mere names of all others.
-func seen(header http.Header) (visible map[string][]string, others []string) {
+// describeHeaders returns the headers that hold no secret, the length of the token in Authorization, and the names of all other
+// headers.
+func describeHeaders(header http.Header) (visible map[string][]string, others []string) {
 	visible, others = map[string][]string{}, []string{}
 	for name, values := range header {
 		for _, value := range values {
@@ -108,7 +110,7 @@ func seen(header http.Header) (visible map[string][]string, others []string) {
 			case name == "Authorization":
 				scheme, token, _ := strings.Cut(value, " ")
 				visible[name] = append(visible[name], fmt.Sprintf("%s [%d bytes]", scheme, len(token)))
-			case slices.Contains(harmless(), name):
+			case slices.Contains(nonSecretHeaders(), name):
 				visible[name] = append(visible[name], value)
 			}
 		}
@@ -120,7 +122,7 @@ func seen(header http.Header) (visible map[string][]string, others []string) {
 	return visible, others
 }
 
-func harmless() []string {
+func nonSecretHeaders() []string {
 	return []string{
 		"Accept", "Accept-Encoding", "Content-Type", "Forwarded", "Origin", "Sec-Fetch-Site", "Traceparent", "User-Agent", "Via",
 		"X-Csrf", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Request-Id",

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// claims are all claims of a verified access token, as they stood in it.
+// claims are all claims of a verified access token.
 type claims map[string]any
 
 func (c claims) text(name string) string {
@@ -18,11 +18,11 @@ func (c claims) text(name string) string {
 
 var (
 	errNoToken  = errors.New("no bearer token")
-	errNotOurs  = errors.New("not an access token of this client")
+	errWrongUse = errors.New("not an access token of this client")
 	errBadToken = errors.New("token cannot be verified")
 )
 
-// authorized lets a request pass that carries a good access token in its Authorization header, once.
+// authorized calls next for a request with exactly one Authorization header that has a valid access token, and refuses others.
 func (a *API) authorized(next func(http.ResponseWriter, *http.Request, claims)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		found, err := a.verify(r.Context(), r.Header.Values("Authorization"))
@@ -52,12 +52,12 @@ func (a *API) verify(ctx context.Context, headers []string) (claims, error) {
 		return nil, errBadToken
 	}
 	if all.text("token_use") != "access" || all.text("client_id") != a.clientID || verified.Subject == "" {
-		return nil, errNotOurs
+		return nil, errWrongUse
 	}
 	return all, nil
 }
 
-// refuse answers 401 as RFC 6750 section 3 says: no error code for a request without a token.
+// refuse responds with 401. As RFC 6750 §3 says, there is no error code if the request had no token.
 func refuse(w http.ResponseWriter, err error) {
 	challenge := `Bearer realm="demo"`
 	if !errors.Is(err, errNoToken) {
