@@ -21,7 +21,7 @@ import (
 	"cognito-token-handler/test/devstack/process"
 )
 
-// setting is what a proxy's process is given of the machine.
+// setting is the setting in which a proxy's process runs.
 type setting struct {
 	core string // the core that it is pinned to; empty for all
 	gogc string // GOGC
@@ -48,7 +48,7 @@ func parseSetting(t *testing.T, text string) setting {
 	return setting{core: cores, gogc: gogc}
 }
 
-// child is a process that is measured, or the upstream.
+// child is the process of a proxy that is measured, or of the upstream.
 type child struct {
 	address string
 	pid     int
@@ -58,7 +58,7 @@ type child struct {
 // start runs a program whose standard output and standard error go to a file.
 func start(t *testing.T, s setting, program string, args, environ []string) *child {
 	t.Helper()
-	// Appended to, so that truncating it between rounds frees the disk.
+	// O_APPEND is needed, so that truncating the file between rounds frees the disk.
 	log, err := os.OpenFile(filepath.Join(t.TempDir(), "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func start(t *testing.T, s setting, program string, args, environ []string) *chi
 	return &child{pid: cmd.Process.Pid, log: log}
 }
 
-// startBinary starts the service as an operator does: its built binary, whose log goes to a file.
+// startBinary starts the built binary of the service, whose log goes to a file.
 func startBinary(t *testing.T, s setting, binary, configuration string) *child {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.yaml")
@@ -97,7 +97,7 @@ func startBinary(t *testing.T, s setting, binary, configuration string) *child {
 	return c
 }
 
-// The roles of this test's binary when it is started again, each with its address or its upstream.
+// The environment variables that give this test's binary the role of the upstream or of the bare proxy when it is started again.
 const (
 	upstreamEnv = "BENCH_UPSTREAM"
 	bareEnv     = "BENCH_BARE"
@@ -128,7 +128,7 @@ func startRole(t *testing.T, s setting, environ string) *child {
 	return c
 }
 
-// serveRole runs one of the roles, if the environment asks for one, until the process is killed.
+// serveRole runs the role that the environment has, if any, until the process is killed.
 func serveRole() (ran bool, err error) {
 	switch {
 	case os.Getenv(upstreamEnv) != "":
@@ -152,7 +152,7 @@ func listenAndServe(h http.Handler) error {
 	return (&http.Server{Handler: h, ReadHeaderTimeout: time.Minute}).Serve(listener)
 }
 
-// answer is an API that answers everything with JSON of that size.
+// answer returns an API that answers every request with JSON of that size.
 func answer(size int) http.Handler {
 	body := []byte(`{"data":"` + strings.Repeat("x", size-len(`{"data":""}`)) + `"}`)
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -162,8 +162,8 @@ func answer(size int) http.Handler {
 	})
 }
 
-// bareProxy is the yardstick: the library's proxy with a pool of buffers and a
-// transport that keeps its connections, and nothing else.
+// bareProxy returns the proxy that the service is compared with: the standard library's,
+// with a pool of buffers and a transport that keeps its connections, and nothing else.
 func bareProxy(upstream *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
 		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(upstream) },
@@ -184,7 +184,7 @@ func (b *buffers) Get() []byte {
 
 func (b *buffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
 
-// await reads the log until address finds one in a line.
+// await reads the log until address returns an address for a line.
 func (c *child) await(t *testing.T, address func(line []byte) string) string {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
@@ -236,7 +236,7 @@ func (c *child) used(t *testing.T) times {
 // architecture of Linux that Go runs on.
 const userHZ = 100
 
-// login walks through a login and returns the session's cookies.
+// login logs in and returns the session's cookies.
 func login(t *testing.T, address string) string {
 	t.Helper()
 	begun := visit(t, address, publicURL+"/auth/login", "")
@@ -254,7 +254,8 @@ func login(t *testing.T, address string) string {
 	return done.cookies
 }
 
-// step is one answer of a login: the cookies that it sets as a browser sends them.
+// step is a response during a login. cookies are the cookies that it sets, as a browser
+// sends them.
 type step struct {
 	status            int
 	location, cookies string

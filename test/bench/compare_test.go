@@ -57,11 +57,11 @@ func TestProxyAgainstABareOne(t *testing.T) {
 	}
 	session := runs[0].proxies[1].child.address
 	t.Logf("the request's head has %d bytes, %d of them cookies", len(requestHead(login(t, session))), len(login(t, session)))
-	for round := range *rounds + 1 { // the first is for warming up
+	for round := range *rounds + 1 { // the first is a warm-up
 		for _, c := range runs {
 			for _, m := range c.proxies {
-				// A session is a minute old at most: later, every answer would carry a new activity
-				// cookie, which a browser would send back and this load does not.
+				// Each round logs in again, because after a minute every response would set a new
+				// activity cookie. A browser would send it back, but this load does not.
 				m.capacity(t, login(t, session), round > 0)
 			}
 		}
@@ -89,7 +89,7 @@ type comparison struct {
 	proxies []*measured
 }
 
-// measured is a proxy and what each round measured of it.
+// measured is a proxy with the measurements of each round.
 type measured struct {
 	name  string
 	child *child
@@ -141,8 +141,9 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
-// table shows the medians of the rounds, and of the rounds' ratios to the bare proxy: two
-// rounds that follow each other had the machine in the same state.
+// table returns the medians of the rounds, and the medians of the ratios to the bare
+// proxy. Each ratio is that of two neighbouring rounds, which found the machine in the
+// same state.
 func (c *comparison) table() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "\n%-34s", c.setting)

@@ -20,8 +20,8 @@ const (
 	bodySize  = 1024
 )
 
-// startService starts the measured process before upstream, and logs in. limits
-// are further keys of the route, each with a comma before it.
+// startService starts the measured process with a route to upstream, and logs in.
+// limits are further keys of the route, each with a comma before it.
 func startService(t *testing.T, upstream, limits string) (at served, cookies string) {
 	t.Helper()
 	pool := cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}})
@@ -29,8 +29,8 @@ func startService(t *testing.T, upstream, limits string) (at served, cookies str
 	return at, login(t, at.Ours)
 }
 
-// configure makes a configuration. session are further keys, each with a comma
-// before it, more the lines that every test has of its own.
+// configure returns a configuration. session are further keys of the session, each with
+// a comma before it, and more are further lines.
 func configure(pool *cognitotest.Server, session, more string) string {
 	return fmt.Sprintf(`
 public_url: %s
@@ -50,7 +50,7 @@ func ask(t *testing.T, control string) (u usage) {
 	return u
 }
 
-// get leaves no connection behind.
+// get returns the body of a response, and closes the connection.
 func get(t *testing.T, address string) []byte {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)

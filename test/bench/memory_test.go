@@ -20,14 +20,15 @@ import (
 const (
 	idleConnections = 10_000
 	eventStreams    = 1_000
-	// most is what the process may hold resident with all of them open.
+	// most is the resident memory that the process may use with all connections open.
 	most = 400 << 20
-	// files is what each process needs open: streams twice, and some more.
+	// files is how many files each process may need open: two for each stream, one for
+	// each connection, and some more.
 	files = idleConnections + 2*eventStreams + 1_000
 )
 
-// TestMemoryOfOpenConnections holds many kept connections, each of which has
-// made a request, and many event streams, and prints what the process holds.
+// TestMemoryOfOpenConnections opens many keep-alive connections, each of which makes a
+// request, and many event streams, and prints how much memory the process uses.
 func TestMemoryOfOpenConnections(t *testing.T) {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil || limit.Cur < files {

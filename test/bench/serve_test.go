@@ -41,13 +41,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// served are the addresses of the measured process.
+// served has the addresses of the measured process.
 type served struct {
-	// Ours is the public listener, Admin the admin one, Control tells of the process.
+	// Ours is the public listener, Admin the admin listener, and Control reports on the
+	// process.
 	Ours, Admin, Control string
 }
 
-// usage is what the measured process has used so far.
+// usage is the CPU time and memory that the measured process has used so far.
 type usage struct {
 	CPU     time.Duration
 	Mallocs uint64
@@ -56,9 +57,9 @@ type usage struct {
 	Peak    int64 // of RSS
 }
 
-// held is what the measured process holds.
+// held is the memory, goroutines and files of the measured process.
 type held struct {
-	Heap, Objects     uint64 // live, if it was asked to collect the rest
+	Heap, Objects     uint64 // after a garbage collection, if one was requested
 	RSS               int64
 	Goroutines, Files int
 }
@@ -69,7 +70,7 @@ func serve(text string) error {
 	if err != nil {
 		return err
 	}
-	sink, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // the request log costs its system call
+	sink, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0) // the request log must make its system calls
 	if err != nil {
 		return err
 	}
@@ -129,8 +130,9 @@ func controls() http.Handler {
 	return mux
 }
 
-// answerHeld collects the garbage first, if it is asked to: twice, because pools
-// keep what they have for one collection more.
+// answerHeld responds with what the process holds. If the request asks for it, it
+// collects garbage first: twice, because a sync.Pool keeps its items for one more
+// collection.
 func answerHeld(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Has("collect") {
 		runtime.GC()
@@ -156,7 +158,7 @@ func answerUsage(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// residentBytes reads a line of proc_pid_status(5).
+// residentBytes reads the size in a line of proc_pid_status(5).
 func residentBytes(name string) int64 {
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {

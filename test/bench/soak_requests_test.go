@@ -13,13 +13,13 @@ import (
 	"github.com/coder/websocket"
 )
 
-// leaveAfter is how long a client waits that goes away.
-const leaveAfter = 20 * time.Millisecond
+// cancelAfter is how long a client waits before it cancels its request.
+const cancelAfter = 20 * time.Millisecond
 
 var errBroken = errors.New("the client breaks off")
 
-// request is one outside the browser's rules. Cookies that its answer sets are
-// lost, as with a connection that breaks.
+// request is a request that the simulated browser does not make. Cookies of its response
+// are not stored.
 type request struct {
 	method, path string
 	body         io.Reader
@@ -41,7 +41,8 @@ func (b *browser) send(ctx context.Context, q request) (*http.Response, error) {
 	return b.worker.transport.RoundTrip(r)
 }
 
-// expect reads the answer whole, so that the connection is used again.
+// expect sends a request and compares the status. It reads the whole response, so that
+// the connection is used again.
 func (b *browser) expect(q request, want int) error {
 	answer, err := b.send(context.Background(), q)
 	if err != nil {
@@ -49,7 +50,7 @@ func (b *browser) expect(q request, want int) error {
 	}
 	defer func() { _ = answer.Body.Close() }()
 	_, err = io.Copy(io.Discard, answer.Body)
-	return judge(answer.StatusCode, want, err)
+	return checkStatus(answer.StatusCode, want, err)
 }
 
 func (b *browser) verify() error {
@@ -58,7 +59,7 @@ func (b *browser) verify() error {
 	}, http.StatusNoContent)
 }
 
-// zeros never end.
+// zeros is an endless body.
 type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) {
@@ -70,7 +71,7 @@ func (b *browser) upload(length int64) error {
 	return b.expect(request{method: http.MethodPost, path: "/api/upload", body: io.LimitReader(zeros{}, uploadSize), length: length}, http.StatusOK)
 }
 
-// brokenUpload goes away in the middle of the body.
+// brokenUpload closes the connection in the middle of the body.
 func (b *browser) brokenUpload() error {
 	half := io.MultiReader(io.LimitReader(zeros{}, uploadSize/2), failing{})
 	err := b.expect(request{method: http.MethodPost, path: "/api/upload", body: half, length: uploadSize}, http.StatusBadRequest)
@@ -84,7 +85,8 @@ type failing struct{}
 
 func (failing) Read([]byte) (int, error) { return 0, errBroken }
 
-// read takes the beginning of an answer, and goes away if there is more.
+// read reads the first size bytes of a response and closes the connection if there are
+// more.
 func (b *browser) read(path string, size int64) error {
 	answer, err := b.send(context.Background(), request{method: http.MethodGet, path: path})
 	if err != nil {
@@ -94,12 +96,12 @@ func (b *browser) read(path string, size int64) error {
 	if answer.StatusCode == http.StatusOK {
 		_, err = io.CopyN(io.Discard, answer.Body, size)
 	}
-	return judge(answer.StatusCode, http.StatusOK, err)
+	return checkStatus(answer.StatusCode, http.StatusOK, err)
 }
 
-// leave goes away before there is an answer.
-func (b *browser) leave() error {
-	ctx, cancel := context.WithTimeout(context.Background(), leaveAfter)
+// cancelRequest closes the connection before there is a response.
+func (b *browser) cancelRequest() error {
+	ctx, cancel := context.WithTimeout(context.Background(), cancelAfter)
 	defer cancel()
 	answer, err := b.send(ctx, request{method: http.MethodGet, path: "/api/hang"})
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -107,26 +109,28 @@ func (b *browser) leave() error {
 	}
 	if err == nil {
 		_ = answer.Body.Close()
-		return judge(answer.StatusCode, 0, nil)
+		return checkStatus(answer.StatusCode, 0, nil)
 	}
 	return err
 }
 
-func (b *browser) forge() error {
+// forgedSession sends a session cookie that was changed.
+func (b *browser) forgedSession() error {
 	forged := strings.Replace(b.cookies(), "session=", "session=A", 1)
 	return b.expect(request{method: http.MethodGet, path: "/api/data", header: map[string]string{"Cookie": forged}}, http.StatusUnauthorized)
 }
 
-// tooLarge asks first, so that the refusal is not lost with the connection.
+// tooLarge sends Expect: 100-continue, so that it receives the 413 before the connection
+// is closed.
 func (b *browser) tooLarge() error {
 	return b.expect(request{
-		method: http.MethodPost, path: "/api/upload", body: io.LimitReader(zeros{}, 2*uploadMost), length: 2 * uploadMost,
+		method: http.MethodPost, path: "/api/upload", body: io.LimitReader(zeros{}, 2*maxUpload), length: 2 * maxUpload,
 		header: map[string]string{"Expect": "100-continue"},
 	}, http.StatusRequestEntityTooLarge)
 }
 
-// stranger navigates without a cookie of ours.
-func (b *browser) stranger(path string, want int) error {
+// withoutSession navigates without cookies of the service.
+func (b *browser) withoutSession(path string, want int) error {
 	return b.expect(request{method: http.MethodGet, path: path, header: map[string]string{
 		"Cookie": "a=b", "Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document",
 	}}, want)
@@ -138,19 +142,19 @@ func (b *browser) dial(header http.Header) (*websocket.Conn, error) {
 		HTTPHeader: header, HTTPClient: &http.Client{Transport: b.worker.transport},
 	})
 	if err != nil && answer != nil {
-		return nil, judge(answer.StatusCode, http.StatusSwitchingProtocols, nil)
+		return nil, checkStatus(answer.StatusCode, http.StatusSwitchingProtocols, nil)
 	}
 	return conn, err
 }
 
-// socket has a message echoed, and ends.
+// socket opens a WebSocket, sends a message, waits for its echo, and calls end.
 func (b *browser) socket(end func(*websocket.Conn) error) error {
 	conn, err := b.dial(http.Header{"Origin": {publicURL}})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.CloseNow() }()
-	ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupTime)
 	defer cancel()
 	if err := conn.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
 		return err
@@ -165,7 +169,7 @@ func (b *browser) socketWithoutOrigin() error {
 	conn, err := b.dial(http.Header{"Sec-Fetch-Site": {"same-origin"}})
 	if err == nil {
 		_ = conn.CloseNow()
-		return errors.New("it was opened")
+		return errors.New("the WebSocket was opened")
 	}
 	if errors.Is(err, errSignedOut) || !strings.Contains(err.Error(), "403") {
 		return err

@@ -17,24 +17,24 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// browser has one session after the other.
+// browser is a simulated browser. When its session has ended it logs in again.
 type browser struct {
 	worker *worker
 	ua     *useragent.UA
-	begun  time.Time // its session
+	begun  time.Time // start of its session
 }
 
-// action is something that a browser, or somebody who is none, does.
+// action is a step of the load: something that a browser or an attacker does.
 type action struct {
 	name  string
-	times int // in a turn
+	times int // how often it is in stepOrder
 	do    func(b *browser) error
 }
 
-// errSignedOut is told by a step that got a 401.
-var errSignedOut = errors.New("the session is over")
+// errSignedOut is returned by a step that was answered with 401.
+var errSignedOut = errors.New("the session has ended")
 
-// soakSteps are all that a worker does in a turn.
+// soakSteps are all steps of the load.
 func soakSteps() []action {
 	fetch := func(method, path, body string, want int) func(b *browser) error {
 		return func(b *browser) error { return b.fetch(method, path, body, want) }
@@ -45,7 +45,7 @@ func soakSteps() []action {
 		{"put", 4, fetch(http.MethodPut, "/api/things/1", "a thing", http.StatusOK)},
 		{"who is logged in", 6, (*browser).session},
 		{"refresh", 2, (*browser).refresh},
-		{"gateway's question", 2, (*browser).verify},
+		{"gateway verification", 2, (*browser).verify},
 		{"presigned upload", 2, fetch(http.MethodPost, "/storage/uploads", `{"key":"a.txt","content_type":"text/plain","size":9}`, http.StatusCreated)},
 		{"file of the app", 2, fetch(http.MethodGet, "/app.js", "", http.StatusOK)},
 		{"page of the app", 2, fetch(http.MethodGet, "/some/page", "", http.StatusOK)},
@@ -53,22 +53,24 @@ func soakSteps() []action {
 		{"upload with a length", 2, func(b *browser) error { return b.upload(uploadSize) }},
 		{"upload that breaks off", 2, (*browser).brokenUpload},
 		{"download", 2, func(b *browser) error { return b.read("/api/download", downloadSize) }},
-		{"download that is left", 2, func(b *browser) error { return b.read("/api/download", 1000) }},
+		{"download that is aborted", 2, func(b *browser) error { return b.read("/api/download", 1000) }},
 		{"event stream", 4, func(b *browser) error { return b.read("/api/events", 30) }},
-		{"answer that is not awaited", 2, (*browser).leave},
+		{"request that is canceled", 2, (*browser).cancelRequest},
 		{"socket", 2, func(b *browser) error {
 			return b.socket(func(c *websocket.Conn) error { return c.Close(websocket.StatusNormalClosure, "") })
 		}},
 		{"socket that is dropped", 2, func(b *browser) error { return b.socket((*websocket.Conn).CloseNow) }},
-		{"anonymous call", 2, func(b *browser) error { return b.stranger("/open/data", http.StatusOK) }},
-		{"call without a session", 2, func(b *browser) error { return b.stranger("/api/data", http.StatusUnauthorized) }},
-		{"login that is not finished", 2, func(b *browser) error { return b.stranger("/auth/login", http.StatusFound) }},
-		{"forged callback", 2, func(b *browser) error { return b.stranger("/auth/callback?code=a&state=b", http.StatusBadRequest) }},
-		{"unknown path of ours", 2, func(b *browser) error { return b.stranger("/auth/nothing", http.StatusNotFound) }},
-		{"forged session", 2, (*browser).forge},
+		{"anonymous call", 2, func(b *browser) error { return b.withoutSession("/open/data", http.StatusOK) }},
+		{"call without a session", 2, func(b *browser) error { return b.withoutSession("/api/data", http.StatusUnauthorized) }},
+		{"login that is not finished", 2, func(b *browser) error { return b.withoutSession("/auth/login", http.StatusFound) }},
+		{"forged callback", 2, func(b *browser) error {
+			return b.withoutSession("/auth/callback?code=a&state=b", http.StatusBadRequest)
+		}},
+		{"unknown path under /auth/", 2, func(b *browser) error { return b.withoutSession("/auth/nothing", http.StatusNotFound) }},
+		{"forged session", 2, (*browser).forgedSession},
 		{"foreign origin", 2, (*browser).foreign},
 		{"socket without origin", 2, (*browser).socketWithoutOrigin},
-		{"too large a body", 2, (*browser).tooLarge},
+		{"body that is too large", 2, (*browser).tooLarge},
 		{"encoded slash", 2, fetch(http.MethodGet, "/api/a%2fb", "", http.StatusBadRequest)},
 		{"failing API", 2, fetch(http.MethodGet, "/api/fail", "", http.StatusInternalServerError)},
 		{"API that breaks off", 2, fetch(http.MethodGet, "/api/cut", "", http.StatusBadGateway)},
@@ -78,8 +80,9 @@ func soakSteps() []action {
 	}
 }
 
-// turn is the order of a turn's steps, each as often as it says.
-func turn() (order []action) {
+// stepOrder returns the steps in the order in which a worker makes them, each as often as
+// its times says.
+func stepOrder() (order []action) {
 	steps := soakSteps()
 	for left := true; left; {
 		left = false
@@ -94,16 +97,16 @@ func turn() (order []action) {
 	return order
 }
 
-// work makes steps until that time, and a whole turn at least, however slow the
-// machine is. An error ends it.
+// work makes steps until that time, and every step at least once, even if the machine is
+// slow. An error ends it.
 func (w *worker) work(until time.Time) (done int, err error) {
-	order := turn()
+	order := stepOrder()
 	ticks := time.NewTicker(pace)
 	defer ticks.Stop()
 	for ; time.Now().Before(until) || w.made < len(order); <-ticks.C {
 		at := w.first + w.made
-		s := order[(at+at/soakBrowsers)%len(order)] // each of the steps with each browser
-		if err := w.browsers[at%soakBrowsers].make(s); err != nil {
+		s := order[(at+at/soakBrowsers)%len(order)] // so that each browser makes each of the steps
+		if err := w.browsers[at%soakBrowsers].runStep(s); err != nil {
 			return done, fmt.Errorf("%s: %w", s.name, err)
 		}
 		w.made++
@@ -112,7 +115,9 @@ func (w *worker) work(until time.Time) (done int, err error) {
 	return done, nil
 }
 
-func (b *browser) make(s action) error {
+// runStep logs in, if the browser has no session, and makes a step. If the session has
+// expired it logs in again.
+func (b *browser) runStep(s action) error {
 	defer b.ua.ForgetHistory()
 	if b.begun.IsZero() {
 		if err := b.login(); err != nil {
@@ -121,10 +126,10 @@ func (b *browser) make(s action) error {
 	}
 	err := s.do(b)
 	if errors.Is(err, errSignedOut) {
-		if lasted := time.Since(b.begun); lasted < lifetime()-time.Second { // it counts whole seconds
+		if lasted := time.Since(b.begun); lasted < lifetime()-time.Second { // the service counts whole seconds
 			return fmt.Errorf("%w after %s", err, lasted)
 		}
-		b.worker.world.count("session at its end")
+		b.worker.world.count("session that expired")
 		return b.login()
 	}
 	b.worker.world.count(s.name)
@@ -141,10 +146,12 @@ func (b *browser) login() error {
 	b.worker.world.count("login")
 	b.begun = time.Now()
 	answer := b.ua.Navigate("/auth/login?return_to=/app.js")
-	return judge(answer.Status, http.StatusOK, answer.Err)
+	return checkStatus(answer.Status, http.StatusOK, answer.Err)
 }
 
-func judge(status, want int, err error) error {
+// checkStatus returns err, errSignedOut after a 401, or an error for any other status than
+// the one that is wanted.
+func checkStatus(status, want int, err error) error {
 	switch {
 	case err != nil:
 		return err
@@ -158,7 +165,7 @@ func judge(status, want int, err error) error {
 
 func (b *browser) fetch(method, path, body string, want int) error {
 	answer := b.ua.Fetch(method, path, body, useragent.FetchOptions{Header: map[string]string{"Content-Type": "application/json"}})
-	return judge(answer.Status, want, answer.Err)
+	return checkStatus(answer.Status, want, answer.Err)
 }
 
 func (b *browser) session() error {
@@ -166,25 +173,25 @@ func (b *browser) session() error {
 	if answer.Status == http.StatusOK && !bytes.Contains(answer.Body, []byte(`"authenticated":true`)) {
 		return errSignedOut
 	}
-	return judge(answer.Status, http.StatusOK, answer.Err)
+	return checkStatus(answer.Status, http.StatusOK, answer.Err)
 }
 
-// refresh may be asked for so often only.
+// refresh accepts a 429, because the service limits how often a session may refresh.
 func (b *browser) refresh() error {
 	answer := b.ua.Fetch(http.MethodPost, "/auth/refresh", "")
 	if answer.Status == http.StatusTooManyRequests {
 		return nil
 	}
-	return judge(answer.Status, http.StatusOK, answer.Err)
+	return checkStatus(answer.Status, http.StatusOK, answer.Err)
 }
 
 func (b *browser) foreign() error {
 	answer := b.ua.FetchFrom("https://evil.example", http.MethodPost, publicURL+"/api/data", "", useragent.FetchOptions{Mode: "no-cors"})
-	return judge(answer.Status, http.StatusForbidden, answer.Err)
+	return checkStatus(answer.Status, http.StatusForbidden, answer.Err)
 }
 
-// logout ends the session under a socket, and now and then under a stream, which
-// takes a second.
+// logout ends the session while a WebSocket is open. Every tenth time an event stream is
+// open instead; it ends only a second later.
 func (b *browser) logout() error {
 	end := func() error { return b.fetch(http.MethodPost, "/auth/logout", "", http.StatusOK) }
 	b.worker.logouts++
@@ -194,11 +201,11 @@ func (b *browser) logout() error {
 			return err
 		}
 		defer func() { _ = answer.Body.Close() }()
-		if err := errors.Join(judge(answer.StatusCode, http.StatusOK, nil), end()); err != nil {
+		if err := errors.Join(checkStatus(answer.StatusCode, http.StatusOK, nil), end()); err != nil {
 			return err
 		}
 		if _, err := io.Copy(io.Discard, answer.Body); err == nil {
-			return errors.New("the stream ended as if it were whole")
+			return errors.New("the stream ended as if it were complete")
 		}
 		return b.login()
 	}
@@ -206,7 +213,7 @@ func (b *browser) logout() error {
 		if err := end(); err != nil {
 			return err
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupTime)
 		defer cancel()
 		if _, _, err := c.Read(ctx); websocket.CloseStatus(err) != 4401 {
 			return fmt.Errorf("the socket was closed with %w", err)
@@ -219,7 +226,7 @@ func (b *browser) logout() error {
 	return b.login()
 }
 
-// cookies are what the browser would send.
+// cookies returns the Cookie header that the browser would send.
 func (b *browser) cookies() string {
 	var pairs []string
 	for _, c := range b.ua.Cookies() {

@@ -20,33 +20,34 @@ import (
 var soak = flag.Duration("soak", 6*time.Second, "length of the soak")
 
 const (
-	// rounds of load in a soak; what is held is looked at after each.
+	// soakRounds is the number of rounds. What the service holds is measured after each.
 	soakRounds = 10
-	// warmRounds of them come before it counts. In a soak of ten minutes all that
-	// is kept for a while has come to its full size by then, see soakSession.
+	// warmRounds is the number of rounds before the measurements are compared. In a soak
+	// of ten minutes everything that is kept for a limited time has reached its full size
+	// by then; see lifetime.
 	warmRounds = 3
-	// settleTime is how long what a round began may take to end: a refresh, a
-	// socket whose client is gone, a connection that was made and never used.
-	// settlePoll is long: every look makes garbage, and its collection would close
-	// files that nobody closed.
-	settleTime = 15 * time.Second
-	settlePoll = 200 * time.Millisecond
+	// cleanupTime is how long the work of a round may take to end, such as a refresh, or a
+	// WebSocket whose client is gone. cleanupPoll is the pause between two checks. It is
+	// long, because every check makes garbage, and a garbage collection would close leaked
+	// files and so hide the leak.
+	cleanupTime = 15 * time.Second
+	cleanupPoll = 200 * time.Millisecond
 
-	// heapMargin is what the live heap may have more than after the warm-up, and
-	// residentMargin the resident memory, which the collector's timing moves.
+	// heapMargin is how much the live heap may grow after the warm-up. residentMargin is
+	// the same for resident memory, which depends on when garbage is collected.
 	heapMargin     = 512 << 10
 	residentMargin = 16 << 20
-	// seriesMargin allows outcomes that are rare. A series for each session, path
-	// or client would be some hundreds.
+	// seriesMargin is how many series may be new after the warm-up, because some outcomes
+	// are rare. If there were a series for each session, path or client, hundreds would be.
 	seriesMargin = 8
 )
 
-// lifetime is how long sessions last, at work or idle. It bounds what is meant to
-// grow: an ended session stays on the deny list until its absolute end, what
-// became of a refreshed one in memory for some 40 seconds more; they and the times
-// of probes are swept once a minute at least. So all are at their full size after
-// two minutes. A short soak is over before that: there none comes to its end, and
-// what the logouts leave is a fraction of the margin.
+// lifetime returns the absolute lifetime and the idle timeout of sessions. It limits what
+// may grow for a while: an ended session stays on the deny list until its absolute end,
+// and the result of a refresh stays in memory for some 40 seconds. Both, and the times of
+// probes, are removed at least once a minute, so that all have reached their full size
+// after two minutes. In a soak of less than a minute no session expires, and what the
+// logouts leave behind is a fraction of the margin.
 func lifetime() time.Duration {
 	if *soak < time.Minute {
 		return time.Minute
@@ -54,7 +55,7 @@ func lifetime() time.Duration {
 	return 8 * time.Second
 }
 
-// sampled is what the service holds after a round, when nothing is under way.
+// sampled is what the service holds after a round, when all its requests have ended.
 type sampled struct {
 	held
 
@@ -62,9 +63,9 @@ type sampled struct {
 	series []string
 }
 
-// TestNothingGrows soaks the service in a mixed load of many sessions. After each
-// round every goroutine and every open file must be gone that was not there
-// before the first, and after the warm-up memory and series may not grow.
+// TestNothingGrows runs a mixed load of many sessions. After each round there must be no
+// more goroutines and open files than before the first one, and after the warm-up memory
+// and the number of series must not grow.
 func TestNothingGrows(t *testing.T) {
 	w := newSoakWorld(t)
 	idle := w.idle()
@@ -73,7 +74,7 @@ func TestNothingGrows(t *testing.T) {
 	fmt.Print(sampled{held: w.held("?collect"), series: w.series()}.line("idle"))
 	for i := range soakRounds {
 		steps := w.load(t, *soak/soakRounds)
-		w.settle(t, idle)
+		w.waitUntilIdle(t, idle)
 		if t.Failed() {
 			return
 		}
@@ -81,7 +82,7 @@ func TestNothingGrows(t *testing.T) {
 		fmt.Print(s.line(fmt.Sprint(i + 1)))
 		after = append(after, s)
 	}
-	fmt.Print(w.counted())
+	fmt.Print(w.summary())
 	warm := after[warmRounds-1]
 	for i, s := range after[warmRounds:] {
 		round := warmRounds + i + 1
@@ -97,7 +98,7 @@ func TestNothingGrows(t *testing.T) {
 	}
 }
 
-// load runs all visitors for that long, and returns how many steps they made.
+// load runs all workers for that long, and returns how many steps they made.
 func (w *soakWorld) load(t *testing.T, d time.Duration) (steps int) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -118,11 +119,11 @@ func (w *soakWorld) load(t *testing.T, d time.Duration) (steps int) {
 	return steps
 }
 
-// idle is the least that the service holds while nothing goes on.
+// idle returns the fewest goroutines and files that the service has without requests.
 func (w *soakWorld) idle() held {
 	w.t.Helper()
 	least := w.held("")
-	ticks := time.NewTicker(settlePoll)
+	ticks := time.NewTicker(cleanupPoll)
 	defer ticks.Stop()
 	for range 5 {
 		w.closeIdleConnections()
@@ -133,13 +134,14 @@ func (w *soakWorld) idle() held {
 	return least
 }
 
-// settle waits until the service holds no more than when it was idle. Kept
-// connections are closed from the other side: they are meant to stay.
-func (w *soakWorld) settle(t *testing.T, idle held) {
+// waitUntilIdle waits until the service has no more goroutines and files than when it was
+// idle. It closes keep-alive connections from the other side, because the service keeps
+// them on purpose.
+func (w *soakWorld) waitUntilIdle(t *testing.T, idle held) {
 	t.Helper()
-	ticks := time.NewTicker(settlePoll)
+	ticks := time.NewTicker(cleanupPoll)
 	defer ticks.Stop()
-	for deadline := time.Now().Add(settleTime); ; <-ticks.C {
+	for deadline := time.Now().Add(cleanupTime); ; <-ticks.C {
 		w.closeIdleConnections()
 		now := w.held("")
 		if now.Goroutines <= idle.Goroutines && now.Files <= idle.Files {
@@ -161,7 +163,7 @@ func (w *soakWorld) held(query string) (h held) {
 	return h
 }
 
-// series are the names and labels that a scrape shows.
+// series returns the names and labels of all metrics.
 func (w *soakWorld) series() (names []string) {
 	w.t.Helper()
 	for line := range bytes.Lines(get(w.t, "http://"+w.at.Admin+"/metrics")) {
@@ -172,7 +174,7 @@ func (w *soakWorld) series() (names []string) {
 	return names
 }
 
-// newSeries are those of later that earlier has not.
+// newSeries returns the series of later that are not in earlier.
 func (*soakWorld) newSeries(earlier, later sampled) (fresh []string) {
 	for _, name := range later.series {
 		if !slices.Contains(earlier.series, name) {
@@ -190,8 +192,9 @@ func sampleLine(cells ...any) string {
 	return fmt.Sprintf("| %-5v | %7v | %8v | %8v | %11v | %10v | %5v | %6v |\n", cells...)
 }
 
-// counted tells how often each step was made, and what the provider was asked.
-func (w *soakWorld) counted() string {
+// summary returns how often each step was made, and the number of refreshes and probes at
+// the provider.
+func (w *soakWorld) summary() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var out strings.Builder

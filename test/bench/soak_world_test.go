@@ -24,18 +24,18 @@ import (
 
 const (
 	soakWorkers = 6
-	// browsers of a worker, each with a session of its own.
+	// soakBrowsers is the number of browsers of a worker, each with a session of its own.
 	soakBrowsers = 20
-	// pace is the least time that a worker takes for a step: the load is to be
-	// long and mixed, and not to fill the machine.
+	// pace is the minimum time of a worker's step, because the load should be long and
+	// mixed and not use the whole machine.
 	pace = 5 * time.Millisecond
 
 	uploadSize, downloadSize = 256 << 10, 1 << 20
-	uploadMost               = 1 << 20
+	maxUpload                = 1 << 20
 	soakSecret               = "planted-verify-secret-0123456789"
 )
 
-// soakWorld is the measured service between a provider, an API and browsers.
+// soakWorld is the measured service with a provider, an API and browsers.
 type soakWorld struct {
 	t        *testing.T
 	pool     *cognitotest.Server
@@ -52,10 +52,10 @@ type worker struct {
 	world     *soakWorld
 	transport *http.Transport
 	browsers  []*browser
-	// first is where in the turn it begins, logouts is how often it has logged out:
-	// they differ, so that not all workers do the same at once.
+	// first is the index of its first step, and logouts is how often it has logged out.
+	// They start with different values, so that not all workers do the same at once.
 	first, logouts int
-	made           int // steps
+	made           int // number of steps so far
 }
 
 func newSoakWorld(t *testing.T) *soakWorld {
@@ -84,8 +84,8 @@ api:
     - {path: /api/, upstream: %q, websocket: true, max_body: %d}
     - {path: /open/, upstream: %q, anonymous: true}
     - {path: /down/, upstream: "http://127.0.0.1:1"}
-`, soakSecret, app, w.upstream.URL, uploadMost, w.upstream.URL)))
-	login(t, w.at.Ours) // waits until the provider is connected
+`, soakSecret, app, w.upstream.URL, maxUpload, w.upstream.URL)))
+	login(t, w.at.Ours) // waits until the service has connected to the provider
 	for i := range soakWorkers {
 		w.workers = append(w.workers, w.newWorker(i))
 	}
@@ -95,7 +95,7 @@ api:
 func (w *soakWorld) newWorker(i int) *worker {
 	dialer := &net.Dialer{}
 	out := &worker{world: w, first: i * soakBrowsers / 2, logouts: 2 * i, transport: &http.Transport{
-		ExpectContinueTimeout: settleTime,
+		ExpectContinueTimeout: cleanupTime,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			if address == strings.TrimPrefix(publicURL, "http://") {
 				address = w.at.Ours
@@ -112,7 +112,8 @@ func (w *soakWorld) newWorker(i int) *worker {
 	return out
 }
 
-// closeIdleConnections closes those of the service, to whomever.
+// closeIdleConnections closes the idle connections of the service to clients, the
+// provider and the API.
 func (w *soakWorld) closeIdleConnections() {
 	http.DefaultClient.CloseIdleConnections()
 	for _, worker := range w.workers {
@@ -122,7 +123,7 @@ func (w *soakWorld) closeIdleConnections() {
 	w.upstream.CloseClientConnections()
 }
 
-// soakAPI is an upstream with all kinds of answers.
+// soakAPI returns an upstream with many kinds of responses.
 func soakAPI() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -150,7 +151,7 @@ func soakAPI() http.Handler {
 	mux.HandleFunc("/api/socket", func(w http.ResponseWriter, r *http.Request) {
 		conn, err := websocket.Accept(w, r, &websocket.AcceptOptions{InsecureSkipVerify: true})
 		if err != nil {
-			return // Accept has answered
+			return // Accept has sent an error response
 		}
 		defer func() { _ = conn.CloseNow() }()
 		for {

@@ -20,8 +20,8 @@ import (
 // connections is how many connections wrk keeps open, each with one request after the other.
 const connections = 32
 
-// requestHead is the head of the request that is sent all the time: what a browser sends when a script
-// of the app calls an API.
+// requestHead is the head of every request of the load. It is what a browser sends when a script of the
+// app calls an API.
 func requestHead(cookies string) string {
 	return "GET /api/data HTTP/1.1\r\n" + strings.Join(requestHeaders(cookies), "\r\n") + "\r\n\r\n"
 }
@@ -36,7 +36,7 @@ func requestHeaders(cookies string) []string {
 	}
 }
 
-// runWrk returns how many requests were answered, and how many a second.
+// runWrk returns how many requests were answered, and the rate per second.
 func runWrk(t *testing.T, address, cookies string, d time.Duration) (answered int, rate float64) {
 	t.Helper()
 	args := []string{"-t", "1", "-c", strconv.Itoa(connections), "-d", strconv.Itoa(int(d.Seconds())) + "s"}

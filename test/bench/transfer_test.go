@@ -17,19 +17,19 @@ import (
 )
 
 const (
-	// transferred is beyond what 32 bits count, and all that the route allows.
+	// transferred does not fit in 32 bits, and is the limit of the route.
 	transferred = 5 << 30
-	// warmUp is what is transferred before it counts.
+	// warmUp is the size of the transfers before the measurement.
 	warmUp = 64 << 20
-	// growth is how much more than that the process may need for all of it.
+	// growth is how much more memory the process may use for the large transfers.
 	growth = 8 << 20
-	// transferLimits of the route: each transfer takes longer than the time-out.
+	// transferLimits are the limits of the route. Each transfer takes longer than the
+	// time-out.
 	transferLimits = ", max_body: 5GiB, timeout: 1s"
 )
 
-// pattern is what is transferred, again and again. Its length has no factor in
-// common with any buffer's: bytes that are lost, doubled or in another's place
-// are told from the right ones.
+// pattern is the content of a transfer, which repeats it. Its length has no factor in
+// common with that of a buffer, so that lost, repeated or misplaced bytes are detected.
 type pattern struct{ twice []byte }
 
 const patternLen = 1<<20 - 3
@@ -40,8 +40,8 @@ func newPattern() pattern {
 	return pattern{bytes.Repeat(once, 2)}
 }
 
-// writeTo writes the first n bytes of the endless text, in pieces that frame is
-// given the size of, if it is not nil.
+// writeTo writes the first n bytes of the repeated pattern, in pieces. If frame is not
+// nil, it returns what to write before and after a piece of the given size.
 func (p pattern) writeTo(w io.Writer, n int64, frame func(size int) (head, tail string)) error {
 	for n > 0 {
 		piece := p.twice[:min(n, patternLen)]
@@ -58,7 +58,7 @@ func (p pattern) writeTo(w io.Writer, n int64, frame func(size int) (head, tail 
 	return nil
 }
 
-// reader checks what arrives.
+// reader compares the bytes that arrive with the pattern.
 type reader struct {
 	pattern pattern
 	n       int64
@@ -73,15 +73,16 @@ func (r *reader) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// read takes all of body, and says how much that was.
+// read reads all of body and returns a text that says how much was read.
 func (p pattern) read(body io.Reader) string {
 	r := &reader{pattern: p}
 	_, err := io.CopyBuffer(r, body, make([]byte, 256<<10))
 	return fmt.Sprintf("%d bytes, wrong: %v, %v", r.n, r.wrong, err)
 }
 
-// TestTransferOfGigabytes: uploads with and without a length, and a download,
-// arrive whole, however long they take, and need no more memory than small ones.
+// TestTransferOfGigabytes checks that uploads with and without a length, and a download,
+// are complete, that the route's time-out does not end them, and that they need no more
+// memory than small ones.
 func TestTransferOfGigabytes(t *testing.T) {
 	text := newPattern()
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -152,7 +153,7 @@ func TestTransferOfGigabytes(t *testing.T) {
 			fmt.Printf("%s of %d MB: %.0f MB/s, at most %.1f MB resident (%.1f MB before)\n", way, transferred>>20,
 				transferred/1e6/time.Since(begun).Seconds(), float64(after.Peak)/(1<<20), float64(before.Peak)/(1<<20))
 			if after.Peak > before.Peak+growth {
-				t.Errorf("%d MB more were resident", (after.Peak-before.Peak)>>20)
+				t.Errorf("the peak of resident memory grew by %d MB", (after.Peak-before.Peak)>>20)
 			}
 		})
 	}
