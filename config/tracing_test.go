@@ -63,7 +63,7 @@ func TestTracingFaults(t *testing.T) {
 		{"OTEL_EXPORTER_OTLP_PROTOCOL", "thrift", `"thrift" is not one of the possible values; write http/protobuf, http/json or grpc`},
 		{"OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http", `"http" is not one of the possible values; write http/protobuf, http/json or grpc`},
 	} {
-		// Of a variable that stands twice the first counts.
+		// If a variable is set twice, the first value counts.
 		wantTracingFault(t, c.variable+": "+c.want, c.variable+"="+c.val, "OTEL_TRACES_EXPORTER=otlp")
 	}
 }

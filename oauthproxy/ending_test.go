@@ -101,7 +101,7 @@ func TestSocketOverTLS(t *testing.T) {
 }
 
 // A WebSocket without a session is not closed when a session ends.
-func TestSocketOfNobody(t *testing.T) {
+func TestSocketWithoutSession(t *testing.T) {
 	up := newUpstream(t, echo(nil))
 	route := socketRoute(t, up.URL)
 	route.Anonymous = true

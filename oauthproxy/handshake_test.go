@@ -175,7 +175,7 @@ func TestSocketHeaders(t *testing.T) {
 }
 
 // Any response other than 101 is passed on like all responses.
-func TestHandshakeThatTheUpstreamRefuses(t *testing.T) {
+func TestHandshakeRefusedByTheUpstream(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Set-Cookie", "evil=1")
 		if strings.HasSuffix(r.URL.Path, "/refused") && r.Header.Get("Authorization") == "Bearer another" {

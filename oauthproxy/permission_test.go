@@ -11,7 +11,7 @@ import (
 
 // Scopes and groups are checked only where a route requires them, and a refused request
 // never reaches the upstream.
-func TestRouteAsksForScopesAndGroups(t *testing.T) {
+func TestRouteRequiresScopesAndGroups(t *testing.T) {
 	for name, c := range map[string]struct {
 		scopes, groups []string
 		permits        bool
@@ -54,8 +54,8 @@ func TestRouteAsksForScopesAndGroups(t *testing.T) {
 
 // The token that replaces a refused one is checked as well: the user may have lost a
 // group in the meantime.
-func TestRenewedTokenIsAskedAgain(t *testing.T) {
-	up := picky(t, true)
+func TestRenewedTokenIsChecked(t *testing.T) {
+	up := refusingUpstream(t, true)
 	route := api(t, up.URL)
 	route.Groups = []string{"g"}
 	p := newProxy(t, route)

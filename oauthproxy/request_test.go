@@ -46,7 +46,7 @@ func TestRequestHeadersRemoved(t *testing.T) {
 				}
 			}
 			if len(request.Trailer) != 0 {
-				t.Errorf("the upstream was promised trailers %v", request.Trailer)
+				t.Errorf("trailers were announced to the upstream: %v", request.Trailer)
 			}
 			if request.Header.Get("X-Kept") != "yes" || request.Header.Get("Authorization") != "Bearer "+accessToken {
 				t.Errorf("the upstream saw %v", request.Header)
@@ -67,7 +67,7 @@ func TestRequestHeadersKept(t *testing.T) {
 		}
 	}
 	if got := forwarded(t).Header; got["User-Agent"] != nil || got["Accept-Encoding"] != nil {
-		t.Errorf("headers of our own making: %v", got)
+		t.Errorf("headers that only the proxy may set: %v", got)
 	}
 }
 
@@ -155,7 +155,7 @@ func TestForwardedHeaders(t *testing.T) {
 }
 
 // Here the peer is not a trusted proxy.
-func TestForwardedForOfStrangers(t *testing.T) {
+func TestForwardedForOfUntrustedPeers(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
 	r := p.request(t, http.MethodGet, "/api/x", http.NoBody, "X-Forwarded-For", "198.51.100.7")
@@ -206,7 +206,7 @@ func TestTraceContext(t *testing.T) {
 	}
 }
 
-func TestRequestIDIsTheAnswers(t *testing.T) {
+func TestRequestIDIsTheOneOfTheResponse(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Request-ID", "the-upstream's") })
 	p := newProxy(t, api(t, up.URL))
 	got := p.get(t, "/api/x", "X-Request-Id", "the-client's")
@@ -238,7 +238,7 @@ func TestUpgradeRefused(t *testing.T) {
 	}
 }
 
-func TestHeadersInBulk(t *testing.T) {
+func TestManyHeaders(t *testing.T) {
 	up := newUpstream(t, nil)
 	p := newProxy(t, api(t, up.URL))
 	many := make([]string, 400) // net/http accepts 500 at most (Go 1.27)

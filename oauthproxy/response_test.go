@@ -260,7 +260,7 @@ func FuzzOwnLocation(f *testing.F) {
 }
 
 // Browsers must not ask the user for a password, which would not reach the upstream.
-func TestNobodyIsAskedForAPassword(t *testing.T) {
+func TestBasicChallengesAreRemoved(t *testing.T) {
 	const bearer = `Bearer realm="api", error="invalid_token", error_description="no basic rights"`
 	up := answers(t, http.StatusUnauthorized, `WWW-Authenticate: Basic realm="inside"`, "WWW-Authenticate: "+bearer, "WWW-Authenticate: negotiate",
 		`WWW-Authenticate: Bearer, Digest realm="x"`)
@@ -388,7 +388,7 @@ func TestSwitchingProtocols(t *testing.T) {
 
 // Over HTTP/2 a status can be any number. net/http's server would panic if it were passed
 // on.
-func TestStatusThatIsNone(t *testing.T) {
+func TestInvalidStatus(t *testing.T) {
 	up := tcpServer(t, func(conn net.Conn) {
 		_, _ = io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface)))
 		frames := http2.NewFramer(conn, conn)

@@ -13,9 +13,9 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// picky starts an API that accepts only the renewed token. With read, it reads the body
-// before it responds.
-func picky(t *testing.T, readsBody bool) *upstream {
+// refusingUpstream starts an API that accepts only the renewed token. With readsBody it
+// reads the body before it responds.
+func refusingUpstream(t *testing.T, readsBody bool) *upstream {
 	t.Helper()
 	return newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		var body []byte
@@ -63,7 +63,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 		"PATCH, short":             {http.MethodPatch, "short", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			up := picky(t, true)
+			up := refusingUpstream(t, true)
 			route := api(t, up.URL)
 			route.ReplayBody = kept
 			p := newProxy(t, route)
@@ -103,7 +103,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 // With Expect: 100-continue the client has not sent its body yet when the upstream
 // refuses the token, so even a long POST can be sent again.
 func TestUnreadBodyIsSentAgain(t *testing.T) {
-	up := picky(t, false)
+	up := refusingUpstream(t, false)
 	p := newProxy(t, api(t, up.URL))
 	var renewals atomic.Int32
 	p.tokens.renew = renewing(&renewals)
@@ -127,7 +127,7 @@ func TestRefusalIsPassedOn(t *testing.T) {
 		"the same":      {func() (string, error) { return accessToken, nil }, 1, "not_renewed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			up := picky(t, true)
+			up := refusingUpstream(t, true)
 			p := newProxy(t, api(t, up.URL))
 			p.tokens.renew = c.renew
 			got := p.get(t, "/api/x")
@@ -149,7 +149,7 @@ func TestRefusalIsPassedOn(t *testing.T) {
 }
 
 // Proxy-Status distinguishes the upstream's 401 from ours.
-func TestOurOwn401IsToldApart(t *testing.T) {
+func TestOur401DiffersFromTheUpstreams(t *testing.T) {
 	p := newProxy(t, api(t, newUpstream(t, nil).URL))
 	if got := p.get(t, "/api/x"); got.StatusCode != http.StatusOK || got.Header["Proxy-Status"] != nil {
 		t.Errorf("answered %d, Proxy-Status %q", got.StatusCode, got.Header["Proxy-Status"])

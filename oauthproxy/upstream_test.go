@@ -74,7 +74,7 @@ func TestUpstreamBehindASocket(t *testing.T) {
 	got := p.do(t, p.request(t, http.MethodGet, "/api/x", nil))
 	wantProblem(t, got, http.StatusBadGateway, "upstream_error")
 	if strings.Contains(got.body, socket) {
-		t.Error("the answer tells where the socket is")
+		t.Error("the response contains the path of the socket")
 	}
 }
 
@@ -137,7 +137,7 @@ func TestNoConnection(t *testing.T) {
 
 // An HTTP/2 connection can die without notice, when a machine fails or a NAT entry
 // expires. Only the requests of that moment may fail, and not all that follow.
-func TestDeadHTTP2ConnectionIsLeft(t *testing.T) {
+func TestDeadHTTP2ConnectionIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var gone []net.Conn // the upstream's ends of the connections
 		defer func() {

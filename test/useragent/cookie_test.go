@@ -11,10 +11,10 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// TestWhichCookiesAreTaken: the rules of RFC 6265bis (draft-ietf-httpbis-rfc6265bis)
+// TestWhichCookiesAreAccepted checks the rules of RFC 6265bis (draft-ietf-httpbis-rfc6265bis)
 // for size, prefixes and Domain, and of the draft "Cookies: HTTP State Management
 // Mechanism" (draft-ietf-httpbis-layered-cookies) for __Http- and __Host-Http-.
-func TestWhichCookiesAreTaken(t *testing.T) {
+func TestWhichCookiesAreAccepted(t *testing.T) {
 	full := func(n int) string { return "n=" + strings.Repeat("v", n-1) }
 	for _, c := range []struct {
 		rule, base, raw string
@@ -54,7 +54,7 @@ func TestWhichCookiesAreTaken(t *testing.T) {
 				t.Fatal(res.Err)
 			}
 			if got := len(ua.Cookies()) == 1; got != c.taken {
-				t.Errorf("taken: %v, want %v; rejected: %+v", got, c.taken, ua.Rejected())
+				t.Errorf("accepted: %v, want %v; rejected: %+v", got, c.taken, ua.Rejected())
 			}
 			if got := len(ua.Rejected()) == 1; got == c.taken {
 				t.Errorf("recorded as rejected: %v; %+v", got, ua.Rejected())
@@ -63,7 +63,7 @@ func TestWhichCookiesAreTaken(t *testing.T) {
 	}
 }
 
-func TestAnAttributeOver1024BytesIsIgnoredAlone(t *testing.T) {
+func TestOnlyTheAttributeOver1024BytesIsIgnored(t *testing.T) {
 	srv := newSite(t)
 	ua, _ := newAgent(t, localhost(srv))
 	ua.Navigate(do("", "set", "a=1; Path=/"+strings.Repeat("p", 1024)))
@@ -101,14 +101,14 @@ func TestExpiry(t *testing.T) {
 			}
 			now.Advance(time.Second)
 			if ua.Navigate("/").SentCookie("a") {
-				t.Error("sent after its end")
+				t.Error("sent after it expired")
 			}
 		})
 	}
 }
 
-// TestDeletion: a deletion whose attributes do not satisfy the prefix of the name is
-// ignored, like every such cookie.
+// TestDeletion checks that a deletion is ignored if its attributes do not satisfy the
+// prefix of the name, like every such cookie.
 func TestDeletion(t *testing.T) {
 	const kept = "__Host-a=1; Secure; Path=/"
 	for _, c := range []struct {
@@ -134,7 +134,7 @@ func TestDeletion(t *testing.T) {
 	}
 }
 
-// TestSameSite: which of five cookies are sent with a request, by their SameSite.
+// TestSameSite checks which cookies are sent with a request, depending on their SameSite.
 func TestSameSite(t *testing.T) {
 	app, other := newSite(t), newSite(t)
 	home, foreign := localhost(app), other.URL
@@ -210,7 +210,7 @@ func TestSameSite(t *testing.T) {
 	}
 }
 
-func TestAnUnsetSameSiteGoesWithForeignFormsForTwoMinutes(t *testing.T) {
+func TestCookiesWithoutSameSiteAreSentWithCrossSiteFormsForTwoMinutes(t *testing.T) {
 	srv := newSite(t)
 	ua, now := newAgent(t, localhost(srv))
 	ua.Navigate(do("", "set", "unset=1; Path=/"))
@@ -245,9 +245,9 @@ func TestCookiesAreSharedByPortsAndNotByHosts(t *testing.T) {
 	}
 }
 
-// TestSecureCookiesAreLeftAlone: an attacker who controls plain HTTP responses only
-// cannot replace the session of https.
-func TestSecureCookiesAreLeftAlone(t *testing.T) {
+// TestSecureCookiesAreNotReplaced checks that an attacker who controls only plain HTTP
+// responses cannot replace the session cookie of https.
+func TestSecureCookiesAreNotReplaced(t *testing.T) {
 	srv := newSite(t)
 	ua, _ := newAgent(t, "https://app.example.com")
 	ua.SetTransport(byName{srv})

@@ -12,8 +12,8 @@ import (
 	"cognito-token-handler/test/useragent"
 )
 
-// newSite starts a server that does what the query tells it: set=<Set-Cookie>,
-// to=<redirect>, status=<code>, header=<name: value>.
+// newSite starts a server whose responses are described by the query of the request:
+// set=<Set-Cookie>, to=<redirect>, status=<code>, header=<name: value>.
 func newSite(t *testing.T) *httptest.Server {
 	t.Helper()
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,12 +40,12 @@ func newSite(t *testing.T) *httptest.Server {
 	return srv
 }
 
-// localhost returns the server's URL under the other name of the loopback address.
+// localhost returns the server's URL with the host localhost and not 127.0.0.1.
 func localhost(srv *httptest.Server) string {
 	return strings.Replace(srv.URL, "127.0.0.1", "localhost", 1)
 }
 
-// do is a path with instructions for the site: name, value, name, value, …
+// do returns a URL with a query for newSite, made from pairs of names and values.
 func do(base string, instructions ...string) string {
 	q := url.Values{}
 	for i := 0; i+1 < len(instructions); i += 2 {
@@ -54,8 +54,7 @@ func do(base string, instructions ...string) string {
 	return base + "/do?" + q.Encode()
 }
 
-// byName is a transport that leads every name to one server, for hosts that are
-// not loopback.
+// byName is a transport that sends the requests to every host to one server.
 type byName struct{ srv *httptest.Server }
 
 func (b byName) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -76,14 +75,14 @@ func newAgent(t *testing.T, base string) (*useragent.UA, *testkit.Clock) {
 	return ua, c
 }
 
-// loop redirects for ever.
+// loop is a transport whose every response is a redirect.
 type loop struct{}
 
 func (loop) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {"/"}}, Body: http.NoBody}, nil
 }
 
-// hang answers when the request is cancelled.
+// hang is a transport that returns only when the request is canceled.
 type hang struct{ arrived chan struct{} }
 
 func (h hang) RoundTrip(req *http.Request) (*http.Response, error) {

@@ -165,7 +165,7 @@ func TestScriptVisible(t *testing.T) {
 		t.Errorf("bodies: %s", got)
 	}
 	text := ua.ScriptVisibleText()
-	// The cookie's value does stand in the address that this test asked for.
+	// The value of the cookie may appear: it is part of the address that this test requests.
 	if !strings.Contains(text, ": planted-header\n") || strings.Contains(text, "X-Hop of") || strings.Contains(text, "Set-Cookie of") {
 		t.Error(text)
 	}

@@ -11,7 +11,7 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// FuzzJSONHandler compares every line with that of the standard library's handler.
+// FuzzJSONHandler compares every line with the line of the standard library's handler.
 func FuzzJSONHandler(f *testing.F) {
 	f.Add("request", "path", "/api/data", int64(200), 1.25, true, int64(1767323045000000001))
 	f.Add("", "", "", int64(math.MinInt64), 0.0, false, int64(0))
@@ -27,8 +27,9 @@ func FuzzJSONHandler(f *testing.F) {
 	})
 }
 
-// Records that are not simple are written as the standard library does, too.
-func TestJSONHandlerOfOtherRecords(t *testing.T) {
+// Records that the handler does not encode itself are written like the standard
+// library's.
+func TestJSONHandlerPassesOtherRecordsOn(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.FixedZone("", 3600))
 	for _, attr := range []slog.Attr{
 		{}, slog.Any("error", errors.New("broken")), slog.Duration("took", time.Second), slog.Group("g", "a", 1), slog.Time("at", now), slog.Any("nil", nil),

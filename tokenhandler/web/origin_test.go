@@ -16,7 +16,8 @@ var (
 	readMethods = []string{"GET", "HEAD"}
 )
 
-// The contract's three rules. A method that is not named is refused.
+// TestGuard has a case for each of Guard's three rules, whose number is at the start of its
+// name. A method that is not listed must be refused.
 func TestGuard(t *testing.T) {
 	const (
 		site   = "Sec-Fetch-Site"
@@ -65,7 +66,7 @@ func TestGuard(t *testing.T) {
 		"2 trailing dot":                {http.Header{origin: {"https://app.example.com."}}, nil},
 		"2 trailing slash":              {http.Header{origin: {publicOrigin + "/"}}, nil},
 		"2 begins so":                   {http.Header{origin: {publicOrigin + ".evil.example"}}, nil},
-		"2 ends so":                     {http.Header{origin: {"https://evil-app.example.com"}}, nil},
+		"2 host with the same suffix":   {http.Header{origin: {"https://evil-app.example.com"}}, nil},
 		"2 subdomain":                   {http.Header{origin: {"https://x.app.example.com"}}, nil},
 		"2 user information":            {http.Header{origin: {"https://app.example.com@evil.example"}}, nil},
 		"2 list":                        {http.Header{origin: {publicOrigin + " https://evil.example"}}, nil},
@@ -120,7 +121,7 @@ func checkCrossSite(t *testing.T, method string, status int, text string) {
 	}
 }
 
-// cors picks the headers that a browser decides by.
+// cors returns the CORS headers.
 func cors(h http.Header) http.Header {
 	picked := http.Header{}
 	for name, values := range h {
@@ -161,13 +162,13 @@ func TestGuardCORS(t *testing.T) {
 			if diff := cmp.Diff(c.want, cors(rec.Header())); diff != "" {
 				t.Error(diff)
 			}
-			// A cache that ignored them would hand one origin's answer to another.
+			// Without Vary a cache would serve the response for one origin to another.
 			wantVary(t, rec.Header(), "Origin", "Sec-Fetch-Site")
 		})
 	}
 }
 
-// grantedPreflight are the CORS headers of a preflight that may pass.
+// grantedPreflight returns the CORS headers of a preflight that is granted.
 func grantedPreflight(methods, headers string) http.Header {
 	h := http.Header{
 		"Access-Control-Allow-Origin":      {allowedOrigin},
@@ -234,8 +235,9 @@ func TestGuardPreflight(t *testing.T) {
 	}
 }
 
-// A route may have any method but two. Which ones it has, the request itself is
-// told; a preflight that is refused tells a page nothing.
+// A preflight grants every method except two, even if the route lacks it. The request
+// itself is then refused with a 405, which the page can read; it could not read why a
+// preflight was refused.
 func TestGuardPreflightOfEveryMethod(t *testing.T) {
 	const usual = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	guarded := newSite(t).Guard(ok)
@@ -252,7 +254,7 @@ func TestGuardPreflightOfEveryMethod(t *testing.T) {
 	}
 }
 
-// wantVary looks for each word in a list of header names.
+// wantVary asserts that Vary lists the names.
 func wantVary(t *testing.T, h http.Header, names ...string) {
 	t.Helper()
 	named := strings.Split(strings.Join(h.Values("Vary"), ", "), ", ")

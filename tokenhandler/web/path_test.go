@@ -13,8 +13,8 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// parsed is the request that net/http makes of a request line's target, or nil
-// if it refuses it itself.
+// parsed returns the request that net/http makes from a request target, or nil if
+// net/http refuses the target.
 func parsed(method, target string) *http.Request {
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(method + " " + target + " HTTP/1.1\r\nHost: app.example.com\r\n\r\n")))
 	if err != nil {
@@ -44,7 +44,7 @@ func TestCheckPath(t *testing.T) {
 		{"/api/what%3F", ""},
 		{"/api/c%23", ""},
 		{"/api/a:b@c+d,e=f&g$h!i*j(k)l'm~n_o-p", ""},
-		{"/api/x?../..//%2e%2f%5c\\%252e", ""}, // a query is no path
+		{"/api/x?../..//%2e%2f%5c\\%252e", ""}, // the rules do not apply to the query
 
 		{"/api/../x", "dot segment"},
 		{"/api/..", "dot segment"},
@@ -69,7 +69,7 @@ func TestCheckPath(t *testing.T) {
 		{"/api%2fx", "encoded"},
 		{"/api/%2F%2Fx", "encoded"},
 		{"/api/x%5cy", "encoded"},
-		{"/api/x%5Cy", "backslash"}, // as Go itself would write it
+		{"/api/x%5Cy", "backslash"}, // as Go encodes a backslash
 		{`/api/x\y`, "backslash"},
 		{`/api/..\..\x`, "backslash"},
 		{`/\evil.example/x`, "backslash"},
@@ -118,8 +118,8 @@ func TestCheckPath(t *testing.T) {
 	}
 }
 
-// HTTP/2 has no request line in which a space would end the target. Forwarded
-// over HTTP/1, the rest would be read as the version.
+// In HTTP/2 a target can contain a space, because there is no request line. If it were
+// forwarded over HTTP/1, an upstream would take the rest for the version.
 func TestCheckPathRefusesSpacesOfHTTP2(t *testing.T) {
 	for _, target := range []string{"/api/x?a b", "/api/x? HTTP/1.1", "/api/x y", "/api/x ", "/api/x?y "} {
 		u, err := url.ParseRequestURI(target) // as net/http's HTTP/2 server does
@@ -141,7 +141,7 @@ func TestCheckPathRefusesAuthorityForm(t *testing.T) {
 	}
 }
 
-// These never come as far as to CheckPath.
+// net/http refuses these targets before CheckPath is called.
 func TestNetHTTPRefuses(t *testing.T) {
 	for _, target := range []string{"/api/\x00", "/api/\x7f", "/api/%", "/api/%2", "/api/%zz", "/api/%u002e", "api/x", "../x", "?x", "/a b"} {
 		if r := parsed(http.MethodGet, target); r != nil {
@@ -150,7 +150,7 @@ func TestNetHTTPRefuses(t *testing.T) {
 	}
 }
 
-func TestPlainPathAnswersAProblem(t *testing.T) {
+func TestRefusedPathIsAnsweredWithAProblem(t *testing.T) {
 	h := newSite(t).PlainPath(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
 	if rec := serve(h, parsed(http.MethodGet, "/x")); rec.Code != http.StatusNoContent {
 		t.Errorf("answered %d", rec.Code)
@@ -165,7 +165,7 @@ func TestPlainPathAnswersAProblem(t *testing.T) {
 	}
 }
 
-// FuzzPath: whatever passes means the same to every reader.
+// FuzzPath checks that a path that passes means the same to every parser.
 func FuzzPath(f *testing.F) {
 	for _, seed := range []string{
 		"/api/x", "/api/../x", "/api/%2e%2e/x", "/api/..;/x", "/api//x", `/api/\..\x`, "/api/%252e%252e", "/%61pi/x", "/api/%c0%af",

@@ -17,7 +17,7 @@ import (
 
 var errPlanted = errors.New("planted provider text")
 
-// Every row is a line of the contract's error table.
+// Every row is an error code with the whole body of its response.
 func TestProblemBodies(t *testing.T) {
 	s := newSite(t)
 	for _, c := range []struct {
@@ -139,7 +139,7 @@ func TestWriteJSON(t *testing.T) {
 		want        string
 	}{
 		"value": {map[string]int{"a": 1}, 201, "application/json", `{"a":1}`},
-		// Nothing of a half-written value, and no 200, may go out.
+		// If encoding fails, no part of the value and no 200 must be sent.
 		"not encodable": {map[string]any{"a": 1, "b": func() {}}, 500, "application/problem+json", `{"type":"about:blank","status":500,"code":"internal_error"}`},
 	} {
 		t.Run(name, func(t *testing.T) {

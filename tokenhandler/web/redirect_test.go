@@ -14,8 +14,8 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// fewestPayloads is the least that the corpus may hold: a corpus that was moved
-// or emptied must not look like one that passed.
+// fewestPayloads is the minimum size of the corpus, so that the tests fail if the corpus
+// is moved or emptied.
 const fewestPayloads = 120
 
 func openRedirects(tb testing.TB) []string {
@@ -49,7 +49,7 @@ func TestReturnToRefusesOpenRedirects(t *testing.T) {
 		if got := s.ReturnTo(payload, "/auth"); got != "/" {
 			t.Errorf("%q became %q", payload, got)
 		}
-		if got := s.ReturnTo("/x"+payload, "/auth"); !staysHere(got) {
+		if got := s.ReturnTo("/x"+payload, "/auth"); !isOnAllowedOrigin(got) {
 			t.Errorf("%q became %q", "/x"+payload, got)
 		}
 	}
@@ -64,7 +64,7 @@ func TestReturnTo(t *testing.T) {
 		"/notes/":                      "/notes/",
 		"/a/b.c/~d;e=f,g:h@i":          "/a/b.c/~d;e=f,g:h@i",
 		"/notes?sort=up&x=1#top":       "/notes?sort=up&x=1#top",
-		"/search?q=//evil.example":     "/search?q=//evil.example", // a query goes nowhere
+		"/search?q=//evil.example":     "/search?q=//evil.example", // a query does not change the host
 		"/?next=https://evil.example/": "/?next=https://evil.example/",
 		"/#//evil.example":             "/#//evil.example",
 		"/caf%C3%A9/%E2%82%AC":         "/caf%C3%A9/%E2%82%AC",
@@ -84,13 +84,13 @@ func TestReturnTo(t *testing.T) {
 		allowedOrigin + "/":             allowedOrigin + "/",
 		allowedOrigin + "/x?y=z#w":      allowedOrigin + "/x?y=z#w",
 		allowedOrigin + "?x=1":          allowedOrigin + "/?x=1",
-		allowedOrigin + "/auth/x":       allowedOrigin + "/auth/x", // another app's path
+		allowedOrigin + "/auth/x":       allowedOrigin + "/auth/x", // a path of another app
 		allowedOrigin + "/../x":         "/",
-		publicOrigin + "/notes":         "/", // a path is how to say it
+		publicOrigin + "/notes":         "/", // only its path is accepted
 		"/" + strings.Repeat("x", 1023): "/" + strings.Repeat("x", 1023),
 		"/" + strings.Repeat("x", 1024): "/",
 
-		// Back to the login after the login would be a loop, however it is spelled.
+		// A return to the login after the login would be a loop, in every spelling.
 		"/auth":               "/",
 		"/auth/":              "/",
 		"/auth/login":         "/",
@@ -134,8 +134,8 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
-// FuzzReturnTo: whatever comes in, what comes out stays on the public or an
-// allowed origin, and outside the login's own paths, for Go and for a browser.
+// FuzzReturnTo checks that every result is on the public or an allowed origin and is not
+// a path of the login, for Go's parser and for a browser's.
 func FuzzReturnTo(f *testing.F) {
 	for _, payload := range openRedirects(f) {
 		f.Add(payload)
@@ -146,8 +146,8 @@ func FuzzReturnTo(f *testing.F) {
 	s := web.NewSite(siteConfig(f, io.Discard))
 	f.Fuzz(func(t *testing.T, raw string) {
 		got := s.ReturnTo(raw, "/auth")
-		if !staysHere(got) {
-			t.Errorf("%q became %q, which leaves", raw, got)
+		if !isOnAllowedOrigin(got) {
+			t.Errorf("%q became %q, which is on another origin", raw, got)
 		}
 		if _, path := browse(publicOrigin, got); strings.HasPrefix(got, "/") && entersAuth(path) {
 			t.Errorf("%q became %q, a loop", raw, got)
@@ -163,8 +163,9 @@ func entersAuth(path string) bool {
 	return err != nil || decoded == "/auth" || strings.HasPrefix(decoded, "/auth/")
 }
 
-// staysHere reads target as net/url does and as browsers do.
-func staysHere(target string) bool {
+// isOnAllowedOrigin reports whether net/url and browsers both take target for a URL of
+// the public or an allowed origin.
+func isOnAllowedOrigin(target string) bool {
 	base, err := url.Parse(publicOrigin)
 	if err != nil {
 		return false
@@ -174,16 +175,16 @@ func staysHere(target string) bool {
 		return false
 	}
 	origin, path := browse(publicOrigin, target)
-	return isHere(web.Origin(u)) && isHere(origin) && !strings.HasPrefix(path, "//") && !strings.ContainsAny(target, "\r\n\t\\ ")
+	return isAllowed(web.Origin(u)) && isAllowed(origin) && !strings.HasPrefix(path, "//") && !strings.ContainsAny(target, "\r\n\t\\ ")
 }
 
-func isHere(origin string) bool { return origin == publicOrigin || origin == allowedOrigin }
+func isAllowed(origin string) bool { return origin == publicOrigin || origin == allowedOrigin }
 
-// browse resolves a Location against base as the WHATWG URL standard's parser
-// does where it differs from RFC 3986: controls and spaces at the ends go, tabs
-// and line ends go everywhere, a backslash is a slash, any number of slashes
-// stands before a host, everything to the last @ is user information, and %2e
-// is a dot. The origin is "" where a script could run or nothing is loaded.
+// browse resolves a Location against base like the parser of the WHATWG URL standard,
+// which differs from RFC 3986: it removes controls and spaces at both ends, and tabs and
+// line ends everywhere. A backslash is a slash, any number of slashes may precede a host,
+// everything up to the last @ is user information, and %2e is a dot. The origin is "" if
+// the URL could run a script or loads nothing.
 func browse(base, target string) (origin, path string) {
 	target = strings.TrimFunc(target, func(c rune) bool { return c <= ' ' })
 	target = strings.NewReplacer("\t", "", "\n", "", "\r", "").Replace(target)
@@ -200,11 +201,11 @@ func browse(base, target string) (origin, path string) {
 	}
 	rest = strings.ReplaceAll(rest, `\`, "/")
 	if !strings.HasPrefix(rest, "//") && (!absolute || scheme == baseScheme) {
-		return base, dotless(rest)
+		return base, removeDotSegments(rest)
 	}
 	authority, path, _ := strings.Cut(strings.TrimLeft(rest, "/"), "/")
 	host := strings.ToLower(authority[strings.LastIndex(authority, "@")+1:])
-	return web.Origin(&url.URL{Scheme: scheme, Host: host}), dotless("/" + path)
+	return web.Origin(&url.URL{Scheme: scheme, Host: host}), removeDotSegments("/" + path)
 }
 
 func isScheme(s string) bool {
@@ -216,8 +217,8 @@ func isScheme(s string) bool {
 	return s != ""
 }
 
-// dotless removes dot segments, the escaped ones too (URL standard §4.4).
-func dotless(path string) string {
+// removeDotSegments removes dot segments, including escaped ones (URL standard §4.4).
+func removeDotSegments(path string) string {
 	var kept []string
 	segments := strings.Split(strings.TrimPrefix(path, "/"), "/")
 	for i, segment := range segments {
@@ -237,7 +238,7 @@ func dotless(path string) string {
 	return "/" + strings.Join(kept, "/")
 }
 
-// The reader of URLs above is itself checked, with what browsers really do.
+// TestBrowse compares browse with the behaviour of browsers.
 func TestBrowse(t *testing.T) {
 	for target, want := range map[string][2]string{
 		"/a":                     {publicOrigin, "/a"},

@@ -19,7 +19,8 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// instrumented is h behind a site whose clock moves by 1.5 ms at each look.
+// instrumented returns h with the middleware of a site whose clock advances by 1.5 ms each
+// time it is read.
 func instrumented(t *testing.T, log io.Writer, h func(*web.Site) http.Handler) http.Handler {
 	t.Helper()
 	cfg := siteConfig(t, log)
@@ -101,7 +102,7 @@ func TestInstrumentBoundsAndEscapesTheRequestLine(t *testing.T) {
 	r.Method += strings.Repeat("X", 10_000)
 	r.URL.Path = "/a\n{\"level\":\"ERROR\"}" + strings.Repeat("x", 10_000)
 	serve(instrumented(t, &log, func(*web.Site) http.Handler { return ok }), r)
-	got := log.Records(t) // one line, or it fails
+	got := log.Records(t) // fails if a record is not on one line
 	if len(got) != 1 || len(fmt.Sprint(got[0]["path"])) > 300 || len(fmt.Sprint(got[0]["method"])) > 50 {
 		t.Errorf("logged %s", log.String())
 	}
@@ -124,8 +125,8 @@ func TestRequestIDOutsideInstrument(t *testing.T) {
 	}
 }
 
-// Over a real connection, because what becomes of an answer after a panic is
-// the server's doing.
+// The test uses a real connection, because it is net/http's server that ends the response
+// after a panic.
 func TestInstrumentPanics(t *testing.T) {
 	const planted = "planted-panic-value"
 	for name, c := range map[string]struct {
@@ -139,7 +140,7 @@ func TestInstrumentPanics(t *testing.T) {
 		}, 500, []string{"panic recovered", "request"}},
 		"an error value":    {func(http.ResponseWriter, *http.Request) { panic(errors.New(planted)) }, 500, []string{"panic recovered", "request"}},
 		"within the answer": {panicWithin, 0, []string{"panic recovered", "request"}},
-		// The reverse proxy's way to say that the upstream broke off.
+		// The reverse proxy panics with this error if the upstream breaks off a response.
 		"abort": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, 0, []string{"request"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -176,7 +177,7 @@ func panicWithin(w http.ResponseWriter, _ *http.Request) {
 	panic("planted-panic-value")
 }
 
-// get returns the status 0 if no whole answer came.
+// get returns the status 0 if there was no complete response.
 func get(t *testing.T, address string) (status int, text string) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)

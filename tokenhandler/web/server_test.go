@@ -20,8 +20,8 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// pipes is a listener whose connections live in memory, so that time-outs run
-// on the test's clock.
+// pipes is a listener for connections in memory, so that time-outs use the clock of the
+// synctest bubble.
 type pipes chan net.Conn
 
 func (p pipes) Accept() (net.Conn, error) {
@@ -34,7 +34,8 @@ func (p pipes) Accept() (net.Conn, error) {
 func (pipes) Close() error   { return nil }
 func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
 
-// served runs test against NewServer with h behind Deadlines, in a bubble.
+// served runs test in a synctest bubble, with a server of NewServer whose handler is h
+// with Deadlines.
 func served(t *testing.T, h http.HandlerFunc, test func(t *testing.T, client net.Conn)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
@@ -57,11 +58,11 @@ func served(t *testing.T, h http.HandlerFunc, test func(t *testing.T, client net
 		close(listener)
 		_ = server.Close()
 		<-done
-		time.Sleep(time.Second) // of the bubble: net/http lingers after some errors
+		time.Sleep(time.Second) // time of the bubble: net/http waits before it closes after some errors
 	})
 }
 
-func say(t *testing.T, client net.Conn, text string) {
+func send(t *testing.T, client net.Conn, text string) {
 	t.Helper()
 	if _, err := io.WriteString(client, text); err != nil {
 		t.Error(err)
@@ -79,7 +80,7 @@ func TestDeadlinesEndAStalledBody(t *testing.T) {
 		_, failed = io.ReadAll(r.Body)
 		after = begun().Sub(start)
 	}, func(t *testing.T, client net.Conn) {
-		say(t, client, upload+"abc")
+		send(t, client, upload+"abc")
 		_, _ = io.ReadAll(client)
 	})
 	if !errors.Is(failed, os.ErrDeadlineExceeded) || after != time.Minute {
@@ -94,10 +95,10 @@ func TestDeadlinesLetASlowBodyThrough(t *testing.T) {
 		got, failed = io.ReadAll(r.Body)
 		w.WriteHeader(http.StatusNoContent)
 	}, func(t *testing.T, client net.Conn) {
-		say(t, client, upload)
+		send(t, client, upload)
 		for i := range 10 { // eight minutes in all
 			time.Sleep(50 * time.Second)
-			say(t, client, fmt.Sprint(i))
+			send(t, client, fmt.Sprint(i))
 		}
 		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 204 No Content")
 	})
@@ -111,16 +112,16 @@ func TestDeadlinesDoNotCountTheHandlersTime(t *testing.T) {
 		_, _ = io.ReadAll(r.Body)
 		time.Sleep(10 * time.Minute) // a slow upstream
 		if err := r.Context().Err(); err != nil {
-			t.Errorf("the request was given up: %v", err)
+			t.Errorf("the request's context was canceled: %v", err)
 		}
 		w.WriteHeader(http.StatusNoContent)
 	}, func(t *testing.T, client net.Conn) {
-		say(t, client, upload+"0123456789")
+		send(t, client, upload+"0123456789")
 		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 204 No Content")
 	})
 }
 
-func TestDeadlinesEndAnAnswerThatNobodyTakes(t *testing.T) {
+func TestDeadlinesEndAResponseThatIsNotRead(t *testing.T) {
 	var failed error
 	var after time.Duration
 	served(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -130,7 +131,7 @@ func TestDeadlinesEndAnAnswerThatNobodyTakes(t *testing.T) {
 		}
 		after = time.Since(start)
 	}, func(t *testing.T, client net.Conn) {
-		say(t, client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		send(t, client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 		time.Sleep(2 * time.Minute)
 	})
 	if failed == nil || after != time.Minute {
@@ -138,9 +139,9 @@ func TestDeadlinesEndAnAnswerThatNobodyTakes(t *testing.T) {
 	}
 }
 
-// A client may let a stream of HTTP/2 flow without end, and read nothing from the
-// connection. Then not even the stream's end can be sent.
-func TestDeadlinesEndAConnectionThatNobodyReads(t *testing.T) {
+// An HTTP/2 client may give a stream an unlimited window and read nothing from the
+// connection. Then the server cannot even send the end of the stream.
+func TestDeadlinesEndAConnectionThatIsNotRead(t *testing.T) {
 	var failed error
 	var after time.Duration
 	served(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -150,8 +151,9 @@ func TestDeadlinesEndAConnectionThatNobodyReads(t *testing.T) {
 		}
 		after = time.Since(start)
 	}, func(t *testing.T, client net.Conn) {
-		go func() { _, _ = io.CopyN(io.Discard, client, 1000) }() // the beginning, or the server would not hear the client out
-		say(t, client, http2.ClientPreface)
+		// If nobody read what the server sends first, it would not read the request.
+		go func() { _, _ = io.CopyN(io.Discard, client, 1000) }()
+		send(t, client, http2.ClientPreface)
 		frames := http2.NewFramer(client, nil)
 		const window = 1<<31 - 1
 		for _, err := range []error{
@@ -173,7 +175,7 @@ func TestDeadlinesEndAConnectionThatNobodyReads(t *testing.T) {
 	}
 }
 
-func TestDeadlinesLetAnEventStreamLast(t *testing.T) {
+func TestDeadlinesDoNotEndAnEventStream(t *testing.T) {
 	served(t, func(w http.ResponseWriter, _ *http.Request) {
 		for i := range 5 {
 			time.Sleep(10 * time.Minute)
@@ -185,7 +187,7 @@ func TestDeadlinesLetAnEventStreamLast(t *testing.T) {
 			}
 		}
 	}, func(t *testing.T, client net.Conn) {
-		say(t, client, "GET / HTTP/1.0\r\n\r\n")
+		send(t, client, "GET / HTTP/1.0\r\n\r\n")
 		text, err := io.ReadAll(client)
 		if err != nil || strings.Count(string(text), "data: ") != 5 {
 			t.Errorf("received %q, %v", text, err)
@@ -193,7 +195,7 @@ func TestDeadlinesLetAnEventStreamLast(t *testing.T) {
 	})
 }
 
-// overHTTP2 makes a request on client, as a browser would, whose body is open.
+// overHTTP2 sends a request with an unfinished body over client, as a browser would.
 func overHTTP2(t *testing.T, client net.Conn) (answer *http.Response, body *io.PipeWriter) {
 	t.Helper()
 	transport := &http.Transport{
@@ -214,9 +216,9 @@ func overHTTP2(t *testing.T, client net.Conn) (answer *http.Response, body *io.P
 	return answer, body
 }
 
-// Over HTTP/2 a deadline that passes ends the stream, also while there is nothing
-// to send or nobody reads: streams that are silent for long must last.
-func TestDeadlinesLetSilentStreamsOfHTTP2Last(t *testing.T) {
+// Over HTTP/2 a deadline that passes ends the stream, even if nothing is being sent or
+// read. Streams that are silent for a long time must not be ended.
+func TestDeadlinesDoNotEndSilentStreamsOfHTTP2(t *testing.T) {
 	served(t, func(w http.ResponseWriter, r *http.Request) {
 		for i := range 3 {
 			_, _ = fmt.Fprint(w, i)
@@ -228,7 +230,7 @@ func TestDeadlinesLetSilentStreamsOfHTTP2Last(t *testing.T) {
 		}
 	}, func(t *testing.T, client net.Conn) {
 		answer, body := overHTTP2(t, client)
-		go func() { // each while the handler sleeps
+		go func() { // sends each part while the handler sleeps
 			time.Sleep(5 * time.Minute)
 			for range 2 {
 				time.Sleep(10 * time.Minute)
@@ -242,8 +244,8 @@ func TestDeadlinesLetSilentStreamsOfHTTP2Last(t *testing.T) {
 	})
 }
 
-// A Transport may read on when the handler has answered early and left. That must
-// not bring the process down.
+// A Transport may still read the request's body after the handler has returned early. That
+// must not crash the process.
 func TestDeadlinesEndWithTheHandler(t *testing.T) {
 	for when, wait := range map[string]time.Duration{"a read under way": 0, "a later read": time.Second} {
 		t.Run(when, func(t *testing.T) {
@@ -258,7 +260,7 @@ func TestDeadlinesEndWithTheHandler(t *testing.T) {
 				time.Sleep(wait / 2)
 				w.WriteHeader(http.StatusConflict)
 			}, func(t *testing.T, client net.Conn) {
-				over = make(chan struct{}) // of the bubble
+				over = make(chan struct{}) // made in the bubble
 				answer, body := overHTTP2(t, client)
 				if answer.StatusCode != http.StatusConflict {
 					t.Error(answer.Status)
@@ -273,7 +275,7 @@ func TestDeadlinesEndWithTheHandler(t *testing.T) {
 	}
 }
 
-// A client that goes on neither sending nor taking is waited for as over HTTP/1.
+// An HTTP/2 client that stops sending or reading is given the same time as over HTTP/1.
 func TestDeadlinesEndStalledStreamsOfHTTP2(t *testing.T) {
 	took := map[string]time.Duration{}
 	served(t, func(w http.ResponseWriter, r *http.Request) {
@@ -303,8 +305,8 @@ func TestDeadlinesEndStalledStreamsOfHTTP2(t *testing.T) {
 	}
 }
 
-// A deadline of one answer must not hit the next one on the same connection,
-// which comes when it is long over.
+// The deadline of a response must not apply to the next response on the same connection,
+// which is sent long after it.
 func TestDeadlinesOfOneAnswerEndWithIt(t *testing.T) {
 	served(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/first" {
@@ -316,17 +318,17 @@ func TestDeadlinesOfOneAnswerEndWithIt(t *testing.T) {
 		}
 	}, func(t *testing.T, client net.Conn) {
 		answers := bufio.NewReader(client)
-		say(t, client, "GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
+		send(t, client, "GET /first HTTP/1.1\r\nHost: x\r\n\r\n")
 		wantStatus(t, answers, "HTTP/1.1 204 No Content")
 		time.Sleep(90 * time.Second)
-		say(t, client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
+		send(t, client, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n")
 		wantStatus(t, answers, "HTTP/1.1 100 Continue")
-		say(t, client, "body")
+		send(t, client, "body")
 		wantStatus(t, answers, "HTTP/1.1 200 OK")
 	})
 }
 
-// wantStatus reads one answer's head.
+// wantStatus reads the head of a response.
 func wantStatus(t *testing.T, answers *bufio.Reader, want string) {
 	t.Helper()
 	for line := ""; line != "\r\n"; {
@@ -347,7 +349,7 @@ func TestServerLimits(t *testing.T) {
 	t.Run("a head that never ends", func(t *testing.T) {
 		served(t, unreached, func(t *testing.T, client net.Conn) {
 			start := time.Now()
-			say(t, client, "GET / HTTP/1.1\r\nHost: x\r\n")
+			send(t, client, "GET / HTTP/1.1\r\nHost: x\r\n")
 			_, _ = io.ReadAll(client)
 			if took := time.Since(start); took != 10*time.Second {
 				t.Errorf("closed after %s", took)
@@ -356,7 +358,7 @@ func TestServerLimits(t *testing.T) {
 	})
 	t.Run("a connection that is idle", func(t *testing.T) {
 		served(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, func(t *testing.T, client net.Conn) {
-			say(t, client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			send(t, client, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 			start := time.Now()
 			_, _ = io.ReadAll(client)
 			if took := time.Since(start); took != 2*time.Minute {
@@ -366,7 +368,7 @@ func TestServerLimits(t *testing.T) {
 	})
 	t.Run("a head that is too large", func(t *testing.T) {
 		served(t, unreached, func(t *testing.T, client net.Conn) {
-			go func() { // the server stops reading on the way
+			go func() { // the server stops reading before the end
 				_, _ = io.WriteString(client, "GET / HTTP/1.1\r\nHost: x\r\nX: "+strings.Repeat("x", 100<<10)+"\r\n\r\n")
 			}()
 			wantStatus(t, bufio.NewReader(client), "HTTP/1.1 431 Request Header Fields Too Large")
@@ -374,8 +376,8 @@ func TestServerLimits(t *testing.T) {
 	})
 }
 
-// A client that announces a body and sends none must not hold the connection
-// because nobody asks for it.
+// A client that announces a body and sends none must not keep the connection open, even if
+// the handler does not read the body.
 func TestDeadlinesEndAnUnreadBody(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"short answer":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
@@ -386,7 +388,7 @@ func TestDeadlinesEndAnUnreadBody(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			served(t, h, func(t *testing.T, client net.Conn) {
 				start := time.Now()
-				say(t, client, upload)
+				send(t, client, upload)
 				_, _ = io.ReadAll(client)
 				if took := time.Since(start); took > 2*time.Minute {
 					t.Errorf("closed after %s", took)
@@ -396,7 +398,7 @@ func TestDeadlinesEndAnUnreadBody(t *testing.T) {
 	}
 }
 
-// What the handler wrote goes out, however long it went on after writing it.
+// What the handler has written is sent, even if it is flushed long after it was written.
 func TestDeadlinesAreRenewedForWhatIsFlushedLate(t *testing.T) {
 	for name, h := range map[string]http.HandlerFunc{
 		"at the end": func(w http.ResponseWriter, _ *http.Request) {
@@ -413,7 +415,7 @@ func TestDeadlinesAreRenewedForWhatIsFlushedLate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			served(t, h, func(t *testing.T, client net.Conn) {
-				say(t, client, "GET / HTTP/1.0\r\n\r\n")
+				send(t, client, "GET / HTTP/1.0\r\n\r\n")
 				if text, err := io.ReadAll(client); err != nil || !strings.HasSuffix(string(text), "late") {
 					t.Errorf("received %q, %v", text, err)
 				}
@@ -422,8 +424,8 @@ func TestDeadlinesAreRenewedForWhatIsFlushedLate(t *testing.T) {
 	}
 }
 
-// However a body ends, the watch for the client's leaving begins then, and must
-// not take the body's deadline for it.
+// After the end of a body net/http watches whether the client closes the connection. The
+// deadline of the body must not look like that.
 func TestDeadlinesEndWithTheBody(t *testing.T) {
 	for name, finish := range map[string]http.HandlerFunc{
 		"read":    func(_ http.ResponseWriter, r *http.Request) { _, _ = io.ReadAll(r.Body) },
@@ -440,11 +442,11 @@ func TestDeadlinesEndWithTheBody(t *testing.T) {
 				finish(w, r)
 				time.Sleep(5 * time.Minute)
 				if err := r.Context().Err(); err != nil {
-					t.Errorf("the request was given up: %v", err)
+					t.Errorf("the request's context was canceled: %v", err)
 				}
 				_, _ = io.WriteString(w, "late")
 			}, func(t *testing.T, client net.Conn) {
-				go say(t, client, upload+"0123456789")
+				go send(t, client, upload+"0123456789")
 				answers := bufio.NewReader(client)
 				wantStatus(t, answers, "HTTP/1.1 200 OK")
 				_, _ = answers.ReadString('\n')
@@ -453,8 +455,8 @@ func TestDeadlinesEndWithTheBody(t *testing.T) {
 	}
 }
 
-// What comes of a body after it was given up is not the next request.
-func TestDeadlinesKeepARestFromBeingARequest(t *testing.T) {
+// After a time-out the rest of the body must not be read as the next request.
+func TestRestOfABodyIsNotARequest(t *testing.T) {
 	const smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
 	served(t, func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/smuggled" {
@@ -462,16 +464,16 @@ func TestDeadlinesKeepARestFromBeingARequest(t *testing.T) {
 		}
 		_ = r.Body.Close()
 	}, func(t *testing.T, client net.Conn) {
-		say(t, client, fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(smuggled)))
+		send(t, client, fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", len(smuggled)))
 		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 200 OK")
-		_, _ = io.WriteString(client, smuggled) // the connection may be closed by now
+		_, _ = io.WriteString(client, smuggled) // the server may have closed the connection
 		_, _ = io.ReadAll(client)
 	})
 }
 
-// Where a proxy in front may see the end of a request elsewhere, what follows on
-// the connection is nobody's.
-func TestDisputableRequestsEndTheConnection(t *testing.T) {
+// If a proxy in front may disagree about where a request ends, the connection must be
+// closed after it, so that what follows is not read as a request.
+func TestAmbiguousRequestsEndTheConnection(t *testing.T) {
 	const second = "GET /second HTTP/1.1\r\nHost: x\r\n\r\n"
 	for name, c := range map[string]struct {
 		first string
@@ -501,21 +503,21 @@ func TestDisputableRequestsEndTheConnection(t *testing.T) {
 	}
 }
 
-// OPTIONS * is answered as everything else is, in the request log and with our
-// headers; left to itself, net/http says 200.
+// OPTIONS * is answered by the handler, so that it is in the request log and has our
+// headers. By default net/http would answer it with 200.
 func TestOptionsOfTheServerReachTheHandler(t *testing.T) {
 	served(t, func(w http.ResponseWriter, r *http.Request) {
 		if r.RequestURI == "*" {
 			w.WriteHeader(http.StatusTeapot)
 		}
 	}, func(t *testing.T, client net.Conn) {
-		say(t, client, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
+		send(t, client, "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n")
 		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 418 I'm a teapot")
 	})
 }
 
-// TestHeadsOverTheLimit: net/http answers before any handler, so this one error
-// is no problem+json.
+// TestHeadsOverTheLimit: net/http answers before any handler is called, so that the
+// response is not problem+json.
 func TestHeadsOverTheLimit(t *testing.T) {
 	for size, want := range map[int]string{
 		60 << 10: "HTTP/1.1 200 OK",

@@ -73,7 +73,7 @@ func body(t *testing.T, rec *httptest.ResponseRecorder) map[string]any {
 	return got
 }
 
-// ok stands for what the middlewares protect.
+// ok is the handler behind the middleware under test.
 var ok = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "reached") })
 
 func TestOrigin(t *testing.T) {
@@ -95,7 +95,8 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// Spelled from ASVS V3.4, V14.2.2 and the contract, not from the code.
+// The headers are those that OWASP ASVS V3.4 and V14.2.2 require, and are not copied from
+// the code.
 func TestOwnHeaders(t *testing.T) {
 	s := newSite(t)
 	for name, h := range map[string]http.Handler{

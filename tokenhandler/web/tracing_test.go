@@ -16,12 +16,12 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// TestInstrumentSpans: how a request ended, as far as that is not its client's
-// doing.
+// TestInstrumentSpans checks that spans have the status of the response, and an error only
+// if the client did not cause it.
 func TestInstrumentSpans(t *testing.T) {
 	for name, c := range map[string]struct {
 		handler func(*web.Site) http.HandlerFunc
-		left    bool // the client has
+		left    bool // the client has closed the connection
 		want    []string
 	}{
 		"good": {plainly(func(_ http.ResponseWriter, r *http.Request) { web.NoteRoute(r, "/auth/session") }), false, []string{"GET /auth/session", "200", "", "Unset"}},
