@@ -36,7 +36,7 @@ type Options struct {
 	RefreshTokenSize int // in bytes, rounded to a possible size of a JWE; default 1,580
 
 	// MaxRPS limits the requests per second, by Clock, to the token, revocation and
-	// userInfo endpoints and the API together. Requests over the limit are answered with
+	// userInfo endpoints and the API together. Requests above the limit are answered with
 	// [RateExceeded]. (Cognito has a limit for each category of operations; see "Quotas in
 	// Amazon Cognito".) Default: no limit.
 	MaxRPS int

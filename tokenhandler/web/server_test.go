@@ -250,23 +250,23 @@ func TestDeadlinesEndWithTheHandler(t *testing.T) {
 	for when, wait := range map[string]time.Duration{"a read under way": 0, "a later read": time.Second} {
 		t.Run(when, func(t *testing.T) {
 			var failed error
-			var over chan struct{}
+			var handlerDone chan struct{}
 			served(t, func(w http.ResponseWriter, r *http.Request) {
 				go func() {
-					defer close(over)
+					defer close(handlerDone)
 					time.Sleep(wait)
 					_, failed = io.ReadAll(r.Body)
 				}()
 				time.Sleep(wait / 2)
 				w.WriteHeader(http.StatusConflict)
 			}, func(t *testing.T, client net.Conn) {
-				over = make(chan struct{}) // made in the bubble
+				handlerDone = make(chan struct{}) // made in the bubble
 				answer, body := overHTTP2(t, client)
 				if answer.StatusCode != http.StatusConflict {
 					t.Error(answer.Status)
 				}
 				_, _ = answer.Body.Close(), body.Close()
-				<-over
+				<-handlerDone
 			})
 			if failed == nil {
 				t.Error("the body was read to its end")
