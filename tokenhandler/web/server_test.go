@@ -250,23 +250,23 @@ func TestDeadlinesEndWithTheHandler(t *testing.T) {
 	for when, wait := range map[string]time.Duration{"a read under way": 0, "a later read": time.Second} {
 		t.Run(when, func(t *testing.T) {
 			var failed error
-			var handlerDone chan struct{}
+			var readDone chan struct{}
 			served(t, func(w http.ResponseWriter, r *http.Request) {
 				go func() {
-					defer close(handlerDone)
+					defer close(readDone)
 					time.Sleep(wait)
 					_, failed = io.ReadAll(r.Body)
 				}()
 				time.Sleep(wait / 2)
 				w.WriteHeader(http.StatusConflict)
 			}, func(t *testing.T, client net.Conn) {
-				handlerDone = make(chan struct{}) // made in the bubble
+				readDone = make(chan struct{}) // made in the bubble
 				answer, body := overHTTP2(t, client)
 				if answer.StatusCode != http.StatusConflict {
 					t.Error(answer.Status)
 				}
 				_, _ = answer.Body.Close(), body.Close()
-				<-handlerDone
+				<-readDone
 			})
 			if failed == nil {
 				t.Error("the body was read to its end")
