@@ -1,4 +1,30 @@
 package tokenhandler
 
+import "cognito-token-handler/tokenhandler/session"
+
+// MaxNames is how many scopes and groups are kept in memory.
+const MaxNames = maxNames
+
+// PermissionCache keeps the permissions of sessions in memory.
+type PermissionCache struct{ cache *permissionCache }
+
+// NewPermissionCache returns an empty cache.
+func NewPermissionCache(groupsClaim string) PermissionCache {
+	return PermissionCache{newPermissionCache(groupsClaim)}
+}
+
+// Groups returns the groups of the access token of s.
+func (c PermissionCache) Groups(s *session.Session) []string { return c.cache.of(s).groups }
+
+// Names returns how many scopes and groups are kept.
+func (c PermissionCache) Names() (count int) {
+	for _, half := range []map[permissionKey]permissions{c.cache.recent, c.cache.older} {
+		for _, p := range half {
+			count += len(p.scopes) + len(p.groups)
+		}
+	}
+	return count
+}
+
 // LoginLifetime is how long a login may take.
 const LoginLifetime = loginLifetime

@@ -82,8 +82,13 @@ func list(claim json.RawMessage) []string {
 	return all
 }
 
-// maxPermissions is how many permissions are kept in memory, at some 300 bytes each.
-const maxPermissions = 20_000
+// maxPermissions and maxNames are how many permissions, and scopes and groups in them,
+// are kept in memory. Usual permissions take 300 bytes, but Cognito allows a user 100
+// groups with names of 128 bytes each.
+const (
+	maxPermissions = 20_000
+	maxNames       = 100_000
+)
 
 // permissionCache keeps what access tokens permit, so that a token is parsed once and
 // not on every request. The zero value is empty.
@@ -92,9 +97,10 @@ type permissionCache struct {
 	seed        maphash.Seed
 
 	mu sync.Mutex
-	// recent holds up to half of maxPermissions. When it is full it becomes older, and
-	// what is in older is forgotten.
+	// recent holds up to half of maxPermissions and of maxNames. When it is full it
+	// becomes older, and what is in older is forgotten.
 	recent, older map[permissionKey]permissions
+	names         int // scopes and groups in recent
 }
 
 // permissionKey names an access token. Two replicas may make different tokens for one
@@ -133,8 +139,10 @@ func (c *permissionCache) of(s *session.Session) permissions {
 
 // add puts p into recent. The caller holds mu.
 func (c *permissionCache) add(key permissionKey, p permissions) {
-	if len(c.recent) >= maxPermissions/2 {
-		c.recent, c.older = make(map[permissionKey]permissions), c.recent
+	names := len(p.scopes) + len(p.groups)
+	if len(c.recent) >= maxPermissions/2 || len(c.recent) > 0 && c.names+names > maxNames/2 {
+		c.recent, c.older, c.names = make(map[permissionKey]permissions), c.recent, 0
 	}
 	c.recent[key] = p
+	c.names += names
 }

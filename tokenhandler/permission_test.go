@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
@@ -173,5 +175,26 @@ func BenchmarkPermits(b *testing.B) {
 		if !grant.Permits([]string{"openid"}, []string{"writers"}) {
 			b.Fatal("not permitted")
 		}
+	}
+}
+
+// TestPermissionsInMemoryAreBounded: the memory for permissions has a limit even if all
+// users are in as many groups as Cognito allows. Each of two access tokens of the same
+// generation has its own permissions.
+func TestPermissionsInMemoryAreBounded(t *testing.T) {
+	cache := tokenhandler.NewPermissionCache("groups")
+	const perUser = 100
+	for i := range 3 * tokenhandler.MaxNames / perUser {
+		for _, name := range []string{"a", "b"} {
+			group := name + strconv.Itoa(i)
+			payload := `{"groups":["` + group + `"` + strings.Repeat(`,"x"`, perUser-1) + `]}`
+			s := &session.Session{ID: session.ID{byte(i), byte(i >> 8)}, Generation: 1, Access: token(payload)}
+			if got := cache.Groups(s); len(got) != perUser || got[0] != group {
+				t.Fatalf("%d groups, the first is %q, want %q", len(got), got[0], group)
+			}
+		}
+	}
+	if n := cache.Names(); n > tokenhandler.MaxNames {
+		t.Errorf("%d scopes and groups in memory, at most %d", n, tokenhandler.MaxNames)
 	}
 }
