@@ -16,9 +16,18 @@ type requestBody struct {
 	io.ReadCloser
 
 	call    *call
-	started atomic.Bool           // the upstream has begun to read it
+	state   atomic.Int32          // one of the states below
 	failure atomic.Pointer[error] // why it ended early, if it did
 }
+
+// The states of a requestBody.
+const (
+	bodyUnread  = iota
+	bodyRead    // an attempt to send the request has begun to read it
+	bodyRevoked // another requestBody has taken its place
+)
+
+var errBodyRevoked = errors.New("the request is sent again")
 
 // newRequestBody returns nil if the client sends no body.
 func (c *call) newRequestBody() *requestBody {
@@ -29,7 +38,9 @@ func (c *call) newRequestBody() *requestBody {
 }
 
 func (b *requestBody) Read(p []byte) (int, error) {
-	b.started.Store(true)
+	if !b.state.CompareAndSwap(bodyUnread, bodyRead) && b.state.Load() == bodyRevoked {
+		return 0, errBodyRevoked
+	}
 	n, err := b.ReadCloser.Read(p)
 	b.call.route.toUpstream.Add(float64(n))
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -37,6 +48,16 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	}
 	b.call.timeout.extend()
 	return n, err
+}
+
+// again returns the body for another attempt to send the request, or nil if the first one
+// has begun to read it. A transport may still do so after the response: it must not take
+// from the second attempt a part of the body.
+func (b *requestBody) again() *requestBody {
+	if !b.state.CompareAndSwap(bodyUnread, bodyRevoked) {
+		return nil
+	}
+	return &requestBody{ReadCloser: b.ReadCloser, call: b.call}
 }
 
 // Close leaves the client's body open, because the request may be sent again with

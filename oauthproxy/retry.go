@@ -29,7 +29,11 @@ func (c *call) send(out *http.Request) (*http.Response, error) {
 	case c.kept != nil:
 		again.Body = io.NopCloser(bytes.NewReader(c.kept))
 	case c.body != nil:
-		again.Body = c.body // the transport has closed out's, which leaves the client's open
+		body := c.body.again()
+		if body == nil {
+			return response, nil
+		}
+		c.body, again.Body = body, body
 	}
 	_ = response.Body.Close()
 	c.resent++
@@ -59,7 +63,7 @@ func (c *call) renewToken(ctx context.Context) bool {
 // canSendAgain reports whether the request has no body, nothing has been read from its
 // body, or the whole body was kept.
 func (c *call) canSendAgain() bool {
-	return c.body == nil || !c.body.started.Load() || c.kept != nil && isIdempotent(c.client.Method)
+	return c.body == nil || c.body.state.Load() == bodyUnread || c.kept != nil && isIdempotent(c.client.Method)
 }
 
 // isIdempotent reports whether sending a request twice has the same effect as sending

@@ -186,3 +186,34 @@ func TestNothingIsRenewedWithoutNeed(t *testing.T) {
 		})
 	}
 }
+
+// greedyTransport responds to the first attempt with 401, and reads its body only during
+// the second one. A transport for HTTP/2 may do so, because it reads in another goroutine.
+type greedyTransport struct {
+	http.RoundTripper
+
+	first io.Reader
+}
+
+func (g *greedyTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if g.first == nil {
+		g.first = r.Body
+		return &http.Response{StatusCode: http.StatusUnauthorized, Header: http.Header{}, Body: http.NoBody}, nil
+	}
+	_, _ = g.first.Read(make([]byte, 4))
+	return g.RoundTripper.RoundTrip(r)
+}
+
+// The first attempt to send a request takes nothing from the body of the second.
+func TestBodyIsReadByOneAttempt(t *testing.T) {
+	up := newUpstream(t, nil)
+	p := newProxy(t, api(t, up.URL))
+	p.tokens.renew = func() (string, error) { return "another", nil }
+	p.handler.WrapTransports(func(next http.RoundTripper) http.RoundTripper { return &greedyTransport{RoundTripper: next} })
+	if got := p.do(t, p.request(t, http.MethodPost, "/api/x", io.MultiReader(strings.NewReader("the body")))); got.StatusCode != http.StatusOK {
+		t.Errorf("status %d", got.StatusCode)
+	}
+	if got := up.last(t); string(got.body) != "the body" {
+		t.Errorf("the upstream got %q", got.body)
+	}
+}
