@@ -215,7 +215,7 @@ func TestClose(t *testing.T) {
 			if got := closeReason(err); got != want {
 				t.Errorf("closed with %q, want %q", got, want)
 			}
-			<-closed // the upstream has ended, with any error
+			<-closed //nolint:errcheck // the upstream has ended, with any error
 			if took := time.Since(begun); took != 0 {
 				t.Errorf("it took %s", took)
 			}
