@@ -65,7 +65,7 @@ chaos: build redis ## Break everything for CHAOS (60s) and count the logins that
 
 .PHONY: lint
 lint: $(LINT) $(DEADCODE) ## Run the linters
-	$(LINT) run ./...
+	$(LINT) run --allow-parallel-runners ./...
 	go mod tidy -diff
 	@# deadcode exits 0 whatever it finds. Only the generator of reference.md may be unreachable.
 	@dead="$$($(DEADCODE) ./cmd/...)"; dead="$$(grep -v '^config/reference\.go:' <<<"$$dead" || true)"; \

@@ -97,7 +97,7 @@ func TestNoSessionInGorilla(t *testing.T) {
 // the provider's redirect, and ends by itself.
 func TestLoginInGorilla(t *testing.T) {
 	f := newFixture(t)
-	name := f.Names.Login + "AbCd_-12"
+	name := f.Login + "AbCd_-12"
 	r, w := with(nil), httptest.NewRecorder()
 	gs, err := f.Get(r, name)
 	if err != nil || !gs.IsNew {
@@ -118,7 +118,7 @@ func TestLoginInGorilla(t *testing.T) {
 	if payload, _ := gs.Values[session.Key].([]byte); err != nil || gs.IsNew || string(payload) != "payload" {
 		t.Fatalf("%+v, %v", gs, err)
 	}
-	if gs, err := f.New(with(jar{f.Names.Login + "other": j[name]}), f.Names.Login+"other"); !errors.Is(err, session.ErrUnreadable) || !gs.IsNew {
+	if gs, err := f.New(with(jar{f.Login + "other": j[name]}), f.Login+"other"); !errors.Is(err, session.ErrUnreadable) || !gs.IsNew {
 		t.Errorf("under the name of another login: %v", err)
 	}
 	gs.Options.MaxAge = -1

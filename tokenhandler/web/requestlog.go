@@ -102,7 +102,7 @@ func (s *Site) Instrument(next http.Handler) http.Handler {
 			Context: r.Context(), recorder: recorder{ResponseWriter: w},
 			id: rand.Text(), start: s.now(), client: s.clientAddress(r),
 		}
-		ctx, span := s.tracer.Serve(q, r, q.id) //nolint:contextcheck // q embeds the context of r
+		ctx, span := s.tracer.Serve(q, r, q.id)
 		q.span = span
 		r = r.WithContext(ctx) //nolint:contextcheck // it is derived from r's
 		q.idHeader[0] = q.id

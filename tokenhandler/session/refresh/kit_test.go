@@ -157,7 +157,7 @@ func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 // begin writes the cookies of a new session, as a login does.
 func begin(store *session.Store, h http.Header, t secret.Tokens) (*session.Session, error) {
 	r, s := &http.Request{}, store.Begin(t)
-	gs, err := store.New(r, store.Names.Session)
+	gs, err := store.New(r, store.Session)
 	if err != nil {
 		return nil, err
 	}

@@ -170,7 +170,7 @@ func (w *world) removed(proc *process, s sentCookies, err error) http.Header {
 // remove removes the cookies of the session from the browser.
 func (w *world) remove(proc *process, s sentCookies, h http.Header) {
 	r := &http.Request{Header: s.header}
-	gs, _ := proc.sessions.New(r, proc.sessions.Names.Session)
+	gs, _ := proc.sessions.New(r, proc.sessions.Session)
 	gs.Options.MaxAge = -1
 	if err := gs.Save(r, headerWriter(h)); err != nil {
 		w.t.Error(err)
