@@ -20,39 +20,6 @@ func (l *loader) checkPaths(c *Config) {
 	}
 }
 
-// checkRoutes checks that no two routes have the same path, and that no route
-// covers a path that the service itself answers.
-func (l *loader) checkRoutes(c *Config) {
-	if !l.valid("api.routes") {
-		return
-	}
-	first := map[string]int{}
-	for i, r := range c.API.Routes {
-		label := fmt.Sprintf("api.routes[%d].path", i)
-		if j, again := first[r.Path]; again {
-			l.routeFault(i, label, fmt.Sprintf("%s is also the path of route %d", quote(r.Path), j), "keep one of them, or write another path")
-			continue
-		}
-		first[r.Path] = i
-		switch {
-		case web.Under(r.Path, c.Auth.Path):
-			l.routeFault(i, label, quote(r.Path)+" is below auth.path, which the service itself answers", "write another path")
-		case c.Storage.Bucket != "" && web.Under(r.Path, c.Storage.Path):
-			l.routeFault(i, label, quote(r.Path)+" is below storage.path, which the service itself answers", "write another path")
-		case r.Path == "/" && c.SPA.Dir != "":
-			l.routeFault(i, label, quote(r.Path)+" covers all paths, also those of spa.dir", "write a longer path, or remove spa.dir")
-		}
-	}
-}
-
-// routeFault reports a fault at the line of a route.
-func (l *loader) routeFault(i int, key, problem, fix string) {
-	s := l.set["api.routes"]
-	if i < len(s.node.Content) {
-		l.reporter(key, s)(s.node.Content[i], "", problem, fix)
-	}
-}
-
 func (l *loader) checkStorage(s *Storage) {
 	if s.Bucket == "" {
 		l.storageIsOff()

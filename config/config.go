@@ -37,6 +37,9 @@ type Config struct {
 	Admin      Admin
 	Log        Log
 	Tracing    Tracing
+
+	// Warnings are what is allowed and may still be a mistake.
+	Warnings []Warning
 }
 
 // TLS names the certificate of the public listener. Both fields are set or neither.

@@ -4,6 +4,7 @@ package config
 type KeyInfo struct {
 	Key, Env    string
 	Unavailable bool
+	Means       string
 }
 
 // AllKeys lists all options, so that no table of tests can miss one.
@@ -11,7 +12,7 @@ func AllKeys() []KeyInfo {
 	var c Config
 	var infos []KeyInfo
 	for _, o := range options(&c, nil) {
-		infos = append(infos, KeyInfo{Key: o.key, Env: o.env(), Unavailable: o.unavailable})
+		infos = append(infos, KeyInfo{Key: o.key, Env: o.env(), Unavailable: o.unavailable, Means: o.means})
 	}
 	return infos
 }
@@ -21,7 +22,7 @@ func AllRouteKeys() []KeyInfo {
 	var r Route
 	var infos []KeyInfo
 	for _, o := range routeOptions(&r) {
-		infos = append(infos, KeyInfo{Key: o.key, Unavailable: o.unavailable})
+		infos = append(infos, KeyInfo{Key: o.key, Unavailable: o.unavailable, Means: o.means})
 	}
 	return infos
 }

@@ -40,6 +40,15 @@ func (f Fault) String() string {
 	return b.String()
 }
 
+// Warning is a setting that is allowed and may still be a mistake: it weakens a
+// protection, or has no effect. It never contains a secret.
+type Warning struct {
+	Fault
+
+	// Insecure reports whether the key is one that weakens a protection, and is set.
+	Insecure bool
+}
+
 // Faults lists all errors in a configuration: first those in lines of the file, in
 // the order of the lines, then missing keys and those in the environment.
 type Faults []Fault //nolint:errname // it is a list of faults
@@ -55,20 +64,23 @@ func (fs Faults) Error() string {
 
 // sorted returns the faults in the order that [Faults] describes, at most maxFaults.
 func (fs Faults) sorted() Faults {
-	slices.SortStableFunc(fs, func(a, b Fault) int {
-		switch {
-		case a.line == b.line:
-			return 0
-		case a.line == 0:
-			return 1
-		case b.line == 0:
-			return -1
-		default:
-			return a.line - b.line
-		}
-	})
+	slices.SortStableFunc(fs, compareLines)
 	if more := len(fs) - maxFaults; more > 0 {
 		return append(fs[:maxFaults:maxFaults], Fault{Problem: fmt.Sprintf("and %d more", more)})
 	}
 	return fs
+}
+
+// compareLines compares the lines of two faults. Those without a line are last.
+func compareLines(a, b Fault) int {
+	switch {
+	case a.line == b.line:
+		return 0
+	case a.line == 0:
+		return 1
+	case b.line == 0:
+		return -1
+	default:
+		return a.line - b.line
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,6 +17,7 @@ type loader struct {
 	fileName string
 	readFile func(string) ([]byte, error)
 	faults   Faults
+	warnings []Warning
 	bad      map[string]bool    // keys with a fault; "" if the file cannot be read
 	set      map[string]setting // key → setting; the environment wins over the file
 }
@@ -52,10 +54,12 @@ func Load(file []byte, fileName string, environ []string, readFile func(string) 
 	l.merge(table, fromFile, fromEnv)
 	l.read(table)
 	l.check(&c)
+	l.warnOfInsecure(table)
 	c.Tracing = l.tracing(environ)
 	if len(l.faults) > 0 {
 		return Config{}, l.faults.sorted()
 	}
+	c.Warnings = slices.SortedStableFunc(slices.Values(l.warnings), func(a, b Warning) int { return compareLines(a.Fault, b.Fault) })
 	return c, nil
 }
 
@@ -156,19 +160,41 @@ func (l *loader) reporter(key string, s setting) report {
 // fault reports a fault that was found after everything was read. It does nothing if
 // the key or the file has a fault already, of which this one may be a consequence.
 func (l *loader) fault(key, problem, fix string) {
-	if l.bad[key] || l.bad[""] {
-		return
+	if !l.bad[key] && !l.bad[""] {
+		l.faults = append(l.faults, l.at(key, problem, fix))
 	}
-	s, ok := l.set[key]
-	switch {
+}
+
+// warn reports a warning that was found after everything was read. It does nothing
+// if the key or the file has a fault.
+func (l *loader) warn(key, problem, fix string) {
+	if !l.bad[key] && !l.bad[""] {
+		l.warnings = append(l.warnings, Warning{Fault: l.at(key, problem, fix)})
+	}
+}
+
+// warnOfInsecure reports a warning for each key that weakens a protection and is
+// true.
+func (l *loader) warnOfInsecure(table []option) {
+	for _, o := range table {
+		if s, ok := l.set[o.key]; o.means != "" && ok && l.valid(o.key) && s.node.Value == "true" {
+			l.warnings = append(l.warnings, Warning{Fault: l.at(o.key, o.means, insecureFix), Insecure: true})
+		}
+	}
+}
+
+const insecureFix = "remove it if you can"
+
+// at returns a fault at the place where the key is set.
+func (l *loader) at(key, problem, fix string) Fault {
+	f := Fault{Where: l.fileName, Key: key, Problem: problem, Fix: fix}
+	switch s, ok := l.set[key]; {
 	case ok && s.env != "":
-		l.faults = append(l.faults, Fault{Where: s.env, Key: key, Problem: problem, Fix: fix})
+		f.Where = s.env
 	case ok:
-		where := fmt.Sprintf("%s:%d", l.fileName, s.node.Line)
-		l.faults = append(l.faults, Fault{Where: where, Key: key, Problem: problem, Fix: fix, line: s.node.Line})
-	default:
-		l.faults = append(l.faults, Fault{Where: l.fileName, Key: key, Problem: problem, Fix: fix})
+		f.Where, f.line = fmt.Sprintf("%s:%d", l.fileName, s.node.Line), s.node.Line
 	}
+	return f
 }
 
 // isSet reports whether the key is in the file or the environment.

@@ -24,11 +24,12 @@ session:
   keys_file: /run/secrets/session_keys
 `
 
-// revealed compares secrets by value and prefixes by text.
+// revealed compares secrets by value, prefixes and warnings by text.
 func revealed() cmp.Option {
 	return cmp.Options{
 		cmp.Comparer(func(a, b secret.String) bool { return a.Reveal() == b.Reveal() }),
 		cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+		cmp.Comparer(func(a, b config.Warning) bool { return a.Insecure == b.Insecure && a.String() == b.String() }),
 	}
 }
 

@@ -18,6 +18,9 @@ type option struct {
 	// doc explains the key. refused lists what Load refuses.
 	doc     string
 	refused string
+	// means is what the service says at start if this key, which weakens a
+	// protection, is true. It continues a sentence that begins with the key.
+	means string
 	// fileFor is the key of the secret that this key names a file for.
 	fileFor string
 	// unavailable marks a key that is reserved for a later version.

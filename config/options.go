@@ -66,6 +66,7 @@ func serverOptions(c *Config) []option {
 			key: "cookies.insecure_plain_http", def: "false", value: one(&c.Cookies.InsecurePlainHTTP, "true or false", parseBool),
 			doc:     "Leaves out `Secure` and the prefix `__Host-Http-`, so that browsers keep the cookies over plain http. For a test machine only. Localhost does not need it.",
 			refused: "`true` unless `public_url` starts with `http://`",
+			means:   "sends cookies over plain http, and without the prefix that keeps other hosts from setting them",
 		},
 	}
 }

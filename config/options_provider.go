@@ -41,6 +41,7 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 		{
 			key: "provider.insecure_public_client", def: "false", value: one(&p.InsecurePublicClient, "true or false", parseBool),
 			doc: "Declares that the app client has no secret. PKCE alone then protects the authorization code.", refused: "`true` together with a client secret",
+			means: "lets everybody who has stolen a code and its verifier exchange them for tokens",
 		},
 		{
 			key: "provider.client_auth", def: "basic", value: one(&p.ClientAuth, "word", oneOf("basic", "post")),
@@ -53,7 +54,8 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 		},
 		{
 			key: "provider.insecure_skip_nonce", def: "false", value: one(&p.InsecureSkipNonce, "true or false", parseBool),
-			doc: "Accepts ID tokens without the nonce of the login. Only for test providers that do not return it, such as cognito-local.",
+			doc:   "Accepts ID tokens without the nonce of the login. Only for test providers that do not return it, such as cognito-local.",
+			means: "accepts ID tokens that were not issued for this login",
 		},
 		{
 			key: "provider.max_requests_per_second", def: "100", value: one(&p.MaxRequestsPerSecond, "number", parseCount(1, maxRequestsPerSecond)),

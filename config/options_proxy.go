@@ -6,6 +6,8 @@ import (
 	"cognito-token-handler/oauthproxy/storage"
 )
 
+const upstreamMeans = "sends users' tokens to the API over plain http"
+
 // routeOptions returns the table of the keys of one route. Reading an option stores
 // its value in r.
 func routeOptions(r *Route) []option {
@@ -29,6 +31,7 @@ func routeOptions(r *Route) []option {
 		{
 			key: "insecure_http_upstream", def: "false", value: one(&r.InsecureHTTPUpstream, "true or false", parseBool),
 			doc: "Allows an `http://` or `h2c://` upstream on another machine. Tokens then cross the network in the clear, unless the network itself encrypts.", refused: "`true` with an upstream that does not need it",
+			means: upstreamMeans,
 		},
 		{
 			key: "strip_prefix", def: "false", value: one(&r.StripPrefix, "true or false", parseBool),

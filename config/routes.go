@@ -17,23 +17,21 @@ func routes(dst *[]Route) value {
 			return
 		}
 		for i, item := range n.Content {
-			r, ok := readRoute(item, fmt.Sprintf("[%d]", i), fault)
-			if ok {
-				*dst = append(*dst, r)
-			}
+			// A route with a fault is kept, so that the others keep their numbers.
+			*dst = append(*dst, readRoute(item, fmt.Sprintf("[%d]", i), fault))
 		}
 	}}
 }
 
 // readRoute reads one item with a loader of its own. sub is the index of the item,
-// such as "[0]", for faults.
-func readRoute(item *yaml.Node, sub string, fault report) (r Route, ok bool) {
+// such as "[0]", for faults. A field with a fault is empty.
+func readRoute(item *yaml.Node, sub string, fault report) (r Route) {
 	if item.Kind == yaml.AliasNode {
-		return r, false
+		return r
 	}
 	if item.Kind != yaml.MappingNode {
 		fault(item, sub, "is not a route", "write path: and upstream: on lines of their own")
-		return r, false
+		return r
 	}
 	in := &loader{bad: map[string]bool{}, set: map[string]setting{}}
 	table := routeOptions(&r)
@@ -47,7 +45,7 @@ func readRoute(item *yaml.Node, sub string, fault report) (r Route, ok bool) {
 		}
 		fault(at, sub+"."+f.Key, f.Problem, f.Fix)
 	}
-	return r, len(in.faults) == 0
+	return r
 }
 
 // checkRoute checks combinations of the keys of one route.

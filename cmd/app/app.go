@@ -123,7 +123,7 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 	}
 	a.public = a.publicHandler(site, parts)
 	a.admin = a.adminHandler()
-	a.warnOfInsecureOptions()
+	a.logWarnings()
 	return a, nil
 }
 
@@ -338,17 +338,13 @@ func (a *App) logoutOrigin() string {
 	return ""
 }
 
-func (a *App) warnOfInsecureOptions() {
-	warn := func(on bool, key, means string) {
-		if on {
-			a.log.Warn("INSECURE OPTION IS SET", "key", key, "means", means)
+// logWarnings logs what the configuration allows and may still be a mistake.
+func (a *App) logWarnings() {
+	for _, w := range a.cfg.Warnings {
+		if w.Insecure {
+			a.log.Warn("INSECURE OPTION IS SET", "key", w.Key, "means", w.Problem, "where", w.Where)
+			continue
 		}
-	}
-	warn(a.cfg.Cookies.InsecurePlainHTTP, "cookies.insecure_plain_http", "cookies go over plain HTTP and lack their prefix")
-	warn(a.cfg.Provider.InsecurePublicClient, "provider.insecure_public_client", "anybody can redeem a stolen code with its verifier")
-	warn(a.cfg.Provider.InsecureSkipNonce, "provider.insecure_skip_nonce", "ID tokens are not bound to their login by a nonce")
-	for i := range a.cfg.API.Routes {
-		r := &a.cfg.API.Routes[i]
-		warn(r.InsecureHTTPUpstream, "api.routes "+r.Path+" insecure_http_upstream", "tokens travel to the API over plain HTTP")
+		a.log.Warn("check the configuration", "key", w.Key, "problem", w.Problem, "fix", w.Fix, "where", w.Where)
 	}
 }
