@@ -36,9 +36,10 @@ const (
 	// awsCallTimeout bounds one call for the storage's credentials. The storage waits 10
 	// seconds for them, which leaves time for a second call.
 	awsCallTimeout = 4 * time.Second
-	// shutdownTimeout is how long everything may take after SIGTERM. Kubernetes
-	// kills after 30 seconds unless it is told otherwise.
-	shutdownTimeout = 28 * time.Second
+	// shutdownTimeout is how long everything may take after SIGTERM. One more second is
+	// for the last records of the log. Kubernetes kills after 30 seconds unless it is told
+	// otherwise.
+	shutdownTimeout = 27 * time.Second
 	// drainTimeout is how much of that requests may take. What remains is enough for a
 	// refresh that the last of them began: if it were cut off in the middle of a
 	// rotation, the new refresh token would be lost, and with it the session.
@@ -66,6 +67,8 @@ type App struct {
 	public   http.Handler
 	admin    http.Handler
 	reloads  *prometheus.GaugeVec
+	// droppedRecords returns how many records the log has dropped; nil if it drops none.
+	droppedRecords atomic.Pointer[func() uint64]
 	// reloadEvery is how often the files of keys and certificates are read again.
 	reloadEvery time.Duration
 	shutdown    shutdownTimes
@@ -93,6 +96,7 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloads = newReloadGauge(a.registry)
+	a.newDroppedCounter()
 	if err := a.newTracing(ctx); err != nil {
 		return nil, err
 	}

@@ -98,3 +98,18 @@ func newReloadGauge(reg prometheus.Registerer) *prometheus.GaugeVec {
 		Help: "Whether the last look at a file that is reloaded (session_keys, certificate) gave something usable: 1 or 0.",
 	}, []string{"file"})
 }
+
+// CountDroppedRecords makes the metric of dropped log records show what dropped returns.
+func (a *App) CountDroppedRecords(dropped func() uint64) { a.droppedRecords.Store(&dropped) }
+
+func (a *App) newDroppedCounter() {
+	promauto.With(a.registry).NewCounterFunc(prometheus.CounterOpts{
+		Name: "tokenhandler_log_dropped_total",
+		Help: "Log records that were dropped because the reader of the log stalled or was gone.",
+	}, func() float64 {
+		if dropped := a.droppedRecords.Load(); dropped != nil {
+			return float64((*dropped)())
+		}
+		return 0
+	})
+}

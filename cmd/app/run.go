@@ -15,7 +15,7 @@ import (
 type Addresses struct{ Public, Admin string }
 
 // Run listens and serves until ctx ends. Then it waits for the requests and refreshes
-// in progress, for at most 28 seconds in all, and returns nil; from then on /readyz
+// in progress, for at most 27 seconds in all, and returns nil; from then on /readyz
 // answers 503. When both listeners accept, Run calls started with their addresses,
 // unless it is nil.
 func (a *App) Run(ctx context.Context, started func(Addresses)) error {

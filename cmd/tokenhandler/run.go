@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,29 +26,42 @@ var version = "dev"
 
 // command holds what all subcommands use.
 type command struct {
-	environ        []string
-	stdout, stderr io.Writer
-	configFile     string
+	environ    []string
+	stdout     io.Writer
+	stderr     *web.LogQueue
+	configFile string
 }
+
+// lastRecordsTime is how long the end of the program waits for the reader of standard
+// error. With the rest of a shutdown that is 28 seconds.
+const lastRecordsTime = time.Second
 
 // run runs the program and returns its exit code: 0 for success, 1 for a failure, and
 // 2 for an invalid configuration.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	c := &command{environ: environ, stdout: stdout, stderr: stderr}
+	c := &command{environ: environ, stdout: stdout, stderr: web.NewLogQueue(stderr)}
+	defer c.flush()
 	root := c.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)
-	root.SetErr(stderr)
+	root.SetErr(c.stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
 	}
 	if faults, ok := errors.AsType[config.Faults](err); ok {
-		_, _ = fmt.Fprintf(stderr, "%s: %d fault(s) in the configuration:\n%s\n", "tokenhandler", len(faults), faults.Error())
+		_, _ = fmt.Fprintf(c.stderr, "%s: %d fault(s) in the configuration:\n%s\n", "tokenhandler", len(faults), faults.Error())
 		return 2
 	}
-	_, _ = fmt.Fprintln(stderr, "tokenhandler:", err)
+	_, _ = fmt.Fprintln(c.stderr, "tokenhandler:", err)
 	return 1
+}
+
+// flush writes what is still queued for standard error, unless its reader stalls.
+func (c *command) flush() {
+	ctx, cancel := context.WithTimeout(context.Background(), lastRecordsTime)
+	defer cancel()
+	c.stderr.Flush(ctx)
 }
 
 func (c *command) root() *cobra.Command {
@@ -111,6 +125,10 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	log := newLogger(cfg.Log, c.stderr)
+	c.stderr.OnResume(func(dropped uint64) {
+		log.Warn("log records were dropped: the reader of the log stalled or was gone", "so_far", dropped)
+	})
+	surviveBrokenPipes()
 	withholdStandardLog(log)
 	limit, gogc, err := tuneMemory(c.environ)
 	log.Info("starting", "version", buildVersion(), "memory_limit", limitText(limit), "gogc", gogc)
@@ -121,6 +139,7 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	service.CountDroppedRecords(c.stderr.Dropped)
 	return service.Run(cmd.Context(), nil)
 }
 

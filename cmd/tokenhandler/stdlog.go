@@ -4,7 +4,10 @@ import (
 	"context"
 	"log"
 	"log/slog"
+	"os"
+	"os/signal"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -37,4 +40,11 @@ func (w *withheld) Write(message []byte) (int, error) {
 		w.log.WarnContext(context.Background(), "messages of the standard library were withheld: they may quote an upstream", "so_far", count)
 	})
 	return len(message), nil
+}
+
+// surviveBrokenPipes keeps the process alive when the reader of standard error or
+// standard output is gone: by default, Go ends a process that writes to such a pipe.
+// Unlike [signal.Ignore], this does not change what a child process does.
+func surviveBrokenPipes() {
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 }
