@@ -16,9 +16,6 @@ type Codec struct {
 	// MaxLength is the largest number of characters of a sealed value, for
 	// encoding and for decoding. Required.
 	MaxLength int
-	// Opened is called with the id of the key of every value that was opened.
-	// Optional; it must be safe for concurrent use.
-	Opened func(KeyID)
 }
 
 // Encode implements [securecookie.Codec]. The value is a []byte or an
@@ -47,45 +44,45 @@ func (c Codec) Encode(name string, value any) (string, error) {
 // [encoding.BinaryUnmarshaler]. Errors: [ErrMalformed], [ErrUnknownKey],
 // [ErrTampered], and those of UnmarshalBinary.
 func (c Codec) Decode(name, value string, dst any) error {
-	return c.DecodeParts(name, dst, value)
+	_, err := c.DecodeParts(name, dst, value)
+	return err
 }
 
 // DecodeParts is [Codec.Decode] for a value that was split between cookies. It
 // saves joining them. Every part but the last must have a multiple of four
-// characters, so that each is base64url by itself.
-func (c Codec) DecodeParts(name string, dst any, parts ...string) error {
+// characters, so that each is base64url by itself. It returns the id of the key that
+// sealed the value.
+func (c Codec) DecodeParts(name string, dst any, parts ...string) (KeyID, error) {
 	b, ok := c.Keys.buffers.Get().(*buffers)
 	if !ok {
-		return fmt.Errorf("decoding cookie %q: %w", name, ErrMalformed)
+		return KeyID{}, fmt.Errorf("decoding cookie %q: %w", name, ErrMalformed)
 	}
 	defer c.Keys.buffers.Put(b)
-	if err := c.open(name, parts, b, dst); err != nil {
-		return fmt.Errorf("decoding cookie %q: %w", name, err)
+	id, err := c.open(name, parts, b, dst)
+	if err != nil {
+		return id, fmt.Errorf("decoding cookie %q: %w", name, err)
 	}
-	return nil
+	return id, nil
 }
 
 // open opens the value into dst. UnmarshalBinary copies what it keeps, as its
 // interface demands: the plaintext lies in b.
-func (c Codec) open(name string, parts []string, b *buffers, dst any) error {
+func (c Codec) open(name string, parts []string, b *buffers, dst any) (KeyID, error) {
 	if err := b.decode(parts, c.MaxLength); err != nil {
-		return err
+		return KeyID{}, err
 	}
 	plain, id, err := c.Keys.open(name, b)
 	if err != nil {
-		return err
-	}
-	if c.Opened != nil {
-		c.Opened(id)
+		return id, err
 	}
 	switch v := dst.(type) {
 	case *[]byte:
 		*v = append((*v)[:0], plain...)
-		return nil
+		return id, nil
 	case encoding.BinaryUnmarshaler:
-		return v.UnmarshalBinary(plain)
+		return id, v.UnmarshalBinary(plain)
 	default:
-		return fmt.Errorf("a %T is neither *[]byte nor a BinaryUnmarshaler", dst)
+		return id, fmt.Errorf("a %T is neither *[]byte nor a BinaryUnmarshaler", dst)
 	}
 }
 

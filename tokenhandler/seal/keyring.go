@@ -130,6 +130,13 @@ func (k *Keyring) IDs() []KeyID {
 	return ids
 }
 
+// Version tells the keys of a [Keyring] at one time from those at another. Two versions
+// are equal if the keys were not replaced in between.
+type Version struct{ keys *[]key }
+
+// Version returns the version of the keys of now.
+func (k *Keyring) Version() Version { return Version{k.keys.Load()} }
+
 // seal encrypts plaintext for the cookie called name.
 func (k *Keyring) seal(name string, plaintext []byte) string {
 	first := &(*k.keys.Load())[0]

@@ -37,8 +37,7 @@ func sealed(tb testing.TB, k *seal.Keyring, name, plain string) string {
 
 // open opens a value and returns the id of the key that did.
 func open(k *seal.Keyring, name string, parts ...string) (plain []byte, id seal.KeyID, err error) {
-	codec := seal.Codec{Keys: k, MaxLength: 1 << 16, Opened: func(key seal.KeyID) { id = key }}
-	err = codec.DecodeParts(name, &plain, parts...)
+	id, err = seal.Codec{Keys: k, MaxLength: 1 << 16}.DecodeParts(name, &plain, parts...)
 	return plain, id, err
 }
 
@@ -157,7 +156,7 @@ func TestCodec(t *testing.T) {
 		t.Error("a value over MaxLength was encoded")
 	}
 	for _, parts := range [][]string{{strings.Repeat("A", 101)}, {strings.Repeat("A", 60), strings.Repeat("A", 60)}} {
-		if err := codec.DecodeParts("c", &got, parts...); !errors.Is(err, seal.ErrMalformed) {
+		if _, err := codec.DecodeParts("c", &got, parts...); !errors.Is(err, seal.ErrMalformed) {
 			t.Errorf("%d parts over MaxLength: %v", len(parts), err)
 		}
 	}

@@ -50,7 +50,7 @@ func (w whole) UnmarshalBinary(payload []byte) error {
 	if err := all.UnmarshalBinary(payload); err != nil {
 		return err
 	}
-	var o opened
+	var o remembered
 	if err := o.UnmarshalBinary(payload); err != nil {
 		return err
 	}
@@ -62,7 +62,7 @@ func (w whole) UnmarshalBinary(payload []byte) error {
 // UnmarshalBinary implements [encoding.BinaryUnmarshaler]. It decodes only those parts
 // of a payload that every request needs. The other tokens are decoded when
 // [Session.Tokens] asks for them.
-func (o *opened) UnmarshalBinary(payload []byte) error {
+func (o *remembered) UnmarshalBinary(payload []byte) error {
 	b, ok := scratches.Get().(*scratch)
 	if !ok {
 		return ErrUnreadable

@@ -117,7 +117,7 @@ func bytesOf(name, value string) int { return len(name) + len(value) + len("=; "
 
 // jar is what a request carries of a session: its cookies, still sealed.
 type jar struct {
-	parts  [maxParts]string
+	parts  sealedParts
 	there  [maxParts]bool
 	active string
 
@@ -159,7 +159,7 @@ func (j *jar) setPart(i int, value string) {
 // first cookie is their number; it is removed here. A surplus second cookie, left
 // from an earlier and larger session, is ignored. Errors: [ErrCookiesTooLarge],
 // errNone, [ErrUnreadable].
-func (j *jar) session() (parts [maxParts]string, n int, err error) {
+func (j *jar) session() (parts sealedParts, n int, err error) {
 	switch {
 	case j.bytes > acceptedBytes || j.count > acceptedCookies:
 		return parts, 0, ErrCookiesTooLarge

@@ -23,14 +23,11 @@ type EndedError struct {
 // Unwrap returns the reason.
 func (e *EndedError) Unwrap() error { return e.error }
 
-// opened is a session with its activity and its access token. They are one allocation, because every
+// opened is a session with its activity. They are one allocation, because every
 // request makes one.
 type opened struct {
 	session  Session
 	activity Activity
-	// authorization is what session.Access points to. It is no field of Session, because
-	// fmt would print it there.
-	authorization string
 }
 
 // openSession opens a request's session and activity cookies into the Values of gs.
@@ -43,11 +40,11 @@ func (s *Store) openSession(gs *sessions.Session, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	o := &opened{}
-	if err := s.sessions.DecodeParts(s.Session, o, parts[:n]...); err != nil {
-		return unreadable(err)
+	found, err := s.openParts(parts, n)
+	if err != nil {
+		return err
 	}
-	o.session.source = source{store: s, parts: parts, n: n}
+	o := &opened{session: found.session}
 	s.openActivity(&j, o)
 	if reason := s.ended(o); reason != nil {
 		return &EndedError{error: reason, Session: &o.session}
@@ -55,6 +52,23 @@ func (s *Store) openSession(gs *sessions.Session, r *http.Request) error {
 	gs.IsNew = false
 	gs.Values[Key], gs.Values[ActivityKey] = &o.session, &o.activity
 	return nil
+}
+
+// openParts opens the n parts of a sealed session, unless they were opened lately.
+func (s *Store) openParts(parts sealedParts, n int) (*remembered, error) {
+	keys, now := s.cfg.Keys.Version(), s.cfg.Now()
+	found := s.recent.find(&parts, keys, now)
+	if found == nil {
+		found = &remembered{}
+		var err error
+		if found.key, err = s.sessions.DecodeParts(s.Session, found, parts[:n]...); err != nil {
+			return nil, unreadable(err)
+		}
+		found.session.source = source{store: s, parts: parts, n: n}
+		s.recent.remember(found, keys, now)
+	}
+	s.metrics.opened(found.key)
+	return found, nil
 }
 
 // openActivity opens the activity cookie. If it is missing, does not open, or
@@ -86,7 +100,7 @@ func (s *Store) ended(o *opened) error {
 // openTokens opens the session cookie again, for all of its tokens.
 func (s *Store) openTokens(from source) (secret.Tokens, error) {
 	var all tokens
-	if err := s.again.DecodeParts(s.Session, &all, from.parts[:from.n]...); err != nil {
+	if _, err := s.sessions.DecodeParts(s.Session, &all, from.parts[:from.n]...); err != nil {
 		return secret.Tokens{}, unreadable(err)
 	}
 	return all.Tokens, nil

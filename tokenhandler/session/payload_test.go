@@ -131,16 +131,22 @@ func TestSessionBeyondAllLimitsIsTooLarge(t *testing.T) {
 
 func BenchmarkOpen(b *testing.B) {
 	f := newFixture(b, func(c *session.Config) { c.KeepIDToken = true })
-	b.Run("ours", func(b *testing.B) {
-		r := with(f.login(b, tokens(1, f.now)))
-		b.ReportMetric(float64(len(r.Header.Get("Cookie"))), "cookie-bytes")
-		b.ReportAllocs()
-		for b.Loop() {
-			if _, err := f.New(r, sessionCookie); err != nil {
-				b.Fatal(err)
+	// A Store remembers what it opened lately: the sessions of one browser, but not of this many.
+	for name, browsers := range map[string]int{"one": 1, "many": 1100} {
+		b.Run(name, func(b *testing.B) {
+			requests := make([]*http.Request, browsers)
+			for i := range requests {
+				requests[i] = with(f.login(b, tokens(1, f.now)))
 			}
-		}
-	})
+			b.ReportMetric(float64(len(requests[0].Header.Get("Cookie"))), "cookie-bytes")
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, err := f.New(requests[i%browsers], sessionCookie); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
 	b.Run("gorilla", func(b *testing.B) {
 		codec := securecookie.New(bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)).MaxLength(1 << 20)
 		value, err := codec.Encode(sessionCookie, gorillaValues(f))

@@ -79,7 +79,7 @@ type Session struct {
 // it was not opened from a cookie.
 type source struct {
 	store *Store
-	parts [maxParts]string
+	parts sealedParts
 	n     int
 }
 

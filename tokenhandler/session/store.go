@@ -65,8 +65,9 @@ type Store struct {
 
 	cfg     Config
 	metrics *Metrics
-	// sessions counts the keys that open; again is the same codec without counting.
-	sessions, again, activities, logins seal.Codec
+	recent  recent
+
+	sessions, activities, logins seal.Codec
 }
 
 // NewStore builds a Store.
@@ -75,8 +76,7 @@ func NewStore(cfg Config) *Store {
 	if s.metrics == nil {
 		s.metrics = NewMetrics(nil)
 	}
-	s.again = seal.Codec{Keys: cfg.Keys, MaxLength: maxSealed}
-	s.sessions = seal.Codec{Keys: cfg.Keys, MaxLength: maxSealed, Opened: s.metrics.opened}
+	s.sessions = seal.Codec{Keys: cfg.Keys, MaxLength: maxSealed}
 	s.activities = seal.Codec{Keys: cfg.Keys, MaxLength: seal.EncodedLen(activityLen)}
 	s.logins = seal.Codec{Keys: cfg.Keys, MaxLength: maxLogin}
 	return s
