@@ -35,8 +35,8 @@ const (
 
 // logoutClaims are the claims that go-oidc does not check.
 type logoutClaims struct {
-	IssuedAt  *int64                     `json:"iat"`
-	NotBefore *int64                     `json:"nbf"`
+	IssuedAt  *numericDate               `json:"iat"`
+	NotBefore *numericDate               `json:"nbf"`
 	Events    map[string]json.RawMessage `json:"events"`
 }
 
@@ -123,7 +123,7 @@ func (v *verifier) checkLogout(token *oidc.LogoutToken) error {
 	}
 	// In seconds, because a time.Time of a very large number overflows.
 	now := v.cfg.Now()
-	latest, earliest := now.Add(skew).Unix(), now.Add(-maxLogoutAge-skew).Unix()
+	latest, earliest := numericDate(now.Add(skew).Unix()), numericDate(now.Add(-maxLogoutAge-skew).Unix())
 	var event map[string]json.RawMessage
 	switch {
 	case claims.IssuedAt == nil:

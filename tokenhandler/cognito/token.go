@@ -3,6 +3,7 @@ package cognito
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 
@@ -153,11 +154,18 @@ const maxRefreshLife = 3650 * 24 * time.Hour
 
 // refreshEnd returns when the refresh token expires, or the zero time if the answer
 // does not say so. Keycloak says it in refresh_expires_in, where 0 means never, and
-// other providers in refresh_token_expires_in. Neither is a standard. A value that
-// is no positive number of seconds is ignored.
+// other providers in refresh_token_expires_in, some of them as a string. Neither is a
+// standard. A value that is no positive number of seconds is ignored.
 func (p *Provider) refreshEnd(answer *oauth2.Token) time.Time {
 	for _, name := range []string{"refresh_expires_in", "refresh_token_expires_in"} {
-		if seconds, ok := answer.Extra(name).(float64); ok && seconds > 0 && seconds <= maxRefreshLife.Seconds() {
+		var seconds float64
+		switch value := answer.Extra(name).(type) {
+		case float64:
+			seconds = value
+		case string:
+			seconds, _ = strconv.ParseFloat(value, 64) // NaN compares false
+		}
+		if seconds > 0 && seconds <= maxRefreshLife.Seconds() {
 			return p.cfg.Now().Add(time.Duration(seconds) * time.Second)
 		}
 	}

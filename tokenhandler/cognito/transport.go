@@ -149,13 +149,13 @@ func (t *transport) send(r *http.Request, c call) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
 	start := t.now()
-	answer, err := t.exchange(r.WithContext(ctx))
+	answer, err := t.exchange(r.WithContext(ctx), c)
 	t.metrics.Seconds.WithLabelValues(c.endpoint).Observe(t.now().Sub(start).Seconds())
 	t.metrics.Requests.WithLabelValues(c.endpoint, outcomeOf(answer, err)).Inc()
 	return answer, err
 }
 
-func (t *transport) exchange(r *http.Request) (*http.Response, error) {
+func (t *transport) exchange(r *http.Request, c call) (*http.Response, error) {
 	answer, err := t.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -167,6 +167,9 @@ func (t *transport) exchange(r *http.Request) (*http.Response, error) {
 	}
 	if len(body) > maxBody {
 		return nil, errTooLarge
+	}
+	if c.endpoint == endpointToken {
+		body = wholeExpiry(body)
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
 	return answer, nil

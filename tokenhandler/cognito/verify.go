@@ -36,10 +36,10 @@ type identity struct {
 
 // idClaims are the claims that go-oidc does not check.
 type idClaims struct {
-	AuthorizedParty string `json:"azp"`
-	IssuedAt        *int64 `json:"iat"`
-	AuthTime        *int64 `json:"auth_time"`
-	TokenUse        string `json:"token_use"`
+	AuthorizedParty string       `json:"azp"`
+	IssuedAt        *numericDate `json:"iat"`
+	AuthTime        *numericDate `json:"auth_time"`
+	TokenUse        string       `json:"token_use"`
 }
 
 // maxSID is the largest length of the provider's session id, which the session's
@@ -59,7 +59,7 @@ func (id *identity) sid() string {
 // authTime returns when the user was authenticated.
 func (id *identity) authTime() time.Time {
 	if id.claims.AuthTime != nil {
-		return time.Unix(*id.claims.AuthTime, 0)
+		return id.claims.AuthTime.time()
 	}
 	return id.IssuedAt
 }
@@ -107,7 +107,7 @@ func (v *verifier) verifyID(ctx context.Context, op string, tokens secret.Tokens
 		return nil, bad("its claims are of unexpected types")
 	}
 	// In seconds, because a time.Time of a very large number overflows.
-	latest := v.cfg.Now().Add(skew).Unix()
+	latest := numericDate(v.cfg.Now().Add(skew).Unix())
 	switch {
 	case len(token.Audience) != 1 || token.Audience[0] != v.cfg.ClientID:
 		return nil, bad("it is for other clients, too")
