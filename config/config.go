@@ -72,6 +72,8 @@ type Provider struct {
 	// empty, the discovery document has it.
 	Domain   string
 	ClientID string
+	// TrustedAudiences are further audiences that tokens may have beside ClientID.
+	TrustedAudiences []string
 	// ClientSecret holds at least one secret unless InsecurePublicClient is set. A
 	// client may have two while one is being replaced: try them in order.
 	ClientSecret         []secret.String

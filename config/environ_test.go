@@ -32,6 +32,7 @@ var samples = map[string]sample{
 	"provider.issuer":                  {file: "https://a.example", env: "https://b.example"},
 	"provider.domain":                  {file: "https://a.example", env: "https://b.example"},
 	"provider.client_id":               {file: "'1'", env: "2"},
+	"provider.trusted_audiences":       {file: "[a]", env: "b,c"},
 	"provider.client_secret":           {file: "one", env: "two\nthree"},
 	"provider.client_secret_file":      {file: "/run/secrets/client_secret", env: "/run/secrets/two_secrets"},
 	"provider.insecure_public_client":  {file: "false", env: "true"},

@@ -29,6 +29,10 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 			doc: "The id of the app client. Required.",
 		},
 		{
+			key: "provider.trusted_audiences", value: many(&p.TrustedAudiences, "list of names", parseWord),
+			doc: "Further audiences that an ID token or a logout token may have beside the client id, such as the id of a ZITADEL project. A token for several audiences must name the client in `azp`. Default: none; such tokens are refused.",
+		},
+		{
 			key: "provider.client_secret", value: clientSecret,
 			doc:     "The secret of the app client. While a secret is being replaced, list both: the service tries the next one when the provider refuses one. In the environment variable, write one secret per line. Required, unless `provider.insecure_public_client` is true.",
 			refused: "more than 4 secrets; the same secret twice",

@@ -160,6 +160,7 @@ func (a *App) newProvider() *cognito.Provider {
 		Issuer:            p.Issuer,
 		Domain:            p.Domain,
 		ClientID:          p.ClientID,
+		TrustedAudiences:  p.TrustedAudiences,
 		ClientSecrets:     p.ClientSecret,
 		PostAuth:          p.ClientAuth == "post",
 		Scopes:            p.Scopes,

@@ -51,6 +51,15 @@ func (t *Token) sign() string {
 	return out
 }
 
+// Forge signs the token with a key that is in no JWKS, and keeps its kid.
+func (t *Token) Forge() { t.key = embeddedKeys()[foreignKey] }
+
+// SignWith replaces how the token is signed: sign returns it in compact form, made of
+// its header and its claims.
+func (t *Token) SignWith(sign func(header, claims map[string]any) string) {
+	t.edit = func(string) string { return sign(t.Header, t.Claims) }
+}
+
 // pad adds random text until the signed token has at least size bytes.
 func (t *Token) pad(size int, random io.Reader) {
 	const signatureBytes, claim = 256, "custom:padding"

@@ -111,7 +111,7 @@ var LogoutFaults = []LogoutFault{
 	{"alg-none", algNone},
 	{"wrong-alg", func(t *Token) { t.Header["alg"], t.hmac = "HS256", []byte(DefaultSecret) }},
 	{"invalid-sig", breakSignature},
-	{"foreign-key", foreignSignature},
+	{"foreign-key", (*Token).Forge},
 	{"wrong-iss", set("iss", "https://evil.example.com/pool")},
 	{"no-iss", unset("iss")},
 	{"wrong-aud", set("aud", "another-client")},

@@ -76,9 +76,9 @@ var IDTokenFaults = []Fault{
 	idFault("invalid-athash", set("at_hash", "AAAAAAAAAAAAAAAAAAAAAA")),
 	idFault("idtoken-sig-none", algNone),
 	idFault("invalid-sig-rs256", breakSignature),
-	idFault("foreign-key", foreignSignature),
+	idFault("foreign-key", (*Token).Forge),
 	idFault("unknown-kid", func(t *Token) {
-		foreignSignature(t)
+		t.Forge()
 		t.Header["kid"] = "no-such-key"
 	}),
 	{Name: "sig-hs256-client-secret", Apply: func(s *Server) {
@@ -118,7 +118,7 @@ var AccessTokenFaults = []Fault{
 	accessFault("access-expired", shift("exp", -25*time.Hour)),
 	accessFault("access-missing-exp", unset("exp")),
 	accessFault("access-invalid-sig-rs256", breakSignature),
-	accessFault("access-foreign-key", foreignSignature),
+	accessFault("access-foreign-key", (*Token).Forge),
 	accessFault("access-sig-none", algNone),
 	accessFault("access-opaque", func(t *Token) { t.edit = func(string) string { return "opaque-" + Canary } }),
 }
@@ -173,10 +173,6 @@ func shift(claim string, d time.Duration) func(*Token) {
 }
 
 func algNone(t *Token) { t.Header, t.unsigned = map[string]any{"alg": "none"}, true }
-
-// foreignSignature signs with a key that is not in the JWKS, and keeps the kid of a key
-// that is.
-func foreignSignature(t *Token) { t.key = embeddedKeys()[foreignKey] }
 
 // breakSignature changes the first character of the signature. (Decoders ignore some
 // bits of the last one.)

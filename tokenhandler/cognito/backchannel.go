@@ -41,7 +41,7 @@ type logoutClaims struct {
 }
 
 // VerifyLogout checks a logout token (OpenID Connect Back-Channel Logout 1.0
-// §2.6): RS256 signature by a key of the issuer, typ, iss, aud, iat, exp, events,
+// §2.6): signature by a key of the issuer, typ, iss, aud, iat, exp, events,
 // jti, sub or sid, and no nonce. Each token is accepted once. Its sub and sid were
 // NOT compared with any session. The error is a [*provider.Error]:
 // [provider.ErrUnavailable] if the keys cannot be fetched, else the token is not
@@ -53,21 +53,23 @@ func (p *Provider) VerifyLogout(ctx context.Context, raw string) (provider.Logou
 	}
 	// Anybody can send a token. One for another issuer or client must not cause a
 	// fetch of keys.
-	claims, ok := unverifiedClaims(secret.New(raw))
+	claims, alg, ok := unverifiedClaims(secret.New(raw))
 	switch {
 	case !ok || !isLogoutType(raw):
 		return provider.LogoutToken{}, badLogout("it is no signed JWT of that type")
 	case claims.Issuer != p.cfg.Issuer:
 		return provider.LogoutToken{}, badLogout("it was issued by another issuer")
-	case !slices.Equal(claims.Audience, []string{p.cfg.ClientID}):
+	case !c.isFor(claims.Audience):
 		return provider.LogoutToken{}, badLogout("it is for another client")
+	case !slices.Contains(c.keys.algorithms, alg):
+		return provider.LogoutToken{}, badLogout(c.keys.refuses(alg))
 	}
 	_, err = c.keys.VerifySignature(ctx, raw)
 	if _, missing := errors.AsType[*keysError](err); missing {
 		return provider.LogoutToken{}, &provider.Error{Op: opLogout, Kind: provider.ErrUnavailable, Reason: "the provider's keys could not be fetched"}
 	}
 	if err != nil {
-		return provider.LogoutToken{}, badLogout("it is not signed by a key of the issuer with RS256")
+		return provider.LogoutToken{}, badLogout("it is not signed by a key of the issuer")
 	}
 	token, err := c.idTokens.VerifyLogout(ctx, raw)
 	if err != nil {

@@ -47,11 +47,11 @@ func (p *Provider) Connect(ctx context.Context) error {
 	if p.connected.Load() != nil {
 		return nil
 	}
-	endpoints, err := p.discover(ctx)
+	endpoints, document, err := p.discover(ctx)
 	if err != nil {
 		return err
 	}
-	c := p.newConnection(endpoints)
+	c := p.newConnection(endpoints, document)
 	if err := c.keys.load(ctx); err != nil {
 		return networkError(opKeys, err)
 	}
@@ -67,42 +67,53 @@ const (
 
 // discover returns the endpoints: the configured ones, and the others from the
 // provider's document (OpenID Connect Discovery 1.0 §4). If all that are required
-// are configured, the document is not fetched.
-func (p *Provider) discover(ctx context.Context) (Endpoints, error) {
+// are configured, the document is not fetched, and empty.
+func (p *Provider) discover(ctx context.Context) (Endpoints, discoveryDocument, error) {
+	var document discoveryDocument
 	e := p.overrides()
 	if e.Authorization == "" || e.Token == "" || e.JWKS == "" {
-		document, err := p.fetchDiscovery(ctx)
-		if err != nil {
-			return Endpoints{}, err
+		var err error
+		if document, err = p.fetchDiscovery(ctx); err != nil {
+			return Endpoints{}, document, err
 		}
 		if e, err = merge(e, document, p.cfg.Issuer); err != nil {
-			return Endpoints{}, &provider.Error{Op: opDiscovery, Kind: provider.ErrMisconfigured, Reason: err.Error()}
+			return Endpoints{}, document, &provider.Error{Op: opDiscovery, Kind: provider.ErrMisconfigured, Reason: err.Error()}
 		}
 	}
 	if p.cfg.Profile == Cognito && p.overrides().Logout == "" {
 		// The document's end_session_endpoint is no RP-initiated logout (README "Logout").
 		e.Logout = origin(e.Authorization) + "/logout"
 	}
-	return e, nil
+	return e, document, nil
 }
 
-func (p *Provider) newConnection(endpoints Endpoints) *connection {
-	keys := newKeySet(func(ctx context.Context) ([]jose.JSONWebKey, error) {
+func (p *Provider) newConnection(endpoints Endpoints, document discoveryDocument) *connection {
+	algorithms := algorithmsOf(p.cfg.Profile, document)
+	keys := newKeySet(algorithms, func(ctx context.Context) ([]jose.JSONWebKey, error) {
 		var set struct {
 			Keys []json.RawMessage `json:"keys"`
 		}
 		err := p.getJSON(p.context(ctx, call{endpoint: endpointJWKS}), opKeys, endpoints.JWKS, &set)
 		return parseKeys(set.Keys), err
-	}, p.cfg.Now)
+	}, p.cfg.Now, p.noteMismatch)
 	// go-oidc allows no skew for exp (OpenID Connect Core 1.0 §3.1.3.7 permits one).
 	earlier := func() time.Time { return p.cfg.Now().Add(-skew) }
-	algs := []string{oidc.RS256}
+	algs := make([]string, len(algorithms))
+	for i, alg := range algorithms {
+		algs[i] = string(alg)
+	}
 	return &connection{endpoints: endpoints, verifier: &verifier{
 		cfg:          &p.cfg,
 		keys:         keys,
 		idTokens:     oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{ClientID: p.cfg.ClientID, SupportedSigningAlgs: algs, Now: earlier}),
 		accessTokens: oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{SkipClientIDCheck: true, SupportedSigningAlgs: algs, Now: earlier}),
 	}}
+}
+
+// noteMismatch logs that a token was signed by another key than its kid names.
+func (p *Provider) noteMismatch(named, actual string) {
+	p.cfg.Log.Warn("a token of the provider names another key than the one that signed it; it was accepted, because both are the issuer's",
+		"kid", bounded(named), "signed_by", bounded(actual))
 }
 
 // overrides returns the configured endpoints, including those that follow from
@@ -130,6 +141,8 @@ type discoveryDocument struct {
 	Userinfo      string `json:"userinfo_endpoint"`
 	EndSession    string `json:"end_session_endpoint"`
 	JWKS          string `json:"jwks_uri"`
+	// Algorithms are those of ID tokens, and of logout tokens.
+	Algorithms []string `json:"id_token_signing_alg_values_supported"`
 }
 
 func (p *Provider) fetchDiscovery(ctx context.Context) (discoveryDocument, error) {

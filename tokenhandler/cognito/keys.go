@@ -2,7 +2,6 @@ package cognito
 
 import (
 	"context"
-	"crypto/rsa"
 	"encoding/json"
 	"errors"
 	"slices"
@@ -32,8 +31,14 @@ const (
 type keySet struct {
 	fetch func(context.Context) ([]jose.JSONWebKey, error)
 	now   func() time.Time
+	// algorithms are those that a token may be signed with.
+	algorithms []jose.SignatureAlgorithm
+	// mismatched is told the kid of a token that another key has signed, and the kid of
+	// that key, when the two are not those of the last time.
+	mismatched func(named, actual string)
 
 	known   atomic.Pointer[[]jose.JSONWebKey]
+	told    atomic.Pointer[[2]string] // what mismatched was told last
 	fetches singleflight.Group
 
 	mu     sync.Mutex
@@ -55,47 +60,64 @@ var (
 	errNoKeys    = errors.New("there is no signing key among them")
 )
 
-func newKeySet(fetch func(context.Context) ([]jose.JSONWebKey, error), now func() time.Time) *keySet {
-	return &keySet{fetch: fetch, now: now, limit: rate.NewLimiter(rate.Every(fetchEvery), fetchBurst)}
+func newKeySet(algorithms []jose.SignatureAlgorithm, fetch func(context.Context) ([]jose.JSONWebKey, error), now func() time.Time, mismatched func(named, actual string)) *keySet {
+	return &keySet{algorithms: algorithms, fetch: fetch, now: now, mismatched: mismatched, limit: rate.NewLimiter(rate.Every(fetchEvery), fetchBurst)}
 }
 
 // VerifySignature implements [oidc.KeySet]. If no known key fits, it fetches the
 // keys again, so a rotation of keys takes effect at once.
 func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, error) {
 	// The compact form only: the JSON forms can contain headers that are not signed.
-	signed, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(token, k.algorithms)
 	if err != nil {
 		return nil, errNotSigned
 	}
 	known := k.known.Load()
-	if payload, ok := verifyWith(known, signed); ok {
+	if payload, ok := k.verifyWith(known, signed); ok {
 		return payload, nil
 	}
 	if err := k.renew(ctx, known); err != nil {
 		return nil, err
 	}
-	if payload, ok := verifyWith(k.known.Load(), signed); ok {
+	if payload, ok := k.verifyWith(k.known.Load(), signed); ok {
 		return payload, nil
 	}
 	return nil, errNotSigned
 }
 
-// verifyWith verifies signed with the key of its kid or, if it has none, with each
-// key in turn.
-func verifyWith(known *[]jose.JSONWebKey, signed *jose.JSONWebSignature) ([]byte, bool) {
+// verifyWith verifies signed with the keys of its kid and then with the others. A kid
+// is only a hint (RFC 7515 §4.1.4): some providers sign with a new key under the kid
+// of an old one.
+func (k *keySet) verifyWith(known *[]jose.JSONWebKey, signed *jose.JSONWebSignature) ([]byte, bool) {
 	if known == nil || len(signed.Signatures) != 1 {
 		return nil, false
 	}
-	kid := signed.Signatures[0].Header.KeyID
-	for _, key := range *known {
-		if kid != "" && kid != key.KeyID {
-			continue
-		}
-		if payload, err := signed.Verify(key.Key); err == nil {
-			return payload, true
+	header := signed.Signatures[0].Header
+	for _, named := range []bool{true, false} {
+		for i := range *known {
+			key := &(*known)[i]
+			if (key.KeyID == header.KeyID) != named || !fits(key, jose.SignatureAlgorithm(header.Algorithm)) {
+				continue
+			}
+			if payload, err := signed.Verify(key.Key); err == nil {
+				k.noteKey(header.KeyID, key.KeyID)
+				return payload, true
+			}
 		}
 	}
 	return nil, false
+}
+
+// noteKey tells that a token names another key than the one that has signed it. A
+// token without a kid names none.
+func (k *keySet) noteKey(named, actual string) {
+	if named == "" || named == actual {
+		return
+	}
+	pair := [2]string{named, actual}
+	if last := k.told.Swap(&pair); last == nil || *last != pair {
+		k.mismatched(named, actual)
+	}
 }
 
 // renew fetches the keys unless they have changed since stale was read. Concurrent
@@ -121,7 +143,7 @@ func (k *keySet) load(ctx context.Context) error {
 		return &keysError{err: errTooOften}
 	}
 	keys, err := k.fetch(ctx)
-	keys = slices.DeleteFunc(keys, func(key jose.JSONWebKey) bool { return !maySign(key) })
+	keys = slices.DeleteFunc(keys, func(key jose.JSONWebKey) bool { return !k.maySign(&key) })
 	if err == nil && len(keys) == 0 {
 		err = errNoKeys
 	}
@@ -136,10 +158,14 @@ func (k *keySet) load(ctx context.Context) error {
 	return nil
 }
 
-// maySign reports whether key can sign tokens with RS256.
-func maySign(key jose.JSONWebKey) bool {
-	_, public := key.Key.(*rsa.PublicKey)
-	return public && (key.Use == "" || key.Use == "sig") && (key.Algorithm == "" || key.Algorithm == oidc.RS256)
+// maySign reports whether key can verify tokens with an accepted algorithm.
+func (k *keySet) maySign(key *jose.JSONWebKey) bool {
+	return slices.ContainsFunc(k.algorithms, func(alg jose.SignatureAlgorithm) bool { return fits(key, alg) })
+}
+
+// refuses says that tokens with a signature of alg are not accepted.
+func (k *keySet) refuses(alg jose.SignatureAlgorithm) string {
+	return "it is signed with " + string(alg) + ", but the provider may sign with " + namesOf(k.algorithms)
 }
 
 // parseKeys returns the keys that can be parsed. It ignores the others (RFC 7517

@@ -3,6 +3,7 @@ package cognito_test
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ func TestForgedKeyIDsMakeFewFetches(t *testing.T) {
 	n := 0
 	p.pool.EditIDToken(func(token *cognitotest.Token) {
 		n++
+		token.Forge()
 		token.Header["kid"] = "forged-" + strconv.Itoa(n)
 	})
 	for range 100 {
@@ -82,7 +84,7 @@ func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{})
 	tokens := p.mustLogin()
 	p.SetSleep(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
-	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Header["kid"] = "forged" })
+	p.pool.EditIDToken((*cognitotest.Token).Forge)
 	p.pool.Break(cognitotest.JWKS, cognitotest.Text("down", 503, "text/plain", ""), 0)
 	tries := func(n int, apart time.Duration) int {
 		before := p.pool.Count(cognitotest.JWKS)
@@ -105,6 +107,28 @@ func TestFetchesDuringAndAfterAnOutage(t *testing.T) {
 	p.clock.Advance(time.Minute)
 	if got := tries(60, 500*time.Millisecond); got > 9 {
 		t.Errorf("%d fetches in half a minute after the outage, want 5 and one each ten seconds", got)
+	}
+}
+
+// TestKeyUnderAnotherName checks that a token is accepted whose kid names another key
+// than the one that signed it, or none, and that each such pair is logged once.
+func TestKeyUnderAnotherName(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	var kid string
+	p.pool.EditAccessToken(func(token *cognitotest.Token) { kid, _ = token.Header["kid"].(string) })
+	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Header["kid"] = kid })
+	p.mustRefresh(p.mustRefresh(p.mustLogin()))
+	const warning = "a token of the provider names another key than the one that signed it; it was accepted, because both are the issuer's"
+	if n := len(p.log.RecordsOf(t, warning)); n != 1 {
+		t.Errorf("it was logged %d times, want once:\n%s", n, p.log)
+	}
+	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Header["kid"] = "no-such-key\n" + strings.Repeat("x", 1000) })
+	p.mustLogin()
+	if n := len(p.log.RecordsOf(t, warning)); n != 2 || len(p.log.String()) > 2000 {
+		t.Errorf("it was logged %d times, want twice and shortened:\n%s", n, p.log)
+	}
+	if n := p.pool.Count(cognitotest.JWKS); n != 1 {
+		t.Errorf("the keys were fetched %d times, want once", n)
 	}
 }
 
@@ -169,7 +193,7 @@ func TestRefreshOutlastsAnOutageOfTheKeys(t *testing.T) {
 func TestRefreshOutlastsTheLimitOnFetches(t *testing.T) {
 	p := connectedParty(t, cognitotest.Options{Rotation: true})
 	first := p.mustLogin()
-	p.pool.EditIDToken(func(token *cognitotest.Token) { token.Header["kid"] = "forged" })
+	p.pool.EditIDToken((*cognitotest.Token).Forge)
 	for range 10 {
 		if _, err := p.login(); err == nil {
 			t.Fatal("accepted")

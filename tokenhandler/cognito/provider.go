@@ -40,6 +40,9 @@ type Config struct {
 	Domain string
 	// ClientID is the client id of this service. Required.
 	ClientID string
+	// TrustedAudiences are further audiences that ID tokens and logout tokens may have
+	// beside ClientID.
+	TrustedAudiences []string
 	// ClientSecrets are tried in this order. Cognito lets a client have two while one
 	// is replaced (README "Tokens"). None means a public client.
 	ClientSecrets []secret.String

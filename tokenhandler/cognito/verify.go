@@ -109,8 +109,10 @@ func (v *verifier) verifyID(ctx context.Context, op string, tokens secret.Tokens
 	// In seconds, because a time.Time of a very large number overflows.
 	latest := numericDate(v.cfg.Now().Add(skew).Unix())
 	switch {
-	case len(token.Audience) != 1 || token.Audience[0] != v.cfg.ClientID:
-		return nil, bad("it is for other clients, too")
+	case !v.isFor(token.Audience):
+		return nil, bad("it is for other clients, too; provider.trusted_audiences may name them")
+	case len(token.Audience) > 1 && id.claims.AuthorizedParty == "":
+		return nil, bad("it is for several audiences and has no azp")
 	case id.claims.AuthorizedParty != "" && id.claims.AuthorizedParty != v.cfg.ClientID:
 		return nil, bad("azp is another client")
 	case id.claims.IssuedAt == nil:
@@ -129,6 +131,14 @@ func (v *verifier) verifyID(ctx context.Context, op string, tokens secret.Tokens
 	return id, nil
 }
 
+// isFor reports whether a token is for this client, and for nobody else but the
+// audiences that are trusted (OpenID Connect Core 1.0 §3.1.3.7).
+func (v *verifier) isFor(audience []string) bool {
+	return slices.Contains(audience, v.cfg.ClientID) && !slices.ContainsFunc(audience, func(one string) bool {
+		return one != v.cfg.ClientID && !slices.Contains(v.cfg.TrustedAudiences, one)
+	})
+}
+
 // checkLogin compares nonce and auth_time of an ID token with the login's request
 // (OpenID Connect Core 1.0 §3.1.3.7).
 func (v *verifier) checkLogin(op string, id *identity, grant provider.CodeGrant) error {
@@ -145,8 +155,9 @@ func (v *verifier) checkLogin(op string, id *identity, grant provider.CodeGrant)
 }
 
 // verifyRenewed verifies refreshed tokens. The ID token may be missing. If there is
-// one, its user must be the session's, and so must be its nonce, if it has one
-// (OpenID Connect Core 1.0 §12.2). A token of another user ends the session.
+// one, its user must be the session's, and so must be its nonce and its auth_time, if
+// it has them (OpenID Connect Core 1.0 §12.2). A token of another user or of another
+// authentication ends the session.
 func (v *verifier) verifyRenewed(ctx context.Context, tokens, previous secret.Tokens) (secret.Tokens, error) {
 	if tokens.ID.IsZero() {
 		return v.verifyAccess(ctx, opRefresh, tokens)
@@ -159,9 +170,22 @@ func (v *verifier) verifyRenewed(ctx context.Context, tokens, previous secret.To
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrRejected, Reason: "ID token: the refreshed one names another user"}
 	case id.Nonce != "" && !v.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash:
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrInvalidResponse, Reason: "ID token: the refreshed one has another nonce"}
+	case id.claims.AuthTime != nil && !id.authTime().Equal(previous.AuthTime) && knowsAuthTime(previous):
+		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrRejected, Reason: "ID token: the refreshed one has another auth_time"}
 	}
 	tokens.Claims = v.userClaims(id.all)
 	return v.verifyAccess(ctx, opRefresh, tokens)
+}
+
+// knowsAuthTime reports whether AuthTime of a session is the auth_time of its login. It
+// is the iat if the ID token had none, which only a session with its ID token can tell.
+func knowsAuthTime(previous secret.Tokens) bool {
+	if previous.ID.IsZero() {
+		return true
+	}
+	var claims idClaims
+	parsed, err := jwt.ParseSigned(previous.ID.Reveal(), everyAlgorithm)
+	return err == nil && parsed.UnsafeClaimsWithoutVerification(&claims) == nil && claims.AuthTime != nil
 }
 
 // verifyAccess verifies Cognito's access token, which APIs will get: signature, iss,
@@ -237,8 +261,8 @@ func (v *verifier) explain(op, which string, err error, token secret.String) err
 	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: which + ": it has expired; are the clocks right?"}
 	}
-	kind, reason := provider.ErrInvalidResponse, "it is not signed by a key of the issuer with RS256, or not valid yet"
-	claims, ok := unverifiedClaims(token)
+	kind, reason := provider.ErrInvalidResponse, "it is not signed by a key of the issuer, or not valid yet"
+	claims, alg, ok := unverifiedClaims(token)
 	switch {
 	case !ok:
 		reason = "it is no signed JWT"
@@ -248,25 +272,19 @@ func (v *verifier) explain(op, which string, err error, token secret.String) err
 		kind, reason = foreignTokenKind(op), "it was issued by another issuer"
 	case which == "ID token" && !slices.Contains(claims.Audience, v.cfg.ClientID):
 		reason = "it is for another client"
+	case !slices.Contains(v.keys.algorithms, alg):
+		reason = v.keys.refuses(alg)
 	}
 	return &provider.Error{Op: op, Kind: kind, Reason: which + ": " + reason}
 }
 
-// unverifiedClaims parses the claims of a token WITHOUT verifying it.
-func unverifiedClaims(token secret.String) (jwt.Claims, bool) {
+// unverifiedClaims parses the claims of a token WITHOUT verifying it, and returns the
+// algorithm of its signature, which is one of everyAlgorithm.
+func unverifiedClaims(token secret.String) (jwt.Claims, jose.SignatureAlgorithm, bool) {
 	var claims jwt.Claims
 	parsed, err := jwt.ParseSigned(token.Reveal(), everyAlgorithm)
-	if err != nil {
-		return claims, false
+	if err != nil || len(parsed.Headers) != 1 {
+		return claims, "", false
 	}
-	return claims, parsed.UnsafeClaimsWithoutVerification(&claims) == nil
-}
-
-// everyAlgorithm is for parsing tokens without verifying them. Only RS256 is
-// accepted when a token is verified.
-//
-//nolint:gochecknoglobals // a constant list
-var everyAlgorithm = []jose.SignatureAlgorithm{
-	jose.HS256, jose.HS384, jose.HS512, jose.RS256, jose.RS384, jose.RS512,
-	jose.ES256, jose.ES384, jose.ES512, jose.PS256, jose.PS384, jose.PS512, jose.EdDSA,
+	return claims, jose.SignatureAlgorithm(parsed.Headers[0].Algorithm), parsed.UnsafeClaimsWithoutVerification(&claims) == nil
 }
