@@ -27,7 +27,10 @@ const (
 	bodyRevoked // another requestBody has taken its place
 )
 
-var errBodyRevoked = errors.New("the request is sent again")
+var (
+	errBodyRevoked = errors.New("the request is sent again")
+	errNotTaken    = errors.New("writing the response")
+)
 
 // newRequestBody returns nil if the client sends no body.
 func (c *call) newRequestBody() *requestBody {
@@ -108,7 +111,7 @@ func copyBody(w http.ResponseWriter, body io.Reader, buffer []byte, flush bool) 
 		n, err := body.Read(buffer)
 		if n > 0 {
 			if _, err := w.Write(buffer[:n]); err != nil {
-				return fmt.Errorf("writing the response: %w", err)
+				return fmt.Errorf("%w: %w", errNotTaken, err)
 			}
 			if flush {
 				_ = controller.Flush()

@@ -143,12 +143,24 @@ func (c *call) respond(response *http.Response) error {
 		if c.client.Context().Err() == nil {
 			c.handler.cfg.Log.DebugContext(c.client.Context(), "forwarding a response body failed", "err", withoutUpstreamText(err))
 		}
+		web.NoteInterrupted(c.client, c.interruptedBy(err))
 		// The buffer is not used again: after a Write that has failed over HTTP/2, net/http
 		// may still be sending from it, and would send another client's response.
 		panic(http.ErrAbortHandler)
 	}
 	c.handler.buffers.put(buffer)
 	return nil
+}
+
+// interruptedBy says who caused err, an error of copyBody.
+func (c *call) interruptedBy(err error) string {
+	switch {
+	case errors.Is(context.Cause(c.out.Context()), errSessionEnded):
+		return web.BySession
+	case errors.Is(err, errNotTaken), c.client.Context().Err() != nil:
+		return web.ByClient
+	}
+	return web.ByUpstream
 }
 
 // serveSocket answers the handshake and runs the WebSocket until it is closed.

@@ -141,6 +141,8 @@ func TestStreamEndsWithItsSession(t *testing.T) {
 					if p.log.Contains("panic recovered") {
 						t.Error("logged as a panic")
 					}
+					p.Close()
+					wantInterrupted(t, p, http.StatusOK, "session", "INFO")
 				})
 			})
 		}

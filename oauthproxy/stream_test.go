@@ -209,7 +209,7 @@ func TestUpstreamGoneEndsTheAnswerAbnormally(t *testing.T) {
 			_, _ = io.WriteString(conn, "GET /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\n\r\n")
 			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err != nil {
-				return // the connection ended before the header
+				t.Fatalf("the connection ended before the header: %v", err)
 			}
 			defer func() { _ = response.Body.Close() }()
 			if body, err := io.ReadAll(response.Body); err == nil {

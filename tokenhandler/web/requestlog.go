@@ -31,7 +31,9 @@ type request struct {
 	// client is the client's address, empty if it is not known.
 	client  string
 	problem *Problem
-	span    *tracing.Span // nil without tracing
+	// interrupted says who broke the response off, see [NoteInterrupted].
+	interrupted string
+	span        *tracing.Span // nil without tracing
 	// idHeader and vary are values of response headers.
 	idHeader [1]string
 	vary     [2]string
@@ -85,6 +87,22 @@ func noteError(r *http.Request, p *Problem) {
 	}
 }
 
+// Who can break a response off, for [NoteInterrupted].
+const (
+	ByClient   = "client"   // it closed the connection, or read nothing for too long
+	ByUpstream = "upstream" // the response of the API was not complete
+	BySession  = "session"  // the user's session ended
+)
+
+// NoteInterrupted adds to the request's log record who broke the response off. The handler
+// that calls it then panics with [http.ErrAbortHandler]. If no handler calls it, the record
+// says "client" if the client has gone, and otherwise "service".
+func NoteInterrupted(r *http.Request, by string) {
+	if q, ok := requestOf(r); ok {
+		q.interrupted = by
+	}
+}
+
 // NoteRoute sets the route in the name of r's span: the path or prefix as it is
 // configured, not as the client wrote it.
 func NoteRoute(r *http.Request, route string) {
@@ -125,12 +143,30 @@ func (s *Site) finish(r *http.Request, q *request) {
 			cause = nil // the response is complete; a panic would keep it from being sent
 		}
 	}
+	if cause != nil {
+		q.interrupt(r)
+	}
 	s.logRequest(r, q)
 	q.endSpan(r, cause != nil)
 	if cause != nil {
 		// Part of a response has been written. The server closes the connection, and
 		// writes no stack trace of its own.
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// interrupt sends what is still in the server's buffers of a response that breaks off, at
+// least its head. If a connection that was used before ends without one byte of a response,
+// browsers send the request again, and a POST would have its effect twice.
+func (q *request) interrupt(r *http.Request) {
+	if q.recorder.status != 0 {
+		_ = http.NewResponseController(q.recorder.ResponseWriter).Flush() // fails if the client has gone
+	}
+	if q.interrupted == "" {
+		q.interrupted = "service"
+		if r.Context().Err() != nil {
+			q.interrupted = ByClient
+		}
 	}
 }
 
@@ -165,8 +201,11 @@ func (q *request) endSpan(r *http.Request, aborted bool) {
 // because a [slog.Logger] would look up the line of this call for each of them.
 func (s *Site) logRequest(r *http.Request, q *request) {
 	level, status := slog.LevelInfo, q.recorder.statusOrOK()
+	if q.interrupted != "" {
+		status = q.recorder.status // 0 if there was no response
+	}
 	switch {
-	case q.problem != nil && q.problem.Status() >= http.StatusInternalServerError:
+	case q.problem != nil && q.problem.Status() >= http.StatusInternalServerError, q.interrupted == ByUpstream:
 		level = slog.LevelWarn
 	case s.quiet && status < http.StatusBadRequest:
 		level = slog.LevelDebug
@@ -186,6 +225,9 @@ func (s *Site) logRequest(r *http.Request, q *request) {
 		slog.Float64("duration_ms", float64(now.Sub(q.start).Microseconds())/1000),
 		slog.String("client_ip", cmp.Or(q.client, netip.Addr{}.String())),
 	)
+	if q.interrupted != "" {
+		record.AddAttrs(slog.String("interrupted_by", q.interrupted))
+	}
 	if id := q.span.TraceID(); id != "" {
 		record.AddAttrs(slog.String("trace_id", id))
 	}

@@ -177,6 +177,36 @@ func panicWithin(w http.ResponseWriter, _ *http.Request) {
 	panic("planted-panic-value")
 }
 
+// If a response breaks off before the server has sent any of it, the client gets its head
+// nevertheless: browsers repeat a request whose used connection ends without a response.
+func TestInstrumentSendsTheHeadOfABrokenResponse(t *testing.T) {
+	var log testkit.Log
+	server := httptest.NewServer(instrumented(t, &log, func(*web.Site) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1000")
+			w.WriteHeader(http.StatusCreated)
+			panic(http.ErrAbortHandler)
+		})
+	}))
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := server.Client().Transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(io.Discard, response.Body)
+	_ = response.Body.Close()
+	if response.StatusCode != http.StatusCreated || err == nil {
+		t.Errorf("answered %d, to the end %v", response.StatusCode, err)
+	}
+	server.Close()
+	if got := log.Records(t); len(got) != 1 || got[0]["status"] != 201.0 || got[0]["interrupted_by"] != "service" {
+		t.Errorf("logged %v", got)
+	}
+}
+
 // get returns the status 0 if there was no complete response.
 func get(t *testing.T, address string) (status int, text string) {
 	t.Helper()
