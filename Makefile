@@ -13,9 +13,13 @@ export TOKENHANDLER_TOOLS ?= $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.c
 VERSITYGW_VERSION := v1.8.0
 VEGETA_VERSION    := v12.13.0
 LINT_VERSION      := v2.15.0
-DEADCODE_VERSION := v0.51.0
+DEADCODE_VERSION  := v0.51.0
+VULNCHECK_VERSION := v1.9.0
+# The newest entries count: a pinned database would not know what was found since.
+VULNDB_VERSION    ?= latest
 LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)-$(GOTOOLCHAIN)
 DEADCODE    := $(TOKENHANDLER_TOOLS)/bin/deadcode-$(DEADCODE_VERSION)-$(GOTOOLCHAIN)
+VULNCHECK   := $(TOKENHANDLER_TOOLS)/bin/govulncheck-$(VULNCHECK_VERSION)-$(GOTOOLCHAIN)
 VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
 VEGETA_STAMP    := $(TOKENHANDLER_TOOLS)/bin/.vegeta-$(VEGETA_VERSION)
 VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
@@ -48,14 +52,14 @@ test: unit e2e ## Run every test: unit with the race detector, integration, brow
 
 .PHONY: unit
 unit: ## Unit tests only, with the race detector; the model-based test of sessions with 10,000 seeds
-	go test -race ./...
+	go test -race -timeout 30m ./...
 	go test -run Allocates ./tokenhandler/session ./cmd/app
 	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
 
 .PHONY: e2e
 e2e: $(SPA) tools ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
-	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 12m $(E2E_PACKAGES)
+	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 30m $(E2E_PACKAGES)
 
 E2E_PACKAGES := ./test/... ./cmd/app ./oauthproxy/storage ./tokenhandler/replicas/valkey
 
@@ -71,6 +75,16 @@ lint: $(LINT) $(DEADCODE) ## Run the linters
 	@dead="$$($(DEADCODE) ./cmd/...)"; dead="$$(grep -v '^config/reference\.go:' <<<"$$dead" || true)"; \
 	  [ -z "$$dead" ] || { echo "$$dead"; echo "the binary does not reach these functions: delete them"; exit 1; }
 	@! grep -rnE '"resolved":' --include=package-lock.json test --exclude-dir=node_modules || { echo "a package-lock.json names a registry"; exit 1; }
+
+.PHONY: vuln
+vuln: $(VULNCHECK) ## Look for known vulnerabilities in what the binary reaches (the Go vulnerability database, as a Go module)
+	rm -rf .build/vulndb
+	@# The database's server is not asked. The same entries are published as a Go module.
+	module="$$(go mod download -json golang.org/x/vulndb@$(VULNDB_VERSION))"; \
+	  dir="$$(sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p' <<<"$$module")"; version="$$(sed -n 's/^\t"Version": "\(.*\)",$$/\1/p' <<<"$$module")"; \
+	  go run "golang.org/x/vulndb/cmd/indexdb@$$version" -vulns "$$dir/data/osv" -out .build/vulndb; \
+	  mkdir -p .build/vulndb/ID; cp "$$dir"/data/osv/*.json .build/vulndb/ID; echo "database: golang.org/x/vulndb $$version"
+	$(VULNCHECK) -db file://$(CURDIR)/.build/vulndb ./cmd/...
 
 .PHONY: fmt
 fmt: $(LINT) ## Format the code
@@ -114,6 +128,10 @@ $(LINT):
 $(DEADCODE):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install golang.org/x/tools/cmd/deadcode@$(DEADCODE_VERSION)
 	mv $(TOKENHANDLER_TOOLS)/bin/deadcode $@
+
+$(VULNCHECK):
+	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install golang.org/x/vuln/cmd/govulncheck@$(VULNCHECK_VERSION)
+	mv $(TOKENHANDLER_TOOLS)/bin/govulncheck $@
 
 $(VERSITYGW_STAMP):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
