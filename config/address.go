@@ -108,22 +108,6 @@ func parseAnyOrigin(s string) (string, *invalid) {
 	return u.String(), nil
 }
 
-// parseIssuer accepts an issuer and returns it unchanged, because it must equal the
-// claim iss of the provider's tokens (OpenID Connect Core 1.0, section 3.1.3.7).
-func parseIssuer(s string) (string, *invalid) {
-	u, bad := parseURL(s)
-	switch {
-	case bad != nil:
-		return "", bad
-	case u.RawQuery != "" || u.ForceQuery:
-		return "", &invalid{"has a query", "remove the ? and everything after it"}
-	}
-	if bad := insecure(u); bad != nil {
-		return "", bad
-	}
-	return s, nil
-}
-
 // parseEndpoint accepts an https URL, or an http URL of this machine.
 func parseEndpoint(s string) (string, *invalid) {
 	u, bad := parseURL(s)

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"strings"
 )
 
 // check checks combinations of keys, and that the required keys are set.
@@ -90,6 +89,7 @@ func (l *loader) checkProvider(p *Provider) {
 	}
 	l.required("provider.issuer", "write the issuer, such as https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI")
 	l.required("provider.client_id", "write the app client's id")
+	l.checkIssuer(p)
 	hasSecret := l.isSet("provider.client_secret") || l.isSet("provider.client_secret_file")
 	switch {
 	case !l.valid("provider.insecure_public_client"):
@@ -107,23 +107,6 @@ func (l *loader) checkProvider(p *Provider) {
 	if p.Kind == KindCognito && slices.Contains(p.Scopes, "offline_access") {
 		l.fault("provider.scopes", "must not include offline_access: Cognito has no such scope and refuses the login", "remove it: Cognito always issues a refresh token")
 	}
-}
-
-// inferKind returns [KindCognito] for both forms of the issuer of a Cognito user
-// pool, in all regions including China, else [KindOIDC].
-func inferKind(issuer string) string {
-	u, err := url.Parse(issuer)
-	if err != nil {
-		return KindOIDC
-	}
-	host := strings.ToLower(u.Hostname())
-	host = strings.TrimPrefix(strings.TrimSuffix(host, ".cn"), "issuer-")
-	region, ok := strings.CutPrefix(host, "cognito-idp.")
-	region, amazon := strings.CutSuffix(region, ".amazonaws.com")
-	if ok && amazon && regionPattern.MatchString(region) {
-		return KindCognito
-	}
-	return KindOIDC
 }
 
 func (l *loader) checkSession(s *Session) {

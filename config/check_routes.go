@@ -44,6 +44,11 @@ func (l *loader) routeFault(i int, key, problem, fix string) {
 	l.faults = append(l.faults, l.atRoute(i, key, problem, fix))
 }
 
+// routeWarn reports a warning for a key of the i-th route.
+func (l *loader) routeWarn(i int, key, problem, fix string) {
+	l.warnings = append(l.warnings, Warning{Fault: l.atRoute(i, key, problem, fix)})
+}
+
 // atRoute returns a fault at the line of the i-th route.
 func (l *loader) atRoute(i int, key, problem, fix string) Fault {
 	f := l.at("api.routes", problem, fix)

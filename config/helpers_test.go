@@ -40,6 +40,11 @@ func readFile(name string) ([]byte, error) {
 		"/run/secrets/verify_secret":   plantedGateway + "\n",
 		"/run/secrets/two_tokens":      plantedToken + "\n" + plantedToken + "2\n",
 		"/run/secrets/empty":           "\n \n",
+		"/run/secrets/quoted_keys":     "\"" + key(1) + "\"\n",
+		"/run/secrets/quoted_secret":   "'hunter2-hunter2-hunter2'\n",
+		"/run/secrets/marked_secret":   "\ufeff" + plantedSecret + "\r\n",
+		"/run/secrets/two_marks":       "\ufeff\ufeffhunter2-hunter2-hunter2\r\n",
+		"/run/secrets/utf16":           "\xff\xfeh\x00u\x00n\x00t\x00e\x00r\x002\x00",
 		"/run/secrets/huge":            string(make([]byte, 64<<10+1)),
 	}
 	if name == "/run/secrets/forbidden" {

@@ -135,6 +135,14 @@ func TestEnvironmentWinsOverSecretFile(t *testing.T) {
 	}
 }
 
+// Windows writes a byte order mark before the text of a file.
+func TestByteOrderMarkBeforeASecretIsNoPartOfIt(t *testing.T) {
+	c := mustLoad(t, smallest, "TH_PROVIDER__CLIENT_SECRET_FILE=/run/secrets/marked_secret")
+	if got := c.Provider.ClientSecret[0].Reveal(); got != plantedSecret {
+		t.Errorf("got %q", got)
+	}
+}
+
 // A setting that the environment replaces is not read: a placeholder in the file
 // must not prevent the start.
 func TestReplacedSecretIsNotRead(t *testing.T) {

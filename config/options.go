@@ -46,11 +46,11 @@ func serverOptions(c *Config) []option {
 		},
 		{
 			key: "tls.cert_file", value: one(&c.TLS.CertFile, "file", parsePath),
-			doc: "The PEM certificate chain of the public listener. It is read again when the file changes. Without it the listener speaks plain http, and a proxy in front of the service must terminate TLS.", refused: "one of the two keys without the other",
+			doc: "The PEM certificate chain of the public listener. It is read again when the file changes. Without it the listener speaks plain http, and a proxy in front of the service must terminate TLS. The service warns at start if the certificate is not valid, ends within 14 days, or is for another name than that of `public_url`.", refused: "one of the two keys without the other; a file without a certificate",
 		},
 		{
 			key: "tls.key_file", value: one(&c.TLS.KeyFile, "file", parsePath),
-			doc: "The PEM private key of that certificate.", refused: "one of the two keys without the other",
+			doc: "The PEM private key of that certificate.", refused: "one of the two keys without the other; another certificate's key; a key with a passphrase",
 		},
 		{
 			key: "allowed_origins", value: many(&c.AllowedOrigins, "list of origins", parseAnyOrigin),
@@ -106,7 +106,7 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 	return append([]option{
 		{
 			key: "spa.dir", value: one(&c.SPA.Dir, "directory", parsePath),
-			doc: "The directory of the built app to serve, with security headers. A path that is no file and belongs to nothing else gets `index.html`. If `app.js.br` or `app.js.gz` lies beside `app.js`, clients that accept it get it. Without this key, another server serves the app.",
+			doc: "The directory of the built app to serve, with security headers. A path that is no file and belongs to nothing else gets `index.html`. If `app.js.br` or `app.js.gz` lies beside `app.js`, clients that accept it get it. Without this key, another server serves the app.", refused: "a directory without `index.html`",
 		},
 		{
 			key: "spa.content_security_policy", value: one(&c.SPA.ContentSecurityPolicy, "header value", parseText),

@@ -18,15 +18,15 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 		{
 			key: "provider.issuer", value: one(&p.Issuer, "URL", parseIssuer),
 			doc:     "The issuer, spelt exactly as in the provider's discovery document. Both forms of Cognito's issuer work: `https://cognito-idp.…` and `https://issuer-cognito-idp.…`. Required.",
-			refused: "plain http, except for localhost (OWASP ASVS 5.0, V12.2.1); a query or a fragment",
+			refused: "plain http, except for localhost (OWASP ASVS 5.0, V12.2.1); a query or a fragment; the URL of the discovery document; of Cognito: the domain of the hosted UI, a pool of another region, a slash at the end or any other spelling than in the tokens",
 		},
 		{
 			key: "provider.domain", value: one(&p.Domain, "origin", parseSecureOrigin),
-			doc: "The domain of Cognito's hosted UI, such as `https://auth.example.com`. Default: taken from the discovery document.", refused: "plain http, except for localhost; a path",
+			doc: "The domain of Cognito's hosted UI, such as `https://auth.example.com`. Default: taken from the discovery document.", refused: "plain http, except for localhost; a path; the host of the issuer; another region than the user pool's",
 		},
 		{
 			key: "provider.client_id", value: one(&p.ClientID, "name", parseWord),
-			doc: "The id of the app client. Required.",
+			doc: "The id of the app client. Required.", refused: "the id of a user pool",
 		},
 		{
 			key: "provider.trusted_audiences", value: many(&p.TrustedAudiences, "list of names", parseWord),

@@ -78,9 +78,12 @@ wins: ` + "`TH_`" + ` and the key in capitals, with ` + "`__`" + ` for each dot.
 for production, [examples/full.yaml](examples/full.yaml) has every key.
 
 - Unknown keys and unknown ` + "`TH_`" + ` variables are refused. So are repeated keys, and YAML's anchors, aliases and tags.
+- ` + "`tokenhandler check`" + ` looks at the files that the configuration names, too, and uses no network. The service starts only if it finds no fault.
 - All faults are reported at once, one per line, as ` + "`where: key: what is wrong; what to write instead`" + `. No fault quotes a secret.
 - Every secret can be read from a file (` + "`…_file`" + `) instead; setting both is refused. If the environment sets one of the two, the file's are ignored.
 - Traces have no keys. OpenTelemetry's own ` + "`OTEL_`" + ` variables turn them on, see [monitoring](monitoring/README.md#traces).
+- A value that cannot be meant is refused: a placeholder such as ` + "`${NAME}`" + ` (nothing replaces variables), quotes that are part of the value, a character
+  that cannot be seen.
 - A duration is a number with a unit (` + "`90s`, `15m`, `12h`" + `), a size is in bytes or has a unit (` + "`64KiB`, `100MiB`, `5GiB`" + `).
 - A list in an environment variable is ` + "`a, b`" + ` or ` + "`[a, b]`" + `. Routes are one YAML value:
   ` + "`TH_API__ROUTES=[{path: /api/, upstream: \"https://api.internal.example.com\"}]`" + `.

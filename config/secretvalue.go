@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,12 +29,24 @@ type secretRule struct {
 	parse    parser[secret.String]
 }
 
+// check parses one secret, unless it is mistaken.
+func (r secretRule) check(s string) (secret.String, *invalid) {
+	if bad := mistaken(s); bad != nil {
+		return secret.String{}, bad
+	}
+	return r.parse(s)
+}
+
 // manySecrets makes an option whose value is one secret or a list of secrets.
 func manySecrets(dst *[]secret.String, kind string, rule secretRule) value {
 	return value{kind: kind, form: formLines, read: func(n *yaml.Node, fault report) {
 		if n.Kind != yaml.SequenceNode {
 			s, ok := scalar(n, "", fault)
 			if !ok {
+				return
+			}
+			if bad := mistaken(s); bad != nil {
+				fault(n, "", bad.problem, bad.fix)
 				return
 			}
 			if rule.comments { // these are keys: base64 has no commas
@@ -52,7 +62,7 @@ func manySecrets(dst *[]secret.String, kind string, rule secretRule) value {
 			fault(n, "", "is empty", "give it a value or remove it")
 			return
 		}
-		if list, ok := items(n, rule.parse, fault); ok && distinct(n, list, rule, fault) {
+		if list, ok := items(n, rule.check, fault); ok && distinct(n, list, rule, fault) {
 			*dst = list
 		}
 	}}
@@ -108,6 +118,10 @@ func secretFile(path *string, of value, rule secretRule, readFile func(string) (
 			fault(n, "", "is empty", "write the path of a file")
 			return
 		}
+		if bad := mistaken(name); bad != nil {
+			fault(n, "", bad.problem, bad.fix)
+			return
+		}
 		content, bad := readSecret(name, readFile)
 		if bad != nil {
 			fault(n, "", bad.problem, bad.fix)
@@ -142,14 +156,12 @@ func secretFile(path *string, of value, rule secretRule, readFile func(string) (
 func readSecret(name string, readFile func(string) ([]byte, error)) ([]byte, *invalid) {
 	content, err := readFile(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, &invalid{"names a file that does not exist", "check the path, and that the secret is mounted"}
-	case errors.Is(err, fs.ErrPermission):
-		return nil, &invalid{"names a file that the service may not read", "give the service's user the right to read it"}
 	case err != nil:
-		return nil, &invalid{"names a file that cannot be read", "check the path and the file"}
+		return nil, unreadable(err)
 	case len(content) > maxSecretFile:
 		return nil, &invalid{"names a file that is over 64KiB", "check the path"}
+	case bytes.IndexByte(content, 0) >= 0:
+		return nil, &invalid{"names a file that is no plain text, or is text in UTF-16", "save it as UTF-8"}
 	}
 	return content, nil
 }

@@ -23,6 +23,7 @@ type parser[T any] func(s string) (T, *invalid)
 
 // one makes the value of an option that takes a single value.
 func one[T any](dst *T, kind string, parse parser[T]) value {
+	parse = meant(parse)
 	return value{kind: kind, form: formScalar, read: func(n *yaml.Node, fault report) {
 		s, ok := scalar(n, "", fault)
 		if !ok {
@@ -47,7 +48,7 @@ func many[T any](dst *[]T, kind string, parse parser[T]) value {
 			fault(n, "", "is not a list", "write it as [first, second], or as one \"- item\" per line")
 			return
 		}
-		list, ok := items(n, parse, fault)
+		list, ok := items(n, meant(parse), fault)
 		if ok {
 			*dst = list
 		}

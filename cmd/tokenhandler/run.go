@@ -98,7 +98,7 @@ func (c *command) load(cmd *cobra.Command) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, fmt.Errorf("reading the configuration (--config): %w", err)
 	}
-	return config.Load(content, c.configFile, c.environ, readFile)
+	return config.Check(content, c.configFile, c.environ, config.Machine{ReadFile: readFile, Now: time.Now})
 }
 
 func (c *command) environmentIsSet() bool {
@@ -160,9 +160,13 @@ func (c *command) check(cmd *cobra.Command, _ []string) error {
 	if err != nil {
 		return err
 	}
+	// What the check of the configuration does not know, the service itself does.
+	if _, err := app.New(cmd.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
+		return err
+	}
+	c.printWarnings(cfg.Warnings)
 	cookies := app.Cookies(cfg)
-	_, err = fmt.Fprintf(c.stdout, `The configuration is good.
-
+	_, err = fmt.Fprintf(c.stdout, `
 Register at the app client in Cognito, exactly as written:
   Allowed callback URL   %s
   Allowed sign-out URL   %s
@@ -184,6 +188,18 @@ headers, and the app's Content-Security-Policy connect to %s
 `, cfg.PublicURL, app.StorageOrigin(cfg))
 	}
 	return err
+}
+
+// printWarnings says that the configuration is good, and what may still be a mistake.
+func (c *command) printWarnings(warnings []config.Warning) {
+	if len(warnings) == 0 {
+		_, _ = fmt.Fprintln(c.stdout, "The configuration is good.")
+		return
+	}
+	_, _ = fmt.Fprintf(c.stdout, "The configuration is good, with %d warning(s):\n", len(warnings))
+	for _, warning := range warnings {
+		_, _ = fmt.Fprintln(c.stdout, warning)
+	}
 }
 
 func (c *command) keygen(*cobra.Command, []string) error {

@@ -25,7 +25,7 @@ func (h *Handler) variant(name string, accepted []string) (file fs.File, info fs
 		if !accepts(accepted, v.coding) {
 			continue
 		}
-		if file, info, err := h.regular(name + v.extension); err == nil {
+		if file, info, err := regular(h.files, name+v.extension); err == nil {
 			return file, info, v.coding
 		}
 	}

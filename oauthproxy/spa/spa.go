@@ -43,22 +43,42 @@ const index = "index.html"
 
 // New opens the directory. It returns an error if that has no index.html.
 func New(cfg Config) (*Handler, error) {
-	// A root does not follow symbolic links out of the directory.
-	root, err := os.OpenRoot(cfg.Dir)
+	root, err := open(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening spa.dir: %w", err)
 	}
 	h := &Handler{files: root.FS(), policy: policy(cfg), tags: tagCache{now: cfg.Site.Now}}
 	h.handler = cfg.Site.Methods(cfg.Site.Handle(h.serve), http.MethodGet, http.MethodHead)
-	file, _, err := h.regular(index)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, fmt.Errorf("opening spa.dir: it has no %s; is the app built?", index)
-	case err != nil:
-		return nil, fmt.Errorf("opening spa.dir: %s: %w", index, err)
-	}
-	_ = file.Close()
 	return h, nil
+}
+
+// Check returns an error if [New] would refuse the directory.
+func Check(dir string) error {
+	root, err := open(dir)
+	if err != nil {
+		return err
+	}
+	_ = root.Close()
+	return nil
+}
+
+// open opens the directory of an app, which must have an index.html. A root does not
+// follow symbolic links out of the directory.
+func open(dir string) (*os.Root, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	file, _, err := regular(root.FS(), index)
+	if err == nil {
+		_ = file.Close()
+		return root, nil
+	}
+	_ = root.Close()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, errNotBuilt
+	}
+	return nil, fmt.Errorf("%s: %w", index, err)
 }
 
 func policy(cfg Config) func() string {
@@ -176,35 +196,38 @@ func mediaTypeOf(name string) string {
 // of a file, it opens index.html; a missing script must be a 404 and not a page.
 // opened is the name of the file that it opened.
 func (h *Handler) open(name string) (file fs.File, info fs.FileInfo, opened string, err error) {
-	if file, info, err = h.regular(name); err == nil {
+	if file, info, err = regular(h.files, name); err == nil {
 		return file, info, name, nil
 	}
 	if hidden(name) || strings.HasPrefix(name, ".well-known/") || asset.MatchString(name) {
 		return nil, nil, "", web.NewProblem(web.CodeNotFound, "there is no such file", err)
 	}
-	if file, info, err = h.regular(index); err != nil {
+	if file, info, err = regular(h.files, index); err != nil {
 		return nil, nil, "", web.NewProblem(web.CodeNotFound, "the app is gone", err)
 	}
 	return file, info, index, nil
 }
 
-var errNoFile = errors.New("not a regular file")
+var (
+	errNoFile   = errors.New("not a regular file")
+	errNotBuilt = errors.New("it has no " + index)
+)
 
 // regular opens a regular file. It checks the type before opening, because opening a
 // pipe waits for a writer, and again after opening, because the file may have been
 // replaced in between.
-func (h *Handler) regular(name string) (fs.File, fs.FileInfo, error) {
+func regular(files fs.FS, name string) (fs.File, fs.FileInfo, error) {
 	if !fs.ValidPath(name) || hidden(name) {
 		return nil, nil, errNoFile
 	}
-	info, err := fs.Stat(h.files, name)
+	info, err := fs.Stat(files, name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("reading file status: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return nil, nil, errNoFile
 	}
-	file, err := h.files.Open(name)
+	file, err := files.Open(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("opening file: %w", err)
 	}

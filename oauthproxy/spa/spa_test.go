@@ -271,7 +271,7 @@ func TestNewRefuses(t *testing.T) {
 	if err := syscall.Mkfifo(filepath.Join(pipe, "index.html"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	const unbuilt = "opening spa.dir: it has no index.html; is the app built?"
+	const unbuilt = "opening spa.dir: it has no index.html"
 	for name, tt := range map[string]struct{ dir, want string }{
 		"missing":       {filepath.Join(empty, "dist"), "opening spa.dir: open " + filepath.Join(empty, "dist") + ": no such file or directory"},
 		"a file":        {filepath.Join(empty, "index.htm"), "opening spa.dir: open " + filepath.Join(empty, "index.htm") + ": not a directory"},
@@ -286,6 +286,9 @@ func TestNewRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if h, err := spa.New(spa.Config{Dir: tt.dir, Site: newSite(t, time.Now())}); h != nil || err == nil || err.Error() != tt.want {
 				t.Errorf("New = %v, %v; want %s", h, err, tt.want)
+			}
+			if err := spa.Check(tt.dir); err == nil || "opening spa.dir: "+err.Error() != tt.want {
+				t.Errorf("Check = %v; want %s", err, tt.want)
 			}
 		})
 	}

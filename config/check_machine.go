@@ -1,0 +1,59 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"time"
+
+	"cognito-token-handler/oauthproxy/spa"
+)
+
+// Machine is what [Check] asks about the machine that the service runs on, besides
+// its files.
+type Machine struct {
+	// ReadFile reads a file of the operator's. Required.
+	ReadFile func(name string) ([]byte, error)
+	// Now is the clock. Required.
+	Now func() time.Time
+}
+
+// Check is [Load], and looks at the files that the configuration names as well: the
+// certificate and its key, the app's directory, the authorities of upstreams. It
+// uses no network. The service starts with every configuration that Check accepts,
+// unless it cannot listen.
+func Check(file []byte, fileName string, environ []string, m Machine) (Config, error) {
+	return load(file, fileName, environ, m.ReadFile, func(l *loader, c *Config) { l.checkMachine(c, m) })
+}
+
+// checkMachine checks what the keys say about the machine. It skips keys that have a
+// fault already.
+func (l *loader) checkMachine(c *Config, m Machine) {
+	l.checkCertificate(c, m)
+	l.checkDirectory(c.SPA.Dir)
+	for i := range c.API.Routes {
+		l.checkAuthorities(i, c.API.Routes[i].UpstreamCAFile, m)
+	}
+}
+
+func (l *loader) checkDirectory(dir string) {
+	if dir == "" || !l.valid("spa.dir") {
+		return
+	}
+	if err := spa.Check(dir); err != nil {
+		l.fault("spa.dir", "cannot be served: "+err.Error(), "build the app, or write the directory of the built one")
+	}
+}
+
+// unreadable says why a file cannot be read, in a sentence that begins with the key;
+// nil without an error.
+func unreadable(err error) *invalid {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return &invalid{"names a file that does not exist", "check the path, and that the file is mounted"}
+	case errors.Is(err, fs.ErrPermission):
+		return &invalid{"names a file that the service may not read", "give the service's user the right to read it"}
+	}
+	return &invalid{"names a file that cannot be read", "check the path and the file"}
+}

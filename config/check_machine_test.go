@@ -1,0 +1,146 @@
+package config_test
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/config"
+)
+
+// now is the time of the checks in these tests.
+var now = time.Date(2026, 5, 1, 12, 0, 0, 0, time.UTC)
+
+// pair is a self-signed certificate with its key, in PEM.
+type pair struct{ cert, key []byte }
+
+func newPair(t *testing.T, host string, from, until time.Time) pair {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotBefore: from, NotAfter: until}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pair{
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}),
+		pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}),
+	}
+}
+
+// files writes files into a new folder, each with the mode 0600, and returns the
+// folder. A name that ends with a slash is a folder.
+func files(t *testing.T, contents map[string][]byte) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range contents {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(name, "/") {
+			if err := os.MkdirAll(path, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if err := os.WriteFile(path, content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+// machine is a machine with the files of the test and of readFile.
+func machine() config.Machine {
+	return config.Machine{
+		ReadFile: func(name string) ([]byte, error) {
+			if content, err := readFile(name); err == nil {
+				return content, nil
+			}
+			return os.ReadFile(name)
+		},
+		Now: func() time.Time { return now },
+	}
+}
+
+// checked returns the faults of a configuration, or its warnings. more are lines at its
+// end, in which DIR stands for dir; it stands for it in the result, too.
+func checked(t *testing.T, m config.Machine, dir, more string, environ ...string) string {
+	t.Helper()
+	c, err := config.Check([]byte(smallest+strings.ReplaceAll(more, "DIR", dir)), "m.yaml", environ, m)
+	text := warnings(c)
+	if err != nil {
+		text = err.Error() + "\n"
+	}
+	return strings.ReplaceAll(text, dir, "DIR")
+}
+
+func TestCheckLooksAtTheFiles(t *testing.T) {
+	good := newPair(t, "app.example.com", now.Add(-time.Hour), now.AddDate(1, 0, 0))
+	other := newPair(t, "app.example.com", now.Add(-time.Hour), now.AddDate(1, 0, 0))
+	expired := newPair(t, "app.example.com", now.AddDate(-1, 0, 0), now.Add(-time.Second))
+	early := newPair(t, "app.example.com", now.Add(time.Second), now.AddDate(1, 0, 0))
+	soon := newPair(t, "app.example.com", now.AddDate(-1, 0, 0), now.AddDate(0, 0, 13))
+	named := newPair(t, "other.example.com", now.Add(-time.Hour), now.AddDate(1, 0, 0))
+	dir := files(t, map[string][]byte{
+		"good.crt": good.cert, "good.key": good.key, "other.key": other.key, "chain.crt": append(bytes.Clone(good.cert), other.cert...),
+		"reversed.crt": append(bytes.Clone(other.cert), good.cert...), "expired.crt": expired.cert, "expired.key": expired.key,
+		"early.crt": early.cert, "early.key": early.key, "soon.crt": soon.cert, "soon.key": soon.key, "named.crt": named.cert, "named.key": named.key,
+		"text": []byte("no PEM"), "broken.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: []byte("x")}),
+		"encrypted.key":  pem.EncodeToMemory(&pem.Block{Type: "ENCRYPTED PRIVATE KEY", Bytes: []byte("x")}),
+		"app/index.html": []byte("<!doctype html>"), "unbuilt/": nil, "both.crt": append(bytes.Clone(expired.cert), good.cert...),
+	})
+	tls := func(cert, key string) string {
+		return "tls: {cert_file: DIR/" + cert + ", key_file: DIR/" + key + "}\n"
+	}
+	const proxied = "; replace it, unless only a proxy in front of the service sees it\n"
+	ca := func(name string) string {
+		return "api: {routes: [{path: /a/, upstream: 'https://a.example'}, {path: /b/, upstream: 'https://b.example', upstream_ca_file: DIR/" + name + "}]}\n"
+	}
+	for name, tt := range map[string]struct{ more, want string }{
+		"all is there":    {tls("good.crt", "good.key") + ca("chain.crt") + "spa: {dir: DIR/app}\n", ""},
+		"chain":           {tls("chain.crt", "good.key"), ""},
+		"no files":        {tls("no.crt", "no.key"), "m.yaml:9: tls.cert_file: names a file that does not exist; check the path, and that the file is mounted\nm.yaml:9: tls.key_file: names a file that does not exist; check the path, and that the file is mounted\n"},
+		"a folder":        {tls("app", "good.key"), "m.yaml:9: tls.cert_file: names a file that cannot be read; check the path and the file\n"},
+		"another's key":   {tls("good.crt", "other.key"), "m.yaml:9: tls.key_file: does not belong to the first certificate in tls.cert_file; write the key that the certificate was requested with; the server's certificate comes first, then the intermediate ones\n"},
+		"reversed chain":  {tls("reversed.crt", "good.key"), "m.yaml:9: tls.key_file: does not belong to the first certificate in tls.cert_file; write the key that the certificate was requested with; the server's certificate comes first, then the intermediate ones\n"},
+		"swapped":         {tls("good.key", "good.crt"), "m.yaml:9: tls.cert_file: names a file without a PEM certificate; write the path of a PEM certificate chain\nm.yaml:9: tls.key_file: names a file without a PEM private key; write the path of the certificate's key\n"},
+		"broken":          {tls("broken.crt", "encrypted.key"), "m.yaml:9: tls.cert_file: names a file with a certificate that cannot be parsed; write the path of a PEM certificate chain\nm.yaml:9: tls.key_file: names a file with a key that has a passphrase; remove the passphrase: openssl pkey -in old -out new\n"},
+		"expired":         {tls("expired.crt", "expired.key"), "m.yaml:9: tls.cert_file: names a certificate that expired on 2026-05-01T11:59:59Z" + proxied},
+		"too early":       {tls("early.crt", "early.key"), "m.yaml:9: tls.cert_file: names a certificate that is not valid before 2026-05-01T12:00:01Z" + proxied},
+		"ends soon":       {tls("soon.crt", "soon.key"), "m.yaml:9: tls.cert_file: names a certificate that expires on 2026-05-14T12:00:00Z" + proxied},
+		"another name":    {tls("named.crt", "named.key"), "m.yaml:9: tls.cert_file: names a certificate that is for other names than app.example.com, the host of public_url" + proxied},
+		"app missing":     {"spa: {dir: DIR/dist}\n", "m.yaml:9: spa.dir: cannot be served: open DIR/dist: no such file or directory; build the app, or write the directory of the built one\n"},
+		"app unbuilt":     {"spa: {dir: DIR/unbuilt}\n", "m.yaml:9: spa.dir: cannot be served: it has no index.html; build the app, or write the directory of the built one\n"},
+		"app is a file":   {"spa: {dir: DIR/text}\n", "m.yaml:9: spa.dir: cannot be served: open DIR/text: not a directory; build the app, or write the directory of the built one\n"},
+		"CA missing":      {ca("no.crt"), "m.yaml:9: api.routes[1].upstream_ca_file: names a file that does not exist; check the path, and that the file is mounted\n"},
+		"CA is text":      {ca("text"), "m.yaml:9: api.routes[1].upstream_ca_file: names a file without a PEM certificate; write the path of a file with PEM certificates\n"},
+		"CA is broken":    {ca("broken.crt"), "m.yaml:9: api.routes[1].upstream_ca_file: names a file with a certificate that cannot be parsed; write the path of a file with PEM certificates\n"},
+		"CA expired":      {ca("expired.crt"), "m.yaml:9: api.routes[1].upstream_ca_file: names a file in which every certificate has expired; replace it: no certificate of the upstream can be verified\n"},
+		"one CA expired":  {ca("both.crt"), ""},
+		"values and more": {"spa: {dir: DIR/unbuilt}\nlog: {level: hunter2}\n" + ca("text"), "m.yaml:9: spa.dir: cannot be served: it has no index.html; build the app, or write the directory of the built one\nm.yaml:10: log.level: \"hunter2\" is not one of the possible values; write debug, info, warn or error\nm.yaml:11: api.routes[1].upstream_ca_file: names a file without a PEM certificate; write the path of a file with PEM certificates\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := checked(t, machine(), dir, tt.more); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
