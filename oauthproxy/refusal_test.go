@@ -99,7 +99,8 @@ func TestCrossSite(t *testing.T) {
 			{[]string{"Origin: " + publicOrigin}, []string{"*"}},
 			{nil, nil},
 			{[]string{"X-CSRF: 0"}, nil},
-			{[]string{"Referer: " + publicOrigin + "/"}, nil},
+			{[]string{"Referer: " + publicOrigin + "/"}, []string{"GET", "HEAD"}},
+			{[]string{"Referer: https://evil.example/"}, nil},
 			{[]string{"X-CSRF: 1"}, []string{"*"}},
 		} {
 			t.Run(method+" "+strings.Join(tt.lines, ", "), func(t *testing.T) {

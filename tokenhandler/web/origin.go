@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// CSRFHeader is the header that a client must send with the value "1" if it sends
-// neither Sec-Fetch-Site nor Origin, such as an old browser or a command-line tool. It
+// CSRFHeader is the header that a client must send with the value "1" if nothing else
+// says where its request comes from, such as an old browser or a command-line tool. It
 // is not a CORS-safelisted request-header (Fetch standard §2.2.2), so a page of another site can
 // send it only after a preflight, which is refused.
 const CSRFHeader = "X-Csrf"
@@ -22,7 +22,10 @@ var errCrossSite = errors.New("cross-site request")
 //  1. If Sec-Fetch-Site is present, same-origin passes; same-site and cross-site pass
 //     if Origin is an allowed one; none (the user typed the address) passes for GET and HEAD.
 //  2. Otherwise, if Origin is present, it must be the public origin or an allowed one.
-//  3. Otherwise the header X-CSRF: 1 is required.
+//  3. Otherwise the header X-CSRF: 1 is required, except for GET and HEAD with a Referer of
+//     the public origin or an allowed one. Browsers send neither of the other two with a GET
+//     of their own origin over plain HTTP (except to localhost), and WebKit sends neither
+//     with a download (<a download>). No page can choose another origin in the Referer.
 func (s *Site) Guard(next http.Handler) http.Handler {
 	return s.CORS(s.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		if err := s.Admit(r); err != nil {
@@ -103,11 +106,26 @@ func (s *Site) CheckOrigin(r *http.Request) error {
 		}
 		return errCrossSite
 	}
-	if r.Header.Get(CSRFHeader) == "1" {
+	if r.Header.Get(CSRFHeader) == "1" || isRead(r.Method) && s.isRefererOurs(r) {
 		return nil
 	}
 	return errCrossSite
 }
+
+// isRefererOurs reports whether r has exactly one Referer header, whose origin is the public
+// origin or an allowed one. Browsers write a path behind the origin, at least a slash.
+func (s *Site) isRefererOurs(r *http.Request) bool {
+	referers := r.Header.Values("Referer")
+	if len(referers) != 1 {
+		return false
+	}
+	scheme, rest, _ := strings.Cut(referers[0], "://")
+	host, _, hasPath := strings.Cut(rest, "/")
+	origin := scheme + "://" + host
+	return hasPath && (origin == s.origin || s.allowed[origin])
+}
+
+func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }
 
 // NamesOurOrigin reports whether r has exactly one Origin header, and it is the public
 // origin or an allowed one. A page cannot make a browser send another page's origin.
@@ -121,7 +139,7 @@ func (s *Site) checkFetchSite(r *http.Request, site string, origins []string) er
 	case "same-origin":
 		return nil
 	case "none":
-		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+		if isRead(r.Method) {
 			return nil
 		}
 	case "same-site", "cross-site":
@@ -157,8 +175,12 @@ func answerPreflight(w http.ResponseWriter, r *http.Request) {
 // such as QUERY or PROPFIND.
 func isFurtherMethod(asked string) bool {
 	return len(asked) <= 32 && strings.Trim(asked, "ABCDEFGHIJKLMNOPQRSTUVWXYZ-") == "" &&
-		asked != http.MethodTrace && asked != http.MethodConnect
+		asked != http.MethodTrace && asked != http.MethodConnect && asked != MethodTrack
 }
+
+// MethodTrack is another name of TRACE, which some servers answer with the whole request, the
+// bearer token included (CVE-2004-2320).
+const MethodTrack = "TRACK"
 
 func isHeaderList(s string) bool {
 	return len(s) <= 1024 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_, ") == ""
