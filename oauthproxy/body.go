@@ -94,7 +94,7 @@ func (b *responseBody) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	b.call.route.toClient.Add(float64(n))
 	if err != nil && !errors.Is(err, io.EOF) && b.call.out.Context().Err() == nil {
-		b.call.countUpstreamError("interrupted")
+		b.call.countUpstreamError(errorInterrupted)
 	}
 	return n, err
 }

@@ -96,9 +96,11 @@ func (c *call) exchange() error {
 	case upstream != nil:
 		c.serveSocket(upstream)
 		return nil
-	default:
-		return c.respond(response)
 	}
+	if c.grant != nil { // the response to a handshake that was not accepted may be endless, too
+		c.watch(c.out.Context(), endedRequest, func() { c.cancel(errSessionEnded) })
+	}
+	return c.respond(response)
 }
 
 // roundTrip returns when the upstream's header has arrived, which ends the time-out.
@@ -179,7 +181,7 @@ func (c *call) serveSocket(upstream *socket.Upstream) {
 		// context of out may have ended, if the time-out expired just when the 101 arrived.
 		ctx, cancel := context.WithCancel(c.client.Context())
 		defer cancel()
-		c.watch(ctx, "socket", func() { conn.Close(socket.StatusSessionEnded, "session ended") })
+		c.watch(ctx, endedSocket, func() { conn.Close(socket.StatusSessionEnded, "session ended") })
 	}
 	conn.Run()
 }
@@ -239,7 +241,7 @@ func (c *call) problem(err error) *web.Problem {
 		}
 	}
 	if errors.Is(cause, errUpstreamTimeout) {
-		c.countUpstreamError("timeout")
+		c.countUpstreamError(errorTimeout)
 		return web.NewProblem(web.CodeUpstreamTimeout, "the API did not answer in time", errUpstreamTimeout)
 	}
 	c.countUpstreamError(errorKind(err))

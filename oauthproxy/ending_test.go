@@ -1,11 +1,13 @@
 package oauthproxy_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -110,6 +112,30 @@ func TestSocketWithoutSession(t *testing.T) {
 	conn := p.dial(t, "/api/socket", websocket.DialOptions{})
 	p.tokens.end(errLoggedOut)
 	exchange(t, conn, websocket.MessageText, []byte("hello"))
+}
+
+// A handshake that the upstream answers with a stream ends with its session, like any stream.
+func TestHandshakeAnsweredByAStream(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})
+	p := newProxy(t, socketRoute(t, up.URL))
+	conn := p.conn(t)
+	_, _ = io.WriteString(conn, "GET /api/socket HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\nOrigin: "+publicOrigin+"\r\nConnection: Upgrade\r\n"+
+		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || response.StatusCode != http.StatusOK {
+		t.Fatalf("answered %v, %v", response, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	p.tokens.end(errLoggedOut)
+	if _, err := io.Copy(io.Discard, response.Body); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("it ended with %v", err)
+	}
+	if got := counted(t, p, "tokenhandler_proxy_ended_total"); got["kind=request route=/api/"] != 1 {
+		t.Errorf("counted %v", got)
+	}
 }
 
 // A stream breaks off when its session ends: the client must not take it for complete.

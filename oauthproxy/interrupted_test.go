@@ -42,7 +42,7 @@ func TestHeadArrivesBeforeTheBreak(t *testing.T) {
 						_, _ = io.WriteString(conn, "HTTP/1.1 204 No Content\r\n\r\n")
 					}
 				})))
-				p.get(t, "/api/x") // the connection is used before
+				p.get(t, "/api/x")                                                                         // the connection is used before
 				response := p.open(t, p.request(t, http.MethodPost, "/api/x", strings.NewReader("order"))) //nolint:bodyclose // open does
 				body, err := io.ReadAll(response.Body)
 				if err == nil || response.StatusCode != http.StatusOK || response.Header.Get("X-Order") != "7" || !strings.HasPrefix("some", string(body)) {

@@ -2,7 +2,6 @@ package oauthproxy
 
 import (
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +13,7 @@ import (
 // Metrics are the metrics of this package. Routes are labelled by their configured
 // prefix, so the number of series is bounded.
 type Metrics struct {
-	// Requests counts responses by route and status.
+	// Requests counts responses by route and status: a known one, or its class.
 	Requests *prometheus.CounterVec
 	// Seconds is the time until the response's header, by route.
 	Seconds *prometheus.HistogramVec
@@ -40,7 +39,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		Requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_requests_total",
-			Help: "API requests forwarded, by route and status of the response.",
+			Help: "API requests forwarded, by route and status of the response: a common one, or its class (2xx, other).",
 		}, []string{"route", "status"}),
 		Seconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tokenhandler_proxy_request_duration_seconds",
@@ -73,21 +72,63 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 }
 
-// statusCounters are a route's counters of responses. It remembers them by status, because
-// a [prometheus.CounterVec] hashes the labels and takes a lock to find one.
+// knownStatuses are the statuses with a time series of their own. Any other is counted under
+// its class, because an upstream that varies its status would make hundreds for every route.
+//
+//nolint:gochecknoglobals // a constant list
+var knownStatuses = []int{
+	101, 200, 201, 202, 204, 206, 301, 302, 303, 304, 307, 308, 400, 401, 403, 404, 405, 406, 409, 410, 412, 413, 415, 416, 422, 425, 428, 429, 431,
+	500, 501, 502, 503, 504,
+}
+
+// otherStatus is the label of a status that is in no class (RFC 9110 §15 has five).
+const otherStatus = "other"
+
+// statusCounters are a route's counters of responses.
 type statusCounters struct {
-	vec   *prometheus.CounterVec
-	known [600]atomic.Pointer[prometheus.Counter] // status → its counter, once there was such a response
+	known   map[int]prometheus.Counter
+	classes [6]prometheus.Counter // by the status' first digit; 0 is for otherStatus
+}
+
+// newStatusCounters returns counters that all exist, at 0.
+func newStatusCounters(vec *prometheus.CounterVec) *statusCounters {
+	s := &statusCounters{known: make(map[int]prometheus.Counter, len(knownStatuses))}
+	for _, status := range knownStatuses {
+		s.known[status] = vec.WithLabelValues(strconv.Itoa(status))
+	}
+	s.classes[0] = vec.WithLabelValues(otherStatus)
+	for class := 1; class < len(s.classes); class++ {
+		s.classes[class] = vec.WithLabelValues(strconv.Itoa(class) + "xx")
+	}
+	return s
 }
 
 func (s *statusCounters) with(status int) prometheus.Counter {
-	if status < 0 || status >= len(s.known) {
-		return s.vec.WithLabelValues(strconv.Itoa(status))
+	if known, ok := s.known[status]; ok {
+		return known
 	}
-	if known := s.known[status].Load(); known != nil {
-		return *known
+	if class := status / 100; class > 0 && class < len(s.classes) {
+		return s.classes[class]
 	}
-	counter := s.vec.WithLabelValues(strconv.Itoa(status))
-	s.known[status].Store(&counter)
-	return counter
+	return s.classes[0]
+}
+
+// The label values that the proxy counts under.
+const (
+	errorConnect, errorTimeout, errorBroken, errorInterrupted = "connect", "timeout", "broken", "interrupted"
+	retryOK, retryRefused, retryFailed, retryNotRenewed       = "ok", "refused", "failed", "not_renewed"
+	endedSocket, endedRequest                                 = "socket", "request"
+)
+
+// begin makes every counter of a route exist, so that the first event is an increase.
+func (m *Metrics) begin(route string) {
+	for vec, values := range map[*prometheus.CounterVec][]string{
+		m.UpstreamErrors: {errorConnect, errorTimeout, errorBroken, errorInterrupted},
+		m.Retries:        {retryOK, retryRefused, retryFailed, retryNotRenewed},
+		m.Ended:          {endedSocket, endedRequest},
+	} {
+		for _, value := range values {
+			vec.WithLabelValues(route, value)
+		}
+	}
 }

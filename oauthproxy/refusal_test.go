@@ -5,13 +5,16 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// counted returns the values of a counter by its labels.
+// counted returns the values of a counter by its labels, without those that are 0.
 func counted(t *testing.T, p *proxy, name string) map[string]float64 {
 	t.Helper()
 	families, err := p.registry.Gather()
@@ -28,7 +31,9 @@ func counted(t *testing.T, p *proxy, name string) map[string]float64 {
 			for _, label := range metric.GetLabel() {
 				labels = append(labels, label.GetName()+"="+label.GetValue())
 			}
-			counts[strings.Join(labels, " ")] = metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount())
+			if count := metric.GetCounter().GetValue() + float64(metric.GetHistogram().GetSampleCount()); count > 0 {
+				counts[strings.Join(labels, " ")] = count
+			}
 		}
 	}
 	return counts
@@ -150,6 +155,57 @@ func TestCORSOnErrors(t *testing.T) {
 	}
 }
 
+// An upstream that answers with all kinds of statuses makes a bounded number of time series,
+// and every one of them is there before the first request.
+func TestSeriesOfARoute(t *testing.T) {
+	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+		status, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/api/"))
+		w.WriteHeader(status)
+	})
+	p := newProxy(t, api(t, up.URL))
+	before := series(t, p)
+	for status := 200; status <= 999; status++ {
+		p.get(t, "/api/"+strconv.Itoa(status))
+	}
+	if diff := cmp.Diff(before, series(t, p)); diff != "" || len(before) > 70 {
+		t.Errorf("%d series at the start, then %s", len(before), diff)
+	}
+	for _, want := range []string{
+		"tokenhandler_proxy_requests_total route=/api/ status=404", "tokenhandler_proxy_upstream_errors_total kind=timeout route=/api/",
+		"tokenhandler_proxy_retries_total outcome=failed route=/api/", "tokenhandler_proxy_ended_total kind=socket route=/api/",
+	} {
+		if !slices.Contains(before, want) {
+			t.Errorf("%s is not there at the start", want)
+		}
+	}
+	got := counted(t, p, "tokenhandler_proxy_requests_total")
+	for status, want := range map[string]float64{"200": 1, "401": 1, "2xx": 95, "other": 400} {
+		if got["route=/api/ status="+status] != want {
+			t.Errorf("status %s was counted %v times, want %v", status, got["route=/api/ status="+status], want)
+		}
+	}
+}
+
+// series returns the names and labels of all time series.
+func series(t *testing.T, p *proxy) []string {
+	t.Helper()
+	families, err := p.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, family := range families {
+		for _, metric := range family.GetMetric() {
+			name := family.GetName()
+			for _, label := range metric.GetLabel() {
+				name += " " + label.GetName() + "=" + label.GetValue()
+			}
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
 func TestMetrics(t *testing.T) {
 	up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/teapot") {
@@ -171,7 +227,7 @@ func TestMetrics(t *testing.T) {
 	p.raw(t, "TRACE /api/x HTTP/1.1")
 	for name, want := range map[string]map[string]float64{
 		"tokenhandler_proxy_requests_total": {
-			"route=/api/ status=200": 20, "route=/api/ status=418": 1, "route=/down/ status=502": 1,
+			"route=/api/ status=200": 20, "route=/api/ status=4xx": 1, "route=/down/ status=502": 1,
 		},
 		"tokenhandler_proxy_request_duration_seconds": {"route=/api/": 21, "route=/down/": 1},
 		"tokenhandler_proxy_upstream_errors_total":    {"kind=broken route=/down/": 1},

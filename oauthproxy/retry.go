@@ -20,7 +20,7 @@ func (c *call) send(out *http.Request) (*http.Response, error) {
 	}
 	outcomes := c.handler.metrics.Retries.MustCurryWith(prometheus.Labels{"route": c.route.Path})
 	if !c.renewToken(out.Context()) {
-		outcomes.WithLabelValues("not_renewed").Inc()
+		outcomes.WithLabelValues(retryNotRenewed).Inc()
 		return response, nil
 	}
 	again := out.Clone(out.Context())
@@ -40,12 +40,12 @@ func (c *call) send(out *http.Request) (*http.Response, error) {
 	response, err = c.route.transport.RoundTrip(again)
 	switch {
 	case err != nil:
-		outcomes.WithLabelValues("failed").Inc()
+		outcomes.WithLabelValues(retryFailed).Inc()
 		return nil, err
 	case response.StatusCode == http.StatusUnauthorized:
-		outcomes.WithLabelValues("refused").Inc()
+		outcomes.WithLabelValues(retryRefused).Inc()
 	default:
-		outcomes.WithLabelValues("ok").Inc()
+		outcomes.WithLabelValues(retryOK).Inc()
 	}
 	return response, nil
 }

@@ -30,7 +30,8 @@ type Route struct {
 	UpstreamCAs *x509.CertPool
 	// StripPrefix removes Path from the request path before forwarding.
 	StripPrefix bool
-	// Methods are the allowed methods. Default all except CONNECT and TRACE.
+	// Methods are the allowed methods. Default all except CONNECT,
+	// TRACE and TRACK.
 	Methods []string
 	// Token is the token that the upstream gets. Default access.
 	Token TokenKind
@@ -66,7 +67,7 @@ type route struct {
 	inFlight             prometheus.Gauge
 	seconds              prometheus.Observer
 	toUpstream, toClient prometheus.Counter // bytes of bodies
-	responses            statusCounters
+	responses            *statusCounters
 }
 
 // newRoute prepares r. shared is the transport for routes that need none of their own.
@@ -79,7 +80,8 @@ func (h *Handler) newRoute(r Route, shared http.RoundTripper) *route {
 	ready.inFlight, ready.seconds = h.metrics.InFlight.WithLabelValues(r.Path), h.metrics.Seconds.WithLabelValues(r.Path)
 	ready.toUpstream = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_upstream")
 	ready.toClient = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_client")
-	ready.responses.vec = h.metrics.Requests.MustCurryWith(prometheus.Labels{"route": r.Path})
+	ready.responses = newStatusCounters(h.metrics.Requests.MustCurryWith(prometheus.Labels{"route": r.Path}))
+	h.metrics.begin(r.Path)
 	return ready
 }
 
@@ -138,7 +140,7 @@ const methodChars = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGH
 // check refuses requests that the route does not allow, before any session is opened.
 func (r *route) check(site *web.Site, request *http.Request) error {
 	switch {
-	case strings.EqualFold(request.Method, http.MethodTrace), strings.EqualFold(request.Method, http.MethodConnect),
+	case strings.EqualFold(request.Method, http.MethodTrace), strings.EqualFold(request.Method, web.MethodTrack), strings.EqualFold(request.Method, http.MethodConnect),
 		request.ProtoMajor != 1 && strings.Trim(request.Method, methodChars) != "":
 		allow := r.allow
 		if allow == "" {

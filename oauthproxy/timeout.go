@@ -42,7 +42,7 @@ func (t *timeout) expire() { t.call.cancel(errUpstreamTimeout) }
 // beginWatch watches the session, and starts the timer for what is left of the time-out.
 func (t *timeout) beginWatch() {
 	c := t.call
-	c.watch(c.out.Context(), "request", func() { c.cancel(errSessionEnded) })
+	c.watch(c.out.Context(), endedRequest, func() { c.cancel(errSessionEnded) })
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.timer == nil && !t.stopped {

@@ -94,7 +94,7 @@ func errorKind(err error) string {
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
 	netErr, isNetError := errors.AsType[net.Error](err) // the TLS handshake is all else that times out here
 	if isOpError && slices.Contains(connectOps, opErr.Op) || noTLS || errors.Is(err, http.ErrSchemeMismatch) || untrusted || isNetError && !isOpError && netErr.Timeout() {
-		return "connect"
+		return errorConnect
 	}
-	return "broken"
+	return errorBroken
 }
