@@ -2,8 +2,10 @@ package oauthproxy
 
 import (
 	"context"
+	"maps"
 	"net"
 	"net/http"
+	"slices"
 )
 
 // HTTP2Transport returns a transport as routes use it, which speaks HTTP/2 over the
@@ -14,6 +16,20 @@ func HTTP2Transport(dial func(ctx context.Context, network, address string) (net
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetUnencryptedHTTP2(true)
 	})
+}
+
+// ProtectedNames returns the names of the headers that are removed from requests and from
+// responses, with a star behind each prefix.
+func ProtectedNames() (request, response []string) {
+	return protectedRequest.all(), protectedResponse.all()
+}
+
+func (s *headerSet) all() []string {
+	all := slices.Collect(maps.Keys(s.names))
+	for _, prefix := range s.prefixes {
+		all = append(all, prefix+"*")
+	}
+	return all
 }
 
 // PublicLocation returns what becomes of a redirect of r's upstream.

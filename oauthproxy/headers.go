@@ -6,14 +6,13 @@ import (
 	"net/http"
 	"net/textproto"
 	"regexp"
-	"slices"
 	"strings"
 
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// This file decides which headers pass through the proxy. Everything that is not
-// named here passes unchanged, in both directions.
+// This file decides which headers pass through the proxy. Everything that is not named
+// here or in the lists of headernames.go passes unchanged, in both directions.
 //
 //	client → upstream: cleanRequest removes hopByHop, protectedRequest and our
 //	cookies; requestHeader then sets the headers that upstreams may trust.
@@ -24,77 +23,6 @@ import (
 //	responses (100, 103) do not pass at all.
 //
 // The response that opens a WebSocket has a list of its own, in the package socket.
-
-// headerSet is a set of header names in canonical spelling.
-type headerSet struct {
-	names    map[string]bool
-	prefixes []string
-}
-
-func (s *headerSet) has(canonical string) bool {
-	return s.names[canonical] || slices.ContainsFunc(s.prefixes, func(prefix string) bool { return strings.HasPrefix(canonical, prefix) })
-}
-
-// hopByHop are the headers that concern one connection only (RFC 9110 §7.6.1). The
-// names that Connection lists are removed with them.
-//
-//nolint:gochecknoglobals // a constant list
-var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-}
-
-// protectedRequest are the headers that upstreams trust because only the proxy sets
-// them. The clients' are removed.
-//
-//nolint:gochecknoglobals // a constant set
-var protectedRequest = headerSet{
-	names: map[string]bool{
-		"Authorization": true, "Proxy-Authorization": true, "Cookie": true, "Forwarded": true, "Traceparent": true, "Tracestate": true,
-		"X-Request-Id": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "X-Cluster-Client-Ip": true,
-		"X-Original-Url": true, "X-Original-Uri": true, "X-Rewrite-Url": true, "X-Original-Host": true, "X-Host": true,
-		"X-Http-Method": true, "X-Http-Method-Override": true, "X-Method-Override": true,
-		"X-Auth-Subject": true, "X-Auth-Groups": true, "Remote-User": true,
-		"Content-Length": true, "Transfer-Encoding": true, // spelled with "_": net/http has taken out the others
-		"Proxy": true, // CGI-like servers take it for the variable HTTP_PROXY (CVE-2016-5385)
-	},
-	// The names under which other proxies say who is calling.
-	prefixes: []string{"X-Forwarded", "X-User", "X-Remote-", "X-Auth-Request-", "X-Amzn-Oidc-"},
-}
-
-// clientMaySend are protected headers that a client may set, if the name is spelled
-// with "-". Our own cookies are taken out of Cookie, and an invalid Traceparent is
-// replaced.
-//
-//nolint:gochecknoglobals // a constant set
-var clientMaySend = headerSet{names: map[string]bool{"Cookie": true, "Traceparent": true, "Tracestate": true}}
-
-// protectedResponse are the headers that only the app's site may set: cookies, stored
-// data, transport security, CORS, the scope of service workers, error reports,
-// client hints, login status and device-bound sessions. X-Accel-* and X-Sendfile
-// are orders to a web server in front of the proxy: nginx would send another resource
-// instead, or cache the response whatever Cache-Control says.
-//
-//nolint:gochecknoglobals // a constant set
-var protectedResponse = headerSet{
-	names: map[string]bool{
-		"Set-Cookie": true, "Set-Cookie2": true, "Clear-Site-Data": true, "Strict-Transport-Security": true,
-		"Server": true, "X-Request-Id": true, "Alt-Svc": true, "Public-Key-Pins": true,
-		"Service-Worker-Allowed": true, "Nel": true, "Report-To": true, "X-Sendfile": true,
-		"Accept-Ch": true, "Set-Login": true,
-	},
-	prefixes: []string{"Access-Control-", "X-Accel-", "Secure-Session-", "Sec-Session-"},
-}
-
-// bufferingHeader tells nginx whether to buffer the response.
-const bufferingHeader = "X-Accel-Buffering"
-
-// upstreamMaySend are protected headers that an upstream may set. It knows which of
-// its headers scripts need, and Access-Control-Expose-Headers has no effect without
-// our Access-Control-Allow-Origin. It knows, too, which responses nginx must not
-// buffer.
-//
-//nolint:gochecknoglobals // a constant set
-var upstreamMaySend = headerSet{names: map[string]bool{"Access-Control-Expose-Headers": true, bufferingHeader: true}}
 
 // removeHopByHop removes the hop-by-hop headers from h.
 func removeHopByHop(h http.Header) {

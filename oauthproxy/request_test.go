@@ -32,6 +32,14 @@ func TestRequestHeadersRemoved(t *testing.T) {
 		"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X_HTTP_Method_Override",
 		"X-Request-ID", "X_Request_ID", "x-request_id", "X-Auth-Subject", "X_Auth_Subject", "X-Auth-Groups", "X-Auth-Request-User",
 		"X-User", "X-User-Id", "X_User_Id", "X-Remote-User", "Remote-User", "Remote_User", "X-Amzn-Oidc-Identity", "x_amzn_oidc_data",
+		"Client-IP", "client_ip", "CF-Connecting-IP", "CF-Connecting-IPv6", "CF-Pseudo-IPv4", "Fastly-Client-IP", "Fly-Client-IP", "WL-Proxy-Client-IP",
+		"X-Azure-ClientIP", "X-AppEngine-User-IP", "X-Envoy-External-Address", "X-Forward-For", "Forwarded-For", "X-ProxyUser-Ip", "X-Originating-IP",
+		"X-WEBAUTH-USER", "x_webauth_user", "X-MS-CLIENT-PRINCIPAL-NAME", "X-MS-CLIENT-PRINCIPAL", "X-MS-TOKEN-AAD-ID-TOKEN", "X-Goog-IAP-JWT-Assertion",
+		"X-Goog-Authenticated-User-Email", "CF-Access-Jwt-Assertion", "Cf-Access-Authenticated-User-Email", "Tailscale-User-Login", "X-Authentik-Username",
+		"Remote-Groups", "Remote-Email", "X-Pomerium-Claim-Email", "X-Vouch-User", "X-Consumer-Username", "X-Credential-Identifier", "X-Authenticated-Userid",
+		"OIDC_CLAIM_sub", "OIDC-Claim-Email", "SSL_CLIENT_S_DN", "X-SSL-Client-Verify", "X-Client-Cert", "Client-Cert", "Client-Cert-Chain", "X-ARR-ClientCert",
+		"SM_USER", "iv-user", "Shib-Session-ID", "X-Amzn-Oidc-Data", "X-Amzn-Oidc-Accesstoken", "X-Amzn-Mtls-Clientcert", "X-Apigateway-Api-Userinfo",
+		"X-Middleware-Subrequest", "X-Sendfile-Type", "X-Accel-Mapping", "Surrogate-Capability", "X-Original-Method", "X-Auth-User", "X-JWT-Assertion",
 		"Proxy", "proxy", "PROXY", "Content_Length", "Transfer_Encoding", "TE", "Keep-Alive", "Trailer", "Tracestate",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,10 +65,13 @@ func TestRequestHeadersRemoved(t *testing.T) {
 
 func TestRequestHeadersKept(t *testing.T) {
 	request := forwarded(t, "accept: a/b", "ACCEPT-LANGUAGE: de", "Content-Type: x/y", "If-None-Match: \"e\"", "X-Api_Key: k", "x-custom: 1", "X-Custom: 2",
-		"Range: bytes=0-1", "Origin: "+publicOrigin, "Referer: "+publicOrigin+"/", "X-Empty:", "Accept-Encoding: br", "User-Agent: mine")
+		"Range: bytes=0-1", "Origin: "+publicOrigin, "Referer: "+publicOrigin+"/", "X-Empty:", "Accept-Encoding: br", "User-Agent: mine",
+		"X-Auth-Token: t", "X-Client-Version: 3", "Cf-Turnstile-Response: r", "X-Access-Token: a", "X-Hasura-Role: r", "Idempotency-Key: i")
 	for name, want := range map[string]string{
 		"Accept": "a/b", "Accept-Language": "de", "Content-Type": "x/y", "If-None-Match": `"e"`, "X-Api_key": "k", "X-Custom": "1|2",
 		"Range": "bytes=0-1", "Origin": publicOrigin, "Referer": publicOrigin + "/", "X-Empty": "", "Accept-Encoding": "br", "User-Agent": "mine",
+		// Apps use these, and APIs do not take them for a proxy's.
+		"X-Auth-Token": "t", "X-Client-Version": "3", "Cf-Turnstile-Response": "r", "X-Access-Token": "a", "X-Hasura-Role": "r", "Idempotency-Key": "i",
 	} {
 		if got, there := request.Header[name]; !there || strings.Join(got, "|") != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

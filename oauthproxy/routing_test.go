@@ -103,6 +103,8 @@ func TestMethods(t *testing.T) {
 		{"PROPFIND /api/x", ""},
 		{"TRACE /api/x", all},
 		{"trace /api/x", all},
+		{"TRACK /api/x", all},
+		{"Track /api/x", all},
 		{"CONNECT /api/x", all},
 		{"GET /some/x", ""},
 		{"PUT /some/x", ""},
@@ -110,6 +112,7 @@ func TestMethods(t *testing.T) {
 		{"POST /some/x", "GET, PUT"},
 		{"get /some/x", "GET, PUT"},
 		{"TRACE /some/x", "GET, PUT"},
+		{"TRACK /some/x", "GET, PUT"},
 		{"CONNECT /some/x", "GET, PUT"},
 	} {
 		t.Run(tt.line, func(t *testing.T) {
