@@ -80,7 +80,7 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err, retryAfter: retryAfter(err)})
 		return
 	}
-	s := h.cfg.Store.Begin(tokens)
+	s := h.cfg.Store.Begin(tokens, h.cfg.Begin(tokens.Subject, tokens.SID))
 	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Session) // what the browser has is replaced
 	cookie.Values[session.Key] = s
 	if err := cookie.Save(r, w); err != nil {

@@ -63,6 +63,10 @@ type Config struct {
 	// Revoke ends the sessions that an entry names: in this process at once, in other
 	// replicas when the entry has reached them. Required.
 	Revoke func(ctx context.Context, entry replicas.Revocation) error
+	// Begin returns the time at which a session begins that a user begins now: late
+	// enough that no entry of Revoke ends it. sub and sid are those of its ID token.
+	// Required.
+	Begin func(sub, sid string) time.Time
 	// SessionLifetime is the longest life of a session, for which an entry of Revoke is
 	// kept. Required.
 	SessionLifetime time.Duration

@@ -105,7 +105,7 @@ func newApp(tb testing.TB, s settings) *app {
 	a.newSessions(sessions, s.refresh, log)
 	cfg := tokenhandler.Config{
 		Site: site, Store: a.store, Sessions: a.sessions, Provider: a.provider, Path: "/auth", PublicURL: public, AfterLogout: "/bye", GroupsClaim: "cognito:groups",
-		Revoke: a.revoke, SessionLifetime: sessions.AbsoluteLifetime,
+		Revoke: a.revoke, Begin: a.denied.Begin, SessionLifetime: sessions.AbsoluteLifetime,
 		Now: a.clock.Now, Log: log, Metrics: tokenhandler.NewMetrics(a.registry),
 	}
 	if s.handler != nil {
@@ -345,7 +345,7 @@ func (p *adapter) Revoke(ctx context.Context, token secret.String) error {
 
 // revoke puts an entry on the deny list of the process.
 func (a *app) revoke(_ context.Context, entry replicas.Revocation) error {
-	_, err := a.denied.Add(entry)
+	_, err := a.denied.Add(a.denied.Cover(entry, false))
 	return err
 }
 

@@ -275,7 +275,7 @@ func TestLogoutEndsTheSessionBeforeItAsksTheProvider(t *testing.T) {
 		began := make(http.Header)
 		s := store.Begin(secret.Tokens{
 			Access: secret.New("a.b.c"), Refresh: secret.New("refresh"), Subject: "sub", Claims: "{}", AccessExpires: time.Now().Add(time.Hour),
-		})
+		}, time.Now())
 		save(t, store, began, store.Session, map[any]any{session.Key: s})
 		slow.isDead = func() bool { return denied.Denied(s.ID.Name(), "sub", "", s.Begun) }
 		gone, leave := context.WithCancel(t.Context())
@@ -314,4 +314,32 @@ func (p *slowProvider) Revoke(context.Context, secret.String) error {
 
 func (*slowProvider) LogoutURL(string, secret.String) string {
 	return "https://idp.example.com/logout"
+}
+
+// TestEverywhereWhenTheClockIsSetBack: a session that began while the clock was ahead ends
+// with the others, and a login right after the clock was set back is not dead at once. The
+// same holds for a logout token of the provider.
+func TestEverywhereWhenTheClockIsSetBack(t *testing.T) {
+	for name, end := range map[string]func(a *app, ua *useragent.UA){
+		"everywhere": func(_ *app, ua *useragent.UA) { ua.Fetch(http.MethodPost, "/auth/logout?everywhere=true", "") },
+		"provider":   func(a *app, _ *useragent.UA) { a.wantTold(a.pool.LogoutToken(a.pool.User("demo").Sub, "")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newOpenIDApp(t)
+			right := a.clock.Now()
+			a.clock.Set(right.Add(2 * time.Second))
+			ahead := a.login()
+			a.clock.Set(right)
+			end(a, a.login())
+			a.wantSession(ahead, false)
+			a.clock.Set(right.Add(time.Second))
+			end(a, a.login())
+			a.clock.Set(right)
+			late := a.login()
+			for range 5 {
+				a.wantSession(late, true)
+				a.clock.Advance(time.Second)
+			}
+		})
+	}
 }

@@ -235,6 +235,7 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		GroupsClaim:         groupsClaim(a.cfg.Provider.Kind),
 		VerifySecret:        a.cfg.Auth.VerifySecret,
 		Revoke:              a.denied.Revoke,
+		Begin:               a.denied.Begin,
 		SessionLifetime:     a.cfg.Session.AbsoluteLifetime,
 		VerifyLogout:        a.verifyLogout(),
 		Alive:               a.provider.Alive,

@@ -52,7 +52,7 @@ func (d denyList) Revoke(ctx context.Context, entry replicas.Revocation) error {
 	if d.shared != nil {
 		return d.shared.Revoke(ctx, entry)
 	}
-	_, err := d.Add(entry)
+	_, err := d.Add(d.Cover(entry, false))
 	return err
 }
 

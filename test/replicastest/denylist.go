@@ -17,6 +17,7 @@ func denyListCases() []testCase {
 		{"MalformedRevocation", malformedRevocation},
 		{"RevocationIsNotShortened", revocationIsNotShortened},
 		{"RevocationEnds", revocationEnds},
+		{"SessionsInAnyOrder", sessionsInAnyOrder},
 		{"ConcurrentRevocations", concurrentRevocations},
 	}
 }
@@ -26,6 +27,7 @@ func sharedDenyListCases() []testCase {
 		{"RevocationReachesEveryReplica", revocationReachesEveryReplica},
 		{"RevocationOutlivesItsRequest", revocationOutlivesItsRequest},
 		{"LateReplicaKnowsAllRevocations", lateReplicaKnowsAllRevocations},
+		{"SessionsOfReplicasWithOtherClocks", sessionsOfReplicasWithOtherClocks},
 	}
 }
 
@@ -51,10 +53,11 @@ func (r *Replica) revoke(t *testing.T, revocation replicas.Revocation) {
 func eachKindOfRevocation(t *testing.T, s Store) {
 	r := s.Start(t)
 	now := time.Now()
-	until, earlier, later := now.Add(time.Hour), now.Add(-time.Minute), now.Add(time.Minute)
+	until, earlier := now.Add(time.Hour), now.Add(-time.Minute)
 	r.revoke(t, replicas.Revocation{Kind: replicas.KindSession, Name: one.String(), Until: until})
 	r.revoke(t, replicas.Revocation{Kind: replicas.KindSubject, Name: "user", Before: now, Until: until})
 	r.revoke(t, replicas.Revocation{Kind: replicas.KindProviderSession, Name: "sid", Before: now, Until: until})
+	later := r.DenyList.Begin("user", "sid")
 	for what, c := range map[string]struct {
 		name     session.Name
 		sub, sid string
@@ -105,6 +108,37 @@ func revocationEnds(t *testing.T, s Store) {
 	r.revoke(t, replicas.Revocation{Kind: replicas.KindSession, Name: one.String(), Until: until})
 	waitUntil(t, until)
 	eventually(t, "the revocation has ended", func() bool { return !r.DenyList.Denied(one, "", "", until) })
+}
+
+// sessionsInAnyOrder: all sessions of a user that have begun are ended, and none that begin later, however quickly that follows one
+// another and whatever times they have.
+func sessionsInAnyOrder(t *testing.T, s Store) {
+	r := s.Start(t)
+	for round := range 5 {
+		begun := r.DenyList.Begin("user", "")
+		if r.DenyList.Denied(other, "user", "", begun) {
+			t.Fatalf("round %d: a new session is denied", round)
+		}
+		r.revoke(t, ofUser("user"))
+		if !r.DenyList.Denied(other, "user", "", begun) {
+			t.Fatalf("round %d: a session outlives the revocation", round)
+		}
+	}
+}
+
+// sessionsOfReplicasWithOtherClocks: the same across replicas whose clocks differ by some seconds.
+func sessionsOfReplicasWithOtherClocks(t *testing.T, s Store) {
+	all := s.start(t, 2)
+	ahead := time.Now().Add(2 * time.Second) // when a session begins by a clock that is ahead
+	all[0].revoke(t, ofUser("user"))
+	for i, r := range all {
+		eventually(t, fmt.Sprint("the session is denied by replica ", i), func() bool { return r.DenyList.Denied(other, "user", "", ahead) })
+	}
+	for i, r := range all {
+		if r.DenyList.Denied(other, "user", "", all[1].DenyList.Begin("user", "")) {
+			t.Errorf("replica %d denies a session that began after the revocation", i)
+		}
+	}
 }
 
 // waitUntil waits for a point in time.
@@ -158,12 +192,12 @@ func revocationReachesEveryReplica(t *testing.T, s Store) {
 	all[0].revoke(t, replicas.Revocation{Kind: replicas.KindSession, Name: one.String(), Until: until})
 	all[1].revoke(t, ofUser("user"))
 	all[2].revoke(t, replicas.Revocation{Kind: replicas.KindProviderSession, Name: odd, Before: now, Until: until})
-	earlier, later := now.Add(-time.Minute), now.Add(time.Minute)
+	earlier := now.Add(-time.Minute)
 	for _, r := range all {
-		eventually(t, "the session is denied", func() bool { return r.DenyList.Denied(one, "", "", later) })
+		eventually(t, "the session is denied", func() bool { return r.DenyList.Denied(one, "", "", now) })
 		eventually(t, "the user is denied", func() bool { return r.DenyList.Denied(other, "user", "", earlier) })
 		eventually(t, "the provider's session is denied", func() bool { return r.DenyList.Denied(other, "", odd, earlier) })
-		if r.DenyList.Denied(other, "user", odd, later) {
+		if r.DenyList.Denied(other, "user", odd, r.DenyList.Begin("user", odd)) {
 			t.Error("a session that began after the revocation is denied")
 		}
 	}

@@ -17,8 +17,10 @@ type DenyList interface {
 	// Revoke ends sessions: on this replica at once, on the others as soon as the store has the revocation. The error is that of a
 	// malformed revocation only; in an outage of the store the revocation is delivered later.
 	Revoke(ctx context.Context, revocation replicas.Revocation) error
-	// Denied reports whether a session was revoked, see [session.DenyList].
+	// Denied reports whether a session was revoked, see [refresh.DenyList].
 	Denied(name session.Name, sub, sid string, begun time.Time) bool
+	// Begin returns the time at which a session begins that a user begins now. No revocation that the replica knows denies it.
+	Begin(sub, sid string) time.Time
 }
 
 // Replica is one process that uses the store.

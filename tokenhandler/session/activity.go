@@ -23,7 +23,16 @@ type Activity struct {
 // activity is the activity that a session begins with: the login. The login was
 // also the last time that the provider was asked about the user.
 func (s *Session) activity() *Activity {
-	return &Activity{Session: s.ID, Active: s.Active, Probed: s.Begun}
+	return &Activity{Session: s.ID, Active: s.Active, Probed: s.vouched()}
+}
+
+// vouched is the last time, as far as the session itself knows, that the provider was
+// asked about the user: the login. Begun may be in the future.
+func (s *Session) vouched() time.Time {
+	if s.Active.Before(s.Begun) {
+		return s.Active
+	}
+	return s.Begun
 }
 
 // since replaces the times that are earlier than the login. It also replaces times
@@ -37,8 +46,8 @@ func (a *Activity) since(s *Session, now time.Time) {
 	if a.Active.After(now) {
 		a.Active = now.Truncate(time.Second)
 	}
-	if a.Probed.Before(s.Begun) || a.Probed.After(now) {
-		a.Probed = s.Begun
+	if vouched := s.vouched(); a.Probed.Before(vouched) || a.Probed.After(now) {
+		a.Probed = vouched
 	}
 }
 

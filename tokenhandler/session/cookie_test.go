@@ -87,7 +87,7 @@ func TestGrowingAndShrinking(t *testing.T) {
 	}
 
 	surplus := j[sessionCookie+".1"]
-	f.save(t, j, f.Begin(withoutID(small)))
+	f.save(t, j, f.Begin(withoutID(small), f.now))
 	if _, there := j[sessionCookie+".1"]; there {
 		t.Error("the surplus part stays after the session shrank")
 	}
@@ -96,9 +96,9 @@ func TestGrowingAndShrinking(t *testing.T) {
 		t.Errorf("with a surplus cookie: %s is not the newer session's", field)
 	}
 
-	f.save(t, j, f.Begin(withoutID(large)))
+	f.save(t, j, f.Begin(withoutID(large), f.now))
 	newest := j[sessionCookie]
-	f.save(t, j, f.Begin(withoutID(large)))
+	f.save(t, j, f.Begin(withoutID(large), f.now))
 	j[sessionCookie] = newest
 	if _, err := f.open(j.header()); !errors.Is(err, session.ErrUnreadable) {
 		t.Errorf("parts of two writes opened together: %v", err)

@@ -29,7 +29,7 @@ func ExampleStore() {
 		gs.Values[session.Key] = store.Begin(secret.Tokens{
 			Subject: "ada", Access: secret.New("an access token"), AccessExpires: time.Now().Add(time.Hour),
 			Refresh: secret.New("a refresh token"),
-		})
+		}, time.Now())
 		if err := gs.Save(r, w); err != nil {
 			fmt.Println(err)
 		}

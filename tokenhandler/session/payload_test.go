@@ -185,7 +185,7 @@ func BenchmarkSeal(b *testing.B) {
 func FuzzDecode(f *testing.F) {
 	fix := newFixture(f)
 	for seed := range uint64(3) {
-		value, err := fix.Codec().Encode(sessionCookie, fix.Begin(tokens(seed, fix.now)))
+		value, err := fix.Codec().Encode(sessionCookie, fix.Begin(tokens(seed, fix.now), fix.now))
 		if err != nil {
 			f.Fatal(err)
 		}

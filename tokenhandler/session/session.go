@@ -44,7 +44,9 @@ type Session struct {
 	// Generation is 1 after the login; each refresh adds 1.
 	Generation uint64
 	// Begun is when the login was completed. It has a resolution of a millisecond,
-	// because a user may end all sessions and log in again within one second.
+	// because a user may end all sessions and log in again within one second. It may be
+	// later than that, and in the future: a session that begins after a revocation of
+	// its user's sessions must not seem to have begun before it, whatever clocks say.
 	Begun time.Time
 	// Expires is the end of the absolute lifetime (ASVS V7.3.2).
 	Expires time.Time
@@ -106,10 +108,9 @@ func (s *Session) LogValue() slog.Value { return slog.StringValue(fmt.Sprint(s))
 
 // newSession makes the first generation of a session from the tokens of a login. The
 // session ends lifetime after now at the latest.
-func newSession(tokens secret.Tokens, now time.Time, lifetime time.Duration) *Session {
-	begun := now.Truncate(time.Millisecond)
+func newSession(tokens secret.Tokens, begun, now time.Time, lifetime time.Duration) *Session {
 	now = now.Truncate(time.Second)
-	s := &Session{ID: newID(), Generation: 1, Begun: begun, Expires: now.Add(lifetime), Active: now}
+	s := &Session{ID: newID(), Generation: 1, Begun: begun.Truncate(time.Millisecond), Expires: now.Add(lifetime), Active: now}
 	s.hold(tokens, now)
 	return s
 }

@@ -123,7 +123,7 @@ func (f *fixture) begin(h http.Header, t secret.Tokens) error {
 	if err != nil {
 		return err
 	}
-	gs.Values[session.Key] = f.Begin(t)
+	gs.Values[session.Key] = f.Begin(t, f.now)
 	if err := gs.Save(r, w); err != nil {
 		return err
 	}

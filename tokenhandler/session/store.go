@@ -91,9 +91,10 @@ func (s *Store) IdleTimeout() time.Duration { return s.cfg.IdleTimeout }
 func (s *Store) Codec() securecookie.Codec { return sessionCodec{s.sessions} }
 
 // Begin makes the first generation of a session from the tokens of a login. It is
-// in no cookie yet: save it as Values[Key].
-func (s *Store) Begin(tokens secret.Tokens) *Session {
-	return newSession(s.trim(tokens), s.cfg.Now(), s.cfg.AbsoluteLifetime)
+// in no cookie yet: save it as Values[Key]. The session began at begun, which is now
+// unless revocations of its user demand a later time (see Session.Begun).
+func (s *Store) Begin(tokens secret.Tokens, begun time.Time) *Session {
+	return newSession(s.trim(tokens), begun, s.cfg.Now(), s.cfg.AbsoluteLifetime)
 }
 
 // Next makes a further generation of a session from its own tokens, previous, and

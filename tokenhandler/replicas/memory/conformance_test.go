@@ -14,7 +14,7 @@ import (
 type denyList struct{ *memory.List }
 
 func (d denyList) Revoke(_ context.Context, revocation replicas.Revocation) error {
-	_, err := d.Add(revocation)
+	_, err := d.Add(d.Cover(revocation, false))
 	return err
 }
 

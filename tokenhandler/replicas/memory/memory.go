@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/tokenhandler/replicas"
@@ -17,6 +18,10 @@ const sweepEvery = time.Minute
 type List struct {
 	now      func() time.Time
 	onGrowth func()
+
+	// latest is the latest beginning of a session that was seen here, in Unix
+	// milliseconds.
+	latest atomic.Int64
 
 	mu        sync.RWMutex
 	sessions  map[session.Name]time.Time // session → when its entry ends
@@ -112,19 +117,33 @@ func (l *List) deny(name session.Name, until time.Time) bool {
 // user, or with those of its session at the provider. An empty sid stands for none.
 func (l *List) Denied(name session.Name, sub, sid string, begun time.Time) bool {
 	now := l.now()
+	l.saw(begun)
+	denied, foreseen := l.find(name, sub, sid, begun, now)
+	if !foreseen.IsZero() {
+		l.Deny(name, foreseen) // when that time has come, its beginning will look right
+	}
+	return denied
+}
+
+// find does the work of Denied. foreseen is not zero for a session that is denied only
+// because it comes from the future, see [group.foresees]: it is when the session ends.
+func (l *List) find(name session.Name, sub, sid string, begun, now time.Time) (denied bool, foreseen time.Time) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if until, ok := l.sessions[name]; ok && now.Before(until) {
-		return true
+		return true, time.Time{}
 	}
-	if g, ok := l.subjects[sub]; ok && g.has(begun, now) {
-		return true
+	for _, g := range l.groups(sub, sid) {
+		switch {
+		case !now.Before(g.until):
+		case begun.Before(g.before):
+			return true, time.Time{}
+		case g.foresees(begun, now):
+			return true, begun.Add(g.until.Sub(g.before))
+		}
 	}
-	g, ok := l.providers[sid]
-	return ok && sid != "" && g.has(begun, now)
+	return false, time.Time{}
 }
-
-func (g group) has(begun, now time.Time) bool { return begun.Before(g.before) && now.Before(g.until) }
 
 // Len returns the number of entries, with those that ended since the last sweep.
 func (l *List) Len() int {

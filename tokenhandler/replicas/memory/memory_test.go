@@ -312,3 +312,87 @@ func TestOnGrowth(t *testing.T) {
 		t.Errorf("the calls saw %d entries in all, want 3", entries)
 	}
 }
+
+// revoke ends the sessions of sub that have begun, as a replica does that gets the request.
+func revoke(t *testing.T, l *memory.List, c *testkit.Clock, sub string) {
+	t.Helper()
+	now := c.Now()
+	add(t, l, l.Cover(replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(12 * time.Hour)}, false))
+}
+
+// TestClockThatIsSetBack: the clock was ahead when something happened, and is right
+// afterwards. Sessions that had begun stay ended, and those that begin later live, now and
+// when the clock has caught up.
+func TestClockThatIsSetBack(t *testing.T) {
+	for _, ahead := range []time.Duration{time.Millisecond, time.Second, 2 * time.Second, time.Minute, 2 * time.Hour} {
+		t.Run(ahead.String(), func(t *testing.T) {
+			l, c := newList()
+			right := c.Now()
+			c.Set(right.Add(ahead))
+			first := l.Begin("user", "")
+			c.Set(right)
+			revoke(t, l, c, "user")
+			second := l.Begin("user", "")
+			c.Set(right.Add(ahead))
+			revoke(t, l, c, "other")
+			c.Set(right)
+			third := l.Begin("other", "")
+			for _, later := range []time.Duration{0, ahead, ahead + time.Second, 11 * time.Hour} {
+				c.Set(right.Add(later))
+				if !l.Denied(id(1), "user", "", first) {
+					t.Errorf("after %s the session that began while the clock was ahead is alive", later)
+				}
+				if l.Denied(id(2), "user", "", second) || l.Denied(id(3), "other", "", third) {
+					t.Errorf("after %s a session that began after the revocation is denied", later)
+				}
+			}
+			revoke(t, l, c, "user")
+			revoke(t, l, c, "other")
+			if !l.Denied(id(2), "user", "", second) || !l.Denied(id(3), "other", "", third) {
+				t.Error("the next revocation does not end the sessions that began after the first")
+			}
+		})
+	}
+}
+
+// TestSessionFromTheFuture: a session that began by a clock which was an hour ahead, and
+// which this process sees for the first time after the revocation, falls under it. It
+// stays denied when its time has come.
+func TestSessionFromTheFuture(t *testing.T) {
+	l, c := newList()
+	now := c.Now()
+	revoke(t, l, c, "user")
+	future := now.Add(time.Hour)
+	if l.Denied(id(1), "nobody", "", future) {
+		t.Error("a session from the future is denied, but nothing was revoked")
+	}
+	if !l.Denied(id(2), "user", "", future) {
+		t.Error("a session from the future is alive")
+	}
+	for _, later := range []time.Duration{time.Hour, 2 * time.Hour, 12 * time.Hour} { // it ends after 13 hours
+		c.Set(now.Add(later))
+		if !l.Denied(id(2), "user", "", future) {
+			t.Errorf("the session came back after %s", later)
+		}
+	}
+}
+
+// TestReplicaWithAnotherClock: sessions that another replica begins while its clock is some
+// seconds ahead are ended by a revocation made here, and are not denied for an old one.
+func TestReplicaWithAnotherClock(t *testing.T) {
+	l, c := newList()
+	now := c.Now()
+	entry := replicas.Revocation{Kind: replicas.KindProviderSession, Name: "sid", Before: now, Until: now.Add(time.Hour)}
+	add(t, l, l.Cover(entry, true))
+	if !l.Denied(id(1), "user", "sid", now.Add(2*time.Second)) {
+		t.Error("a session that had begun 2 s ahead is alive")
+	}
+	c.Set(now.Add(time.Minute))
+	if l.Denied(id(2), "user", "sid", c.Now().Add(2*time.Second)) {
+		t.Error("a session that begins 2 s ahead, long after the revocation, is denied")
+	}
+	entry.Name = ""
+	if got := l.Cover(entry, true); got != entry {
+		t.Errorf("a malformed revocation became %v", got)
+	}
+}

@@ -25,6 +25,8 @@ func (d denyList) Denied(name session.Name, sub, sid string, begun time.Time) bo
 	return d.local.Denied(name, sub, sid, begun)
 }
 
+func (d denyList) Begin(sub, sid string) time.Time { return d.local.Begin(sub, sid) }
+
 // startForSuite starts a replica and waits until it has read the deny list.
 func startForSuite(t *testing.T, url string) *replicastest.Replica {
 	t.Helper()

@@ -14,9 +14,11 @@ import (
 const batch = 50
 
 // Revoke ends sessions: in this process at once, in the others as soon as the store
-// has the revocation. During an outage the revocation is kept and delivered later. The
+// has the revocation. It covers every session that has begun, see [memory.List.Cover].
+// During an outage the revocation is kept and delivered later. The
 // only error is that of a malformed revocation.
 func (s *Store) Revoke(ctx context.Context, revocation replicas.Revocation) error {
+	revocation = s.local.Cover(revocation, true)
 	r, err := encode(revocation)
 	if err != nil {
 		return fmt.Errorf("revoking: %w", err)

@@ -41,7 +41,7 @@ func Example() {
 	login := httptest.NewRecorder()
 	_, _ = begin(store, login.Header(), secret.Tokens{
 		Access: secret.New("old access token"), AccessExpires: time.Now(), Refresh: secret.New("refresh token"), Subject: "user",
-	})
+	}, time.Now())
 
 	request := httptest.NewRequest(http.MethodGet, "/api/notes", nil)
 	for _, cookie := range login.Result().Cookies() {

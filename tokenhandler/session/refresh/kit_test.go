@@ -43,7 +43,7 @@ func (f *fixture) endAll(tb testing.TB, sub string) {
 	tb.Helper()
 	now := f.cfg.Now()
 	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(f.cfg.AbsoluteLifetime)}
-	if _, err := f.denied.Add(entry); err != nil {
+	if _, err := f.denied.Add(f.denied.Cover(entry, false)); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -146,7 +146,7 @@ func (j jar) header() http.Header {
 func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 	tb.Helper()
 	h := make(http.Header)
-	if _, err := begin(f.store, h, t); err != nil {
+	if _, err := begin(f.store, h, t, f.denied.Begin(t.Subject, t.SID)); err != nil {
 		tb.Fatal(err)
 	}
 	j := jar{}
@@ -155,8 +155,8 @@ func (f *fixture) login(tb testing.TB, t secret.Tokens) jar {
 }
 
 // begin writes the cookies of a new session, as a login does.
-func begin(store *session.Store, h http.Header, t secret.Tokens) (*session.Session, error) {
-	r, s := &http.Request{}, store.Begin(t)
+func begin(store *session.Store, h http.Header, t secret.Tokens, begun time.Time) (*session.Session, error) {
+	r, s := &http.Request{}, store.Begin(t, begun)
 	gs, err := store.New(r, store.Session)
 	if err != nil {
 		return nil, err

@@ -256,7 +256,7 @@ func (w *world) login(b *browser, place int) {
 	l.make(1)
 	w.mu.Unlock()
 	h := make(http.Header)
-	s, err := begin(proc.sessions, h, t)
+	s, err := begin(proc.sessions, h, t, time.Now())
 	if err != nil {
 		w.fail("login: %v", err)
 		return
