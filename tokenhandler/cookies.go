@@ -2,6 +2,7 @@ package tokenhandler
 
 import (
 	"cmp"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -45,7 +46,7 @@ func (h *loginHandler) makeRoom(w http.ResponseWriter, r *http.Request) {
 				continue // it was removed already
 			}
 			l, err := h.openLogin(r, name)
-			if err != nil {
+			if err != nil && !errors.Is(err, session.ErrUnknownKey) { // another replica may have that key
 				removeCookie(h.cfg.Store, w, r, name)
 				continue
 			}

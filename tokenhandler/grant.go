@@ -79,6 +79,15 @@ func hasEndedMeanwhile(err error) bool {
 	return ok
 }
 
+// isUnknownKey reports whether the session's cookies are sealed with a key that this
+// replica does not have. Another replica may have loaded it already, so the cookies are
+// kept. If what another replica has sealed for this one does not open, the session
+// itself is known, and err is a [refresh.UnavailableError].
+func isUnknownKey(err error) bool {
+	_, unavailable := errors.AsType[*refresh.UnavailableError](err)
+	return errors.Is(err, session.ErrUnknownKey) && !unavailable
+}
+
 // Subject returns the user's sub.
 func (g Grant) Subject() string { return g.session.Session.Subject }
 
@@ -126,6 +135,8 @@ func (h *Handler) sessionProblem(r *http.Request, err error) *web.Problem {
 		detail, remove = "this cookie was replaced by a newer one; send the request again", false
 	case hasEndedMeanwhile(err):
 		remove = false
+	case isUnknownKey(err):
+		detail, remove = "the session is sealed with a key that is not known here; send the request again or log in", false
 	case errors.Is(err, session.ErrIdle):
 		detail = "the session was idle for too long; log in again"
 	case errors.Is(err, session.ErrUnreadable):

@@ -1,13 +1,16 @@
 package tokenhandler_test
 
 import (
+	"bytes"
 	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -184,5 +187,36 @@ func TestCommitAfterLogout(t *testing.T) {
 	grant.Commit(h)
 	if len(h) != 0 { // the answer to the logout has removed the cookies
 		t.Errorf("written after the logout: %v", h)
+	}
+}
+
+// TestUnknownKeyKeepsTheCookies: while keys are rotated, a replica may see a session
+// that is sealed with a key which it does not have yet. It answers as without a session,
+// but the session stays in the browser, for the other replicas and for later.
+func TestUnknownKeyKeepsTheCookies(t *testing.T) {
+	a := newApp(t, short())
+	ua := a.login()
+	tab, callback := a.begin(ua, "/auth/login")
+	raw := func(fill byte) []byte { return bytes.Repeat([]byte{fill}, seal.KeySize) }
+	load := func(keys ...[]byte) {
+		if err := a.keys.Replace(keys); err != nil {
+			t.Fatal(err)
+		}
+	}
+	load(raw(9))
+	before := len(ua.Cookies())
+	res := ua.Fetch(http.MethodGet, "/api/me", "")
+	testkit.WantProblem(t, res.Answer(), http.StatusUnauthorized, "session_expired")
+	testkit.WantProblem(t, ua.Fetch(http.MethodPost, "/auth/refresh", "").Answer(), http.StatusUnauthorized, "session_expired")
+	a.wantSession(ua, false)
+	// A login that begins meanwhile leaves the one that is under way alone.
+	_, _ = a.begin(ua, "/auth/login")
+	if after := len(ua.Cookies()); after != before+1 {
+		t.Errorf("%d cookies, want those %d and one of the new login", after, before)
+	}
+	load(raw(9), raw(7))
+	a.wantSession(ua, true)
+	if res := a.back(tab, callback); res.Location() != a.url+"/" {
+		t.Errorf("the login that was under way ended with %d at %q", res.Status, res.Location())
 	}
 }

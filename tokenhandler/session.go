@@ -46,7 +46,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 		ended = err != nil
 	}
 	if ended {
-		if !errors.Is(err, refresh.ErrNone) && !superseded && !hasEndedMeanwhile(err) { // else the browser may have a newer cookie
+		if !errors.Is(err, refresh.ErrNone) && !errors.Is(err, session.ErrUnknownKey) && !superseded && !hasEndedMeanwhile(err) { // else the browser may have a newer cookie
 			removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
 			if errors.Is(err, session.ErrCookiesTooLarge) {
 				removeLogins(h.cfg.Store, w, r)

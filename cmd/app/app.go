@@ -59,6 +59,7 @@ type App struct {
 	tracer   *tracing.Tracer
 	spans    *sdktrace.TracerProvider
 	keys     *seal.Keyring
+	keyFile  *keyFile // nil if the keys are part of the configuration
 	provider *cognito.Provider
 	store    *session.Store
 	sessions *refresh.Manager
@@ -104,6 +105,7 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 	if a.keys, err = seal.NewKeyring(config.KeyBytes(cfg.Session.Keys)); err != nil {
 		return nil, fmt.Errorf("session.keys: %w", err)
 	}
+	a.keyFile = a.newKeyFile()
 	site := a.newSite()
 	a.provider = a.newProvider()
 	if a.denied, err = a.newDenyList(ctx); err != nil {

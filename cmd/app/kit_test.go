@@ -162,6 +162,15 @@ func (s *service) browser() *useragent.UA {
 	return ua
 }
 
+// copyOf returns a browser with a copy of ua's cookies that uses this service only.
+func (s *service) copyOf(ua *useragent.UA) *useragent.UA {
+	other := s.browser()
+	for _, c := range ua.Cookies() {
+		other.SetCookie(c)
+	}
+	return other
+}
+
 // uncached checks every answer of every test: one that sets a cookie must not be stored
 // by any cache (as in CVE-2025-48947 and CVE-2025-64762).
 type uncached struct {

@@ -5,70 +5,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
-	"os"
-	"slices"
 	"sync/atomic"
 	"time"
-
-	"cognito-token-handler/config"
-	"cognito-token-handler/tokenhandler/secret"
 )
 
 // reloadEvery is how often files are read again. Kubernetes changes a mounted secret by
 // replacing a symbolic link, which a watch on the file itself would not report.
 const reloadEvery = 10 * time.Second
-
-// reloadKeys loads session.keys_file whenever its content changes, until ctx ends. A
-// file with a fault leaves the keys as they are.
-func (a *App) reloadKeys(ctx context.Context) {
-	if a.cfg.Session.KeysFile == "" {
-		return
-	}
-	gauge := a.reloads.WithLabelValues("session_keys")
-	gauge.Set(1)
-	// The keys that were loaded at start. The file may have changed since.
-	current := a.cfg.Session.Keys
-	ticks := time.NewTicker(a.reloadEvery)
-	defer ticks.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticks.C:
-		}
-		keys, err := a.changedKeys(current)
-		if err != nil {
-			gauge.Set(0)
-			a.log.WarnContext(ctx, "session keys not reloaded, the old ones stay", "error", err.Error())
-			continue
-		}
-		gauge.Set(1)
-		if keys != nil {
-			current = keys
-			a.log.InfoContext(ctx, "session keys reloaded", "sealing_key_id", a.keys.IDs()[0].String(), "keys", len(keys))
-		}
-	}
-}
-
-// changedKeys replaces the keyring's keys by those of the file and returns them, or
-// returns nil if they are the current ones. After an error the keyring is unchanged.
-func (a *App) changedKeys(current []secret.String) ([]secret.String, error) {
-	content, err := os.ReadFile(a.cfg.Session.KeysFile)
-	if err != nil {
-		return nil, fmt.Errorf("reading session.keys_file: %w", err)
-	}
-	keys, err := config.ParseKeys(content)
-	if err != nil {
-		return nil, err
-	}
-	if slices.EqualFunc(keys, current, secret.String.Equal) {
-		return nil, nil
-	}
-	if err := a.keys.Replace(config.KeyBytes(keys)); err != nil {
-		return nil, fmt.Errorf("session.keys_file: %w", err)
-	}
-	return keys, nil
-}
 
 // listenPublic opens the public listener, with TLS if it is configured.
 func (a *App) listenPublic(ctx context.Context) (net.Listener, error) {

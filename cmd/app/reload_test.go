@@ -226,3 +226,24 @@ func wantHTTPS(t *testing.T, s *service, certificate string) {
 		t.Errorf("answered %s %d", answer.Proto, answer.StatusCode)
 	}
 }
+
+// TestUnknownKeyIsReadAtOnce: after a change of the key file, a replica that looks at it
+// less often than another one does not log users out. A request with a session of a key
+// that it does not know makes it read the file, at most once a second.
+func TestUnknownKeyIsReadAtOnce(t *testing.T) {
+	clock := testkit.NewClock(time.Now())
+	slow := func(a *app.App) { app.ReloadEvery(a, time.Hour) }
+	first := startWith(t, cognitotest.Options{}, service{})
+	second := startWith(t, cognitotest.Options{}, service{pool: first.pool, clock: clock.Now, built: slow})
+	first.rekey(keyLine("B") + keyLine("A"))
+	ua := first.login()
+	other := second.copyOf(ua)
+	second.wantAPI(other, "a key that is in no file", http.StatusUnauthorized)
+	second.write(second.keys, keyLine("B")+keyLine("A"))
+	second.wantAPI(other, "a key that was added within the same second", http.StatusUnauthorized)
+	if len(other.Cookies()) != len(ua.Cookies()) {
+		t.Errorf("cookies were removed, %v are left", other.Cookies())
+	}
+	clock.Advance(time.Second)
+	second.wantAPI(other, "a key that was added a second ago", http.StatusOK)
+}

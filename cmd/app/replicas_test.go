@@ -74,15 +74,6 @@ func (r replicas) login() *useragent.UA {
 	return ua
 }
 
-// copyOf returns a browser with a copy of ua's cookies that uses one replica only.
-func (s *service) copyOf(ua *useragent.UA) *useragent.UA {
-	other := s.browser()
-	for _, c := range ua.Cookies() {
-		other.SetCookie(c)
-	}
-	return other
-}
-
 // TestReplicasRefreshOnce: with strict rotation, where reuse of a refresh token ends the
 // session, replicas make one refresh call for each expiry.
 func TestReplicasRefreshOnce(t *testing.T) {

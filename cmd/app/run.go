@@ -35,7 +35,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
 	helpers.Go(func() { a.provider.Run(background) })
-	helpers.Go(func() { a.reloadKeys(background) })
+	helpers.Go(func() { a.keyFile.run(background) })
 	helpers.Go(func() { a.denied.run(background) })
 	helpers.Go(func() { a.sessions.Run(background) })
 	err = a.serve(ctx, public, admin)

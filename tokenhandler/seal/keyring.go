@@ -31,8 +31,8 @@ var (
 	// ErrMalformed: the value is not base64url, too short, too long, or of another
 	// version.
 	ErrMalformed = errors.New("malformed sealed value")
-	// ErrUnknownKey: the value was sealed with a key that is not on the keyring, or
-	// no longer.
+	// ErrUnknownKey: the value was sealed with a key that is not on the keyring: not
+	// yet, or no longer.
 	ErrUnknownKey = errors.New("sealed by an unknown key")
 	// ErrTampered: the value was changed, cut, or moved from a cookie of another
 	// name.
@@ -49,6 +49,7 @@ func (id KeyID) String() string { return hex.EncodeToString(id[:]) }
 type Keyring struct {
 	keys    atomic.Pointer[[]key] // the sealing key first
 	buffers sync.Pool             // of *buffers
+	reload  func()                // see OnUnknownKey; or nil
 }
 
 type key struct {
@@ -92,6 +93,24 @@ func (k *Keyring) Replace(keys [][]byte) error {
 	}
 	k.keys.Store(&next)
 	return nil
+}
+
+// OnUnknownKey sets a function that is called when a value was sealed with a key that
+// is not on the keyring: another replica may have loaded a new key already. If the
+// function replaces the keys, the value may open after all. Clients can make up the ids
+// of keys, so the function must limit how often it does work. OnUnknownKey must be
+// called before the keyring is used.
+func (k *Keyring) OnUnknownKey(reload func()) { k.reload = reload }
+
+// find returns the key with that id. If there is none, it first gives OnUnknownKey's
+// function the chance to load it. The result is nil if the key stays unknown.
+func (k *Keyring) find(id KeyID) *key {
+	found := find(*k.keys.Load(), id)
+	if found != nil || k.reload == nil {
+		return found
+	}
+	k.reload()
+	return find(*k.keys.Load(), id)
 }
 
 func newKey(raw []byte) (key, error) {
@@ -187,7 +206,7 @@ func (k *Keyring) open(name string, b *buffers) ([]byte, KeyID, error) {
 		return nil, KeyID{}, ErrMalformed
 	}
 	id := KeyID(sealed[1:headSize])
-	found := find(*k.keys.Load(), id)
+	found := k.find(id)
 	if found == nil {
 		return nil, id, ErrUnknownKey
 	}

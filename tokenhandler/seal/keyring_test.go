@@ -186,3 +186,34 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestUnknownKeyIsLookedFor: a value with an unknown key opens if the key is loaded
+// meanwhile. Values with known keys ask for nothing.
+func TestUnknownKeyIsLookedFor(t *testing.T) {
+	k := ring(t, 1)
+	calls, load := 0, []byte{1}
+	k.OnUnknownKey(func() {
+		calls++
+		var keys [][]byte
+		for _, fill := range load {
+			keys = append(keys, key(fill))
+		}
+		if err := k.Replace(keys); err != nil {
+			t.Error(err)
+		}
+	})
+	other := sealed(t, ring(t, 2), "session", "plain")
+	if _, _, err := open(k, "session", other); !errors.Is(err, seal.ErrUnknownKey) || calls != 1 {
+		t.Errorf("not loaded: %v after %d calls", err, calls)
+	}
+	load = []byte{1, 2}
+	if plain, _, err := open(k, "session", other); err != nil || string(plain) != "plain" || calls != 2 {
+		t.Errorf("loaded: %q, %v after %d calls", plain, err, calls)
+	}
+	for _, value := range []string{other, sealed(t, ring(t, 1), "session", "x"), "AAAA", ""} {
+		_, _, _ = open(k, "session", value)
+	}
+	if calls != 2 {
+		t.Errorf("%d calls, want 2: values with known keys and malformed ones ask, too", calls)
+	}
+}

@@ -28,8 +28,8 @@ func (c sessionCodec) Encode(name string, value any) (string, error) {
 	return c.Codec.Encode(name, payload)
 }
 
-// Decode implements [securecookie.Codec]. It decodes all tokens at once. The error
-// is [ErrUnreadable].
+// Decode implements [securecookie.Codec]. It decodes all tokens at once. Errors:
+// [ErrUnreadable], [ErrUnknownKey].
 func (c sessionCodec) Decode(name, value string, dst any) error {
 	s, ok := dst.(*Session)
 	if !ok {

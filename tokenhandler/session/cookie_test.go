@@ -156,7 +156,7 @@ func TestBadCookiesAreNoSession(t *testing.T) {
 		"cut":                         {sessionCookie + "=" + value[:len(value)-8], session.ErrUnreadable},
 		"one character changed":       {sessionCookie + "=" + value[:100] + swap(value[100]) + value[101:], session.ErrUnreadable},
 		"the activity cookie instead": {sessionCookie + "=1" + good[activeCookie], session.ErrUnreadable},
-		"of another key ring":         {sessionCookie + "=" + foreign.login(t, tokens(1, f.now))[sessionCookie], session.ErrUnreadable},
+		"of another key ring":         {sessionCookie + "=" + foreign.login(t, tokens(1, f.now))[sessionCookie], session.ErrUnknownKey},
 		"twice, the same":             {sessionCookie + "=" + value + "; " + sessionCookie + "=" + value, session.ErrUnreadable},
 		"twice, another's first":      {sessionCookie + "=" + other[sessionCookie] + "; " + sessionCookie + "=" + value, session.ErrUnreadable},
 		"quoted":                      {sessionCookie + `="` + value + `"`, session.ErrUnreadable},
@@ -205,7 +205,7 @@ func TestRotatedKeyKeepsSessions(t *testing.T) {
 	if err := f.keys.Replace([][]byte{added}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.open(j.header()); !errors.Is(err, session.ErrUnreadable) {
+	if _, err := f.open(j.header()); !errors.Is(err, session.ErrUnknownKey) {
 		t.Errorf("after the old key was removed: %v", err)
 	}
 }

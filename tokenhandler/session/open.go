@@ -7,6 +7,7 @@ import (
 
 	"github.com/gorilla/sessions"
 
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -45,8 +46,13 @@ func (s *Store) openSession(gs *sessions.Session, r *http.Request) error {
 		return err
 	}
 	o := &opened{session: found.session}
-	s.openActivity(&j, o)
-	if reason := s.ended(o); reason != nil {
+	known := s.openActivity(&j, o)
+	reason := s.ended(o)
+	switch {
+	case reason == nil:
+	case errors.Is(reason, ErrIdle) && !known:
+		return fmt.Errorf("opening the activity: %w", ErrUnknownKey)
+	default:
 		return &EndedError{error: reason, Session: &o.session}
 	}
 	gs.IsNew = false
@@ -72,13 +78,21 @@ func (s *Store) openParts(parts sealedParts, n int) (*remembered, error) {
 }
 
 // openActivity opens the activity cookie. If it is missing, does not open, or
-// belongs to another session, nothing is known but what the session itself says.
-func (s *Store) openActivity(j *jar, o *opened) {
-	if j.active == "" || s.activities.Decode(s.Active, j.active, activityCode{&o.activity}) != nil || o.activity.Session != o.session.ID {
-		o.activity = Activity{}
+// belongs to another session, nothing is known but what the session itself says. It
+// returns false if the cookie was sealed with an unknown key: then the user may have
+// been active later than is known.
+func (s *Store) openActivity(j *jar, o *opened) (known bool) {
+	known = true
+	if j.active != "" {
+		err := s.activities.Decode(s.Active, j.active, activityCode{&o.activity})
+		known = !errors.Is(err, seal.ErrUnknownKey)
+		if err != nil || o.activity.Session != o.session.ID {
+			o.activity = Activity{}
+		}
 	}
 	o.activity.since(&o.session, s.cfg.Now())
 	o.activity.noteSaved()
+	return known
 }
 
 // ended returns [ErrExpired] or [ErrIdle] if the session has ended.
@@ -106,10 +120,13 @@ func (s *Store) openTokens(from source) (secret.Tokens, error) {
 	return all.Tokens, nil
 }
 
-// unreadable makes an error of a codec an [ErrUnreadable].
+// unreadable makes an error of a codec an [ErrUnreadable], or an [ErrUnknownKey].
 func unreadable(err error) error {
-	if errors.Is(err, ErrUnreadable) {
+	switch {
+	case errors.Is(err, ErrUnreadable):
 		return err
+	case errors.Is(err, seal.ErrUnknownKey):
+		return fmt.Errorf("%w: %w", ErrUnknownKey, err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnreadable, err)
 }

@@ -86,7 +86,7 @@ type source struct {
 }
 
 // Tokens returns all tokens of the session and the user's claims. The error is
-// [ErrUnreadable]; it occurs if the keys were replaced after the session was
+// [ErrUnreadable], or [ErrUnknownKey] if the keys were replaced after the session was
 // opened.
 func (s *Session) Tokens() (secret.Tokens, error) {
 	if s.tokens != nil {
@@ -164,6 +164,10 @@ var errNone = errors.New("no session cookie")
 var (
 	// ErrUnreadable: the cookie does not open, or does not hold a session.
 	ErrUnreadable = errors.New("unreadable session cookie")
+	// ErrUnknownKey: the cookie was sealed with a key that this process does not have.
+	// While keys are rotated, another replica may have loaded the key already. So the
+	// session may be alive, and its cookies must be kept.
+	ErrUnknownKey = errors.New("session cookie sealed by an unknown key")
 	// ErrIdle: there was no activity for the idle timeout.
 	ErrIdle = errors.New("session idle for too long")
 	// ErrExpired: the absolute lifetime is over.

@@ -121,7 +121,7 @@ var errNotOurs = errors.New("not a cookie of this service")
 
 // New implements [sessions.Store]. As gorilla demands, the result is never nil, and
 // a request without the cookie gets a new session and no error. Errors:
-// [ErrUnreadable], [ErrCookiesTooLarge] and, for a session that has ended, an
+// [ErrUnreadable], [ErrUnknownKey], [ErrCookiesTooLarge] and, for a session that has ended, an
 // [*EndedError]. After an error the session is new and has no Values; saving it with
 // a negative MaxAge removes the cookies.
 func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {

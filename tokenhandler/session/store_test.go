@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gorilla/sessions"
 
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
@@ -165,4 +167,49 @@ func TestSaveOfALaterGeneration(t *testing.T) {
 	if got := save(f.mustOpen(t, jar{sessionCookie: value})); got != written {
 		t.Errorf("from a cookie: %s, want %s", got, written)
 	}
+}
+
+// TestUnknownKeyMayBecomeKnown: while keys are rotated, a session or its activity may be
+// sealed by another replica with a key that this one does not have yet. Nothing is known
+// then, so that the error differs from that of a session that is over.
+func TestUnknownKeyMayBecomeKnown(t *testing.T) {
+	f, next := newFixture(t), newFixture(t, func(c *session.Config) {
+		keys, err := seal.NewKeyring([][]byte{bytes.Repeat([]byte{8}, seal.KeySize), bytes.Repeat([]byte{7}, seal.KeySize)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Keys = keys
+	})
+	ours, theirs := f.login(t, tokens(1, f.now)), next.login(t, tokens(1, f.now))
+	for name, c := range map[string]struct {
+		cookies jar
+		later   time.Duration
+		err     error
+	}{
+		"session":                                 {theirs, 0, session.ErrUnknownKey},
+		"activity, session active by itself":      {jar{sessionCookie: ours[sessionCookie], activeCookie: theirs[activeCookie]}, 59 * time.Minute, nil},
+		"activity, session idle by itself":        {jar{sessionCookie: ours[sessionCookie], activeCookie: theirs[activeCookie]}, time.Hour, session.ErrUnknownKey},
+		"activity, session over":                  {jar{sessionCookie: ours[sessionCookie], activeCookie: theirs[activeCookie]}, 12 * time.Hour, session.ErrExpired},
+		"nothing, session idle":                   {ours, time.Hour, session.ErrIdle},
+		"session that does not open, and unknown": {jar{sessionCookie: "1" + theirs[sessionCookie][1:30]}, 0, session.ErrUnreadable},
+	} {
+		at := newFixture(t, func(cfg *session.Config) { cfg.Now = func() time.Time { return f.now.Add(c.later) } })
+		_, err := at.open(c.cookies.header())
+		if !errors.Is(err, c.err) || c.err != session.ErrUnreadable && errors.Is(err, session.ErrUnreadable) {
+			t.Errorf("%s: %v, want %v", name, err, c.err)
+		}
+	}
+	if err := f.Codec().Decode("shared", mustSeal(t, next, "shared"), &session.Session{}); !errors.Is(err, session.ErrUnknownKey) {
+		t.Errorf("a session in the store: %v", err)
+	}
+}
+
+// mustSeal seals a session for another place than a cookie.
+func mustSeal(t *testing.T, f *fixture, name string) string {
+	t.Helper()
+	sealed, err := f.Codec().Encode(name, f.Begin(tokens(1, f.now), f.now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sealed
 }

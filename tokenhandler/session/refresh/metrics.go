@@ -28,7 +28,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return &Metrics{
 		Opened: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_session_opens_total",
-			Help: "Session cookies looked at, by outcome: ok, unreadable, idle, expired, revoked, too_large, uncertain.",
+			Help: "Session cookies looked at, by outcome: ok, unreadable, unknown_key, idle, expired, revoked, too_large, uncertain.",
 		}, []string{"outcome"}),
 		Refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_refreshes_total",

@@ -99,6 +99,8 @@ func openOutcome(err error) string {
 		return "revoked"
 	case errors.Is(err, session.ErrCookiesTooLarge):
 		return "too_large"
+	case errors.Is(err, session.ErrUnknownKey):
+		return "unknown_key"
 	case errors.Is(err, ErrDenyListOutdated):
 		return "uncertain"
 	}

@@ -22,7 +22,7 @@ func (c *Config) seal(s *session.Session) ([]byte, error) {
 
 // open opens what another replica sealed. The shared store is not trusted: the error
 // is [session.ErrUnreadable] if it holds another session or another generation than
-// was asked for.
+// was asked for, and [session.ErrUnknownKey] if this process does not have the key yet.
 func (c *Config) open(id session.ID, generation uint64, sealed []byte) (*session.Session, error) {
 	shared := &session.Session{}
 	if err := c.Store.Codec().Decode(c.sharedName(), string(sealed), shared); err != nil {
