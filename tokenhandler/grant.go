@@ -36,7 +36,7 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 		err = endedMeanwhileError{refresh.ErrRevoked}
 	}
 	if err != nil {
-		return Grant{}, h.sessionProblem(r, err)
+		return Grant{}, h.sessionProblem(r, current, err)
 	}
 	current.Touch()
 	return Grant{session: current, permissionCache: h.permissions}, nil
@@ -123,9 +123,23 @@ func (g Grant) Commit(h http.Header) { g.session.Commit(headerWriter(h)) }
 // [refresh.RequestSession.Watch]. Any goroutine may call it.
 func (g Grant) Watch(ctx context.Context) context.Context { return g.session.Watch(ctx) }
 
-// sessionProblem returns the answer to a request without a usable session. It
-// removes cookies that will never open again.
-func (h *Handler) sessionProblem(r *http.Request, err error) *web.Problem {
+// sessionProblem returns the answer to a request without a usable session. It removes
+// cookies that will never open again. If the session is kept, the answer has its newest
+// generation: the provider may have replaced the refresh token in an answer that could
+// not be verified yet, and the browser's cookie survives a restart of this process.
+func (h *Handler) sessionProblem(r *http.Request, current *refresh.RequestSession, err error) *web.Problem {
+	p := h.problemOf(r, err)
+	if status := p.Status(); status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+		if p.Header == nil {
+			p.Header = make(http.Header)
+		}
+		current.Commit(headerWriter(p.Header))
+	}
+	return p
+}
+
+// problemOf does the work of [Handler.sessionProblem], but for the newest generation.
+func (h *Handler) problemOf(r *http.Request, err error) *web.Problem {
 	code, detail, remove := web.CodeSessionExpired, "the session is over; log in again", true
 	switch {
 	case errors.Is(err, refresh.ErrNone):

@@ -34,7 +34,7 @@ type sessionBody struct {
 func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	current, err := h.open(r, refresh.IfDue)
 	if errors.Is(err, refresh.ErrDenyListOutdated) {
-		return h.sessionProblem(r, err) // whether there is a session is not known
+		return h.sessionProblem(r, current, err) // whether there is a session is not known
 	}
 	// Other errors that may pass keep the session: the answer then shows an access
 	// token that has expired.
@@ -65,12 +65,12 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	current, err := h.open(r, refresh.OnDemand)
 	if err != nil {
-		return h.sessionProblem(r, err)
+		return h.sessionProblem(r, current, err)
 	}
 	current.Touch()
 	body, err := newSessionBody(current)
 	if err != nil {
-		return h.sessionProblem(r, err)
+		return h.sessionProblem(r, current, err)
 	}
 	current.Commit(w)
 	web.WriteJSON(w, r, http.StatusOK, body)

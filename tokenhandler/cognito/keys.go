@@ -55,9 +55,10 @@ func (e *keysError) Error() string { return "fetching keys: " + e.err.Error() }
 func (e *keysError) Unwrap() error { return e.err }
 
 var (
-	errNotSigned = errors.New("no key of the issuer signed the token")
-	errTooOften  = errors.New("asked for too often")
-	errNoKeys    = errors.New("there is no signing key among them")
+	errNotSigned  = errors.New("no key of the issuer signed the token")
+	errUnknownKey = errors.New("the token names a key that the issuer does not publish")
+	errTooOften   = errors.New("asked for too often")
+	errNoKeys     = errors.New("there is no signing key among them")
 )
 
 func newKeySet(algorithms []jose.SignatureAlgorithm, fetch func(context.Context) ([]jose.JSONWebKey, error), now func() time.Time, mismatched func(named, actual string)) *keySet {
@@ -79,8 +80,12 @@ func (k *keySet) VerifySignature(ctx context.Context, token string) ([]byte, err
 	if err := k.renew(ctx, known); err != nil {
 		return nil, err
 	}
-	if payload, ok := k.verifyWith(k.known.Load(), signed); ok {
+	known = k.known.Load()
+	if payload, ok := k.verifyWith(known, signed); ok {
 		return payload, nil
+	}
+	if kid := signed.Signatures[0].Header.KeyID; kid != "" && !slices.ContainsFunc(*known, func(key jose.JSONWebKey) bool { return key.KeyID == kid }) {
+		return nil, errUnknownKey
 	}
 	return nil, errNotSigned
 }

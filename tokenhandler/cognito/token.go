@@ -2,7 +2,9 @@ package cognito
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -27,11 +29,13 @@ func (p *Provider) Exchange(ctx context.Context, grant provider.CodeGrant) (secr
 	if err != nil {
 		return secret.Tokens{}, err
 	}
+	var granted grantBody
 	answer, err := p.withSecrets(opExchange, func(i int) (*oauth2.Token, error) {
-		calling := p.context(ctx, call{endpoint: endpointToken, detached: true})
+		calling := p.context(ctx, call{endpoint: endpointToken, detached: true, granted: &granted})
 		return p.oauth(c, i).Exchange(calling, grant.Code, oauth2.VerifierOption(grant.Verifier))
 	})
 	if err != nil {
+		p.Discard(ctx, granted.refreshToken())
 		return secret.Tokens{}, err
 	}
 	tokens := p.unpack(answer)
@@ -52,6 +56,10 @@ const opRefresh = "refreshing tokens"
 // that they are the same user's (OpenID Connect Core 1.0 §12.2). Without rotation
 // there is no new refresh token. The error is a [*provider.Error];
 // [provider.ErrRejected] ends the session.
+//
+// If the answer has a new refresh token and cannot be verified yet, that token and its
+// end come with the error: the previous one may be dead already. The new refresh token
+// of an answer that is refused for good is revoked.
 func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
 	c, err := p.connection(opRefresh)
 	if err != nil {
@@ -62,12 +70,16 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	}
 	// While the access token is valid, no request waits for the refresh.
 	optional := previous.AccessExpires.Sub(p.cfg.Now()) > optionalMargin
+	var granted grantBody
 	answer, err := p.withSecrets(opRefresh, func(i int) (*oauth2.Token, error) {
-		calling := p.context(ctx, call{endpoint: endpointToken, optional: optional})
+		calling := p.context(ctx, call{endpoint: endpointToken, optional: optional, granted: &granted})
 		// The token source keeps the old refresh token if the answer contains none.
 		return p.oauth(c, i).TokenSource(calling, &oauth2.Token{RefreshToken: previous.Refresh.Reveal()}).Token()
 	})
 	if err != nil {
+		if lost := granted.refreshToken(); !lost.Equal(previous.Refresh) {
+			p.Discard(ctx, lost)
+		}
 		return secret.Tokens{}, err
 	}
 	tokens := p.unpack(answer)
@@ -79,11 +91,43 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	verified, err := p.verifyWithRetry(ctx, func(ctx context.Context) (secret.Tokens, error) {
 		return c.verifyRenewed(ctx, tokens, previous)
 	})
-	if errors.Is(err, provider.ErrRejected) {
-		// The tokens are of another user or issuer. The session ends, and nobody gets them.
-		p.Discard(ctx, tokens.Refresh)
+	if err != nil {
+		return p.refuse(ctx, tokens, previous, err)
 	}
-	return verified, err
+	return verified, nil
+}
+
+// refuse decides what becomes of the refresh token in a refresh's answer, which was not
+// verified because of err. It returns what [Provider.Refresh] returns.
+func (p *Provider) refuse(ctx context.Context, tokens, previous secret.Tokens, err error) (secret.Tokens, error) {
+	rotated := !tokens.Refresh.Equal(previous.Refresh)
+	passing := errors.Is(err, provider.ErrUnverified) || errors.Is(err, provider.ErrUnavailable)
+	switch {
+	case errors.Is(err, provider.ErrRejected), rotated && !passing:
+		// The session ends with ErrRejected. Else it goes on with the previous refresh
+		// token, if that still works.
+		p.Discard(ctx, tokens.Refresh)
+	case rotated:
+		return secret.Tokens{Refresh: tokens.Refresh, RefreshExpires: tokens.RefreshExpires}, err
+	}
+	return secret.Tokens{}, err
+}
+
+// grantBody is the body of a successful answer of the token endpoint.
+type grantBody []byte
+
+// refreshToken returns the refresh token, also if x/oauth2 refuses the answer: without an
+// access token, or with a field of another type. It is empty if there is none.
+func (b grantBody) refreshToken() secret.String {
+	var fields struct {
+		Refresh any `json:"refresh_token"`
+	}
+	if json.Unmarshal(b, &fields) != nil {
+		form, _ := url.ParseQuery(string(b)) // x/oauth2 accepts forms, too
+		return secret.New(form.Get("refresh_token"))
+	}
+	token, _ := fields.Refresh.(string)
+	return secret.New(token)
 }
 
 // verifyWithRetry calls verify again while it fails because the keys cannot be

@@ -38,6 +38,8 @@ type call struct {
 	// detached means that the request, once sent, goes on when its context is
 	// cancelled.
 	detached bool
+	// granted, unless it is nil, gets the body of a successful answer.
+	granted *grantBody
 }
 
 // limited reports whether the call counts against the provider's quota. The
@@ -170,6 +172,9 @@ func (t *transport) exchange(r *http.Request, c call) (*http.Response, error) {
 	}
 	if c.endpoint == endpointToken {
 		body = wholeExpiry(body)
+	}
+	if c.granted != nil && answer.StatusCode < http.StatusMultipleChoices {
+		*c.granted = body
 	}
 	answer.Body = io.NopCloser(bytes.NewReader(body))
 	return answer, nil

@@ -95,6 +95,9 @@ func (v *verifier) verifyID(ctx context.Context, op string, tokens secret.Tokens
 	bad := func(reason string) error {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: " + reason}
 	}
+	early := func(claim string) error {
+		return &provider.Error{Op: op, Kind: provider.ErrUnverified, Reason: "ID token: its " + claim + " is in the future; are the clocks right?"}
+	}
 	if tokens.ID.IsZero() {
 		return nil, bad("missing in the answer")
 	}
@@ -118,9 +121,9 @@ func (v *verifier) verifyID(ctx context.Context, op string, tokens secret.Tokens
 	case id.claims.IssuedAt == nil:
 		return nil, bad("it has no iat")
 	case *id.claims.IssuedAt < 0 || *id.claims.IssuedAt > latest:
-		return nil, bad("its iat is in the future; are the clocks right?")
+		return nil, early("iat")
 	case id.claims.AuthTime != nil && (*id.claims.AuthTime < 0 || *id.claims.AuthTime > latest):
-		return nil, bad("its auth_time is in the future; are the clocks right?")
+		return nil, early("auth_time")
 	case token.Subject == "":
 		return nil, bad("it has no sub")
 	case v.cfg.Profile == Cognito && id.claims.TokenUse != "id":
@@ -258,11 +261,9 @@ func foreignTokenKind(op string) error {
 // verified, and uses them only for the reason and the kind of the error: the token
 // came from the token endpoint over TLS, as invalid_grant does.
 func (v *verifier) explain(op, which string, err error, token secret.String) error {
-	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
-		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: which + ": it has expired; are the clocks right?"}
-	}
-	kind, reason := provider.ErrInvalidResponse, "it is not signed by a key of the issuer, or not valid yet"
+	kind, reason := provider.ErrInvalidResponse, "its claims are of unexpected types"
 	claims, alg, ok := unverifiedClaims(token)
+	_, expired := errors.AsType[*oidc.TokenExpiredError](err)
 	switch {
 	case !ok:
 		reason = "it is no signed JWT"
@@ -274,6 +275,16 @@ func (v *verifier) explain(op, which string, err error, token secret.String) err
 		reason = "it is for another client"
 	case !slices.Contains(v.keys.algorithms, alg):
 		reason = v.keys.refuses(alg)
+	case errors.Is(err, errUnknownKey):
+		kind, reason = provider.ErrUnverified, "it is signed by a key that the issuer has not published yet"
+	case errors.Is(err, errNotSigned):
+		reason = "it is not signed by a key of the issuer"
+	case expired && claims.Expiry == nil:
+		reason = "it has no exp"
+	case expired:
+		kind, reason = provider.ErrUnverified, "it has expired; are the clocks right?"
+	case claims.NotBefore != nil && claims.NotBefore.Time().After(v.cfg.Now()):
+		kind, reason = provider.ErrUnverified, "it is not valid yet; are the clocks right?"
 	}
 	return &provider.Error{Op: op, Kind: kind, Reason: which + ": " + reason}
 }

@@ -7,7 +7,8 @@ import (
 )
 
 // The kinds of an [Error]. Every Error is exactly one of them, except that an
-// ErrRateLimited error is an ErrUnavailable error, too.
+// ErrRateLimited error is an ErrUnavailable error, too, and an ErrUnverified error an
+// ErrInvalidResponse error.
 var (
 	// ErrRejected means that the provider refused the code or the token for good
 	// (invalid_grant of RFC 6749 §5.2, invalid_token of RFC 6750 §3.1). It is the
@@ -23,6 +24,9 @@ var (
 	// ErrInvalidResponse means that the provider's answer, or a token in it,
 	// cannot be used.
 	ErrInvalidResponse = errors.New("invalid response")
+	// ErrUnverified means that a token in the provider's answer cannot be verified
+	// yet, but may be later: clocks differ, or a key is not published yet.
+	ErrUnverified = fmt.Errorf("not verified yet: %w", ErrInvalidResponse)
 	// ErrMisconfigured means that the provider refused this service and not the
 	// user (invalid_client, unauthorized_client, invalid_request and so on), or
 	// that the configuration is not usable with it.
@@ -35,8 +39,7 @@ var (
 type Error struct {
 	// Op is what was being done, as a gerund.
 	Op string
-	// Kind is ErrRejected, ErrUnavailable, ErrRateLimited, ErrInvalidResponse or
-	// ErrMisconfigured. Required.
+	// Kind is one of the kinds. Required.
 	Kind error
 	// Reason is a sentence of this service's.
 	Reason string

@@ -10,17 +10,17 @@ import (
 )
 
 // TestKinds checks that an error, also one that was wrapped, is of its own kind
-// and of no other. Only a rate-limited error is of two kinds.
+// and of no other. Only rate-limited and unverified errors are of two kinds.
 func TestKinds(t *testing.T) {
 	kinds := []error{
 		provider.ErrRejected, provider.ErrUnavailable, provider.ErrRateLimited,
-		provider.ErrInvalidResponse, provider.ErrMisconfigured,
+		provider.ErrInvalidResponse, provider.ErrMisconfigured, provider.ErrUnverified,
 	}
-	const rateLimited, unavailable = 2, 1
+	const unavailable, rateLimited, invalid, unverified = 1, 2, 3, 5
 	for i, kind := range kinds {
 		err := fmt.Errorf("refreshing: %w", &provider.Error{Op: "calling", Kind: kind, Reason: "it failed"})
 		for j, other := range kinds {
-			want := i == j || i == rateLimited && j == unavailable
+			want := i == j || i == rateLimited && j == unavailable || i == unverified && j == invalid
 			if got := errors.Is(err, other); got != want {
 				t.Errorf("a %q error is %q: %v, want %v", kind, other, got, want)
 			}

@@ -34,8 +34,12 @@ import (
 // The dictionary belongs to the version: a change of one byte needs a new version.
 const payloadVersion = 2
 
-// flagRotates is the bit of the flags that holds [Session.Rotates].
-const flagRotates = 1
+// flagRotates and flagPartial are the bits of the flags that hold [Session.Rotates] and
+// [Session.Partial].
+const (
+	flagRotates = 1 << iota
+	flagPartial
+)
 
 // maxText is the largest size of a payload's text after decompression. Cognito's
 // largest tokens, with 100 groups, have 10 KB.
@@ -105,15 +109,12 @@ func (b *scratch) inflate(compressed []byte, n int) bool {
 // encode makes the payload of a session with these tokens. It is not ok if decode
 // would refuse the payload, because it holds too much text.
 func encode(s *Session, t secret.Tokens) (payload []byte, ok bool) {
-	begun, flags := s.Begun.UnixMilli(), byte(0)
-	if s.Rotates {
-		flags = flagRotates
-	}
+	begun := s.Begun.UnixMilli()
 	out := make([]byte, 0, 4<<10)
 	out = append(out, payloadVersion)
 	out = append(out, s.ID[:]...)
 	out = append(out, t.NonceHash[:]...)
-	out = append(out, flags)
+	out = append(out, flags(s))
 	out = binary.AppendUvarint(out, s.Generation)
 	out = binary.AppendVarint(out, begun)
 	for _, at := range []time.Time{s.Expires, s.Active, s.AccessIssued, t.AccessExpires, s.RefreshExpires, t.AuthTime} {
@@ -135,6 +136,17 @@ func encode(s *Session, t secret.Tokens) (payload []byte, ok bool) {
 	out = append(out, slices.Concat(access.raw, id.raw, refresh.raw, p.uuids)...)
 	raw := len(access.raw) + len(id.raw) + len(refresh.raw)
 	return deflate(out, packed), len(hot)+len(cold) <= maxText && raw <= maxText
+}
+
+// flags returns the flags of a session's payload.
+func flags(s *Session) (set byte) {
+	if s.Rotates {
+		set |= flagRotates
+	}
+	if s.Partial {
+		set |= flagPartial
+	}
+	return set
 }
 
 // since is a time in seconds relative to begun, which is in milliseconds. 0 means
@@ -228,7 +240,8 @@ func decode(payload []byte, buf *scratch, s *Session, authorization *string) err
 	*s = Session{
 		ID: l.id, Generation: l.generation, Begun: time.UnixMilli(l.begun),
 		Expires: at(l.begun, l.expires), Active: at(l.begun, l.active), RefreshExpires: at(l.begun, l.refreshExpires),
-		Subject: all[:l.subjectLen], SID: all[l.subjectLen:named], Rotates: l.flags&flagRotates != 0,
+		Subject: all[:l.subjectLen], SID: all[l.subjectLen:named],
+		Rotates: l.flags&flagRotates != 0, Partial: l.flags&flagPartial != 0,
 		Access: secret.WrapBearer(authorization), AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
 	}
 	return nil

@@ -66,6 +66,10 @@ type Session struct {
 	AccessIssued, AccessExpires time.Time
 	// Rotates reports whether a refresh has replaced the refresh token.
 	Rotates bool
+	// Partial reports whether this generation has a new refresh token only: the tokens
+	// that came with it could not be verified yet, so the others, Access too, are those
+	// of the generation before.
+	Partial bool
 
 	// tokens are all tokens. They are nil in a session that was opened from a
 	// cookie: most requests need only the access token, and [Session.Tokens] opens
@@ -138,12 +142,18 @@ func (s *Session) Ends() time.Time {
 // next makes a further generation from the session's own tokens, previous, and the
 // renewed ones. What the provider left out of its answer stays as it was: without
 // rotation there is no new refresh token (RFC 6749 §6), and a refresh need not
-// return a new ID token (OpenID Connect Core §12.2).
+// return a new ID token (OpenID Connect Core §12.2). Without a renewed access token
+// the generation is partial.
 func (s *Session) next(previous, renewed secret.Tokens, generation uint64, now time.Time) *Session {
 	next := *s
 	next.Generation = generation
 	tokens := previous
-	tokens.Access, tokens.AccessExpires = renewed.Access, renewed.AccessExpires
+	next.Partial = renewed.Access.IsZero()
+	if next.Partial {
+		now = s.AccessIssued
+	} else {
+		tokens.Access, tokens.AccessExpires = renewed.Access, renewed.AccessExpires
+	}
 	if !renewed.Refresh.IsZero() && !renewed.Refresh.Equal(previous.Refresh) {
 		tokens.Refresh, next.Rotates = renewed.Refresh, true
 	}

@@ -98,7 +98,8 @@ func (s *Store) Begin(tokens secret.Tokens, begun time.Time) *Session {
 }
 
 // Next makes a further generation of a session from its own tokens, previous, and
-// the renewed ones that the provider gave for them.
+// the renewed ones that the provider gave for them. If the latter have no access token,
+// it makes a [Session.Partial] generation with the renewed refresh token.
 func (s *Store) Next(current *Session, previous, renewed secret.Tokens, generation uint64, now time.Time) *Session {
 	return current.next(previous, s.trim(renewed), generation, now)
 }

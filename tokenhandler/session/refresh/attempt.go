@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"cognito-token-handler/tokenhandler/provider"
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -32,6 +33,7 @@ type event int
 const (
 	eventNone event = iota // the attempt goes on
 	eventMade
+	eventPartial
 	eventFound
 	eventRefused
 	eventRevoked
@@ -42,13 +44,13 @@ const (
 // outcome is an event with what belongs to it.
 type outcome struct {
 	event event
-	// next is the new generation, with eventMade and eventFound.
+	// next is the new generation, with eventMade, eventPartial and eventFound.
 	next *session.Session
 	// epoch is that of the store which has next; 0 for none.
 	epoch uint64
 	// unused is a generation that was made after its session was revoked.
 	unused *session.Session
-	// err is the cause of eventFailed.
+	// err is the cause of eventFailed and eventPartial.
 	err error
 }
 
@@ -63,7 +65,7 @@ func (o outcome) asError() error {
 		return ErrRevoked
 	case eventSuperseded:
 		return ErrSuperseded
-	case eventFailed:
+	case eventFailed, eventPartial:
 		return &UnavailableError{RetryAfter: pauseAfter(o.err), Err: o.err}
 	case eventNone, eventMade, eventFound:
 	}
@@ -94,7 +96,7 @@ func (a *attempt) steps(ctx context.Context) outcome {
 	}
 	if o.event <= eventRefused && a.manager.denied(a.session) {
 		ended := outcome{event: eventRevoked}
-		if o.event == eventMade {
+		if o.event == eventMade || o.event == eventPartial {
 			ended.unused = o.next
 		}
 		return ended
@@ -178,14 +180,19 @@ func (a *attempt) call(ctx context.Context) outcome {
 	renewed, err := m.cfg.Refresher.Refresh(ctx, previous)
 	now := m.cfg.Now()
 	m.metrics.RefreshSeconds.Observe(now.Sub(start).Seconds())
-	switch {
-	case errors.Is(err, provider.ErrRejected):
+	if errors.Is(err, provider.ErrRejected) {
 		m.metrics.Refreshes.WithLabelValues("rejected").Inc()
 		return outcome{event: eventRefused}
+	}
+	rotated := !renewed.Refresh.IsZero() && !renewed.Refresh.Equal(previous.Refresh)
+	switch {
+	case err != nil && rotated:
+		m.notRotated.Store(false)
+		unverified := secret.Tokens{Refresh: renewed.Refresh, RefreshExpires: renewed.RefreshExpires}
+		return outcome{event: eventPartial, next: m.cfg.Store.Next(a.session, previous, unverified, a.makes(), now), err: err}
 	case err != nil:
 		return failed(err)
 	}
-	rotated := !renewed.Refresh.IsZero() && !renewed.Refresh.Equal(previous.Refresh)
 	m.notRotated.Store(!rotated)
 	m.metrics.Refreshes.WithLabelValues(map[bool]string{false: "ok", true: "rotated"}[rotated]).Inc()
 	return outcome{event: eventMade, next: m.cfg.Store.Next(a.session, previous, renewed, a.makes(), now)}
@@ -223,13 +230,13 @@ func (a *attempt) report(o outcome) {
 	switch o.event {
 	case eventRefused:
 		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
-	case eventFailed:
+	case eventFailed, eventPartial:
 		name := "error"
 		if provider.RetryAfter(o.err) > 0 {
 			name = "unavailable"
 		}
 		m.metrics.Refreshes.WithLabelValues(name).Inc()
-		m.cfg.Log.Warn("refresh failed, session kept", "session", s.ID, "error", o.err.Error())
+		m.cfg.Log.Warn("refresh failed, session kept", "session", s.ID, "new_refresh_token", o.event == eventPartial, "error", o.err.Error())
 	case eventNone, eventMade, eventFound, eventRevoked, eventSuperseded:
 	}
 }

@@ -18,13 +18,20 @@
 // session that was refreshed here, the [Manager] keeps a record. Three state machines
 // describe it.
 //
+// A generation is partial ([session.Session.Partial]) if the provider has replaced the
+// refresh token in an answer that cannot be verified yet. It has the new refresh token, and
+// the access token of the generation before. It is kept, shared and written to the browser
+// like any other: after a rotation no other refresh token may work.
+//
 // # What a request gets
 //
 // The state depends on the record and on the generation that the request has. The
 // first row that applies counts (record.stateOf):
 //
 //	state       applies when                         a request that needs a new token
-//	replaced    a newer generation is in memory      gets the newer generation
+//	replaced    a newer generation is in memory      gets the newer generation; if that
+//	                                                 is partial or has ended, it asks
+//	                                                 again with it (maxRounds)
 //	superseded  a newer generation with another      gets ErrSuperseded: to use the old
 //	            refresh token was made, but is no    refresh token again would look like
 //	            longer in memory; there is no store  theft
@@ -42,6 +49,9 @@
 //
 //	event       meaning                              the record then
 //	made        the provider gave new tokens         holds the new generation; no pause
+//	partial     the provider gave a new refresh      holds the partial generation, and
+//	            token, and nothing else that can be  pauses, for a second or Retry-After
+//	            verified yet
 //	found       another replica made a newer         the same
 //	            generation, or a browser showed it
 //	refused     the provider, or a replica that it   notes the refused generation
@@ -85,8 +95,8 @@
 //	       there is no store, or if the store is not   is not reached.
 //	       reached and a race does no harm
 //	       (Config.RotationGrace).
-//	call   looks once more at the record and the       found, revoked, made, refused, failed
-//	       deny list, because time has passed, and
+//	call   looks once more at the record and the       found, revoked, made, partial,
+//	       deny list, because time has passed, and     refused, failed
 //	       calls the provider, once.
 //	share  if there is a lease: publishes the result   –
 //	       of the event in the store, and gives up

@@ -28,7 +28,9 @@ type fixture struct {
 	now     time.Time
 	denied  *memory.List
 	refresh refreshFunc
-	cfg     settings
+	// discarded are the refresh tokens that were given back.
+	discarded []string
+	cfg       settings
 }
 
 // settings are the configuration that a test may change.
@@ -69,6 +71,7 @@ func newFixture(tb testing.TB, change ...func(*settings)) *fixture {
 		},
 		refresh: refresh.Config{
 			Refresher: f, Denied: f.denied,
+			Discard:       func(token secret.String) { f.discarded = append(f.discarded, token.Reveal()) },
 			RefreshBefore: time.Minute, RefreshGrace: 30 * time.Second, RefreshTimeout: 10 * time.Second,
 			Log: testkit.Logger(tb),
 		},

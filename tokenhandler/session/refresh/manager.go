@@ -28,7 +28,9 @@ type Refresher interface {
 	// same issuer, same subject. [provider.ErrRejected] means that the provider refused
 	// the refresh token for good (invalid_grant), which ends the session. After every
 	// other error the session is kept, and a later refresh may succeed:
-	// [provider.RetryAfter] says when.
+	// [provider.RetryAfter] says when. If the provider has replaced the refresh token in
+	// an answer that cannot be verified yet, the new one and its end come with the error,
+	// for the next refresh.
 	Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error)
 }
 

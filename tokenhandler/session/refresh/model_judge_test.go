@@ -174,7 +174,7 @@ func (w *world) judgement(proc *process, s sentCookies, v *refresh.RequestSessio
 // judgeSuccess checks that the request may have a session, and that its tokens work.
 func (w *world) judgeSuccess(proc *process, s sentCookies, v *refresh.RequestSession, idle, over bool) {
 	now, l, got := time.Now(), s.session, v.Session
-	fact := w.access[got.Access.Reveal()]
+	fact := w.factOf(got.Access, allTokens(w.t, got).Refresh)
 	switch {
 	case idle || over:
 		w.violate("%v let in session %d, idle %v, over %v", proc, l.n, idle, over)
@@ -182,6 +182,8 @@ func (w *world) judgeSuccess(proc *process, s sentCookies, v *refresh.RequestSes
 		w.violate("%v let in session %d after its end", proc, l.n)
 	case got.ID != l.id || fact == nil || fact.session != l:
 		w.violate("%v gave session %d the tokens of another", proc, l.n)
+	case w.access[got.Access.Reveal()].unverified:
+		w.violate("%v gave session %d a token that was not verified", proc, l.n)
 	case got.Generation < s.generation:
 		w.violate("%v answered the cookie of generation %d of session %d with generation %d", proc, s.generation, l.n, got.Generation)
 	}
@@ -251,6 +253,9 @@ func (w *world) commit(proc *process, s sentCookies, v *refresh.RequestSession, 
 				w.violate("%v replaced the cookie of generation %d of session %d with generation %d", proc, s.generation, l.n, v.Session.Generation)
 			}
 			l.make(v.Session.Generation)
+			if v.Session.Partial {
+				w.counts["cookie: partial"]++
+			}
 			w.sessionCookies[value] = cookieFact{l, v.Session.Generation, v.Session.Access.Reveal()}
 		case name == activeCookie:
 			w.activityCookies[value], wroteActive = activeFact{l, touched.Truncate(time.Second)}, true

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	contract "cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -15,7 +16,20 @@ type tokenFact struct {
 	generation uint64
 	expires    time.Time
 	renewals   []*renewal // made with the refresh token that was issued with it
+	unverified bool       // its answer could not be verified: nobody may get it
 }
+
+// factOf is what the provider knows of a generation with these tokens. The caller holds
+// mu.
+func (w *world) factOf(access, refresh secret.String) *tokenFact {
+	if partial := w.access[partialPrefix+refresh.Reveal()]; partial != nil {
+		return partial
+	}
+	return w.access[access.Reveal()]
+}
+
+// partialPrefix begins the key of a generation that has a new refresh token only.
+const partialPrefix = "partial with "
 
 // refreshFact is what the provider knows of a refresh token.
 type refreshFact struct {
@@ -52,7 +66,7 @@ func (c caller) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tok
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	fact := w.access[previous.Access.Reveal()]
+	fact := w.factOf(previous.Access, previous.Refresh)
 	switch {
 	case r != nil:
 		r.arrived = true
@@ -83,7 +97,7 @@ type callFacts struct {
 func (w *world) called(proc *process, previous secret.Tokens) callFacts {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	fact, now := w.access[previous.Access.Reveal()], time.Now()
+	fact, now := w.factOf(previous.Access, previous.Refresh), time.Now()
 	l := fact.session
 	facts := callFacts{now, w.latency(), w.latency(), proc.known[l].generation, proc.known[l].at(now), l.leaseStored, l.leasedTo(proc, now), w.storeBack(now)}
 	proc.asked[l] = true
@@ -111,12 +125,12 @@ func (w *world) renew(proc *process, previous secret.Tokens, facts callFacts) (r
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
-	fact, token := w.access[previous.Access.Reveal()], w.refresh[previous.Refresh.Reveal()]
+	fact, token := w.factOf(previous.Access, previous.Refresh), w.refresh[previous.Refresh.Reveal()]
 	l := fact.session
 	if token.session != l {
 		w.violate("the refresh token of session %d came with the access token of session %d", token.session.n, l.n)
 	}
-	if now.Before(w.outEnds) {
+	if now.Before(w.outEnds) && w.outage != unverified {
 		w.counts["provider: out"]++
 		return renewed, nil, map[string]error{"hangs": errHangs, "error": errProviderDown, "429": busyError{}}[w.outage]
 	}
@@ -138,12 +152,39 @@ func (w *world) renew(proc *process, previous secret.Tokens, facts callFacts) (r
 	if token.used.IsZero() {
 		token.used = now
 	}
+	spoils := now.Before(w.outEnds) // all outages but one have been answered
+	if spoils && !w.cfg.rotates() {
+		w.spoil(fact, w.issue(l, fact.generation+1, false))
+		return renewed, nil, unverifiedError{} // which changes nothing
+	}
 	r = &renewal{by: proc, at: now}
 	fact.renewals = append(fact.renewals, r)
 	w.counts["provider: renewed"]++
 	renewed = w.issue(l, fact.generation+1, w.cfg.rotates())
 	w.note("provider renews session %d", l.n)
+	if spoils {
+		return w.spoil(fact, renewed), r, unverifiedError{}
+	}
 	return renewed, r, nil
+}
+
+// unverified is the outage in which no answer of the provider can be verified.
+const unverified = "unverified"
+
+type unverifiedError struct{}
+
+func (unverifiedError) Error() string { return "not verified yet" }
+func (unverifiedError) Unwrap() error { return contract.ErrUnverified }
+
+// spoil returns what is left of an answer that cannot be verified: the refresh token. The
+// caller holds mu.
+func (w *world) spoil(previous *tokenFact, renewed secret.Tokens) secret.Tokens {
+	w.counts["provider: unverified"]++
+	w.access[renewed.Access.Reveal()].unverified = true
+	if !renewed.Refresh.IsZero() {
+		w.access[partialPrefix+renewed.Refresh.Reveal()] = &tokenFact{session: previous.session, generation: previous.generation + 1, expires: previous.expires}
+	}
+	return secret.Tokens{Refresh: renewed.Refresh, RefreshExpires: renewed.RefreshExpires}
 }
 
 // issue makes tokens. The caller holds mu.

@@ -85,7 +85,7 @@ func (w *world) answer(proc *process, e plannedRequest, s sentCookies) (http.Hea
 		err = w.refreshSession(proc, e, s, v, refresh.OnDemand)
 	}
 	if err != nil || proc.dead() {
-		return w.removed(proc, s, err), err
+		return w.refusal(proc, s, v, err), err
 	}
 	touched := time.Time{}
 	if !e.polls {
@@ -98,7 +98,7 @@ func (w *world) answer(proc *process, e plannedRequest, s sentCookies) (http.Hea
 	}
 	if e.why == refresh.Refused {
 		if err = w.refreshSession(proc, e, s, v, refresh.Refused); err != nil && ends(err) || proc.dead() {
-			return w.removed(proc, s, err), err
+			return w.refusal(proc, s, v, err), err
 		}
 	}
 	return w.commit(proc, s, v, touched), nil
@@ -157,9 +157,12 @@ func ends(err error) bool {
 	return false
 }
 
-// removed is the header of a response that removes the cookies of the session, if the
-// handlers do that for this error.
-func (w *world) removed(proc *process, s sentCookies, err error) http.Header {
+// refusal is the header of a response that has no usable session: it removes the cookies,
+// if the handlers do that for this error, or has the newest generation.
+func (w *world) refusal(proc *process, s sentCookies, v *refresh.RequestSession, err error) http.Header {
+	if !ends(err) && v.Session != nil && !proc.dead() {
+		return w.commit(proc, s, v, time.Time{})
+	}
 	h := make(http.Header)
 	if ends(err) {
 		w.remove(proc, s, h)

@@ -133,7 +133,7 @@ func (w *world) step() {
 		}
 		w.restart(place, r.chance(50))
 	case n < 80:
-		w.providerOut(pick(r, "hangs", "error", "429"), r.between(time.Second, time.Minute))
+		w.providerOut(pick(r, "hangs", "error", "429", unverified, unverified), r.between(time.Second, time.Minute))
 	case n < 85:
 		w.storeOut(r.chance(60), r.between(time.Second, pick(r, 10*time.Second, 3*time.Minute, 90*time.Minute)))
 	case n < 88:

@@ -64,7 +64,7 @@ func mustHaveHappened(t *testing.T, total map[string]int) {
 	}
 	for _, what := range []string{
 		"answer: ok", "answer: idle", "answer: expired", "answer: revoked", "answer: rejected", "answer: superseded", "answer: unavailable",
-		"provider: renewed", "provider: refused", "excused: crash", "excused: no store", "alive at the end",
+		"provider: renewed", "provider: refused", "provider: unverified", "cookie: partial", "excused: crash", "excused: no store", "alive at the end",
 		"step: crash", "step: restart", "step: logout", "step: everywhere", "step: revoke", "step: outage", "step: store", "step: lose", "step: disable",
 	} {
 		if total[what] == 0 {

@@ -59,13 +59,15 @@ func (r *record) finish(a *attempt, o outcome, now time.Time, grace time.Duratio
 	if latest {
 		r.attempt = nil
 	}
+	if o.next != nil {
+		r.newest.made(o.next, o.epoch, now.Add(grace))
+	}
 	switch o.event {
 	case eventMade, eventFound:
 		r.failure = nil
-		r.newest.made(o.next, o.epoch, now.Add(grace))
 	case eventRefused:
 		r.refused = max(r.refused, a.session.Generation)
-	case eventFailed:
+	case eventFailed, eventPartial:
 		if latest {
 			r.failure, r.retryAt = o.err, now.Add(pauseAfter(o.err))
 		}
@@ -135,8 +137,8 @@ func (n *newest) cookieSeen(s *session.Session, graceEnds time.Time) bool {
 	return false
 }
 
-// made is the event that an attempt made or found s, which the store with that epoch
-// has (0 for none).
+// made is the event that an attempt made or found s, whole or partial, which the store
+// with that epoch has (0 for none).
 func (n *newest) made(s *session.Session, epoch uint64, graceEnds time.Time) {
 	if s.Generation < n.number || s.Generation == n.number && n.held != nil {
 		return // another attempt was faster, or a browser

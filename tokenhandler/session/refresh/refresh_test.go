@@ -28,6 +28,8 @@ type provider struct {
 	calls   int
 	latency time.Duration
 	fail    error
+	// unverified: the answers cannot be verified yet.
+	unverified bool
 }
 
 func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
@@ -58,6 +60,9 @@ func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 		p.good = fmt.Sprint("refresh ", p.calls)
 		renewed.Refresh = secret.New(p.good)
 	}
+	if p.unverified {
+		return secret.Tokens{Refresh: renewed.Refresh}, unverifiedError{}
+	}
 	return renewed, nil
 }
 
@@ -71,6 +76,12 @@ func (p *provider) begin(token string) (latency time.Duration, known bool) {
 	p.calls++
 	p.used[token] = true
 	return p.latency, true
+}
+
+func (p *provider) setUnverified(unverified bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.unverified = unverified
 }
 
 func (p *provider) count() int {

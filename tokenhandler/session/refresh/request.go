@@ -120,8 +120,8 @@ const (
 )
 
 // maxRounds bounds how often a request asks for a token that has not ended. What
-// another request or replica found may be so old that it has ended, too; a round later
-// nothing newer can be known.
+// another request or replica found may be so old that it has ended, too, or be partial; a
+// round later nothing newer can be known.
 const maxRounds = 3
 
 // Refresh makes sure that the access token is good. If the token is due but has not
@@ -133,9 +133,11 @@ const maxRounds = 3
 // [*UnavailableError] for everything that may pass: the session is kept. The error of
 // ctx.
 func (r *RequestSession) Refresh(ctx context.Context, why Reason) error {
+	needed := why != IfDue
 	for range maxRounds {
-		err := r.refreshOnce(ctx, why)
-		if err != nil || usable(r.Session, r.manager.cfg.Now()) || !renewable(r.Session) {
+		err := r.refreshOnce(ctx, why, needed)
+		needed = needed && r.Session.Partial
+		if err != nil || !needed && usable(r.Session, r.manager.cfg.Now()) || !renewable(r.Session) {
 			return err
 		}
 		why = IfDue
@@ -144,11 +146,12 @@ func (r *RequestSession) Refresh(ctx context.Context, why Reason) error {
 }
 
 // refreshOnce is one round of [RequestSession.Refresh]. The newer token that it finds
-// may have ended.
-func (r *RequestSession) refreshOnce(ctx context.Context, why Reason) error {
+// may have ended. needed tells that the request waits for a new token, even if the one
+// that it has is usable.
+func (r *RequestSession) refreshOnce(ctx context.Context, why Reason, needed bool) error {
 	m, s := r.manager, r.Session
 	now := m.cfg.Now()
-	needed := why != IfDue || !usable(s, now)
+	needed = needed || !usable(s, now)
 	if !renewable(s) || !needed && !m.cfg.due(s, now) {
 		return nil // without a refresh token, the session ends with its access token
 	}
@@ -182,7 +185,7 @@ func (r *RequestSession) takeNewest(err error, needed bool) error {
 	switch {
 	case rejected:
 		return ErrRejected
-	case newest.Generation > before, err == nil, !needed:
+	case newest.Generation > before && !newest.Partial, err == nil, !needed:
 		return nil
 	case errors.Is(err, ErrRejected):
 		// An older generation was refused, and this one was not.
