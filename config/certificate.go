@@ -23,7 +23,7 @@ const (
 // ReadCertificate reads the certificate of the public listener and its key. The
 // error is [Faults], with the key of the file that is wrong, and quotes nothing of
 // the files. It does not say whether browsers accept the certificate: see
-// [CertificateDoubts].
+// [CertificateFaults].
 func ReadCertificate(t TLS, readFile func(name string) ([]byte, error)) (*tls.Certificate, error) {
 	chain, errChain := readFile(t.CertFile)
 	key, errKey := readFile(t.KeyFile)
@@ -91,23 +91,24 @@ func checkKey(content []byte) *invalid {
 	return &invalid{"names a file without a PEM private key", "write the path of the certificate's key"}
 }
 
-// CertificateDoubts returns why a browser would refuse a certificate for the host of
-// u at the given time, and its end, if that is near. Each is a sentence that begins
-// with the certificate. It does not look at who issued it: the company may have an
-// authority of its own.
-func CertificateDoubts(leaf *x509.Certificate, u *url.URL, now time.Time) (doubts []string) {
-	switch {
-	case now.Before(leaf.NotBefore):
-		doubts = append(doubts, "is not valid before "+leaf.NotBefore.UTC().Format(time.RFC3339))
-	case now.After(leaf.NotAfter):
-		doubts = append(doubts, "expired on "+leaf.NotAfter.UTC().Format(time.RFC3339))
-	case leaf.NotAfter.Sub(now) < expiresSoon:
-		doubts = append(doubts, "expires on "+leaf.NotAfter.UTC().Format(time.RFC3339))
+// CertificateFaults returns why a browser would refuse a certificate for the host of
+// u at the given time. Each is a sentence that begins with the certificate. It does
+// not look at who issued it: the company may have an authority of its own.
+func CertificateFaults(leaf *x509.Certificate, u *url.URL, now time.Time) (faults []string) {
+	if now.Before(leaf.NotBefore) {
+		faults = append(faults, "is not valid before "+leaf.NotBefore.UTC().Format(time.RFC3339))
+	}
+	if now.After(leaf.NotAfter) {
+		faults = append(faults, expiredOn(leaf))
 	}
 	if leaf.VerifyHostname(u.Hostname()) != nil {
-		doubts = append(doubts, "is for other names than "+u.Hostname()+", the host of public_url")
+		faults = append(faults, "is for other names than "+u.Hostname()+", the host of public_url")
 	}
-	return doubts
+	return faults
+}
+
+func expiredOn(leaf *x509.Certificate) string {
+	return "expired on " + leaf.NotAfter.UTC().Format(time.RFC3339)
 }
 
 // checkCertificate checks the certificate of the public listener.
@@ -122,11 +123,20 @@ func (l *loader) checkCertificate(c *Config, m Machine) {
 		}
 		return
 	}
+	now := m.Now()
+	if now.After(pair.Leaf.NotAfter) { // then nobody accepts it
+		l.fault(certFile, "names a certificate that "+expiredOn(pair.Leaf), "write a current one there")
+		return
+	}
+	const fix = "replace it, unless only a proxy in front of the service sees it"
+	if pair.Leaf.NotAfter.Sub(now) < expiresSoon {
+		l.warn(certFile, "names a certificate that expires on "+pair.Leaf.NotAfter.UTC().Format(time.RFC3339), fix)
+	}
 	if c.PublicURL == nil {
 		return
 	}
-	for _, doubt := range CertificateDoubts(pair.Leaf, c.PublicURL, m.Now()) {
-		l.warn(certFile, "names a certificate that "+doubt, "replace it, unless only a proxy in front of the service sees it")
+	for _, fault := range CertificateFaults(pair.Leaf, c.PublicURL, now) {
+		l.warn(certFile, "names a certificate that "+fault, fix)
 	}
 }
 

@@ -123,7 +123,7 @@ func TestCheckLooksAtTheFiles(t *testing.T) {
 		"reversed chain":  {tls("reversed.crt", "good.key"), "m.yaml:9: tls.key_file: does not belong to the first certificate in tls.cert_file; write the key that the certificate was requested with; the server's certificate comes first, then the intermediate ones\n"},
 		"swapped":         {tls("good.key", "good.crt"), "m.yaml:9: tls.cert_file: names a file without a PEM certificate; write the path of a PEM certificate chain\nm.yaml:9: tls.key_file: names a file without a PEM private key; write the path of the certificate's key\n"},
 		"broken":          {tls("broken.crt", "encrypted.key"), "m.yaml:9: tls.cert_file: names a file with a certificate that cannot be parsed; write the path of a PEM certificate chain\nm.yaml:9: tls.key_file: names a file with a key that has a passphrase; remove the passphrase: openssl pkey -in old -out new\n"},
-		"expired":         {tls("expired.crt", "expired.key"), "m.yaml:9: tls.cert_file: names a certificate that expired on 2026-05-01T11:59:59Z" + proxied},
+		"expired":         {tls("expired.crt", "expired.key"), "m.yaml:9: tls.cert_file: names a certificate that expired on 2026-05-01T11:59:59Z; write a current one there\n"},
 		"too early":       {tls("early.crt", "early.key"), "m.yaml:9: tls.cert_file: names a certificate that is not valid before 2026-05-01T12:00:01Z" + proxied},
 		"ends soon":       {tls("soon.crt", "soon.key"), "m.yaml:9: tls.cert_file: names a certificate that expires on 2026-05-14T12:00:00Z" + proxied},
 		"another name":    {tls("named.crt", "named.key"), "m.yaml:9: tls.cert_file: names a certificate that is for other names than app.example.com, the host of public_url" + proxied},

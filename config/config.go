@@ -35,6 +35,7 @@ type Config struct {
 	Storage    Storage
 	SPA        SPA
 	Admin      Admin
+	Shutdown   Shutdown
 	Log        Log
 	Tracing    Tracing
 
@@ -76,7 +77,10 @@ type Provider struct {
 	TrustedAudiences []string
 	// ClientSecret holds at least one secret unless InsecurePublicClient is set. A
 	// client may have two while one is being replaced: try them in order.
-	ClientSecret         []secret.String
+	ClientSecret []secret.String
+	// ClientSecretFile is the file of ClientSecret, which [ParseClientSecrets] can parse
+	// again when it changes. It is empty if the secrets were set without a file.
+	ClientSecretFile     string
 	InsecurePublicClient bool
 	// ClientAuth is "basic" or "post".
 	ClientAuth string
@@ -114,6 +118,8 @@ type Auth struct {
 	AllowCrossSiteLogin bool
 	// VerifySecret is empty if /auth/verify is off.
 	VerifySecret secret.String
+	// VerifySecretFile is the file of VerifySecret, for [ParseVerifySecret], or empty.
+	VerifySecretFile string
 }
 
 // Session configures how sessions are encrypted and how long they live.
@@ -214,6 +220,14 @@ type Admin struct {
 	Listen string
 	// Token is empty if /admin is off.
 	Token secret.String
+	// TokenFile is the file of Token, for [ParseAdminToken], or empty.
+	TokenFile string
+}
+
+// Shutdown configures how the service ends.
+type Shutdown struct {
+	// Delay is how long the service goes on to serve after SIGTERM.
+	Delay time.Duration
 }
 
 // Log configures the log.

@@ -55,7 +55,9 @@ func TestLoadWithDefaults(t *testing.T) {
 			ClientID:     "1example23456789",
 			ClientSecret: []secret.String{secret.New(plantedSecret)},
 			ClientAuth:   "basic",
-			Scopes:       []string{"openid", "email", "profile"},
+
+			ClientSecretFile: "/run/secrets/client_secret",
+			Scopes:           []string{"openid", "email", "profile"},
 
 			MaxRequestsPerSecond: 100,
 		},
@@ -76,8 +78,9 @@ func TestLoadWithDefaults(t *testing.T) {
 			Bucket: "my-app-user-files", Region: "us-east-1", Path: "/storage", Prefix: "users/{sub}/",
 			MaxSize: 100 << 20, Expires: 5 * time.Minute, Credentials: "service",
 		},
-		Admin: config.Admin{Listen: "127.0.0.1:9090"},
-		Log:   config.Log{Level: "info", Format: "json"},
+		Admin:    config.Admin{Listen: "127.0.0.1:9090"},
+		Shutdown: config.Shutdown{Delay: 5 * time.Second},
+		Log:      config.Log{Level: "info", Format: "json"},
 	}
 	if diff := cmp.Diff(want, c, revealed()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -10,6 +10,10 @@ const (
 	maxReplay    = 16 << 20
 )
 
+// MaxShutdownDelay is the largest value of shutdown.delay. It leaves time for the
+// requests that come at its end.
+const MaxShutdownDelay = 15 * time.Second
+
 // options returns the table of all keys. Reading an option stores its value in c.
 func options(c *Config, readFile func(string) ([]byte, error)) []option {
 	table := serverOptions(c)
@@ -46,7 +50,7 @@ func serverOptions(c *Config) []option {
 		},
 		{
 			key: "tls.cert_file", value: one(&c.TLS.CertFile, "file", parsePath),
-			doc: "The PEM certificate chain of the public listener. It is read again when the file changes. Without it the listener speaks plain http, and a proxy in front of the service must terminate TLS. The service warns at start if the certificate is not valid, ends within 14 days, or is for another name than that of `public_url`.", refused: "one of the two keys without the other; a file without a certificate",
+			doc: "The PEM certificate chain of the public listener. It is read again when the file changes; a certificate that has expired, is not valid yet, or is for another host does not replace a good one. Without it the listener speaks plain http, and a proxy in front of the service must terminate TLS. The service warns at start if the certificate is not valid yet, ends within 14 days, or is for another name than that of `public_url`.", refused: "one of the two keys without the other; a file without a certificate; an expired certificate",
 		},
 		{
 			key: "tls.key_file", value: one(&c.TLS.KeyFile, "file", parsePath),
@@ -72,7 +76,6 @@ func serverOptions(c *Config) []option {
 }
 
 func authOptions(a *Auth, readFile func(string) ([]byte, error)) []option {
-	var secretPath string
 	verifySecret := oneSecret(&a.VerifySecret, "secret", headerSecretRule("a header"))
 	return []option{
 		{
@@ -96,8 +99,8 @@ func authOptions(a *Auth, readFile func(string) ([]byte, error)) []option {
 			doc: "The secret that a gateway sends in `X-Auth-Request-Secret` to `{auth.path}/verify`, which answers with the user's access token. Without this key the endpoint is off (404). Whoever has the secret and a user's cookie gets the user's token: only the gateway and this service may know it.", refused: "fewer than 16 characters",
 		},
 		{
-			key: "auth.verify_secret_file", fileFor: "auth.verify_secret", value: secretFile(&secretPath, verifySecret, headerSecretRule("a header"), readFile),
-			doc: "A file that contains the secret on one line.", refused: "both this and `auth.verify_secret`",
+			key: "auth.verify_secret_file", fileFor: "auth.verify_secret", value: secretFile(&a.VerifySecretFile, verifySecret, headerSecretRule("a header"), readFile),
+			doc: "A file that contains the secret on one line. It is read again when it changes.", refused: "both this and `auth.verify_secret`",
 		},
 	}
 }
@@ -112,11 +115,15 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 			key: "spa.content_security_policy", value: one(&c.SPA.ContentSecurityPolicy, "header value", parseText),
 			doc: "Replaces the built-in strict policy.", refused: "without `spa.dir`",
 		},
+		{
+			key: "shutdown.delay", def: "5s", value: one(&c.Shutdown.Delay, "duration", parseDuration(0, MaxShutdownDelay)),
+			doc:     "How long the service still accepts and answers requests after SIGTERM, while `/readyz` answers 503, so that load balancers stop sending before the listener closes. It is part of the 28 seconds that a shutdown may take. After SIGINT (Ctrl-C) there is no delay.",
+			refused: "more than 15s",
+		},
 	}, append(adminOptions(&c.Admin, readFile), logOptions(&c.Log)...)...)
 }
 
 func adminOptions(a *Admin, readFile func(string) ([]byte, error)) []option {
-	var tokenFile string
 	token := oneSecret(&a.Token, "secret", headerSecretRule("a bearer token"))
 	return []option{
 		{
@@ -128,8 +135,8 @@ func adminOptions(a *Admin, readFile func(string) ([]byte, error)) []option {
 			doc: "The bearer token for `/admin/*`. Without it `/admin/*` is off.", refused: "fewer than 16 characters",
 		},
 		{
-			key: "admin.token_file", fileFor: "admin.token", value: secretFile(&tokenFile, token, headerSecretRule("a bearer token"), readFile),
-			doc: "A file that contains the token on one line.", refused: "both this and `admin.token`",
+			key: "admin.token_file", fileFor: "admin.token", value: secretFile(&a.TokenFile, token, headerSecretRule("a bearer token"), readFile),
+			doc: "A file that contains the token on one line. It is read again when it changes.", refused: "both this and `admin.token`",
 		},
 	}
 }

@@ -7,7 +7,6 @@ import "time"
 const maxRequestsPerSecond = 10_000
 
 func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []option {
-	var secretPath string
 	grace := one(&p.RotationGrace, "duration", parseDuration(0, maxGrace))
 	clientSecret := manySecrets(&p.ClientSecret, "secret, or a list", clientSecretRule())
 	return append([]option{
@@ -39,8 +38,8 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 		},
 		{
 			key: "provider.client_secret_file", fileFor: "provider.client_secret",
-			value: secretFile(&secretPath, clientSecret, clientSecretRule(), readFile),
-			doc:   "A file that contains one secret per line.", refused: "both this and `provider.client_secret`",
+			value: secretFile(&p.ClientSecretFile, clientSecret, clientSecretRule(), readFile),
+			doc:   "A file that contains one secret per line. It is read again when it changes.", refused: "both this and `provider.client_secret`",
 		},
 		{
 			key: "provider.insecure_public_client", def: "false", value: one(&p.InsecurePublicClient, "true or false", parseBool),

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"cognito-token-handler/config"
+	"cognito-token-handler/tokenhandler/secret"
 )
 
 func TestParseKeys(t *testing.T) {
@@ -42,5 +43,27 @@ func TestParseKeysRefuses(t *testing.T) {
 		if _, err := config.ParseKeys([]byte(content)); err == nil || err.Error() != want {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+// The other files of secrets are parsed as at the start, too.
+func TestParseSecretsRefuses(t *testing.T) {
+	for _, c := range []struct {
+		parse         func([]byte) ([]secret.String, error)
+		content, want string
+	}{
+		{config.ParseClientSecrets, "one\ntwo\none", "provider.client_secret_file: line 3 repeats value 1; remove one of them"},
+		{config.ParseClientSecrets, "\n", "provider.client_secret_file: is empty; give it a value or remove it"},
+		{config.ParseAdminToken, "hunter2", "admin.token_file: line 1 is shorter than 16 characters; write a long random value, such as `openssl rand -base64 32` prints"},
+		{config.ParseAdminToken, "0123456789abcdef\nfedcba9876543210", "admin.token_file: has 2 values; keep at most 1"},
+		{config.ParseVerifySecret, "0123456789 abcdef", "auth.verify_secret_file: line 1 contains characters that a header must not have; write letters, digits and -._~+/= only"},
+	} {
+		if _, err := c.parse([]byte(c.content)); err == nil || err.Error() != c.want {
+			t.Errorf("%q: got %v, want %s", c.content, err, c.want)
+		}
+	}
+	got, err := config.ParseClientSecrets([]byte("one\n\ntwo\n"))
+	if err != nil || len(got) != 2 || got[0].Reveal() != "one" || got[1].Reveal() != "two" {
+		t.Errorf("got %d secrets, %v", len(got), err)
 	}
 }

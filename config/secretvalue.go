@@ -245,20 +245,42 @@ func keyRule() secretRule {
 // with # are skipped. The first key encrypts, all keys decrypt. The error is
 // [Faults] and quotes no key.
 func ParseKeys(content []byte) ([]secret.String, error) {
-	var keys []secret.String
+	return parseSecretFile("session.keys_file", content, keyRule())
+}
+
+// ParseClientSecrets parses the content of the file that provider.client_secret_file
+// names: one secret per line. The error is [Faults] and quotes no secret.
+func ParseClientSecrets(content []byte) ([]secret.String, error) {
+	return parseSecretFile("provider.client_secret_file", content, clientSecretRule())
+}
+
+// ParseAdminToken parses the content of the file that admin.token_file names. The
+// result has one item. The error is [Faults] and quotes nothing of it.
+func ParseAdminToken(content []byte) ([]secret.String, error) {
+	return parseSecretFile("admin.token_file", content, headerSecretRule("a bearer token"))
+}
+
+// ParseVerifySecret parses the content of the file that auth.verify_secret_file names.
+// The result has one item. The error is [Faults] and quotes nothing of it.
+func ParseVerifySecret(content []byte) ([]secret.String, error) {
+	return parseSecretFile("auth.verify_secret_file", content, headerSecretRule("a header"))
+}
+
+// parseSecretFile parses the file that key names as [Load] does.
+func parseSecretFile(key string, content []byte, rule secretRule) ([]secret.String, error) {
+	var secrets []secret.String
 	var faults Faults
 	fault := func(item *yaml.Node, sub, problem, fix string) {
 		if sub != "" {
 			problem = fmt.Sprintf("line %d %s", item.Column, problem)
 		}
-		faults = append(faults, Fault{Key: "session.keys_file", Problem: problem, Fix: fix})
+		faults = append(faults, Fault{Key: key, Problem: problem, Fix: fix})
 	}
-	list := lines(content, 0, true)
-	manySecrets(&keys, "", keyRule()).read(list, fault)
+	manySecrets(&secrets, "", rule).read(lines(content, 0, rule.comments), fault)
 	if len(faults) > 0 {
 		return nil, faults
 	}
-	return keys, nil
+	return secrets, nil
 }
 
 // KeyBytes decodes keys that [Load] or [ParseKeys] returned, in their order. Pass

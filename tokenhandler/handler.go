@@ -96,6 +96,7 @@ type Handler struct {
 	mux         *http.ServeMux
 	prober      prober
 	permissions *permissionCache // of the access tokens in use
+	gateway     *gatewayHandler  // nil without Config.VerifySecret
 }
 
 // New returns a Handler.
@@ -129,13 +130,18 @@ func (h *Handler) routes() {
 	}
 
 	if !h.cfg.VerifySecret.IsZero() { // called by gateways, which send the secret
-		gateway := &gatewayHandler{cfg: &h.cfg, authorize: h.Authorize}
-		h.handle("/verify", gateway.verify(http.StatusNoContent))
-		h.handle("/verify/envoy", gateway.verify(http.StatusOK))
-		h.handle("/verify/envoy/", gateway.verify(http.StatusOK))
+		h.gateway = &gatewayHandler{cfg: &h.cfg, authorize: h.Authorize}
+		h.ReplaceVerifySecret(h.cfg.VerifySecret)
+		h.handle("/verify", h.gateway.verify(http.StatusNoContent))
+		h.handle("/verify/envoy", h.gateway.verify(http.StatusOK))
+		h.handle("/verify/envoy/", h.gateway.verify(http.StatusOK))
 	}
 	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.CORS(h.cfg.Site.NotFound())))
 }
+
+// ReplaceVerifySecret replaces the gateways' secret: from now on only the new one is
+// accepted. It must not be called without Config.VerifySecret.
+func (h *Handler) ReplaceVerifySecret(value secret.String) { h.gateway.secret.Store(&value) }
 
 // handle registers path. Spans of its requests have its name.
 func (h *Handler) handle(path string, next http.Handler) {

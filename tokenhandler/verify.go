@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
@@ -36,7 +37,9 @@ var (
 
 // gatewayHandler answers gateways that ask whose request they have received.
 type gatewayHandler struct {
-	cfg       *Config
+	cfg *Config
+	// secret is what gateways send; it may be replaced at any time.
+	secret    atomic.Pointer[secret.String]
 	authorize func(*http.Request, time.Duration) (Grant, error)
 }
 
@@ -89,7 +92,7 @@ func (h *gatewayHandler) verify(status int) http.Handler {
 // not the gateway's.
 func (h *gatewayHandler) fromGateway(r *http.Request) bool {
 	values := r.Header[gatewayHeader]
-	return len(values) == 1 && secret.New(values[0]).Equal(h.cfg.VerifySecret)
+	return len(values) == 1 && h.secret.Load().Equal(secret.New(values[0]))
 }
 
 // verification is what the configuration of a gateway requires.

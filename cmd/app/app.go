@@ -18,6 +18,7 @@ import (
 	"cognito-token-handler/oauthproxy/spa"
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/admin"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
@@ -56,30 +57,38 @@ type App struct {
 	now      func() time.Time
 	registry *prometheus.Registry
 	// tracer makes spans and spans exports them; both are nil without tracing.
-	tracer   *tracing.Tracer
-	spans    *sdktrace.TracerProvider
-	keys     *seal.Keyring
-	keyFile  *keyFile // nil if the keys are part of the configuration
-	provider *cognito.Provider
-	store    *session.Store
-	sessions *refresh.Manager
-	denied   denyList
-	api      *oauthproxy.Handler
-	public   http.Handler
-	admin    http.Handler
-	reloads  *prometheus.GaugeVec
+	tracer    *tracing.Tracer
+	spans     *sdktrace.TracerProvider
+	keys      *seal.Keyring
+	provider  *cognito.Provider
+	store     *session.Store
+	sessions  *refresh.Manager
+	denied    denyList
+	api       *oauthproxy.Handler
+	public    http.Handler
+	admin     http.Handler
+	auth      *tokenhandler.Handler
+	operators *admin.Handler // nil without admin.token
+	reloads   *prometheus.GaugeVec
+	// certificateExpiry is the end of the certificate in use.
+	certificateExpiry *prometheus.GaugeVec
+	certificate       *certificate // set by Run; nil without TLS
 	// droppedRecords returns how many records the log has dropped; nil if it drops none.
 	droppedRecords atomic.Pointer[func() uint64]
 	// reloadEvery is how often the files of keys and certificates are read again.
 	reloadEvery time.Duration
+	files       []*reloadedFile
+	reloadAsked chan struct{} // has a value after Reload
 	shutdown    shutdownTimes
+	// pause waits for d, or until ctx ends, unless a test replaces it.
+	pause func(ctx context.Context, d time.Duration)
 	// listener accepts the connections of the public server; set by Run.
 	listener *drainingListener
 	stopping atomic.Bool // true from the beginning of the shutdown
 }
 
 // shutdownTimes bound a shutdown: the total, the time for requests, and the time for
-// the last spans.
+// the last spans. The first two begin with the signal.
 type shutdownTimes struct{ total, drain, flush time.Duration }
 
 // New builds the service from its configuration. It does not use the network, so that
@@ -92,11 +101,12 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 // newAt is [New] with another clock.
 func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*App, error) {
 	a := &App{
-		cfg: cfg, log: log, now: now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery,
-		shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
+		cfg: cfg, log: log, now: now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery, reloadAsked: make(chan struct{}, 1),
+		pause: pause, shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloads = newReloadGauge(a.registry)
+	a.certificateExpiry = newCertificateExpiry(a.registry)
 	a.newDroppedCounter()
 	if err := a.newTracing(ctx); err != nil {
 		return nil, err
@@ -105,20 +115,20 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 	if a.keys, err = seal.NewKeyring(config.KeyBytes(cfg.Session.Keys)); err != nil {
 		return nil, fmt.Errorf("session.keys: %w", err)
 	}
-	a.keyFile = a.newKeyFile()
+	a.addFiles()
 	site := a.newSite()
 	a.provider = a.newProvider()
 	if a.denied, err = a.newDenyList(ctx); err != nil {
 		return nil, err
 	}
 	a.newSessions()
-	auth := a.newAuth(site)
-	if a.api, err = a.newAPI(site, auth); err != nil {
+	a.auth = a.newAuth(site)
+	if a.api, err = a.newAPI(site, a.auth); err != nil {
 		return nil, err
 	}
-	parts := parts{auth: auth, api: a.api}
+	parts := parts{auth: a.auth, api: a.api}
 	if cfg.Storage.Bucket != "" {
-		if parts.storage, err = a.newStorage(ctx, site, auth); err != nil {
+		if parts.storage, err = a.newStorage(ctx, site, a.auth); err != nil {
 			return nil, err
 		}
 	}

@@ -130,8 +130,6 @@ type publicSide struct {
 // answer, and no load balancer sends their requests again, because it cannot know
 // that they were not executed.
 func (a *App) drain(ctx context.Context, public publicSide) {
-	ctx, cancel := context.WithTimeout(ctx, a.shutdown.drain)
-	defer cancel()
 	public.server.SetKeepAlivesEnabled(false)
 	a.listener.finish()
 	select {

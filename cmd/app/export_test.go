@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"net"
@@ -84,3 +85,6 @@ func Finished(l net.Listener) net.Listener {
 	g.finish()
 	return g
 }
+
+// Pause replaces the wait for shutdown.delay.
+func Pause(a *App, pause func(ctx context.Context, d time.Duration)) { a.pause = pause }

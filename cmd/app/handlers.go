@@ -53,7 +53,8 @@ func (a *App) adminHandler() http.Handler {
 	}))
 	get("/readyz", http.HandlerFunc(a.ready))
 	if !a.cfg.Admin.Token.IsZero() {
-		mux.Handle("/admin/", a.newAdmin(site))
+		a.operators = a.newAdmin(site)
+		mux.Handle("/admin/", a.operators)
 	}
 	mux.Handle("/", site.NotFound())
 	return site.Instrument(site.Deadlines(site.PlainPath(web.OwnHeaders(mux))))
@@ -95,7 +96,7 @@ func newRejectedCounter(reg prometheus.Registerer) prometheus.Counter {
 func newReloadGauge(reg prometheus.Registerer) *prometheus.GaugeVec {
 	return promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tokenhandler_reload_successful",
-		Help: "Whether the last look at a file that is reloaded (session_keys, certificate) gave something usable: 1 or 0.",
+		Help: "Whether the last look at a file that is reloaded (session_keys, certificate, client_secret, admin_token, verify_secret) gave something usable: 1 or 0.",
 	}, []string{"file"})
 }
 

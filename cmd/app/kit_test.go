@@ -31,14 +31,16 @@ const publicURL = "http://localhost:8080"
 
 // service is the whole service, running in this process.
 type service struct {
-	tb     testing.TB
-	pool   *cognitotest.Server
-	api    *api
-	log    *testkit.Log
-	at     app.Addresses
-	stop   func() error
-	config string
-	keys   string // session.keys_file
+	tb   testing.TB
+	pool *cognitotest.Server
+	api  *api
+	log  *testkit.Log
+	at   app.Addresses
+	stop func() error
+	// terminate ends the service as SIGTERM does, and stop as SIGINT does.
+	terminate func()
+	config    string
+	keys      string // session.keys_file
 	// built, if not nil, is called after New and before Run.
 	built func(*app.App)
 	kind  string // of the provider; default cognito
@@ -129,7 +131,7 @@ api:
 	if s.built != nil {
 		s.built(a)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	started, stopped := make(chan app.Addresses, 1), make(chan error, 1)
 	go func() { stopped <- a.Run(ctx, func(at app.Addresses) { started <- at }) }()
 	select {
@@ -137,7 +139,8 @@ api:
 	case err := <-stopped:
 		s.tb.Fatalf("not started: %v", err)
 	}
-	s.stop = sync.OnceValue(func() error { cancel(); return <-stopped })
+	s.terminate = func() { cancel(app.ErrTerminated) }
+	s.stop = sync.OnceValue(func() error { cancel(nil); return <-stopped })
 	s.tb.Cleanup(func() {
 		if err := s.stop(); err != nil {
 			s.tb.Errorf("stopping: %v", err)

@@ -2,66 +2,175 @@ package app
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
-	"net"
-	"sync/atomic"
+	"os"
+	"slices"
+	"sync"
 	"time"
+
+	"cognito-token-handler/config"
+	"cognito-token-handler/tokenhandler/secret"
 )
 
 // reloadEvery is how often files are read again. Kubernetes changes a mounted secret by
 // replacing a symbolic link, which a watch on the file itself would not report.
 const reloadEvery = 10 * time.Second
 
-// listenPublic opens the public listener, with TLS if it is configured.
-func (a *App) listenPublic(ctx context.Context) (net.Listener, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", a.cfg.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
-	}
-	a.listener = &drainingListener{Listener: listener}
-	listener = a.listener
-	if a.cfg.TLS.CertFile == "" {
-		return listener, nil
-	}
-	certificate := &certificate{app: a}
-	if err := certificate.load(); err != nil {
-		_ = listener.Close()
-		return nil, err
-	}
-	return tls.NewListener(listener, &tls.Config{
-		MinVersion:     tls.VersionTLS12,
-		NextProtos:     []string{"h2", "http/1.1"},
-		GetCertificate: certificate.get,
-	}), nil
+// The labels of the files that are read again while the service runs.
+const (
+	fileKeys         = "session_keys"
+	fileCertificate  = "certificate"
+	fileClientSecret = "client_secret"
+	fileAdminToken   = "admin_token"
+	fileVerifySecret = "verify_secret"
+)
+
+// reloadedFile is a file, or a pair of files, that is read again while the service runs.
+type reloadedFile struct {
+	// name is one of the labels above.
+	name string
+	// load reads the file, and uses its content if that has changed. After an error what
+	// was in use stays in use. The error quotes nothing of the file.
+	load func() (changed bool, err error)
+
+	mu    sync.Mutex
+	fault string // the last error of load, or ""
 }
 
-// certificate is the listener's certificate. A handshake reads its files again if that
-// was last done more than reloadEvery ago. A pair that cannot be used does not replace
-// the current one.
-type certificate struct {
-	app     *App
-	current atomic.Pointer[tls.Certificate]
-	checked atomic.Int64 // Unix nanoseconds
+// Reload makes the service read its files of keys, secrets and certificates again now,
+// instead of within [reloadEvery]. It does not wait for that.
+func (a *App) Reload() {
+	select {
+	case a.reloadAsked <- struct{}{}:
+	default: // one is due already
+	}
 }
 
-func (c *certificate) load() error {
-	pair, err := tls.LoadX509KeyPair(c.app.cfg.TLS.CertFile, c.app.cfg.TLS.KeyFile)
-	if err != nil {
-		return fmt.Errorf("tls.cert_file, tls.key_file: %w", err)
+// reloadFiles reads the files again, every reloadEvery and when Reload was called, until
+// ctx ends.
+func (a *App) reloadFiles(ctx context.Context) {
+	ticks := time.NewTicker(a.reloadEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			a.readAgain(ctx)
+		case <-a.reloadAsked:
+			changed, faulty := a.readAgain(ctx)
+			a.log.InfoContext(ctx, "files read again on request", "files", len(a.files), "changed", changed, "faulty", faulty)
+		}
 	}
-	c.current.Store(&pair)
-	c.app.reloads.WithLabelValues("certificate").Set(1)
+}
+
+// addFiles sets the files that the configuration names. All were read at start.
+func (a *App) addFiles() {
+	cfg := a.cfg
+	if cfg.Session.KeysFile != "" {
+		keys := a.addFile(fileKeys, reloadSecrets(cfg.Session.KeysFile, cfg.Session.Keys, config.ParseKeys, a.replaceKeys))
+		a.keys.OnUnknownKey((&unknownKeys{app: a, file: keys}).onUnknownKey)
+	}
+	if cfg.TLS.CertFile != "" {
+		a.addFile(fileCertificate, func() (bool, error) { return a.certificate.reload() })
+	}
+	if file := cfg.Provider.ClientSecretFile; file != "" {
+		a.addFile(fileClientSecret, reloadSecrets(file, cfg.Provider.ClientSecret, config.ParseClientSecrets, a.replaceClientSecrets))
+	}
+	if file := cfg.Admin.TokenFile; file != "" {
+		a.addFile(fileAdminToken, reloadSecrets(file, []secret.String{cfg.Admin.Token}, config.ParseAdminToken, a.replaceAdminToken))
+	}
+	if file := cfg.Auth.VerifySecretFile; file != "" {
+		a.addFile(fileVerifySecret, reloadSecrets(file, []secret.String{cfg.Auth.VerifySecret}, config.ParseVerifySecret, a.replaceVerifySecret))
+	}
+}
+
+func (a *App) addFile(name string, load func() (bool, error)) *reloadedFile {
+	file := &reloadedFile{name: name, load: load}
+	a.files = append(a.files, file)
+	a.reloads.WithLabelValues(name).Set(1)
+	return file
+}
+
+// readAgain reads all files.
+func (a *App) readAgain(ctx context.Context) (changed, faulty int) {
+	for _, file := range a.files {
+		isNew, err := a.readFile(ctx, file)
+		switch {
+		case err != nil:
+			faulty++
+		case isNew:
+			changed++
+		}
+	}
+	return changed, faulty
+}
+
+// readFile reads one file. A fault is logged once, not each time.
+func (a *App) readFile(ctx context.Context, file *reloadedFile) (changed bool, err error) {
+	file.mu.Lock()
+	defer file.mu.Unlock()
+	gauge := a.reloads.WithLabelValues(file.name)
+	changed, err = file.load()
+	if err != nil {
+		gauge.Set(0)
+		if text := err.Error(); text != file.fault {
+			file.fault = text
+			a.log.WarnContext(ctx, "file not reloaded, what was loaded before stays in use", "file", file.name, "error", text)
+		}
+		return false, err
+	}
+	file.fault = ""
+	gauge.Set(1)
+	if changed {
+		a.log.InfoContext(ctx, "file reloaded", "file", file.name)
+	}
+	return changed, nil
+}
+
+// reloadSecrets returns the load function of a file of secrets. current are those that
+// were loaded at start: the file may have changed since.
+func reloadSecrets(path string, current []secret.String, parse func([]byte) ([]secret.String, error), use func([]secret.String) error) func() (bool, error) {
+	return func() (bool, error) {
+		content, err := os.ReadFile(path) //nolint:gosec // the operator's own path
+		if err != nil {
+			return false, fmt.Errorf("reading the file: %w", err)
+		}
+		secrets, err := parse(content)
+		if err != nil {
+			return false, err
+		}
+		if slices.EqualFunc(secrets, current, secret.String.Equal) {
+			return false, nil
+		}
+		if err := use(secrets); err != nil {
+			return false, err
+		}
+		current = secrets
+		return true, nil
+	}
+}
+
+// replaceKeys replaces the keyring's keys. After an error the keyring is unchanged.
+func (a *App) replaceKeys(keys []secret.String) error {
+	if err := a.keys.Replace(config.KeyBytes(keys)); err != nil {
+		return fmt.Errorf("session.keys_file: %w", err)
+	}
+	a.log.Info("session keys replaced", "sealing_key_id", a.keys.IDs()[0].String(), "keys", len(keys))
 	return nil
 }
 
-func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
-	now, last := c.app.now().UnixNano(), c.checked.Load()
-	if now-last >= int64(c.app.reloadEvery) && c.checked.CompareAndSwap(last, now) {
-		if err := c.load(); err != nil {
-			c.app.reloads.WithLabelValues("certificate").Set(0)
-			c.app.log.Warn("certificate not reloaded, the old one stays", "error", err.Error())
-		}
-	}
-	return c.current.Load(), nil
+func (a *App) replaceClientSecrets(secrets []secret.String) error {
+	a.provider.ReplaceClientSecrets(secrets)
+	return nil
+}
+
+func (a *App) replaceAdminToken(tokens []secret.String) error {
+	a.operators.ReplaceToken(tokens[0])
+	return nil
+}
+
+func (a *App) replaceVerifySecret(secrets []secret.String) error {
+	a.auth.ReplaceVerifySecret(secrets[0])
+	return nil
 }

@@ -13,7 +13,9 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,7 +33,7 @@ func keyLine(letter string) string {
 // rekey changes the key file and waits until it is loaded.
 func (s *service) rekey(content string) {
 	s.tb.Helper()
-	const line = `"msg":"session keys reloaded"`
+	const line = `"msg":"file reloaded","file":"session_keys"`
 	before := strings.Count(s.log.String(), line)
 	s.write(s.keys, content)
 	testkit.Eventually(s.tb, "reloaded", func() bool { return strings.Count(s.log.String(), line) > before })
@@ -112,19 +114,111 @@ func TestKeysThatChangeDuringTheStart(t *testing.T) {
 	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
 	s.built = func(*app.App) { s.write(s.keys, keyLine("B")) }
 	s.run(s.pool.Issuer())
-	testkit.Eventually(s.tb, "reloaded", func() bool { return s.log.Contains(`"msg":"session keys reloaded"`) })
+	testkit.Eventually(s.tb, "reloaded", func() bool { return s.log.Contains(`"msg":"file reloaded","file":"session_keys"`) })
+}
+
+// TestSecretsAreReloaded: the files of the client secret, of the operators' token and of
+// the gateways' secret are read again, too. A faulty file changes nothing.
+func TestSecretsAreReloaded(t *testing.T) {
+	dir := t.TempDir()
+	clientFile, adminFile, verifyFile := filepath.Join(dir, "client"), filepath.Join(dir, "admin"), filepath.Join(dir, "verify")
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}}), api: newAPI(t), log: &testkit.Log{}}
+	s.write(clientFile, "planted-secret-of-last-year\n")
+	s.write(adminFile, "planted-admin-token-of-last-year\n")
+	s.write(verifyFile, "planted-verify-secret-of-last-year\n")
+	s.environ = []string{"TH_PROVIDER__CLIENT_SECRET_FILE=" + clientFile, "TH_ADMIN__TOKEN_FILE=" + adminFile, "TH_AUTH__VERIFY_SECRET_FILE=" + verifyFile}
+	s.run(s.pool.Issuer())
+	s.ready()
+	ua := s.browser()
+	ua.Navigate("/auth/login")
+	if _, in := ua.Cookie("__Host-Http-session"); in {
+		t.Fatal("logged in with a wrong client secret")
+	}
+	s.write(clientFile, "planted-secret-of-last-year\nplanted-secret-of-last-year\n")
+	s.gauge("client_secret", 0)
+	s.write(clientFile, cognitotest.DefaultSecret+"\n")
+	s.gauge("client_secret", 1)
+	s.login()
+
+	for path, header := range map[string]string{adminFile: "Authorization", verifyFile: "X-Auth-Request-Secret"} {
+		file := map[string]string{adminFile: "admin_token", verifyFile: "verify_secret"}[path]
+		ask := func(value string) int {
+			if path == adminFile {
+				return s.revocationsWith(value)
+			}
+			return s.login().Fetch(http.MethodGet, "/auth/verify", "", useragent.FetchOptions{Header: map[string]string{header: value}}).Status
+		}
+		old := strings.ReplaceAll("planted-"+file+"-of-last-year", "_", "-")
+		if got := ask(old); got >= http.StatusBadRequest {
+			t.Errorf("%s: the first value gets %d", file, got)
+		}
+		s.write(path, "short\n")
+		s.gauge(file, 0)
+		if got := ask(old); got >= http.StatusBadRequest {
+			t.Errorf("%s: after a faulty file the old value gets %d", file, got)
+		}
+		s.write(path, "planted-value-of-this-year\n")
+		s.gauge(file, 1)
+		if got := ask("planted-value-of-this-year"); got >= http.StatusBadRequest {
+			t.Errorf("%s: the new value gets %d", file, got)
+		}
+		if got := ask(old); got < http.StatusBadRequest {
+			t.Errorf("%s: the old value gets %d", file, got)
+		}
+	}
+	if s.log.Contains("planted-") {
+		t.Error("the log holds a secret")
+	}
+}
+
+// revocationsWith asks for the revocations with this token, and returns the status.
+func (s *service) revocationsWith(token string) int {
+	s.tb.Helper()
+	r, err := http.NewRequestWithContext(s.tb.Context(), http.MethodGet, "http://"+s.at.Admin+"/admin/revocations", nil)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+token)
+	answer, err := (&http.Client{Transport: s.transport()}).Do(r)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	return answer.StatusCode
+}
+
+// TestReloadOnRequest: Reload does not wait for the next look at the files.
+func TestReloadOnRequest(t *testing.T) {
+	var reload func()
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
+	s.built = func(a *app.App) {
+		app.ReloadEvery(a, 24*time.Hour)
+		reload = a.Reload
+	}
+	s.run(s.pool.Issuer())
+	s.write(s.keys, keyLine("B")+keyLine("A"))
+	reload()
+	s.log.Wait(t, `"msg":"files read again on request","files":1,"changed":1,"faulty":0`, 1)
+	s.write(s.keys, "no key")
+	reload()
+	s.log.Wait(t, `"msg":"files read again on request","files":1,"changed":0,"faulty":1`, 1)
 }
 
 // newPair returns a certificate with this serial number, and its key.
 func newPair(t *testing.T, serial int64) (certificate, key string) {
+	t.Helper()
+	return newPairFor(t, serial, "localhost", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+}
+
+// newPairFor is [newPair] with the host and the life of the certificate.
+func newPairFor(t *testing.T, serial int64, host string, begin, end time.Time) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), DNSNames: []string{"localhost"},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(serial), DNSNames: []string{host}, NotBefore: begin, NotAfter: end,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
@@ -175,7 +269,7 @@ func TestCertificateIsReloaded(t *testing.T) {
 		if got := s.serial(); got != 1 {
 			t.Fatalf("certificate %d with half a pair", got)
 		}
-		return s.log.Contains("certificate not reloaded, the old one stays")
+		return s.log.Contains(`"file":"certificate","error":"tls.key_file: does not belong`)
 	})
 	s.gauge("certificate", 0)
 	s.write(keyFile, key)
@@ -199,6 +293,83 @@ func TestCertificateIsReloaded(t *testing.T) {
 	})
 	if s.log.Contains("PRIVATE KEY") {
 		t.Error("the log holds a private key")
+	}
+}
+
+// startTLS starts the service with a certificate.
+func startTLS(t *testing.T, certificate, key string) (s *service, certFile, keyFile string) {
+	t.Helper()
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	s = &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
+	s.write(certFile, certificate)
+	s.write(keyFile, key)
+	s.run(s.pool.Issuer(), fmt.Sprintf("tls: {cert_file: %q, key_file: %q}", certFile, keyFile))
+	return s, certFile, keyFile
+}
+
+// expiry checks the metric of the certificate's end.
+func (s *service) expiry(end time.Time) {
+	s.tb.Helper()
+	_, body := s.admin("/metrics")
+	if want := fmt.Sprintf("tokenhandler_certificate_expiry_timestamp_seconds %s\n", strconv.FormatFloat(float64(end.Unix()), 'g', -1, 64)); !strings.Contains(body, want) {
+		s.tb.Errorf("the metrics lack %s", want)
+	}
+}
+
+// TestWorseCertificateReplacesNone: a pair that browsers would refuse does not replace a
+// good one. The log says why, and a metric when the one in use ends.
+func TestWorseCertificateReplacesNone(t *testing.T) {
+	now := time.Now()
+	end := now.Add(90 * time.Minute)
+	certificate, key := newPairFor(t, 1, "localhost", now.Add(-time.Hour), end)
+	s, certFile, keyFile := startTLS(t, certificate, key)
+	s.expiry(end)
+	for i, c := range []struct {
+		host       string
+		begin, end time.Time
+		reason     string
+	}{
+		{"localhost", now.Add(-2 * time.Hour), now.Add(-time.Hour), "the certificate expired on "},
+		{"localhost", now.Add(time.Hour), now.Add(2 * time.Hour), "the certificate is not valid before "},
+		{"other.example", now.Add(-time.Hour), now.Add(time.Hour), "the certificate is for other names than localhost"},
+	} {
+		certificate, key = newPairFor(t, int64(i+2), c.host, c.begin, c.end)
+		s.write(keyFile, key)
+		s.write(certFile, certificate)
+		s.log.Wait(t, `"file":"certificate","error":"tls.cert_file: `+c.reason, 1)
+		s.gauge("certificate", 0)
+		if got := s.serial(); got != 1 {
+			t.Errorf("%s: certificate %d is in use", c.reason, got)
+		}
+	}
+	s.expiry(end)
+	later := now.Add(3 * time.Hour)
+	certificate, key = newPairFor(t, 9, "localhost", now.Add(-time.Hour), later)
+	s.write(keyFile, key)
+	s.write(certFile, certificate)
+	s.gauge("certificate", 1)
+	testkit.Eventually(t, "the new certificate", func() bool { return s.serial() == 9 })
+	s.expiry(later)
+}
+
+// TestCertificateThatExpiresInUse: the log and the gauge say so, since nothing replaces it.
+func TestCertificateThatExpiresInUse(t *testing.T) {
+	now := time.Now()
+	certificate, key := newPairFor(t, 1, "localhost", now.Add(-time.Hour), now.Add(time.Hour))
+	dir := t.TempDir()
+	certFile, keyFile := filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key")
+	var ahead atomic.Int64
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
+	s.clock = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	s.write(certFile, certificate)
+	s.write(keyFile, key)
+	s.run(s.pool.Issuer(), fmt.Sprintf("tls: {cert_file: %q, key_file: %q}", certFile, keyFile))
+	s.gauge("certificate", 1)
+	ahead.Store(int64(2 * time.Hour))
+	s.gauge("certificate", 0)
+	if !s.log.Contains(`"file":"certificate","error":"tls.cert_file: the certificate expired on `) {
+		t.Error("the log does not say that the certificate has expired")
 	}
 }
 

@@ -3,7 +3,6 @@ package app
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"time"
 
@@ -146,7 +145,7 @@ func (a *App) signOut() func(context.Context, secret.String) error {
 	return a.provider.SignOutEverywhere
 }
 
-func (a *App) newAdmin(site *web.Site) http.Handler {
+func (a *App) newAdmin(site *web.Site) *admin.Handler {
 	return admin.New(admin.Config{
 		Site: site, Token: a.cfg.Admin.Token, Revoke: a.denied.Revoke, Entries: a.denied.Entries,
 		SessionLifetime: a.cfg.Session.AbsoluteLifetime, Now: a.now, Log: a.log,

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -14,10 +15,15 @@ import (
 // Addresses are the addresses of a running service's listeners, as host:port.
 type Addresses struct{ Public, Admin string }
 
-// Run listens and serves until ctx ends. Then it waits for the requests and refreshes
-// in progress, for at most 27 seconds in all, and returns nil; from then on /readyz
-// answers 503. When both listeners accept, Run calls started with their addresses,
-// unless it is nil.
+// ErrTerminated is the cause of a context that ends because the service is replaced or
+// stopped by its environment (SIGTERM): load balancers need a moment to notice.
+var ErrTerminated = errors.New("the service was told to terminate")
+
+// Run listens and serves until ctx ends. From then on /readyz answers 503. If the cause
+// of the end is [ErrTerminated], Run goes on to serve for shutdown.delay. Then it waits
+// for the requests and refreshes in progress, for at most 27 seconds in all, and returns
+// nil. When both listeners accept, Run calls started with their addresses, unless it is
+// nil.
 func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	public, err := a.listenPublic(ctx)
 	if err != nil {
@@ -35,7 +41,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
 	helpers.Go(func() { a.provider.Run(background) })
-	helpers.Go(func() { a.keyFile.run(background) })
+	helpers.Go(func() { a.reloadFiles(background) })
 	helpers.Go(func() { a.denied.run(background) })
 	helpers.Go(func() { a.sessions.Run(background) })
 	err = a.serve(ctx, public, admin)
@@ -46,8 +52,9 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 
 // serve runs both servers until ctx ends or one of them fails, then shuts down:
 //
-//  1. /readyz turns to 503, and the public listener accepts no more.
-//  2. Requests in progress may finish; those that take too long are cut off.
+//  1. /readyz turns to 503. After [ErrTerminated], requests are served as before for
+//     shutdown.delay, until the load balancers have noticed.
+//  2. The public listener accepts no more. Requests in progress may finish; those that take too long are cut off.
 //     WebSockets and event streams are closed at once.
 //  3. Refreshes, which outlive the requests that began them, may finish, too.
 //  4. Their results, and revocations, are written to the store, if the other
@@ -72,13 +79,19 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
-		a.log.InfoContext(ctx, "shutting down: no new requests, waiting for those under way")
 	}
 	a.stopping.Store(true)
-	a.sessions.Drain()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.shutdown.total)
 	defer cancel()
-	a.drain(end, side)
+	requests, cancelRequests := context.WithTimeout(end, a.shutdown.drain)
+	defer cancelRequests()
+	if delay := a.cfg.Shutdown.Delay; delay > 0 && errors.Is(context.Cause(ctx), ErrTerminated) {
+		a.log.InfoContext(ctx, "shutting down: not ready from now on, but new requests are still served", "for", delay.String())
+		a.pause(requests, delay)
+	}
+	a.log.InfoContext(ctx, "shutting down: no new requests, waiting for those under way")
+	a.sessions.Drain()
+	a.drain(requests, side)
 	a.waitForRefreshes(end)
 	if err := a.sessions.HandOver(end); err != nil {
 		a.log.WarnContext(end, "sessions may be lost: the store is out", "error", err.Error())
@@ -104,6 +117,14 @@ func protocols(h2c bool) *http.Protocols {
 	p.SetHTTP2(true)
 	p.SetUnencryptedHTTP2(h2c)
 	return &p
+}
+
+// pause waits for d, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
 }
 
 func (a *App) waitForRefreshes(ctx context.Context) {

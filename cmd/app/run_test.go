@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"flag"
 	"net"
@@ -53,6 +54,52 @@ func TestStopsAfterTheRequestsUnderWay(t *testing.T) {
 		t.Errorf("the request under way got %d", status)
 	}
 	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestGoesOnServingAfterSIGTERM: for shutdown.delay new connections are served while
+// /readyz answers 503. After SIGINT there is no delay.
+func TestGoesOnServingAfterSIGTERM(t *testing.T) {
+	t.Parallel()
+	entered, release := make(chan time.Duration, 1), make(chan struct{})
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}}), api: newAPI(t), log: &testkit.Log{}}
+	s.built = func(a *app.App) {
+		app.Pause(a, func(_ context.Context, d time.Duration) {
+			entered <- d
+			<-release
+		})
+	}
+	s.run(s.pool.Issuer(), "shutdown: {delay: 7s}")
+	ua := s.login()
+	s.terminate()
+	if d := testkit.Receive(t, entered, "the delay"); d != 7*time.Second {
+		t.Errorf("the delay is %s", d)
+	}
+	if status, body := s.admin("/readyz"); status != http.StatusServiceUnavailable || !strings.Contains(body, `"shutdown":"`) {
+		t.Errorf("readyz during the delay: %d %s", status, body)
+	}
+	for range 3 { // on a new connection each
+		ua.SetTransport(s.transport())
+		if r := ua.Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusOK {
+			t.Errorf("a request during the delay got %d", r.Status)
+		}
+	}
+	close(release)
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	if conn, err := net.Dial("tcp", s.at.Public); err == nil {
+		_ = conn.Close()
+		t.Error("it still takes connections")
+	}
+
+	other := &service{tb: t, pool: s.pool, api: newAPI(t), log: &testkit.Log{}}
+	other.built = func(a *app.App) {
+		app.Pause(a, func(context.Context, time.Duration) { t.Error("a delay after SIGINT") })
+	}
+	other.run(s.pool.Issuer())
+	if err := other.stop(); err != nil {
 		t.Error(err)
 	}
 }
@@ -133,6 +180,9 @@ func TestAcceptsWhatWaits(t *testing.T) {
 func TestShutdownIsBounded(t *testing.T) {
 	if app.ShutdownTimeout > 27*time.Second {
 		t.Errorf("a shutdown takes %s, and the log a second more; Kubernetes kills after 30 seconds", app.ShutdownTimeout)
+	}
+	if longest := config.MaxShutdownDelay; longest > app.DrainTimeout-time.Second {
+		t.Errorf("requests have %s, and shutdown.delay may take %s of them", app.DrainTimeout, longest)
 	}
 	if left := app.ShutdownTimeout - app.DrainTimeout; left < app.ProviderTimeout {
 		t.Errorf("the last request's refresh has %s, one call to the provider may take %s", left, app.ProviderTimeout)

@@ -27,6 +27,7 @@ var version = "dev"
 // command holds what all subcommands use.
 type command struct {
 	environ    []string
+	hangups    <-chan os.Signal // SIGHUP: read the files of keys, secrets and certificates again
 	stdout     io.Writer
 	stderr     *web.LogQueue
 	configFile string
@@ -38,8 +39,8 @@ const lastRecordsTime = time.Second
 
 // run runs the program and returns its exit code: 0 for success, 1 for a failure, and
 // 2 for an invalid configuration.
-func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	c := &command{environ: environ, stdout: stdout, stderr: web.NewLogQueue(stderr)}
+func run(ctx context.Context, args, environ []string, hangups <-chan os.Signal, stdout, stderr io.Writer) int {
+	c := &command{environ: environ, hangups: hangups, stdout: stdout, stderr: web.NewLogQueue(stderr)}
 	defer c.flush()
 	root := c.root()
 	root.SetArgs(args)
@@ -140,6 +141,11 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	service.CountDroppedRecords(c.stderr.Dropped)
+	go func() {
+		for range c.hangups {
+			service.Reload()
+		}
+	}()
 	return service.Run(cmd.Context(), nil)
 }
 

@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,6 +32,7 @@ admin: {listen: "localhost:0"}
 provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
 session: {keys: [MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=]}
 log: {level: debug}
+shutdown: {delay: 0s}
 api: {routes: [{path: /api/, upstream: %q}]}
 `, publicURL, pool.Issuer(), cognitotest.DefaultClientID, cognitotest.DefaultSecret, upstream)
 }
@@ -175,6 +178,51 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 				t.Errorf("the program was not ended by the second signal: %v", err)
 			}
 		})
+	}
+}
+
+// TestHangupReloads: SIGHUP does not end the program, but makes it read its files again.
+func TestHangupReloads(t *testing.T) {
+	pool := newPool(t)
+	keys := filepath.Join(t.TempDir(), "keys")
+	write := func(content string) {
+		t.Helper()
+		if err := os.WriteFile(keys, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const key, newKey = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=\n", "QUJDREVGMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk=\n"
+	write(key)
+	s := serve(t, configuration(pool, "http://localhost:1"), "TH_SESSION__KEYS_FILE="+keys)
+	write(newKey + key)
+	s.signal(syscall.SIGHUP)
+	s.out.Wait(t, `"msg":"files read again on request"`, 1)
+	if !s.out.Contains(`"msg":"file reloaded","file":"session_keys"`) {
+		t.Error("the new keys are not in use")
+	}
+	s.login()
+	s.signal(syscall.SIGTERM)
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDelayIsForSIGTERMOnly: load balancers need a moment after SIGTERM, nobody after
+// SIGINT.
+func TestDelayIsForSIGTERMOnly(t *testing.T) {
+	config := strings.Replace(configuration(newPool(t), "http://localhost:1"), "delay: 0s", "delay: 15s", 1)
+	s := serve(t, config)
+	s.signal(syscall.SIGTERM)
+	s.out.Wait(t, "not ready from now on, but new requests are still served", 1)
+	if status, _ := s.get("http://" + s.public + "/auth/session"); status != http.StatusForbidden { // it lacks the headers of a request of the app
+		t.Errorf("a request during the delay: %d", status)
+	}
+	s.signal(syscall.SIGTERM) // ends it at once
+	_ = s.end()
+	s = serve(t, config)
+	s.signal(syscall.SIGINT)
+	if err := s.end(); err != nil || s.out.Contains("still served") {
+		t.Errorf("after SIGINT: %v", err)
 	}
 }
 

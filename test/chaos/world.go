@@ -127,6 +127,7 @@ func (w *world) config(l *life) devstack.Config {
 	c.Set("provider.client_id", w.pool.ClientID())
 	c.Set("provider.client_secret", w.pool.Secret())
 	c.Set("provider.endpoints.token", l.front.URL)
+	c.Set("shutdown.delay", "0s") // the harder case: the balancer is not warned
 	c.Set("session.keys", w.key)
 	c.Set("session.store", w.store.URL())
 	c.Set("api.routes", []devstack.Config{{"path": "/api/", "upstream": w.upstream.URL}})

@@ -76,7 +76,9 @@ func (s *Stack) config(options Options) (Config, error) {
 		"session": Config{"keys_file": s.keysFile()},
 		"api":     Config{"routes": []Config{{"path": "/api/", "upstream": s.APIURL, "websocket": true}}},
 		"storage": Config{"bucket": s.S3.Bucket, "region": s.S3.Region, "endpoint": s.S3.Endpoint, "path_style": true},
-		"admin":   Config{"listen": strings.TrimPrefix(s.AdminURL, "http://")},
+		// No load balancer has to notice that the token handler stops.
+		"shutdown": Config{"delay": "0s"},
+		"admin":    Config{"listen": strings.TrimPrefix(s.AdminURL, "http://")},
 	}
 	if options.SPADir != "" {
 		dir, err := filepath.Abs(options.SPADir)

@@ -89,6 +89,7 @@ func (w *world) startHandler(ctx context.Context) {
 public_url: %s
 listen: %s
 admin: {listen: %q}
+shutdown: {delay: 0s}
 trusted_proxies: [127.0.0.1, "::1"]
 provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q}
 session: {keys: [%q], refresh_before: 1s}

@@ -77,6 +77,7 @@ func (w *world) startHandler(app, admin string) {
 public_url: %s
 listen: %s
 admin: {listen: %q}
+shutdown: {delay: 0s}
 provider: {issuer: %q, client_id: %q, client_secret: %q, scopes: [openid, email, offline_access]}
 session: {keys: [%q], refresh_before: 1s}
 auth: {after_logout: /bye}

@@ -2,14 +2,13 @@ package admin
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/tokenhandler/replicas"
@@ -40,18 +39,22 @@ type Config struct {
 // Handler serves /admin.
 type Handler struct {
 	cfg   Config
-	token [sha256.Size]byte
+	token atomic.Pointer[secret.String]
 	mux   *http.ServeMux
 }
 
 // New returns a Handler.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg, token: sha256.Sum256([]byte(cfg.Token.Reveal())), mux: http.NewServeMux()}
+	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
+	h.ReplaceToken(cfg.Token)
 	revocations := cfg.Site.Methods(cfg.Site.Handle(h.revocations), http.MethodGet, http.MethodHead, http.MethodPost)
 	h.mux.Handle("/admin/revocations", revocations)
 	h.mux.Handle("/", cfg.Site.NotFound())
 	return h
 }
+
+// ReplaceToken replaces the operators' token: from now on only the new one is accepted.
+func (h *Handler) ReplaceToken(token secret.String) { h.token.Store(&token) }
 
 // ServeHTTP implements [http.Handler]. Without the token every path is answered 401,
 // so that the answer does not show which paths exist.
@@ -68,12 +71,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // time. An empty token is never equal.
 func (h *Handler) isOperator(r *http.Request) bool {
 	values := r.Header["Authorization"]
-	if len(values) != 1 || h.cfg.Token.IsZero() {
+	if len(values) != 1 {
 		return false
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
-	sum := sha256.Sum256([]byte(token))
-	return strings.EqualFold(scheme, "Bearer") && subtle.ConstantTimeCompare(sum[:], h.token[:]) == 1
+	return strings.EqualFold(scheme, "Bearer") && h.token.Load().Equal(secret.New(token))
 }
 
 func (h *Handler) revocations(w http.ResponseWriter, r *http.Request) error {

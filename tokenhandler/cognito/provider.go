@@ -89,6 +89,8 @@ type Provider struct {
 	api *cognitoidentityprovider.Client
 	// connected is nil until discovery has succeeded.
 	connected atomic.Pointer[connection]
+	// secrets are the client secrets in use; they may be replaced at any time.
+	secrets atomic.Pointer[[]secret.String]
 	// secretInUse is the index of the client secret that worked last.
 	secretInUse atomic.Int32
 	// replays are the logout tokens that were accepted.
@@ -110,8 +112,19 @@ func New(cfg Config) *Provider {
 		cfg.Metrics = NewMetrics(nil)
 	}
 	client := newClient(cfg)
-	return &Provider{cfg: cfg, client: client, api: newAPI(cfg.Issuer, client), sleep: sleep}
+	p := &Provider{cfg: cfg, client: client, api: newAPI(cfg.Issuer, client), sleep: sleep}
+	p.ReplaceClientSecrets(cfg.ClientSecrets)
+	return p
 }
+
+// ReplaceClientSecrets replaces the client secrets. Calls that have begun may still use
+// the old ones.
+func (p *Provider) ReplaceClientSecrets(secrets []secret.String) {
+	p.secrets.Store(&secrets)
+	p.secretInUse.Store(0)
+}
+
+func (p *Provider) clientSecrets() []secret.String { return *p.secrets.Load() }
 
 // sleep waits for d. It returns the error of ctx if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) error {
@@ -159,8 +172,8 @@ func (p *Provider) oauth(c *connection, i int) *oauth2.Config {
 			AuthStyle: oauth2.AuthStyleInParams,
 		},
 	}
-	if i < len(p.cfg.ClientSecrets) {
-		conf.ClientSecret = p.cfg.ClientSecrets[i].Reveal()
+	if secrets := p.clientSecrets(); i < len(secrets) {
+		conf.ClientSecret = secrets[i].Reveal()
 		if !p.cfg.PostAuth {
 			conf.Endpoint.AuthStyle = oauth2.AuthStyleInHeader
 		}

@@ -152,7 +152,7 @@ func (p *Provider) verifyWithRetry(ctx context.Context, verify func(context.Cont
 // The provider checks the secret before the grant, so a wrong one uses up no code
 // or token.
 func (p *Provider) withSecrets(op string, call func(i int) (*oauth2.Token, error)) (*oauth2.Token, error) {
-	n := max(1, len(p.cfg.ClientSecrets))
+	n := max(1, len(p.clientSecrets()))
 	first := int(p.secretInUse.Load())
 	var failed *provider.Error
 	for k := range n {
