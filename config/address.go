@@ -167,8 +167,19 @@ func parseProxy(s string) (netip.Prefix, *invalid) {
 		return netip.Prefix{}, &invalid{quote(s) + " is an IPv4 network written as IPv6", "write it as IPv4, such as 10.0.0.0/8"}
 	case p.Bits() == 0:
 		return netip.Prefix{}, &invalid{quote(s) + " trusts every address", "write the networks of your own proxies"}
+	case isTooWide(p):
+		return netip.Prefix{}, &invalid{quote(s) + " trusts a large part of all addresses", "write the networks of your own proxies"}
 	case p != p.Masked():
 		return netip.Prefix{}, &invalid{quote(s) + " has address bits set after its prefix length", "write " + p.Masked().String()}
 	}
 	return p, nil
+}
+
+// isTooWide reports whether a network has more than 2^24 IPv4 addresses, as 10.0.0.0/8
+// has, or is a large part of the public IPv6 addresses.
+func isTooWide(p netip.Prefix) bool {
+	if p.Addr().Is4() {
+		return p.Bits() < 8
+	}
+	return p.Bits() < 16 && !p.Addr().IsPrivate() && !p.Addr().IsLinkLocalUnicast()
 }

@@ -19,6 +19,7 @@ func (l *loader) check(c *Config) {
 	l.checkPaths(c)
 	l.checkRoutes(c)
 	l.checkStorage(&c.Storage)
+	l.checkRisks(c)
 	if c.SPA.ContentSecurityPolicy != "" && c.SPA.Dir == "" {
 		l.fault("spa.content_security_policy", "is set, but spa.dir is not", "set spa.dir, or remove it")
 	}

@@ -15,6 +15,8 @@ type Machine struct {
 	ReadFile func(name string) ([]byte, error)
 	// Now is the clock. Required.
 	Now func() time.Time
+	// Container reports whether the service runs in a container.
+	Container bool
 }
 
 // Check is [Load], and looks at the files that the configuration names as well: the
@@ -22,16 +24,33 @@ type Machine struct {
 // uses no network. The service starts with every configuration that Check accepts,
 // unless it cannot listen.
 func Check(file []byte, fileName string, environ []string, m Machine) (Config, error) {
-	return load(file, fileName, environ, m.ReadFile, func(l *loader, c *Config) { l.checkMachine(c, m) })
+	return load(file, fileName, environ, m.ReadFile, func(l *loader, c *Config, table []option) { l.checkMachine(c, table, m) })
 }
 
 // checkMachine checks what the keys say about the machine. It skips keys that have a
 // fault already.
-func (l *loader) checkMachine(c *Config, m Machine) {
+func (l *loader) checkMachine(c *Config, table []option, m Machine) {
+	files := l.secretFiles(table)
+	l.checkSecretFiles(files, m)
+	l.checkServedFiles(c.SPA.Dir, files)
+	l.checkLoopback(c, m)
 	l.checkCertificate(c, m)
 	l.checkDirectory(c.SPA.Dir)
 	for i := range c.API.Routes {
 		l.checkAuthorities(i, c.API.Routes[i].UpstreamCAFile, m)
+	}
+}
+
+// checkLoopback warns of the default addresses in a container, which has a loopback
+// interface of its own: the service would start, and nobody could connect.
+func (l *loader) checkLoopback(c *Config, m Machine) {
+	for _, listener := range []struct{ key, address, who, port string }{
+		{"listen", c.Listen, "browsers and proxies", ":8080"},
+		{"admin.listen", c.Admin.Listen, "probes and Prometheus", ":9090"},
+	} {
+		if host, _, ok := listenAddress(listener.address); ok && m.Container && isLoopback(host) {
+			l.warn(listener.key, "is "+listener.address+", which "+listener.who+" outside this container cannot reach", "write "+listener.port+", unless they run in the same pod")
+		}
 	}
 }
 

@@ -144,3 +144,75 @@ func TestCheckLooksAtTheFiles(t *testing.T) {
 		})
 	}
 }
+
+// TestSecretsAreKept: other users of the machine must not read or change a file with
+// secrets, and the app's directory must not contain one.
+func TestSecretsAreKept(t *testing.T) {
+	good := newPair(t, "app.example.com", now.Add(-time.Hour), now.AddDate(1, 0, 0))
+	dir := files(t, map[string][]byte{
+		"open/keys": []byte(key(6)), "open/closed": []byte(key(6)), "open/token": []byte(plantedToken), "closed/keys": []byte(key(6)),
+		"open/tls.crt": good.cert, "open/tls.key": good.key, "m.yaml": nil, "inline.yaml": nil,
+		"app/index.html": []byte("x"), "app/.secret/keys": []byte(key(6)),
+	})
+	for name, mode := range map[string]os.FileMode{
+		"../": 0o755, "": 0o755, "open": 0o755, "app": 0o755, "open/keys": 0o644, "open/closed": 0o660, "open/token": 0o602, "closed/keys": 0o644, "open/tls.key": 0o604, "open/tls.crt": 0o644, "m.yaml": 0o644, "inline.yaml": 0o644,
+	} {
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const others = ", so other users of this machine can read or change it; give it the mode 0600: chmod 600\n"
+	keys := func(name string) string { return "TH_SESSION__KEYS_FILE=" + filepath.Join(dir, name) }
+	contained := machine()
+	contained.Container = true
+	for name, tt := range map[string]struct {
+		machine config.Machine
+		file    string
+		more    string
+		environ string
+		want    string
+	}{
+		"readable":      {machine(), "m.yaml", "", keys("open/keys"), "TH_SESSION__KEYS_FILE: session.keys_file: is in the file \"DIR/open/keys\" with the mode 0644" + others},
+		"writable":      {machine(), "m.yaml", "admin: {token_file: DIR/open/token}\n", keys("open/closed"), "DIR/m.yaml:9: admin.token_file: is in the file \"DIR/open/token\" with the mode 0602" + others},
+		"group":         {machine(), "m.yaml", "", keys("open/closed"), ""},
+		"closed folder": {machine(), "m.yaml", "", keys("closed/keys"), ""},
+		"TLS":           {machine(), "m.yaml", "tls: {cert_file: DIR/open/tls.crt, key_file: DIR/open/tls.key}\n", keys("open/closed"), "DIR/m.yaml:9: tls.key_file: is in the file \"DIR/open/tls.key\" with the mode 0604" + others},
+		"inline":        {machine(), "inline.yaml", "admin: {token: " + plantedToken + "}\n", keys("open/closed"), "DIR/inline.yaml:9: admin.token: is in the file \"DIR/inline.yaml\" with the mode 0644" + others},
+		"served key":    {machine(), "m.yaml", "spa: {dir: DIR/app/}\n", keys("app/.secret/keys"), "DIR/m.yaml:9: spa.dir: contains \"DIR/app/.secret/keys\" (session.keys_file), which would be sent to everybody; put that file elsewhere, or write the directory of the built app\n"},
+		"served config": {machine(), "app/index.html", "spa: {dir: DIR/open/../app}\n", keys("open/closed"), "DIR/app/index.html:9: spa.dir: contains \"DIR/app/index.html\" (the configuration), which would be sent to everybody; put that file elsewhere, or write the directory of the built app\n"},
+		"in a container": {
+			contained, "m.yaml", "", keys("open/keys"),
+			"DIR/m.yaml: listen: is 127.0.0.1:8080, which browsers and proxies outside this container cannot reach; write :8080, unless they run in the same pod\n" +
+				"DIR/m.yaml: admin.listen: is 127.0.0.1:9090, which probes and Prometheus outside this container cannot reach; write :9090, unless they run in the same pod\n",
+		},
+		"in a container, reachable": {
+			contained, "m.yaml", "listen: :8080\nadmin: {listen: ':9090', token_file: DIR/open/token}\n", keys("open/keys"), "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(dir, tt.file)
+			c, err := config.Check([]byte(smallest+strings.ReplaceAll(tt.more, "DIR", dir)), file, []string{tt.environ}, tt.machine)
+			got := warnings(c)
+			if err != nil {
+				got = err.Error() + "\n"
+			}
+			if got = strings.ReplaceAll(got, dir, "DIR"); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestCollectorsKeyInTheClear: the header of an export usually has a key.
+func TestCollectorsKeyInTheClear(t *testing.T) {
+	for endpoint, want := range map[string]string{
+		"http://collector.internal:4318":  "OTEL_EXPORTER_OTLP_HEADERS: are sent to a collector on another machine over plain http; write https:// in the endpoint\n",
+		"https://collector.internal:4318": "",
+		"http://localhost:4318":           "",
+	} {
+		c := mustLoad(t, smallest, "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint, "OTEL_EXPORTER_OTLP_HEADERS=api-key=hunter2")
+		if got := warnings(c); got != want {
+			t.Errorf("%s: got %s, want %s", endpoint, got, want)
+		}
+	}
+}

@@ -140,6 +140,9 @@ type Session struct {
 	CookieName string
 	// Store is a URL that may contain a password, or empty for no store.
 	Store secret.String
+	// InsecurePlainStore allows a store on another machine without TLS. It is safe only
+	// if the network itself encrypts.
+	InsecurePlainStore bool
 	// ProbeInterval is 0 if there are no probes.
 	ProbeInterval time.Duration
 }

@@ -59,6 +59,7 @@ var samples = map[string]sample{
 	"session.claims":                   {file: "[sub]", env: "sub,cognito:groups"},
 	"session.cookie_name":              {file: "a", env: "b"},
 	"session.store":                    {file: "valkey://localhost", env: "redis://localhost"},
+	"session.insecure_plain_store":     {file: "false", env: "true", with: []string{"TH_SESSION__STORE=redis://cache"}},
 	"session.store_file":               {file: "/run/secrets/store_url", env: "/run/secrets/other_store_url"},
 	"auth.verify_secret":               {file: "0123456789abcdef", env: "fedcba9876543210"},
 	"auth.verify_secret_file":          {file: "/run/secrets/verify_secret", env: "/run/secrets/other_token"},
@@ -143,6 +144,9 @@ func TestEnvironmentOverridesEveryKey(t *testing.T) {
 			fileOnly := environ
 			if k.Key == "provider.insecure_public_client" {
 				fileOnly = append(slices.Clone(environ), "TH_PROVIDER__CLIENT_SECRET=base")
+			}
+			if k.Key == "session.insecure_plain_store" { // the first of two variables counts
+				fileOnly = append([]string{"TH_SESSION__STORE=redis://localhost"}, environ...)
 			}
 			alone := mustLoad(t, inFile(k.Key, s.file), fileOnly...)
 			both := mustLoad(t, inFile(k.Key, s.file), append(environ, variable)...)

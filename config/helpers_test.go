@@ -31,7 +31,7 @@ func readFile(name string) ([]byte, error) {
 		"/run/secrets/two_secrets":     plantedSecret + "\r\n\r\n" + plantedSecret + "-2\r\n",
 		"/run/secrets/session_keys":    "# the newest first\n" + key(1) + "\n\n  " + key(2) + "  \n",
 		"/run/secrets/other_keys":      key(6),
-		"/run/secrets/store_url":       "valkey://user:pass@cache:6379/1",
+		"/run/secrets/store_url":       "valkeys://user:pass@cache:6379/1",
 		"/run/secrets/other_store_url": "rediss://cache",
 		"/run/secrets/other_token":     "another-admin-token",
 		"/run/secrets/bad_keys":        key(1) + "\nnot base64!\n" + key(1)[:20] + "\n",

@@ -43,11 +43,11 @@ type setting struct {
 // numbers, repeated keys and the spelling of values are lost: a client_id of 0123
 // would become 83.
 func Load(file []byte, fileName string, environ []string, readFile func(string) ([]byte, error)) (Config, error) {
-	return load(file, fileName, environ, readFile, func(*loader, *Config) {})
+	return load(file, fileName, environ, readFile, func(*loader, *Config, []option) {})
 }
 
 // load loads the configuration, and calls further to check more of it.
-func load(file []byte, fileName string, environ []string, readFile func(string) ([]byte, error), further func(*loader, *Config)) (Config, error) {
+func load(file []byte, fileName string, environ []string, readFile func(string) ([]byte, error), further func(*loader, *Config, []option)) (Config, error) {
 	if readFile == nil {
 		readFile = func(string) ([]byte, error) { return nil, errors.New("reading files is not possible here") }
 	}
@@ -59,7 +59,7 @@ func load(file []byte, fileName string, environ []string, readFile func(string) 
 	l.merge(table, fromFile, fromEnv)
 	l.read(table)
 	l.check(&c)
-	further(l, &c)
+	further(l, &c, table)
 	l.warnOfInsecure(table)
 	c.Tracing = l.tracing(environ)
 	if len(l.faults) > 0 {

@@ -42,7 +42,7 @@ func serverOptions(c *Config) []option {
 		},
 		{
 			key: "listen", def: "127.0.0.1:8080", value: one(&c.Listen, "host:port", parseListen),
-			doc: "The address of the public listener. `:8080` listens on every interface.", refused: "anything but host:port",
+			doc: "The address of the public listener. `:8080` listens on every interface. In a container the default can only be reached from the same container or pod.", refused: "anything but host:port",
 		},
 		{
 			key: "h2c", def: "false", value: one(&c.H2C, "true or false", parseBool),
@@ -128,7 +128,7 @@ func adminOptions(a *Admin, readFile func(string) ([]byte, error)) []option {
 	return []option{
 		{
 			key: "admin.listen", def: "127.0.0.1:9090", value: one(&a.Listen, "host:port", parseListen),
-			doc: "The address of the admin listener: `/metrics`, `/healthz`, `/readyz` and `/admin/*`. It must not be reachable from outside.", refused: "the address of `listen`",
+			doc: "The address of the admin listener: `/metrics`, `/healthz`, `/readyz` and `/admin/*`. It must not be reachable from outside. In a container, probes and Prometheus need `:9090`.", refused: "the address of `listen`",
 		},
 		{
 			key: "admin.token", value: token,

@@ -134,7 +134,12 @@ func sessionOptions(s *Session, readFile func(string) ([]byte, error)) []option 
 		},
 		{
 			key: "session.store", value: store,
-			doc: "The Valkey or Redis server that replicas share, as `valkey://host:6379/0` or `redis://…`, with TLS `valkeys://…` or `rediss://…`; a user and password go before the host. With `?cluster=true` the host is one of a cluster, or its configuration endpoint. With `?iam=true&cache=my-cache&region=eu-central-1` (and `&serverless=true`) the user logs in to Amazon ElastiCache with the service's AWS credentials instead of a password. The server holds revocations and the results of refreshes, also over restarts. Without it they are in memory, which is enough for one process, and for several if the provider does not rotate refresh tokens or `provider.rotation_grace` is 10s or more.", refused: "other schemes and parameters; a URL without a host",
+			doc: "The Valkey or Redis server that replicas share, as `valkey://host:6379/0` or `redis://…`, with TLS `valkeys://…` or `rediss://…`; a user and password go before the host. With `?cluster=true` the host is one of a cluster, or its configuration endpoint. With `?iam=true&cache=my-cache&region=eu-central-1` (and `&serverless=true`) the user logs in to Amazon ElastiCache with the service's AWS credentials instead of a password. The server holds revocations and the results of refreshes, also over restarts. Without it they are in memory, which is enough for one process, and for several if the provider does not rotate refresh tokens or `provider.rotation_grace` is 10s or more.", refused: "other schemes and parameters; a URL without a host; a server on another machine without TLS (OWASP ASVS 5.0, V12.3.1)",
+		},
+		{
+			key: "session.insecure_plain_store", def: "false", value: one(&s.InsecurePlainStore, "true or false", parseBool),
+			doc: "Allows a store on another machine without TLS.", refused: "`true` with a store that does not need it",
+			means: "sends the store's password over plain TCP, where others can read it or answer in the store's place",
 		},
 		{
 			key: "session.store_file", fileFor: "session.store", value: secretFile(&storePath, store, storeRule(), readFile),

@@ -38,7 +38,25 @@ func Reference() string {
 		}
 	}
 	b.WriteString(referenceTail)
+	writeRisks(&b)
 	return b.String()
+}
+
+// writeRisks writes the table of values that weaken a protection.
+func writeRisks(b *strings.Builder) {
+	row := func(value, result, why string) {
+		fmt.Fprintf(b, "| %s | %s | %s |\n", value, result, why)
+	}
+	var c Config
+	var r Route
+	for _, o := range append(options(&c, nil), routeOptions(&r)...) {
+		if o.means != "" {
+			row("`"+o.key+": true`", isWarned, o.means)
+		}
+	}
+	for _, r := range risks() {
+		row(r.value, r.result, r.why)
+	}
 }
 
 func writeHead(b *strings.Builder, title string, env bool) {
@@ -91,5 +109,11 @@ for production, [examples/full.yaml](examples/full.yaml) has every key.
 `
 
 const referenceTail = `
-Keys that start with ` + "`insecure_`" + ` turn a protection off. The service logs each of them at start.
+## Values that weaken a protection
+
+Keys that start with ` + "`insecure_`" + ` turn a protection off. The service logs each of them at start, with the level warn, and so it does
+with the other warnings of this table; ` + "`tokenhandler check`" + ` prints them.
+
+| value | result | why |
+|---|---|---|
 `

@@ -44,6 +44,7 @@ func (l *loader) tracing(environ []string) Tracing {
 		return Tracing{}
 	}
 	e.checkOTLP()
+	l.riskCollector(e)
 	return Tracing{Exporters: exporters, Protocol: e.otlp("PROTOCOL"), Plain: e.isPlain(), Propagators: e.propagators()}
 }
 
@@ -162,4 +163,16 @@ func (e otelEnvironment) list(name string) []string {
 		}
 	}
 	return list
+}
+
+// riskCollector warns of a key that is sent to a collector on another machine in the
+// clear.
+func (l *loader) riskCollector(e otelEnvironment) {
+	u, err := url.Parse(e.otlp("ENDPOINT"))
+	if err != nil || u.Scheme != "http" || isLoopback(u.Hostname()) || e.otlp("HEADERS") == "" {
+		return
+	}
+	l.warnings = append(l.warnings, Warning{Fault: Fault{
+		Where: "OTEL_EXPORTER_OTLP_HEADERS", Problem: "are sent to a collector on another machine over plain http", Fix: "write https:// in the endpoint",
+	}})
 }

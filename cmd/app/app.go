@@ -299,7 +299,7 @@ func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler
 func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 	handler, err := spa.New(spa.Config{
 		Dir: a.cfg.SPA.Dir, ContentSecurityPolicy: a.cfg.SPA.ContentSecurityPolicy,
-		StorageOrigin: StorageOrigin(a.cfg), LogoutOrigin: a.logoutOrigin, Site: site,
+		StorageOrigin: a.cfg.Storage.Origin(), LogoutOrigin: a.logoutOrigin, Site: site,
 	})
 	if err != nil {
 		return nil, err
@@ -320,28 +320,6 @@ func SignOutURL(cfg config.Config) string {
 // Cookies returns the names of the service's cookies.
 func Cookies(cfg config.Config) session.Names {
 	return session.NewNames(cfg.Session.CookieName, cfg.Cookies.InsecurePlainHTTP)
-}
-
-// StorageOrigin returns the origin to which browsers upload, or "" without a bucket.
-func StorageOrigin(cfg config.Config) string {
-	s := cfg.Storage
-	if s.Bucket == "" {
-		return ""
-	}
-	if s.Endpoint == "" {
-		if s.PathStyle {
-			return "https://s3." + s.Region + ".amazonaws.com"
-		}
-		return "https://" + s.Bucket + ".s3." + s.Region + ".amazonaws.com"
-	}
-	u, err := url.Parse(s.Endpoint)
-	if err != nil {
-		return ""
-	}
-	if !s.PathStyle {
-		u.Host = s.Bucket + "." + u.Host
-	}
-	return web.Origin(u)
 }
 
 // logoutOrigin returns the origin of the provider's logout page, or "" as long as it is

@@ -99,7 +99,7 @@ func (c *command) load(cmd *cobra.Command) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, fmt.Errorf("reading the configuration (--config): %w", err)
 	}
-	return config.Check(content, c.configFile, c.environ, config.Machine{ReadFile: readFile, Now: time.Now})
+	return config.Check(content, c.configFile, c.environ, machine(c.environ))
 }
 
 func (c *command) environmentIsSet() bool {
@@ -191,7 +191,7 @@ Cookies:
 		_, err = fmt.Fprintf(c.stdout, `
 Storage: let the bucket's CORS rules allow PUT, GET and HEAD from %s with all
 headers, and the app's Content-Security-Policy connect to %s
-`, cfg.PublicURL, app.StorageOrigin(cfg))
+`, cfg.PublicURL, cfg.Storage.Origin())
 	}
 	return err
 }

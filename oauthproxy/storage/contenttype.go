@@ -33,6 +33,21 @@ func ParseContentType(entry string) (string, error) {
 	return media, nil
 }
 
+// IsActive reports whether a browser that opens an object of this type executes what
+// is in it, or an app can load it as a script or style: HTML, XML with scripts (SVG),
+// JavaScript, CSS, PDF. The argument is an entry that [ParseContentType] has returned;
+// "image/*" and "text/*" contain such types.
+func IsActive(entry string) bool {
+	kind, subtype, _ := strings.Cut(entry, "/")
+	switch {
+	case kind == "multipart", strings.HasSuffix(subtype, "+xml"), strings.Contains(subtype, "script"):
+		return true
+	case subtype == "*":
+		return kind != "audio" && kind != "video" && kind != "font"
+	}
+	return slices.Contains([]string{"html", "xml", "css", "wasm", "pdf", "xsl", "xslt", "x-shockwave-flash"}, subtype)
+}
+
 // typeList is the list of allowed content types. An empty list allows all.
 type typeList struct {
 	exact    map[string]bool // "image/png" → allowed
