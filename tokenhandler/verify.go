@@ -32,6 +32,7 @@ const (
 var (
 	errNoGateway    = errors.New(gatewayHeader + " is missing or wrong")
 	errVerifyQuery  = errors.New("the query may hold scope, group and cookies=numbered, each once and not empty, and nothing else")
+	errSubject      = errors.New("the sub is longer than 255 bytes, or has other characters than visible ASCII")
 	errNotPermitted = errors.New("the access token lacks a scope, or its user is in none of the groups")
 )
 
@@ -58,7 +59,7 @@ type gatewayHandler struct {
 //  3. Check the origin by the browser's headers, as for an API request.
 //  4. Open the session and refresh it if it is due. This counts as activity. From
 //     here on every answer carries its cookies, refusals too.
-//  5. Check scopes and groups.
+//  5. Check scopes and groups, and that the sub can be a header.
 func (h *gatewayHandler) verify(status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.fromGateway(r) {
@@ -154,10 +155,15 @@ func (h *gatewayHandler) answerGateway(header http.Header, r *http.Request, ask 
 	if !grant.Permits(ask.scopes, ask.groups) {
 		return web.NewProblem(web.CodeInsufficientScope, "the session lacks a scope or group", errNotPermitted)
 	}
+	subject := grant.Subject()
+	if !fitsHeader(subject) {
+		// Without the header, or with a changed value, two users could become one.
+		return web.NewProblem(web.CodeInsufficientScope, "the user's sub cannot be put into a header", errSubject)
+	}
 	header.Set("Authorization", "Bearer "+grant.AccessToken().Reveal())
-	// Both are set even if they are empty: a gateway that copies them would otherwise
-	// forward what the client sent.
-	header.Set(subjectHeader, headerSubject(grant.Subject()))
+	header.Set(subjectHeader, subject)
+	// It is set even if it is empty: a gateway that copies it would otherwise forward
+	// what the client sent.
 	header.Set(groupsHeader, headerGroups(grant.permissions().groups))
 	return nil
 }
@@ -173,14 +179,8 @@ func (v verification) number(header http.Header) {
 	header.Del("Set-Cookie")
 }
 
-// headerSubject returns sub, or "" if a header cannot hold it unchanged. It is not
-// escaped, because two users could get the same value.
-func headerSubject(sub string) string {
-	if len(sub) > maxSubject || !isVisible(sub) {
-		return ""
-	}
-	return sub
-}
+// fitsHeader reports whether a header can hold a sub unchanged.
+func fitsHeader(sub string) bool { return sub != "" && len(sub) <= maxSubject && isVisible(sub) }
 
 // headerGroups returns the groups separated by commas, without those that the header
 // cannot hold unchanged. Cognito allows all punctuation in the name of a group: a

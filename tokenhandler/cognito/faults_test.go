@@ -284,3 +284,21 @@ func TestAccessTokensEndWhenTheySay(t *testing.T) {
 		t.Errorf("ends at %d, want %d: expires_in is another number", got, want)
 	}
 }
+
+// TestExchangeRefusesSubjectsThatAreTooLong: a sub has at most 255 characters (OpenID
+// Connect Core 1.0 §2). The deny list could not name the user of a longer one.
+func TestExchangeRefusesSubjectsThatAreTooLong(t *testing.T) {
+	for length, good := range map[int]bool{255: true, 256: false} {
+		p := connectedParty(t, cognitotest.Options{})
+		edit := func(token *cognitotest.Token) { token.Claims["sub"] = strings.Repeat("s", length) }
+		p.pool.EditIDToken(edit)
+		p.pool.EditAccessToken(edit)
+		tokens, err := p.login()
+		if good && (err != nil || len(tokens.Subject) != length) {
+			t.Errorf("%d bytes: %v", length, err)
+		}
+		if !good {
+			p.wantKind(err, provider.ErrInvalidResponse)
+		}
+	}
+}

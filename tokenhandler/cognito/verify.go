@@ -148,6 +148,9 @@ func (v *verifier) checkLogin(op string, id *identity, grant provider.CodeGrant)
 	if !v.cfg.InsecureSkipNonce && !secret.New(id.Nonce).Equal(secret.New(grant.Nonce)) {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: the nonce is not the one that was sent"}
 	}
+	if len(id.Subject) > maxSubject { // the deny list could not name the user
+		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: its sub is longer than 255 bytes"}
+	}
 	if grant.MaxAge < 0 {
 		return nil
 	}
