@@ -132,8 +132,10 @@ type Session struct {
 	KeysFile         string
 	IdleTimeout      time.Duration
 	AbsoluteLifetime time.Duration
-	RefreshBefore    time.Duration
-	RefreshGrace     time.Duration
+	// Persistent reports whether sessions outlive the browser.
+	Persistent    bool
+	RefreshBefore time.Duration
+	RefreshGrace  time.Duration
 	// Claims are the claims that /auth/session returns.
 	Claims []string
 	// CookieName is the name of the session cookie without its prefix.

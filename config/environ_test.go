@@ -55,6 +55,7 @@ var samples = map[string]sample{
 	"session.idle_timeout":             {file: "2h", env: "3h"},
 	"session.absolute_lifetime":        {file: "2h", env: "3h"},
 	"session.refresh_before":           {file: "2m", env: "3m"},
+	"session.persistent":               {file: "false", env: "true"},
 	"session.refresh_grace":            {file: "2m", env: "3m"},
 	"session.claims":                   {file: "[sub]", env: "sub,cognito:groups"},
 	"session.cookie_name":              {file: "a", env: "b"},

@@ -116,6 +116,10 @@ func sessionOptions(s *Session, readFile func(string) ([]byte, error)) []option 
 			doc: "A session ends this long after the login, even if it is in use. It ends sooner if the refresh token expires first: with rotation too, Cognito gives each new refresh token only the remaining life of the first.", refused: "more than 87600h (3650 days)",
 		},
 		{
+			key: "session.persistent", def: "false", value: one(&s.Persistent, "true or false", parseBool),
+			doc: "Keeps the session in the browser after it was closed, until `session.absolute_lifetime` or `session.idle_timeout` ends it: the cookies get `Max-Age`. Otherwise they end with the browser. Browsers keep cookies for 400 days at most.",
+		},
+		{
 			key: "session.refresh_before", def: "60s", value: span(&s.RefreshBefore, time.Second, maxLifetime),
 			doc: "An access token that expires within this time is refreshed.", refused: "`session.idle_timeout` or more",
 		},

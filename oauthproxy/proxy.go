@@ -18,8 +18,8 @@ type Config struct {
 	Site *web.Site
 	// Tokens authorises requests. Required.
 	Tokens TokenSource
-	// OurCookie reports whether a cookie of this name belongs to the token handler.
-	// Required.
+	// OurCookie reports whether a cookie of this name belongs to the token handler, or to
+	// another one on the same host. It is not sent upstream. Required.
 	OurCookie func(name string) bool
 	// Log receives, at level debug, errors of connections that broke. Required.
 	Log *slog.Logger

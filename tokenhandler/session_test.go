@@ -12,6 +12,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
@@ -24,21 +25,62 @@ func short() settings {
 // breakInside seals a session whose tokens cannot be parsed, as another version of
 // the service could have written it.
 func breakInside(a *app, ua *useragent.UA) {
+	reseal(a, ua, func(payload []byte) {
+		for i := range 40 {
+			payload[len(payload)-1-i] ^= 0xff
+		}
+	})
+}
+
+// reseal changes the payload of a session and seals it with the key of the service.
+func reseal(a *app, ua *useragent.UA, change func(payload []byte)) {
 	a.tb.Helper()
 	c, _ := ua.Cookie(sessionCookie)
-	codec := seal.Codec{Keys: a.keys, MaxLength: 1 << 16}
+	codec := seal.Codec{Keys: a.keys, MaxLength: 1 << 16, Binding: seal.Bind("", "")}
 	var payload []byte
 	if err := codec.Decode(sessionCookie, c.Value[1:], &payload); err != nil {
 		a.tb.Fatal(err)
 	}
-	for i := range 40 {
-		payload[len(payload)-1-i] ^= 0xff
-	}
+	change(payload)
 	sealed, err := codec.Encode(sessionCookie, payload)
 	if err != nil {
 		a.tb.Fatal(err)
 	}
 	ua.SetCookie(useragent.Cookie{Name: c.Name, Value: "1" + sealed})
+}
+
+// withClaims seals a session with these claims.
+func withClaims(claims string) func(*app, *useragent.UA) {
+	return func(a *app, ua *useragent.UA) {
+		a.tb.Helper()
+		tokens := a.provider.newest()
+		tokens.Claims = claims
+		header := make(http.Header)
+		save(a.tb, a.store, header, sessionCookie, map[any]any{session.Key: a.store.Begin(tokens, a.clock.Now())})
+		c := setCookies(a.tb, header)[sessionCookie]
+		ua.SetCookie(useragent.Cookie{Name: c.Name, Value: c.Value})
+	}
+}
+
+// TestResealedSessionsNeverFail: whoever has a session key can change every byte of a
+// session. It is another session then or none, but no error of the service.
+func TestResealedSessionsNeverFail(t *testing.T) {
+	a := newApp(t, short())
+	ua := a.login()
+	size := 0
+	reseal(a, ua, func(payload []byte) { size = len(payload) })
+	original, _ := ua.Cookie(sessionCookie)
+	broken := a.browser()
+	for at := 0; at < size; at += 1 + at/64 { // every byte of the head, some of the tokens
+		broken.SetCookie(original)
+		reseal(a, broken, func(payload []byte) { payload[at] ^= byte(1 + at%255) })
+		for _, request := range [][2]string{{http.MethodGet, "/auth/session"}, {http.MethodGet, "/api/me"}, {http.MethodPost, "/auth/logout"}} {
+			spoilt := a.copyOf(broken)
+			if res := spoilt.Fetch(request[0], request[1], ""); res.Status == http.StatusInternalServerError {
+				t.Fatalf("byte %d of the session changed: %s %s: %d %s", at, request[0], request[1], res.Status, res.Body)
+			}
+		}
+	}
 }
 
 // TestSessionEndpointAnswersAlways checks that the status is 200 whatever cookies the
@@ -59,6 +101,8 @@ func TestSessionEndpointAnswersAlways(t *testing.T) {
 			ua.SetCookie(useragent.Cookie{Name: sessionCookie, Value: strings.Repeat("A", 20000)})
 		},
 		"broken inside":                  breakInside,
+		"claims that are no JSON":        withClaims(`{"sub":"x"`),
+		"claims that are no object":      withClaims(`"sub"`),
 		"broken inside, to be refreshed": func(a *app, ua *useragent.UA) { breakInside(a, ua); a.clock.Advance(11 * time.Minute) },
 		"idle":                           func(a *app, _ *useragent.UA) { a.clock.Advance(time.Hour) },
 		"expired":                        func(a *app, _ *useragent.UA) { a.clock.Advance(12 * time.Hour) },

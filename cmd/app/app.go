@@ -193,6 +193,9 @@ func (a *App) newSessions() {
 	s := a.cfg.Session
 	a.store = session.NewStore(session.Config{
 		Keys:             a.keys,
+		Issuer:           a.cfg.Provider.Issuer,
+		ClientID:         a.cfg.Provider.ClientID,
+		Persistent:       s.Persistent,
 		Names:            Cookies(a.cfg),
 		IdleTimeout:      s.IdleTimeout,
 		AbsoluteLifetime: s.AbsoluteLifetime,
@@ -274,7 +277,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{
-		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.store.Ours,
+		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.store.Withheld,
 		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry), Tracer: a.tracer,
 	}), nil
 }

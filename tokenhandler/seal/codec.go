@@ -1,9 +1,12 @@
 package seal
 
 import (
+	"crypto/sha256"
 	"encoding"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
+	"io"
 
 	"github.com/gorilla/securecookie"
 )
@@ -16,6 +19,26 @@ type Codec struct {
 	// MaxLength is the largest number of characters of a sealed value, for
 	// encoding and for decoding. Required.
 	MaxLength int
+	// Binding is what the values belong to. A value opens only with the binding that it
+	// was sealed with.
+	Binding Binding
+	// Unbound decides whether a value opens that an earlier release has sealed, without
+	// a binding. The plaintext is authentic, and must not be kept. Nil: none opens.
+	Unbound func(plaintext []byte) bool
+}
+
+// Binding stands for what sealed values belong to, beside the name of their cookie. The
+// zero value stands for nothing.
+type Binding [sha256.Size]byte
+
+// Bind returns the binding to these texts, in this order.
+func Bind(texts ...string) Binding {
+	hash := sha256.New()
+	for _, text := range texts {
+		_ = binary.Write(hash, binary.BigEndian, uint64(len(text))) // a hash never fails
+		_, _ = io.WriteString(hash, text)
+	}
+	return Binding(hash.Sum(nil))
 }
 
 // Encode implements [securecookie.Codec]. The value is a []byte or an
@@ -37,7 +60,7 @@ func (c Codec) Encode(name string, value any) (string, error) {
 	if length := EncodedLen(len(plain)); length > c.MaxLength {
 		return "", fmt.Errorf("encoding cookie %q: %d characters, at most %d", name, length, c.MaxLength)
 	}
-	return c.Keys.seal(name, plain), nil
+	return c.Keys.seal(c.Binding, name, plain), nil
 }
 
 // Decode implements [securecookie.Codec]. The destination is a *[]byte or an
@@ -71,9 +94,12 @@ func (c Codec) open(name string, parts []string, b *buffers, dst any) (KeyID, er
 	if err := b.decode(parts, c.MaxLength); err != nil {
 		return KeyID{}, err
 	}
-	plain, id, err := c.Keys.open(name, b)
-	if err != nil {
+	plain, id, err := c.Keys.open(&c.Binding, name, b)
+	switch {
+	case err != nil:
 		return id, err
+	case b.isUnbound() && (c.Unbound == nil || !c.Unbound(plain)):
+		return id, ErrTampered
 	}
 	switch v := dst.(type) {
 	case *[]byte:

@@ -10,9 +10,10 @@
 //
 //	version (1 byte) | key id (4) | nonce (12) | AES-256-GCM ciphertext and tag
 //
-// in base64url without padding. The version, the key id and the cookie's name
-// are the additional authenticated data: a value that an attacker copies to a
-// cookie of another name does not open.
+// in base64url without padding. The version, the key id, the [Binding] and the cookie's
+// name are the additional authenticated data: a value that an attacker copies to a
+// cookie of another name, or to a service with the same key but another binding, does
+// not open. Version 1, of earlier releases, had no binding.
 //
 // The nonce is random, so one key may seal at most 2^32 values (NIST SP 800-38D
 // §8.3). A service with a hundred logins a second reaches that after sixteen

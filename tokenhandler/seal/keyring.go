@@ -15,7 +15,10 @@ import (
 )
 
 const (
-	version   = 1
+	version = 2
+	// unbound is the version of values without a binding. They are not made any more,
+	// and open in this minor version and the next.
+	unbound   = 1
 	idSize    = 4
 	headSize  = 1 + idSize
 	nonceSize = 12
@@ -32,10 +35,10 @@ var (
 	// version.
 	ErrMalformed = errors.New("malformed sealed value")
 	// ErrUnknownKey: the value was sealed with a key that is not on the keyring: not
-	// yet, or no longer.
+	// yet, or no longer. Or it is of a later version than this program knows.
 	ErrUnknownKey = errors.New("sealed by an unknown key")
-	// ErrTampered: the value was changed, cut, or moved from a cookie of another
-	// name.
+	// ErrTampered: the value was changed, cut, or moved from a cookie of another name,
+	// or it belongs to something else (see [Binding]).
 	ErrTampered = errors.New("sealed value does not authenticate")
 )
 
@@ -157,12 +160,12 @@ type Version struct{ keys *[]key }
 func (k *Keyring) Version() Version { return Version{k.keys.Load()} }
 
 // seal encrypts plaintext for the cookie called name.
-func (k *Keyring) seal(name string, plaintext []byte) string {
+func (k *Keyring) seal(binding Binding, name string, plaintext []byte) string {
 	first := &(*k.keys.Load())[0]
 	sealed := make([]byte, 0, Overhead+len(plaintext))
 	sealed = append(sealed, version)
 	sealed = append(sealed, first.id[:]...)
-	aad := append(sealed[:headSize:headSize], name...)
+	aad := append(append(sealed[:headSize:headSize], binding[:]...), name...)
 	sealed = sealed[:headSize+nonceSize]
 	nonce := sealed[headSize:]
 	_, _ = rand.Read(nonce) // never fails (Go 1.24)
@@ -198,19 +201,29 @@ func (b *buffers) decode(parts []string, limit int) error {
 	return nil
 }
 
+// isUnbound reports whether the value has no binding. It has a version.
+func (b *buffers) isUnbound() bool { return b.sealed[0] == unbound }
+
 // open authenticates b.sealed for the cookie called name and decrypts it in
 // place. The id is that of the key.
-func (k *Keyring) open(name string, b *buffers) ([]byte, KeyID, error) {
+func (k *Keyring) open(binding *Binding, name string, b *buffers) ([]byte, KeyID, error) {
 	sealed := b.sealed
-	if len(sealed) < Overhead || sealed[0] != version {
+	switch {
+	case len(sealed) < Overhead || sealed[0] < unbound:
 		return nil, KeyID{}, ErrMalformed
+	case sealed[0] > version: // a replica that runs a later release has sealed it
+		return nil, KeyID{}, ErrUnknownKey
 	}
 	id := KeyID(sealed[1:headSize])
 	found := k.find(id)
 	if found == nil {
 		return nil, id, ErrUnknownKey
 	}
-	b.aad = append(append(b.aad[:0], sealed[:headSize]...), name...)
+	b.aad = append(b.aad[:0], sealed[:headSize]...)
+	if !b.isUnbound() {
+		b.aad = append(b.aad, binding[:]...)
+	}
+	b.aad = append(b.aad, name...)
 	nonce, ciphertext := sealed[headSize:headSize+nonceSize], sealed[headSize+nonceSize:]
 	plain, err := found.aead.Open(ciphertext[:0], nonce, ciphertext, b.aad)
 	if err != nil {

@@ -65,14 +65,17 @@ func TestSealedValueOpens(t *testing.T) {
 func TestSealedValueIsRefused(t *testing.T) {
 	k := ring(t, 1)
 	value := sealed(t, k, "session", "the payload of a session")
-	flip := func(i int) string {
+	change := func(i int, to func(byte) byte) string {
 		raw, err := base64.RawURLEncoding.DecodeString(value)
 		if err != nil {
 			t.Fatal(err)
 		}
-		raw[(i+len(raw))%len(raw)] ^= 1
+		i = (i + len(raw)) % len(raw)
+		raw[i] = to(raw[i])
 		return base64.RawURLEncoding.EncodeToString(raw)
 	}
+	flip := func(i int) string { return change(i, func(b byte) byte { return b ^ 1 }) }
+	version := func(v byte) string { return change(0, func(byte) byte { return v }) }
 	for _, c := range []struct {
 		name, cookie, value string
 		want                error
@@ -82,7 +85,9 @@ func TestSealedValueIsRefused(t *testing.T) {
 		{"padded", "session", value + "==", seal.ErrMalformed},
 		{"line break that base64 skips", "session", value[:8] + "\r\n" + value[8:], seal.ErrMalformed},
 		{"shorter than the overhead", "session", value[:40], seal.ErrMalformed},
-		{"another version", "session", flip(0), seal.ErrMalformed},
+		{"version 0", "session", version(0), seal.ErrMalformed},
+		{"the earlier version", "session", version(1), seal.ErrTampered},
+		{"a later version", "session", version(3), seal.ErrUnknownKey},
 		{"another key id", "session", flip(1), seal.ErrUnknownKey},
 		{"nonce changed", "session", flip(6), seal.ErrTampered},
 		{"first byte changed", "session", flip(17), seal.ErrTampered},
@@ -215,5 +220,47 @@ func TestUnknownKeyIsLookedFor(t *testing.T) {
 	}
 	if calls != 2 {
 		t.Errorf("%d calls, want 2: values with known keys and malformed ones ask, too", calls)
+	}
+}
+
+// TestValueOpensOnlyWithItsBinding: two services may have the same key by mistake.
+func TestValueOpensOnlyWithItsBinding(t *testing.T) {
+	k := ring(t, 1)
+	bindings := map[string]seal.Binding{
+		"nothing": {}, "no text": seal.Bind(), "ab": seal.Bind("ab"), "a, b": seal.Bind("a", "b"), "b, a": seal.Bind("b", "a"), "a, b, nothing": seal.Bind("a", "b", ""),
+	}
+	for own, binding := range bindings {
+		value, err := seal.Codec{Keys: k, MaxLength: 1 << 10, Binding: binding}.Encode("session", []byte("plain"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for other, binding := range bindings {
+			var plain []byte
+			codec := seal.Codec{Keys: k, MaxLength: 1 << 10, Binding: binding, Unbound: func([]byte) bool { return true }}
+			err := codec.Decode("session", value, &plain)
+			if other == own && (err != nil || string(plain) != "plain") || other != own && !errors.Is(err, seal.ErrTampered) {
+				t.Errorf("bound to %q, opened for %q: %q, %v", own, other, plain, err)
+			}
+		}
+	}
+}
+
+// TestUnboundValueNeedsConsent: an earlier release sealed values without a binding. This
+// one holds "plain" and was sealed by such a release.
+func TestUnboundValueNeedsConsent(t *testing.T) {
+	const value = "AVtq5EEBAgMEBQYHCAkKCwyXiinwMmC-aBKg9btAb_ptR8FyLH4"
+	for name, c := range map[string]struct {
+		accept func([]byte) bool
+		want   error
+	}{
+		"nobody asked": {nil, seal.ErrTampered},
+		"refused":      {func([]byte) bool { return false }, seal.ErrTampered},
+		"accepted":     {func(plain []byte) bool { return string(plain) == "plain" }, nil},
+	} {
+		var plain []byte
+		codec := seal.Codec{Keys: ring(t, 1), MaxLength: 1 << 10, Binding: seal.Bind("a"), Unbound: c.accept}
+		if err := codec.Decode("session", value, &plain); !errors.Is(err, c.want) || (string(plain) == "plain") != (c.want == nil) {
+			t.Errorf("%s: %q, %v", name, plain, err)
+		}
 	}
 }

@@ -45,7 +45,7 @@ type Names struct {
 // itself, another name also begins those of the other cookies. insecurePlainHTTP
 // leaves out the prefix, which needs https, and the attribute Secure.
 func NewNames(name string, insecurePlainHTTP bool) Names {
-	prefix, stem := "__Host-Http-", ""
+	prefix, stem := prefix, ""
 	if insecurePlainHTTP {
 		prefix = ""
 	}
@@ -58,8 +58,23 @@ func NewNames(name string, insecurePlainHTTP bool) Names {
 	}
 }
 
-// Ours reports whether a cookie of this name belongs to this service. Such a
-// cookie is not passed on to an upstream.
+// NewLoopbackNames derives the names for a public URL of http://localhost or another
+// name of this machine, with that port. WebKit keeps no Secure cookie there, and so none
+// with the prefix. Cookies do not tell ports apart (RFC 6265 §8.5), so the port is a
+// part of the names: two apps on one machine would end each other's sessions otherwise.
+func NewLoopbackNames(name, port string) Names {
+	stem := ""
+	if name != "session" {
+		stem = name + "-"
+	}
+	session := stem + "session-" + port
+	return Names{
+		Session: session, Active: stem + "active-" + port, Login: stem + "login-" + port + "-",
+		second: session + ".1", insecure: true,
+	}
+}
+
+// Ours reports whether a cookie of this name belongs to this service.
 func (n Names) Ours(name string) bool {
 	return strings.HasPrefix(name, n.Session) && (len(name) == len(n.Session) || name[len(n.Session)] == '.') ||
 		name == n.Active || n.isLogin(name)

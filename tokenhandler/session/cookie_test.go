@@ -6,10 +6,12 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
@@ -220,4 +222,110 @@ func FuzzCookieHeader(f *testing.F) {
 			t.Errorf("error %v with session %v", err, s)
 		}
 	})
+}
+
+// TestPersistentCookies: with Persistent the cookies of a session last in the browser
+// until its absolute end, also those that are written later. Those of a login, and
+// cookies that are removed, are as without it.
+func TestPersistentCookies(t *testing.T) {
+	maxAges := func(h http.Header) map[string]int {
+		ages := make(map[string]int)
+		for _, line := range h["Set-Cookie"] {
+			c, err := http.ParseSetCookie(line)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ages[c.Name] = c.MaxAge
+		}
+		return ages
+	}
+	f := newFixture(t, func(c *session.Config) { c.Persistent = true })
+	large := tokens(1, f.now)
+	large.Refresh = incompressible(4200)
+	h := make(http.Header)
+	if err := f.begin(h, large); err != nil {
+		t.Fatal(err)
+	}
+	const day = 12 * 3600
+	want := map[string]int{sessionCookie: day, sessionCookie + ".1": day, activeCookie: day}
+	if got := maxAges(h); !maps.Equal(got, want) {
+		t.Errorf("after the login: %v, want %v", got, want)
+	}
+	j := jar{}
+	j.take(t, h)
+	f.now = f.now.Add(30 * time.Minute)
+	r, w := with(j), httptest.NewRecorder()
+	gs, err := f.Get(r, sessionCookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gs.Values[session.ActivityKey].(*session.Activity).Active = f.now
+	if err := gs.Save(r, w); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := maxAges(w.Header()), (map[string]int{activeCookie: day - 1800}); !maps.Equal(got, want) {
+		t.Errorf("half an hour later: %v, want %v", got, want)
+	}
+	gs.Options.MaxAge, w = -1, httptest.NewRecorder()
+	if err := gs.Save(r, w); err != nil {
+		t.Fatal(err)
+	}
+	for name, age := range maxAges(w.Header()) {
+		if age >= 0 {
+			t.Errorf("the logout keeps %s for %d s", name, age)
+		}
+	}
+	h = make(http.Header)
+	if err := newFixture(t).begin(h, large); err != nil {
+		t.Fatal(err)
+	}
+	for name, age := range maxAges(h) {
+		if age != 0 {
+			t.Errorf("without the option, %s lasts for %d s", name, age)
+		}
+	}
+}
+
+// TestNamesOnLoopback: apps on several ports of one machine have different cookies.
+func TestNamesOnLoopback(t *testing.T) {
+	for name, want := range map[string]string{
+		"session": "session-8080 active-8080 login-8080-x",
+		"shop":    "shop-session-8080 shop-active-8080 shop-login-8080-x",
+	} {
+		c := session.NewLoopbackNames(name, "8080")
+		if got := fmt.Sprint(c.Session, " ", c.Active, " ", c.Login, "x"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		for _, ours := range append(strings.Fields(want), c.Session+".1") {
+			if !c.Ours(ours) || session.NewLoopbackNames(name, "808").Ours(ours) || session.NewLoopbackNames(name, "80801").Ours(ours) {
+				t.Errorf("%s: it is not known whose it is", ours)
+			}
+		}
+	}
+}
+
+// TestWithheldCookies: an upstream gets neither the cookies of this service nor those of
+// another one on the same host, but all others.
+func TestWithheldCookies(t *testing.T) {
+	for _, names := range []session.Names{session.NewNames("session", false), session.NewNames("shop", true), session.NewLoopbackNames("session", "8080")} {
+		for _, name := range []string{
+			names.Session, names.Session + ".1", names.Session + ".7", names.Active, names.Login + "x",
+			"__Host-Http-admin", "__host-http-admin", "__HOST-HTTP-x", "__Host-Http-", "__Host-Http-admin-login-x",
+			"session-1", "session-8081", "session-8081.1", "session-65535", "active-3000", "login-8081-AbC", "began-8081",
+			"shop-session-8081", "shop-session-8081.1", "shop-active-3000", "a-b-login-8081-AbC", "session-x-session-80",
+		} {
+			if !names.Withheld(name) {
+				t.Errorf("%s goes to the upstream", name)
+			}
+		}
+		for _, name := range []string{
+			"", "theme", "__Host-theme", "__Host-Https-x", "__Secure-x", "__Http-x", "my__Host-Http-session", "Host-Http-session",
+			"session", "sessionid", "session-", "session-x", "session-0", "session-01", "session-65536", "session-123456789", "session-80x",
+			"mysession-8080", "session_8080", "active", "login", "login-x", "phpsession-8080", "session-+8080", "session- 80",
+		} {
+			if names.Withheld(name) && !names.Ours(name) {
+				t.Errorf("%s of the app does not reach its upstream", name)
+			}
+		}
+	}
 }

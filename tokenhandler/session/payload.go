@@ -4,6 +4,7 @@ import (
 	"bytes"
 	_ "embed"
 	"encoding/binary"
+	"encoding/json"
 	"io"
 	"slices"
 	"sync"
@@ -261,6 +262,9 @@ func decodeTokens(payload []byte, buf *scratch) (secret.Tokens, error) {
 		Subject: string(text[:l.subjectLen]), SID: string(text[l.subjectLen : l.subjectLen+l.sidLen]),
 		Claims: string(text[len(text)-l.claimsLen:]), NonceHash: l.nonceHash,
 		AccessExpires: at(l.begun, l.accessExpires), AuthTime: at(l.begun, l.authTime),
+	}
+	if t.Claims != "" && (t.Claims[0] != '{' || !json.Valid([]byte(t.Claims))) {
+		return secret.Tokens{}, ErrUnreadable // they become a part of JSON answers
 	}
 	if l.refresh.kind != shapeNone {
 		t.RefreshExpires = at(l.begun, l.refreshExpires)

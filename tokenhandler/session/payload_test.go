@@ -43,7 +43,9 @@ func TestCognitoSessionIsOneSmallCookie(t *testing.T) {
 }
 
 // codecOf is the codec of the session cookie.
-func codecOf(f *fixture) seal.Codec { return seal.Codec{Keys: f.keys, MaxLength: 1 << 16} }
+func codecOf(f *fixture) seal.Codec {
+	return seal.Codec{Keys: f.keys, MaxLength: 1 << 16, Binding: seal.Bind(goldenIssuer, goldenClient)}
+}
 
 // TestEveryKindOfTokenComesBack: a token that cannot be taken apart and put together
 // to the same bytes is stored as it came.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/gorilla/sessions"
 
@@ -42,19 +43,29 @@ func (s *Store) saveSession(r *http.Request, w http.ResponseWriter, gs *sessions
 	if !ok {
 		return fmt.Errorf("saving a session: %w", errNoValue)
 	}
+	o := s.lasting(*gs.Options, session)
 	if !session.openedFrom(&j) {
 		values, err := s.values(session)
 		if err != nil {
 			return err
 		}
-		s.writeSession(w, &j, values, gs)
+		s.writeSession(w, &j, values, gs.IsNew, o)
 	}
 	activity, ok := gs.Values[ActivityKey].(*Activity)
 	if !ok || activity.Session != session.ID {
 		activity = session.activity()
 		gs.Values[ActivityKey] = activity
 	}
-	return s.saveActivity(w, activity, gs.Options)
+	return s.saveActivity(w, activity, o)
+}
+
+// lasting returns the options with which the cookies of a session are set.
+func (s *Store) lasting(o sessions.Options, session *Session) *sessions.Options {
+	if s.cfg.Persistent && o.MaxAge == 0 {
+		left := session.Expires.Sub(s.cfg.Now()) / time.Second
+		o.MaxAge = int(max(left, 1)) // 0 would mean: until the browser ends
+	}
+	return &o
 }
 
 // saveActivity writes the activity cookie, unless the browser has it.
@@ -75,13 +86,13 @@ func (s *Store) saveActivity(w http.ResponseWriter, activity *Activity, o *sessi
 // the session needs only one. For a new session it does so even if the request does
 // not carry a second cookie: browsers send no Strict cookies with the provider's
 // redirect, so that those of an earlier session cannot be seen.
-func (s *Store) writeSession(w http.ResponseWriter, j *jar, values []string, gs *sessions.Session) {
+func (s *Store) writeSession(w http.ResponseWriter, j *jar, values []string, isNew bool, o *sessions.Options) {
 	for i := range maxParts {
 		switch {
 		case i < len(values):
-			setCookie(w, s.part(i), values[i], gs.Options)
-		case j.there[i] || gs.IsNew:
-			removeCookie(w, s.part(i), gs.Options)
+			setCookie(w, s.part(i), values[i], o)
+		case j.there[i] || isNew:
+			removeCookie(w, s.part(i), o)
 		}
 	}
 }

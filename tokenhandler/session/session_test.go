@@ -35,7 +35,7 @@ func newFixture(tb testing.TB, change ...func(*session.Config)) *fixture {
 	f := &fixture{keys: keys, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
 	cfg := session.Config{
 		Keys: keys, Names: session.NewNames("session", false), IdleTimeout: time.Hour, AbsoluteLifetime: 12 * time.Hour,
-		Now: func() time.Time { return f.now },
+		Now: func() time.Time { return f.now }, Issuer: goldenIssuer, ClientID: goldenClient,
 	}
 	for _, c := range change {
 		c(&cfg)

@@ -32,6 +32,10 @@ const (
 type Config struct {
 	// Keys seal the cookies. Required.
 	Keys *seal.Keyring
+	// Issuer and ClientID name the provider and the client there, for which the tokens of
+	// all sessions were issued. A cookie of another service that has the same keys by
+	// mistake does not open: its refresh token would be sent to the wrong provider.
+	Issuer, ClientID string
 	// Names are the names of the cookies. Required.
 	Names Names
 	// IdleTimeout is how long a session may go without activity. Required.
@@ -39,6 +43,9 @@ type Config struct {
 	// AbsoluteLifetime is how long a session may last, however active its user is.
 	// Required.
 	AbsoluteLifetime time.Duration
+	// Persistent lets the cookies of a session live in the browser until the end of the
+	// absolute lifetime. Otherwise they end with the browser.
+	Persistent bool
 	// KeepIDToken keeps the ID token in the session, and not only its claims.
 	KeepIDToken bool
 	// Now is the clock. Required.
@@ -76,9 +83,11 @@ func NewStore(cfg Config) *Store {
 	if s.metrics == nil {
 		s.metrics = NewMetrics(nil)
 	}
-	s.sessions = seal.Codec{Keys: cfg.Keys, MaxLength: maxSealed}
-	s.activities = seal.Codec{Keys: cfg.Keys, MaxLength: seal.EncodedLen(activityLen)}
-	s.logins = seal.Codec{Keys: cfg.Keys, MaxLength: maxLogin}
+	codec := seal.Codec{Keys: cfg.Keys, Binding: seal.Bind(cfg.Issuer, cfg.ClientID)}
+	s.sessions, s.activities, s.logins = codec, codec, codec
+	s.sessions.MaxLength, s.sessions.Unbound = maxSealed, s.namesUs
+	s.activities.MaxLength, s.activities.Unbound = seal.EncodedLen(activityLen), anyActivity
+	s.logins.MaxLength, s.logins.Unbound = maxLogin, anyLogin
 	return s
 }
 
