@@ -79,7 +79,8 @@ func (c *call) keepBody() error {
 		return fmt.Errorf("reading the body: %w", err)
 	}
 	c.kept = kept
-	c.out.Body = io.NopCloser(bytes.NewReader(kept))
+	c.out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(kept)), nil }
+	c.out.Body, _ = c.out.GetBody()
 	return nil
 }
 

@@ -41,7 +41,20 @@ func PublicLocation(r Route, location string) string {
 func (h *Handler) DialUpstreams(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
 	for _, r := range h.routes {
 		if t, ok := r.transport.(*http.Transport); ok {
-			t.DialContext = dial
+			t.DialContext = keepAnswers(dial)
+		}
+	}
+}
+
+// CountDials calls dialed for every connection that h opens.
+func (h *Handler) CountDials(dialed func()) {
+	for _, r := range h.routes {
+		if t, ok := r.transport.(*http.Transport); ok {
+			dial := t.DialContext
+			t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				dialed()
+				return dial(ctx, network, address)
+			}
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/text/unicode/norm"
+
 	"cognito-token-handler/oauthproxy"
 )
 
@@ -63,6 +65,17 @@ func readings(target string) map[string]string {
 	}
 	all["decoded"], all["decoded twice"], all["backslash is slash"] = once, twice, slashes
 	all["without parameters"] = strings.Join(segments, "/")
+	all["usual letters"] = norm.NFKC.String(twice)
+	usual := strings.Split(norm.NFKC.String(all["without parameters"]), "/")
+	for i := range usual {
+		usual[i], _, _ = strings.Cut(usual[i], ";")
+		usual[i] = strings.TrimSpace(usual[i])
+	}
+	all["without blanks"] = strings.Join(usual, "/")
+	for i := range usual {
+		usual[i] = strings.TrimRight(usual[i], ". ")
+	}
+	all["without dots"] = strings.Join(usual, "/")
 	for name, reading := range all {
 		all[name+", cleaned"] = path.Clean(reading) + "/"
 	}
@@ -81,6 +94,7 @@ func FuzzPath(f *testing.F) {
 		"/api/x", "/api/admin/x", "/api/../x", "/api/%2e%2e/x", "/api/x/..;/admin/y", "/api/admin;v/x", "/api/Admin/x", "/%61pi/x", "/api/admin",
 		"/api/%61dmin/x", `/api/x\..\y`, "/api/%252e%252e/x", "/api/%c0%af", "/api/a%20b?c=d", "/api/x%3by", "/api/x#y", "http://h/api/x", "//api/x",
 		"/api/admin%3bx/y", "/api/(x)", "/api/%28x)", "/api/é", "/api/\"", "/api/?a;b", "/api/admin/%3F", "/api/%25", "*",
+		"/api/admin./x", "/api/admin%20/x", "/api/ａdmin/x", "/api/x/‥/admin/y", "/api/x／..／admin", "/api/%C2%A0admin/x", "/api/x./y /z",
 	} {
 		f.Add(seed)
 	}

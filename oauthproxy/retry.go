@@ -1,9 +1,7 @@
 package oauthproxy
 
 import (
-	"bytes"
 	"context"
-	"io"
 	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,7 +25,7 @@ func (c *call) send(out *http.Request) (*http.Response, error) {
 	again.Header.Set("Authorization", c.token().Bearer())
 	switch {
 	case c.kept != nil:
-		again.Body = io.NopCloser(bytes.NewReader(c.kept))
+		again.Body, _ = again.GetBody()
 	case c.body != nil:
 		body := c.body.again()
 		if body == nil {

@@ -48,7 +48,8 @@ type Route struct {
 	// MaxBody bounds request bodies in bytes. Required.
 	MaxBody int64
 	// ReplayBody bounds, in bytes, the request bodies that are kept in memory so that
-	// the request can be sent again when the upstream refuses its token.
+	// the request can be sent again when the upstream refuses its token or has closed a
+	// kept connection.
 	ReplayBody int64
 	// Probe is how often the provider is asked whether the user is still valid; 0 for
 	// never.
@@ -61,7 +62,8 @@ type Route struct {
 type route struct {
 	Route
 
-	allow     string // the Allow header of a 405
+	allow     string              // the Allow header of a 405
+	readings  [numReadings]string // of Path, see readingsOf
 	transport http.RoundTripper
 	// Metrics with the route's label.
 	inFlight             prometheus.Gauge
@@ -72,7 +74,7 @@ type route struct {
 
 // newRoute prepares r. shared is the transport for routes that need none of their own.
 func (h *Handler) newRoute(r Route, shared http.RoundTripper) *route {
-	ready := &route{Route: r, allow: strings.Join(r.Methods, ", ")}
+	ready := &route{Route: r, allow: strings.Join(r.Methods, ", "), readings: readingsOf(r.Path)}
 	if ready.Token == "" {
 		ready.Token = TokenAccess
 	}
@@ -83,54 +85,6 @@ func (h *Handler) newRoute(r Route, shared http.RoundTripper) *route {
 	ready.responses = newStatusCounters(h.metrics.Requests.MustCurryWith(prometheus.Labels{"route": r.Path}))
 	h.metrics.begin(r.Path)
 	return ready
-}
-
-// match returns the route with the longest prefix of path. It returns nil if there
-// is none, and also if an upstream that reads paths more loosely could take path for
-// one of a route with a longer prefix: the rules of that route would be bypassed.
-func (h *Handler) match(path string) *route {
-	for i, r := range h.routes {
-		if !strings.HasPrefix(path, r.Path) {
-			continue
-		}
-		loose := withoutParameters(path)
-		for _, longer := range h.routes[:i] {
-			if len(longer.Path) > len(r.Path) && isLooselyUnder(loose, longer.Path) {
-				return nil
-			}
-		}
-		return r
-	}
-	return nil
-}
-
-// withoutParameters removes path parameters as Java servers do: /a;v=1/b becomes /a/b.
-func withoutParameters(path string) string {
-	if !strings.Contains(path, ";") {
-		return path
-	}
-	segments := strings.Split(path, "/")
-	for i, segment := range segments {
-		segments[i], _, _ = strings.Cut(segment, ";")
-	}
-	return strings.Join(segments, "/")
-}
-
-// isLooselyUnder reports whether path is under prefix for a server that ignores case
-// and a slash at the end. It compares as many segments as prefix has and not as many
-// bytes, because letters that differ only in case can differ in length (U+017F is an s).
-func isLooselyUnder(path, prefix string) bool {
-	slashes := strings.Count(prefix, "/")
-	for i := range len(path) {
-		if path[i] != '/' {
-			continue
-		}
-		if slashes--; slashes == 0 {
-			path = path[:i]
-			break
-		}
-	}
-	return strings.EqualFold(path, prefix[:len(prefix)-1])
 }
 
 // methodChars are the characters of a method (RFC 9110 §9.1). net/http accepts others

@@ -54,6 +54,39 @@ func TestRouting(t *testing.T) {
 		{"/api/based/nested;/x", nil, ""},
 		{"/api;x/based/y", nil, ""},
 		{"/api/other;v=1/x", a, "/api/other;v=1/x"},
+		// An upstream may trim dots and blanks from a segment (Windows does), or take letters
+		// in another form for the usual ones (NFKC).
+		{"/api/based./x", nil, ""},
+		{"/api/based../x", nil, ""},
+		{"/api/based.", nil, ""},
+		{"/api/.based/x", nil, ""},
+		{"/api/based%20/x", nil, ""},
+		{"/api/%20based/x", nil, ""},
+		{"/api/based%20.%20/x", nil, ""},
+		{"/api/based%C2%A0/x", nil, ""},    // a no-break space
+		{"/api/based%E3%80%80/x", nil, ""}, // an ideographic space
+		{"/api/based.;v=1/x", nil, ""},
+		{"/api/ｂased/x", nil, ""},
+		{"/api/%EF%BC%A2ASED/x", nil, ""},   // a fullwidth B
+		{"/api/based%EF%BC%9Bv/x", nil, ""}, // a fullwidth semicolon
+		{"/api/based%E2%80%8B/x", nil, ""},  // a zero width space
+		{"/api%EF%BC%8Fbased/x", nil, ""},   // a fullwidth slash
+		{"/api/x%EF%BC%8F..%EF%BC%8Fbased/x", nil, ""},
+		{"/api/x/%E2%80%A5/based/y", nil, ""}, // two dots in one character
+		{"/api/%EF%BC%8E%EF%BC%8E/x", nil, ""},
+		{"/api/x/%20../based/y", nil, ""},
+		{"/api/.../based/y", nil, ""},
+		{"/api/x/...%20/y", a, "/api/x/...%20/y"},
+		{"/stripped/%E2%80%A5/x", nil, ""}, // it would leave the route
+		// Otherwise all of these are good names.
+		{"/api/companies/Acme%20Inc./x", a, "/api/companies/Acme%20Inc./x"},
+		{"/api/.well-known/x", a, "/api/.well-known/x"},
+		{"/api/based%20on/x", a, "/api/based%20on/x"},
+		{"/api/製品/1%E3%80%82", a, "/api/%E8%A3%BD%E5%93%81/1%E3%80%82"},
+		{"/api/ﬁle%C2%BD%20.", a, "/api/%EF%AC%81le%C2%BD%20."},
+		{"/api/v1.2/report.2024.pdf", a, "/api/v1.2/report.2024.pdf"},
+		{"/api/100%25%20x", a, "/api/100%25%20x"},
+		{"/api/based/nested.x/y", c, "/v1/base/nested.x/y"},
 	} {
 		t.Run(tt.target, func(t *testing.T) {
 			got := p.raw(t, "GET "+tt.target+" HTTP/1.1")

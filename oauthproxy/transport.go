@@ -13,15 +13,21 @@ import (
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
-// dialTimeout bounds the time to open a connection to an upstream.
-const dialTimeout = 5 * time.Second
+const (
+	// dialTimeout bounds the time to open a connection to an upstream.
+	dialTimeout = 5 * time.Second
+	// idleTimeout is how long a connection to an upstream is kept without a request. Common
+	// servers close theirs after 5 seconds or more. If they did it first, just when the next
+	// request is sent, a POST would be lost: nobody could say whether it was executed.
+	idleTimeout = 4 * time.Second
+)
 
 // newTransport returns a transport for many requests to few hosts:
 // [http.DefaultTransport] keeps only two idle connections per host and would open a
 // new one for every further request.
 func (h *Handler) newTransport(changes ...func(*http.Transport)) http.RoundTripper {
 	t := &http.Transport{
-		DialContext:       (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
+		DialContext:       keepAnswers((&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext),
 		ForceAttemptHTTP2: true,
 		// All requests over HTTP/2 share one connection. Without pings, each of them would
 		// time out on a dead connection until TCP gives up after a quarter of an hour.
@@ -29,7 +35,7 @@ func (h *Handler) newTransport(changes ...func(*http.Transport)) http.RoundTripp
 		TLSHandshakeTimeout:    5 * time.Second,
 		ExpectContinueTimeout:  time.Second,
 		MaxIdleConnsPerHost:    256,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		DisableCompression:     true, // the client's Accept-Encoding is forwarded
 	}
@@ -48,6 +54,17 @@ func describeSpan(r *http.Request) tracing.Call {
 	return tracing.Call{Name: c.route.Path, Resent: c.resent, Propagate: true}
 }
 
+// idempotencyMark is a header without a value, which is never sent. It tells net/http that it may
+// send any idempotent request again, not only GET, HEAD and OPTIONS, if a kept connection turns
+// out to be closed before a response has begun (RFC 9110 §9.2.2, RFC 9112 §9.3.1). The body
+// must be gone or kept: without GetBody net/http does not repeat it.
+const idempotencyMark = "X-Idempotency-Key"
+
+func hasHeader(h http.Header, canonical string) bool {
+	_, has := h[canonical]
+	return has
+}
+
 // newRequest returns the request for the upstream.
 func (c *call) newRequest(ctx context.Context) *http.Request {
 	if c.handler.cfg.Tracer != nil {
@@ -58,6 +75,9 @@ func (c *call) newRequest(ctx context.Context) *http.Request {
 	out.URL = &c.outURL
 	out.Host = out.URL.Host
 	out.Header = c.requestHeader()
+	if isIdempotent(out.Method) && !hasHeader(out.Header, "Idempotency-Key") && !hasHeader(out.Header, idempotencyMark) {
+		out.Header[idempotencyMark] = nil
+	}
 	out.Trailer = nil // the values of trailers are not forwarded
 	out.Close = false
 	out.Body = nil

@@ -29,9 +29,9 @@ func (h *Handler) connect(r *Route, shared http.RoundTripper) (*url.URL, http.Ro
 		socketPath := base.Path
 		return &url.URL{Scheme: "http", Host: cmp.Or(r.UpstreamHost, localHost)}, h.newTransport(func(t *http.Transport) {
 			dialer := &net.Dialer{Timeout: dialTimeout}
-			t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			t.DialContext = keepAnswers(func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socketPath)
-			}
+			})
 		})
 	case base.Scheme == schemeH2C:
 		base.Scheme = "http"

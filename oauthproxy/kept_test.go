@@ -1,0 +1,170 @@
+package oauthproxy_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// closingUpstream starts an API that closes its first connection when the second request
+// arrives on it, as if it had closed an idle connection just then. seen returns the methods and
+// bodies of all requests after the first.
+func closingUpstream(t *testing.T) (address string, seen func() []string) {
+	t.Helper()
+	var mu sync.Mutex
+	var all []string
+	var connections atomic.Int32
+	address = tcpServer(t, func(conn net.Conn) {
+		closes := connections.Add(1) == 1
+		requests := bufio.NewReader(conn)
+		for served := 0; ; served++ {
+			r, err := http.ReadRequest(requests)
+			if err != nil {
+				return
+			}
+			body, _ := io.ReadAll(r.Body)
+			_, marked := r.Header["X-Idempotency-Key"]
+			mu.Lock()
+			all = append(all, strings.TrimSpace(r.Method+" "+string(body)))
+			if marked {
+				all = append(all, "a header without a value")
+			}
+			mu.Unlock()
+			if closes && served == 1 {
+				return
+			}
+			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	})
+	return address, func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return all[1:]
+	}
+}
+
+// If the upstream closes a kept connection as the next request arrives, the request is sent
+// again, if doing it twice is the same as doing it once.
+func TestClosedConnectionIsReplaced(t *testing.T) {
+	const kept = 8
+	for name, c := range map[string]struct {
+		method, body string
+		again        bool
+	}{
+		"GET": {http.MethodGet, "", true}, "HEAD": {http.MethodHead, "", true}, "OPTIONS": {http.MethodOptions, "", true},
+		"PUT": {http.MethodPut, "body", true}, "PUT without a body": {http.MethodPut, "", true}, "PUT, too long to be kept": {http.MethodPut, "more than is kept", false},
+		"DELETE": {http.MethodDelete, "", true}, "DELETE with a body": {http.MethodDelete, "body", true},
+		"POST": {http.MethodPost, "body", false}, "POST without a body": {http.MethodPost, "", false}, "PATCH": {http.MethodPatch, "body", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			address, seen := closingUpstream(t)
+			route := api(t, address)
+			route.ReplayBody = kept
+			p := newProxy(t, route)
+			p.get(t, "/api/x")
+			got := p.do(t, p.request(t, c.method, "/api/x", strings.NewReader(c.body)))
+			status, requests := http.StatusBadGateway, []string{strings.TrimSpace(c.method + " " + c.body)}
+			if c.again {
+				status, requests = http.StatusOK, append(requests, requests[0])
+			}
+			if saw := seen(); got.StatusCode != status || strings.Join(saw, ", ") != strings.Join(requests, ", ") {
+				t.Errorf("answered %d, the upstream saw %q", got.StatusCode, saw)
+			}
+		})
+	}
+}
+
+// A connection to an upstream is not used after 5 idle seconds, when common servers close
+// theirs: a POST would be lost.
+func TestIdleConnectionIsNotUsedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var connections atomic.Int32
+		p := overHTTP1.inMemory(t, within, func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+		})
+		p.handler.CountDials(func() { connections.Add(1) })
+		for i, pause := range []time.Duration{0, time.Second, 5*time.Second - time.Millisecond} {
+			time.Sleep(pause)
+			p.do(t, p.request(t, http.MethodPost, "/api/x", strings.NewReader("body")))
+			if got, want := connections.Load(), []int32{1, 1, 2}[i]; got != want {
+				t.Errorf("%d connections after a pause of %s, want %d", got, pause, want)
+			}
+		}
+	})
+}
+
+// refusingConn is a connection whose other end has answered a part of a request, and closed
+// the connection: writing fails, and the answer is still to be read.
+type refusingConn struct {
+	net.Conn
+
+	answer  io.Reader
+	written atomic.Int64
+	failed  chan struct{}
+	once    sync.Once
+}
+
+func (c *refusingConn) Write(p []byte) (int, error) {
+	const taken = 64 << 10
+	if c.written.Add(int64(len(p))) < taken {
+		return len(p), nil
+	}
+	c.once.Do(func() { close(c.failed) })
+	return 0, syscall.ECONNRESET
+}
+
+func (c *refusingConn) Read(p []byte) (int, error) {
+	<-c.failed
+	time.Sleep(100 * time.Millisecond) // in a bubble: other goroutines come first
+	n, err := c.answer.Read(p)
+	if err != nil {
+		err = syscall.ECONNRESET
+	}
+	return n, err
+}
+
+// An upstream that refuses a large upload may answer at once and close the connection. Its
+// answer arrives, although the rest of the upload could not be written.
+func TestAnswerDuringUploadArrives(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		// Over HTTP/2 the test's client cannot lose the answer itself.
+		toHTTP1 := protocol{newProxy: newHTTP2Proxy, scheme: "http", isHTTP2: true}
+		p := toHTTP1.inMemory(t, within, nil)
+		p.handler.DialUpstreams(func(context.Context, string, string) (net.Conn, error) {
+			near, far := net.Pipe()
+			t.Cleanup(func() { _ = far.Close() })
+			const answer = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\n\r\ntoo large"
+			return &refusingConn{Conn: near, answer: strings.NewReader(answer), failed: make(chan struct{})}, nil
+		})
+		got := p.do(t, p.request(t, http.MethodPut, "/api/x", io.LimitReader(zeros{}, 1<<20)))
+		if got.StatusCode != http.StatusRequestEntityTooLarge || got.body != "too large" {
+			t.Errorf("answered %d %q\n%s", got.StatusCode, got.body, p.log)
+		}
+	})
+}
+
+// The same with real connections, whose kernel decides what is lost.
+func TestRefusedUploads(t *testing.T) {
+	const uploads = 40
+	up := tcpServer(t, func(conn net.Conn) {
+		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+			_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
+		}
+	})
+	p := newHTTP2Proxy(t, api(t, up))
+	for range uploads {
+		got := p.do(t, p.request(t, http.MethodPut, "/api/x", io.LimitReader(zeros{}, 8<<20)))
+		if got.StatusCode != http.StatusRequestEntityTooLarge || got.body != "too large" {
+			t.Fatalf("answered %d %q\n%s", got.StatusCode, got.body, p.log)
+		}
+	}
+}
