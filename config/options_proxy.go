@@ -67,7 +67,7 @@ func routeOptions(r *Route) []option {
 		},
 		{
 			key: "replay_body", def: "64KiB", value: one(&r.ReplayBody, "size", parseSize(0, maxReplay)),
-			doc: "When the upstream answers 401, the service refreshes the token and sends the request once more. The body of a PUT or DELETE is kept for that if it is at most this large. 0: requests with a body are not sent again.", refused: "more than 16MiB",
+			doc: "When the upstream answers 401, the service refreshes the token and sends the request once more. The body of a PUT or DELETE is kept for that, and for a kept connection that the upstream closes just then, if it is at most this large. 0: requests with a body are not sent again.", refused: "more than 16MiB",
 		},
 		{
 			key: "probe_interval", def: "0s", value: one(&r.ProbeInterval, "duration", parseDuration(0, maxLifetime)),

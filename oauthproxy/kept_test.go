@@ -3,6 +3,7 @@ package oauthproxy_test
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -154,16 +155,25 @@ func TestAnswerDuringUploadArrives(t *testing.T) {
 
 // The same with real connections, whose kernel decides what is lost.
 func TestRefusedUploads(t *testing.T) {
-	const uploads = 40
+	const uploads = 30
 	up := tcpServer(t, func(conn net.Conn) {
 		if _, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
 			_, _ = io.WriteString(conn, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 9\r\nConnection: close\r\n\r\ntoo large")
 		}
 	})
-	p := newHTTP2Proxy(t, api(t, up))
+	p := newProxy(t, api(t, up))
+	body := make([]byte, 8<<20)
 	for range uploads {
-		got := p.do(t, p.request(t, http.MethodPut, "/api/x", io.LimitReader(zeros{}, 8<<20)))
-		if got.StatusCode != http.StatusRequestEntityTooLarge || got.body != "too large" {
+		conn := p.conn(t)
+		go func() {
+			_, _ = fmt.Fprintf(conn, "PUT /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\nContent-Length: %d\r\n\r\n", len(body))
+			_, _ = conn.Write(body) // until the proxy closes the connection
+		}()
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := readAnswer(t, response); got.StatusCode != http.StatusRequestEntityTooLarge || got.body != "too large" {
 			t.Fatalf("answered %d %q\n%s", got.StatusCode, got.body, p.log)
 		}
 	}

@@ -55,15 +55,10 @@ func describeSpan(r *http.Request) tracing.Call {
 }
 
 // idempotencyMark is a header without a value, which is never sent. It tells net/http that it may
-// send any idempotent request again, not only GET, HEAD and OPTIONS, if a kept connection turns
-// out to be closed before a response has begun (RFC 9110 §9.2.2, RFC 9112 §9.3.1). The body
-// must be gone or kept: without GetBody net/http does not repeat it.
+// send a PUT or DELETE again, as it does with GET, HEAD and OPTIONS, if a kept connection turns
+// out to be closed before a response has begun (RFC 9110 §9.2.2, RFC 9112 §9.3.1). There must
+// be no body, or it must be kept: without GetBody net/http does not repeat it.
 const idempotencyMark = "X-Idempotency-Key"
-
-func hasHeader(h http.Header, canonical string) bool {
-	_, has := h[canonical]
-	return has
-}
 
 // newRequest returns the request for the upstream.
 func (c *call) newRequest(ctx context.Context) *http.Request {
@@ -75,7 +70,7 @@ func (c *call) newRequest(ctx context.Context) *http.Request {
 	out.URL = &c.outURL
 	out.Host = out.URL.Host
 	out.Header = c.requestHeader()
-	if isIdempotent(out.Method) && !hasHeader(out.Header, "Idempotency-Key") && !hasHeader(out.Header, idempotencyMark) {
+	if (out.Method == http.MethodPut || out.Method == http.MethodDelete) && len(out.Header[idempotencyMark]) == 0 {
 		out.Header[idempotencyMark] = nil
 	}
 	out.Trailer = nil // the values of trailers are not forwarded
