@@ -63,7 +63,7 @@ func serverOptions(c *Config) []option {
 		},
 		{
 			key: "trusted_proxies", value: many(&c.TrustedProxies, "list of addresses or networks", parseProxy),
-			doc:     "The addresses of the proxies in front of the service. Their `X-Forwarded-For` is believed.",
+			doc:     "The addresses of the proxies in front of the service. Their `X-Forwarded-For` is believed, and their `X-Request-Id` is kept if it has at most 128 letters, digits and `-_.~+/=:`.",
 			refused: "`0.0.0.0/0` and `::/0`, with which every client could forge its address",
 		},
 		{
@@ -145,7 +145,7 @@ func logOptions(l *Log) []option {
 	return []option{
 		{
 			key: "log.level", def: "info", value: one(&l.Level, "word", oneOf("debug", "info", "warn", "error")),
-			doc: "The lowest level that is logged: `debug`, `info`, `warn` or `error`.",
+			doc: "The lowest level that is logged: `debug`, `info`, `warn` or `error`. At `warn` the log has failed logins, requests that failed, and users with a session who were refused (401, 403, 429), with the session's name.",
 		},
 		{
 			key: "log.format", def: "json", value: one(&l.Format, "word", oneOf("text", "json")),

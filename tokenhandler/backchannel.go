@@ -58,7 +58,7 @@ func (h *logoutHandler) endByProvider(w http.ResponseWriter, r *http.Request) (o
 	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
 		return "failed", err
 	}
-	h.cfg.Log.InfoContext(r.Context(), "logout by the provider", "sub", cmp.Or(token.Subject, "not told"), "by", string(entry.Kind), "request_id", web.RequestID(r))
+	h.cfg.Log.InfoContext(r.Context(), "logout by the provider", "sub", cmp.Or(token.Subject, "not told"), "by", string(entry.Kind), "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r))
 	return "ok", nil
 }
 

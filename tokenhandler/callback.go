@@ -92,7 +92,8 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 	h.makeRoom(w, r)
 	h.endEarlier(r, l)
 	h.cfg.Metrics.Logins.WithLabelValues("ok").Inc()
-	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r))
+	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r),
+		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
 	h.arrive(w, l.ReturnTo)
 }
 

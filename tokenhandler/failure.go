@@ -25,7 +25,8 @@ type failure struct {
 // of the service.
 func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 	h.cfg.Metrics.Logins.WithLabelValues(f.code).Inc()
-	h.cfg.Log.WarnContext(r.Context(), "login failed", "reason", f.code, "error", f.err.Error(), "request_id", web.RequestID(r))
+	h.cfg.Log.WarnContext(r.Context(), "login failed", "reason", f.code, "error", f.err.Error(), "request_id", web.RequestID(r),
+		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
 	if h.cfg.ErrorPath != "" {
 		query := url.Values{"error": {f.code}, "request_id": {web.RequestID(r)}}
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.cfg.ErrorPath+"?"+query.Encode())

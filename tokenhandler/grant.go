@@ -47,6 +47,9 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 // errors that keep the session.
 func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSession, error) {
 	current, err := h.cfg.Sessions.Open(r)
+	if current.Stored != nil {
+		web.NoteSession(r, current.Stored)
+	}
 	if err != nil {
 		return current, err
 	}

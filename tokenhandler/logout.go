@@ -45,7 +45,8 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 			h.signOut(r.Context(), s.Access)
 		}
 		h.revoker.revokeSession(r.Context(), s)
-		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", s.Subject, "session", s.ID, "everywhere", everywhere, "request_id", web.RequestID(r))
+		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", s.Subject, "session", s.ID, "everywhere", everywhere, "request_id", web.RequestID(r),
+			"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
 	}
 	removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
 	removeLogins(h.cfg.Store, w, r)

@@ -155,7 +155,7 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
 		return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
 	}
-	h.cfg.Log.InfoContext(r.Context(), "sessions revoked by an operator", "kind", string(entry.Kind), "name", entry.Name, "request_id", web.RequestID(r))
+	h.cfg.Log.InfoContext(r.Context(), "sessions revoked by an operator", "kind", string(entry.Kind), "name", entry.Name, "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r))
 	web.WriteJSON(w, r, http.StatusAccepted, bodyOf(entry))
 	return nil
 }

@@ -81,6 +81,9 @@ type Session struct {
 	cookies *cookieValues
 }
 
+// LogName returns the name that logs show, see [ID.String].
+func (s *Session) LogName() string { return s.ID.String() }
+
 // source is the cookie that a session was opened from. The zero value means that
 // it was not opened from a cookie.
 type source struct {

@@ -36,6 +36,12 @@ func (s *Site) ClientIP(r *http.Request) netip.Addr {
 	return client
 }
 
+// trustedPeer reports whether r comes from a trusted proxy.
+func (s *Site) trustedPeer(r *http.Request) bool {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && s.trusted(plainAddr(peer.Addr()))
+}
+
 // parseHop parses an entry of X-Forwarded-For. Some proxies write the port, too.
 func parseHop(entry string) (netip.Addr, error) {
 	if addr, err := netip.ParseAddr(entry); err == nil {

@@ -31,6 +31,7 @@ type request struct {
 	// client is the client's address, empty if it is not known.
 	client  string
 	problem *Problem
+	session Named // nil if no session was opened
 	// interrupted says who broke the response off, see [NoteInterrupted].
 	interrupted string
 	span        *tracing.Span // nil without tracing
@@ -87,6 +88,21 @@ func noteError(r *http.Request, p *Problem) {
 	}
 }
 
+// Named is a session with a name that is shown in logs. It is an interface, so that the
+// name is only computed for the records that show it.
+type Named interface{ LogName() string }
+
+// NoteSession adds the session of r, be it alive or over, to the log record of an answer
+// that is an error.
+func NoteSession(r *http.Request, session Named) {
+	if q, ok := requestOf(r); ok {
+		q.session = session
+	}
+}
+
+// UserAgent returns the beginning of the browser's description of itself, for the log.
+func UserAgent(r *http.Request) string { return Excerpt(r.UserAgent(), 256) }
+
 // Who can break a response off, for [NoteInterrupted].
 const (
 	ByClient   = "client"   // it closed the connection, or read nothing for too long
@@ -118,7 +134,7 @@ func (s *Site) Instrument(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := &request{
 			Context: r.Context(), recorder: recorder{ResponseWriter: w},
-			id: rand.Text(), start: s.now(), client: s.clientAddress(r),
+			id: s.newRequestID(r), start: s.now(), client: s.clientAddress(r),
 		}
 		ctx, span := s.tracer.Serve(q, r, q.id)
 		q.span = span
@@ -131,6 +147,32 @@ func (s *Site) Instrument(next http.Handler) http.Handler {
 		defer s.finish(r, q)
 		next.ServeHTTP(&q.recorder, r)
 	})
+}
+
+// newRequestID returns the id that a trusted proxy gave to r, so that both logs have the
+// same one. All other requests get a new id, because clients could forge theirs.
+func (s *Site) newRequestID(r *http.Request) string {
+	if len(s.proxies) > 0 {
+		if sent := r.Header["X-Request-Id"]; len(sent) == 1 && isRequestID(sent[0]) && s.trustedPeer(r) {
+			return sent[0]
+		}
+	}
+	return rand.Text()
+}
+
+// maxRequestID is the largest length of an id that is taken from a proxy. Those of nginx
+// have 32 characters, those of Envoy 36.
+const maxRequestID = 128
+
+// isRequestID reports whether id is safe in headers, logs and links.
+func isRequestID(id string) bool {
+	for i := range len(id) {
+		c := id[i]
+		if (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') && strings.IndexByte("-_.~+/=:", c) < 0 {
+			return false
+		}
+	}
+	return id != "" && len(id) <= maxRequestID
 }
 
 // finish recovers a panic, logs the request and ends its span. It must be deferred.
@@ -205,7 +247,7 @@ func (s *Site) logRequest(r *http.Request, q *request) {
 		status = q.recorder.status // 0 if there was no response
 	}
 	switch {
-	case q.problem != nil && q.problem.Status() >= http.StatusInternalServerError, q.interrupted == ByUpstream:
+	case q.isNoteworthy(status, s.quiet):
 		level = slog.LevelWarn
 	case s.quiet && status < http.StatusBadRequest:
 		level = slog.LevelDebug
@@ -225,6 +267,9 @@ func (s *Site) logRequest(r *http.Request, q *request) {
 		slog.Float64("duration_ms", float64(now.Sub(q.start).Microseconds())/1000),
 		slog.String("client_ip", cmp.Or(q.client, netip.Addr{}.String())),
 	)
+	if q.session != nil && status >= http.StatusBadRequest {
+		record.AddAttrs(slog.String("session", q.session.LogName()))
+	}
 	if q.interrupted != "" {
 		record.AddAttrs(slog.String("interrupted_by", q.interrupted))
 	}
@@ -235,6 +280,20 @@ func (s *Site) logRequest(r *http.Request, q *request) {
 		record.AddAttrs(slog.String("error_code", string(q.problem.Code)), slog.String("error", Excerpt(q.problem.Error(), 512)))
 	}
 	_ = handler.Handle(r.Context(), record) // nothing can be done about a log that cannot be written
+}
+
+// isNoteworthy reports whether a request is logged as a warning: it failed, be it here or
+// at an upstream, or a user with a session of this service was refused.
+func (q *request) isNoteworthy(status int, quiet bool) bool {
+	switch {
+	case q.interrupted == ByUpstream, q.problem != nil && q.problem.Status() >= http.StatusInternalServerError:
+		return true
+	case status >= http.StatusInternalServerError:
+		return !quiet // /readyz answers 503 every second during an outage
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusTooManyRequests:
+		return q.session != nil
+	}
+	return false
 }
 
 // Excerpt returns s if it has at most n bytes, and otherwise its beginning and "…".

@@ -45,7 +45,7 @@ func TestInstrumentLogsOneRecord(t *testing.T) {
 	})
 	r := request(t, "POST", "/api/x?code=planted-query", http.Header{
 		"Cookie": {"session=planted-cookie"}, "Authorization": {"Bearer planted-token"}, "Referer": {"https://x/?planted-referer"},
-		"User-Agent": {"planted-agent"}, "X-Forwarded-For": {"203.0.113.9"}, "X-Request-Id": {"planted-id"},
+		"User-Agent": {"planted-agent"}, "X-Forwarded-For": {"203.0.113.9"}, "X-Request-Id": {"planted id"},
 	})
 	r.RemoteAddr = "10.0.0.1:1234"
 	rec := serve(h, r)
@@ -69,6 +69,94 @@ func TestInstrumentLogsOneRecord(t *testing.T) {
 	}
 }
 
+// named is a session.
+type named string
+
+func (n named) LogName() string { return string(n) }
+
+// TestRefusedSessionsAreWarnings: at log.level warn, the log shows the requests that
+// failed and the users who were refused, with their sessions. Requests without a session
+// are not warnings, because anybody can send any number of them.
+func TestRefusedSessionsAreWarnings(t *testing.T) {
+	for name, c := range map[string]struct {
+		session web.Named
+		code    web.Code
+		level   string
+		want    any
+	}{
+		"ended":               {named("s-1"), web.CodeSessionExpired, "WARN", "s-1"},
+		"not allowed":         {named("s-1"), web.CodeInsufficientScope, "WARN", "s-1"},
+		"too often":           {named("s-1"), web.CodeRateLimited, "WARN", "s-1"},
+		"failed":              {named("s-1"), web.CodeUpstreamTimeout, "WARN", "s-1"},
+		"not found":           {named("s-1"), web.CodeNotFound, "INFO", "s-1"},
+		"no session":          {nil, web.CodeNotAuthenticated, "INFO", nil},
+		"no session, failed":  {nil, web.CodeUpstreamTimeout, "WARN", nil},
+		"other site":          {nil, web.CodeCrossSiteRequest, "INFO", nil},
+		"nothing was refused": {named("s-1"), "", "INFO", nil},
+	} {
+		var log testkit.Log
+		h := instrumented(t, &log, func(s *web.Site) http.Handler {
+			return s.Handle(func(_ http.ResponseWriter, r *http.Request) error {
+				if c.session != nil {
+					web.NoteSession(r, c.session)
+				}
+				if c.code == "" {
+					return nil
+				}
+				return web.NewProblem(c.code, "", nil)
+			})
+		})
+		serve(h, request(t, "GET", "/", nil))
+		got := log.RecordsOf(t, "request")
+		if len(got) != 1 || got[0]["level"] != c.level || got[0]["session"] != c.want {
+			t.Errorf("%s: logged %v, want %s with session %v", name, got, c.level, c.want)
+		}
+	}
+}
+
+// TestRequestIDOfATrustedProxy: the id of a trusted proxy stays if it is safe everywhere.
+// All others are replaced, because clients can forge them.
+func TestRequestIDOfATrustedProxy(t *testing.T) {
+	const proxy, client = "10.0.0.1:1234", "203.0.113.9:1234"
+	long := strings.Repeat("a", 128)
+	for name, c := range map[string]struct {
+		peer string
+		sent []string
+		kept bool
+	}{
+		"UUID":               {proxy, []string{"0d9c6f5e-8f9a-4b57-9a56-0c3f2a4d1e00"}, true},
+		"AWS":                {proxy, []string{"Root=1-67891233-abcdef012345678912345678"}, true},
+		"longest":            {proxy, []string{long}, true},
+		"of a client":        {client, []string{"0d9c6f5e-8f9a-4b57-9a56-0c3f2a4d1e00"}, false},
+		"too long":           {proxy, []string{long + "a"}, false},
+		"empty":              {proxy, []string{""}, false},
+		"two":                {proxy, []string{"abcdefgh", "abcdefgh"}, false},
+		"a space":            {proxy, []string{"abc def"}, false},
+		"a line":             {proxy, []string{"abc\ndef"}, false},
+		"markup":             {proxy, []string{"<b>"}, false},
+		"quote":              {proxy, []string{`a"b`}, false},
+		"not ASCII":          {proxy, []string{"caf\u00e9"}, false},
+		"before the letters": {proxy, []string{"a@b"}, false},
+		"after the letters":  {proxy, []string{"a[b"}, false},
+	} {
+		var log testkit.Log
+		var inside string
+		h := instrumented(t, &log, func(*web.Site) http.Handler {
+			return http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { inside = web.RequestID(r) })
+		})
+		r := request(t, "GET", "/", http.Header{"X-Request-Id": c.sent})
+		r.RemoteAddr = c.peer
+		answered := serve(h, r).Header().Get("X-Request-Id")
+		logged := log.RecordsOf(t, "request")[0]["request_id"]
+		if answered != inside || logged != inside || len(inside) < 8 {
+			t.Errorf("%s: the ids are %q, %q and %q", name, answered, inside, logged)
+		}
+		if kept := inside == c.sent[0]; kept != c.kept {
+			t.Errorf("%s: %q became %q", name, c.sent, inside)
+		}
+	}
+}
+
 func TestInstrumentStatus(t *testing.T) {
 	for name, c := range map[string]struct {
 		handler http.HandlerFunc
@@ -83,7 +171,7 @@ func TestInstrumentStatus(t *testing.T) {
 			w.WriteHeader(http.StatusEarlyHints)
 			w.WriteHeader(http.StatusNotFound)
 		}, 404, 0, "INFO"},
-		"an upstream's 500": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 500, 0, "INFO"},
+		"an upstream's 500": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 500, 0, "WARN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log testkit.Log
