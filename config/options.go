@@ -63,7 +63,7 @@ func serverOptions(c *Config) []option {
 		},
 		{
 			key: "trusted_proxies", value: many(&c.TrustedProxies, "list of addresses or networks", parseProxy),
-			doc:     "The addresses of the proxies in front of the service. Their `X-Forwarded-For` is believed, and their `X-Request-Id` is kept if it has at most 128 letters, digits and `-_.~+/=:`.",
+			doc:     "The addresses of the proxies in front of the service. Their `X-Forwarded-For` is believed, and their `X-Request-Id` is kept if it has at most 128 letters, digits and `-_.~+/=:`. Without a proxy in this list, all of its users look like one client: that is logged, and nothing is limited by client address.",
 			refused: "`0.0.0.0/0` and `::/0`, with which every client could forge its address",
 		},
 		{

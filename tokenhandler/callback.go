@@ -28,7 +28,8 @@ const (
 //  5. Compare iss, if there is one, with the provider (RFC 9207 §2.4), also if the
 //     callback is an error.
 //  6. Show the provider's error, if there is one.
-//  7. Redeem the code and verify all tokens.
+//  7. Redeem the code, if not too many were redeemed for this login, and verify all
+//     tokens.
 //  8. Write the session's cookies, end an earlier session of this browser (ASVS
 //     V7.2.4) and redirect to where the login began.
 func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
@@ -66,16 +67,23 @@ func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
 var (
 	errCallback = errors.New("the callback's parameters are malformed")
 	errIssuer   = errors.New("the callback names another issuer")
+	errTries    = errors.New("too many codes were redeemed for this login")
 	errState    = errors.New("the callback's state is of no login of this browser")
 )
 
 // redeem does steps 7 and 8 of [loginHandler.callback].
 func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) {
+	if !h.tried.take(l.State, h.cfg.Now()) {
+		h.fail(w, r, failure{code: "login_failed", returnTo: l.ReturnTo, err: errTries})
+		return
+	}
 	maxAge := time.Duration(-1)
 	if l.MaxAge != nil {
 		maxAge = time.Duration(*l.MaxAge) * time.Second
 	}
-	tokens, err := h.cfg.Provider.Exchange(r.Context(), provider.CodeGrant{Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge})
+	tokens, err := h.cfg.Provider.Exchange(r.Context(), provider.CodeGrant{
+		Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge, Client: h.cfg.Site.ClientNet(r),
+	})
 	if err != nil {
 		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err, retryAfter: retryAfter(err)})
 		return

@@ -3,6 +3,7 @@ package tokenhandler_test
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -106,6 +107,48 @@ func TestStateWorksOnce(t *testing.T) {
 	wantPage(t, res, http.StatusBadRequest, "login_failed")
 	wantNoSession(t, thief, res)
 	a.wantSession(ua, true)
+}
+
+// TestLoginIsGoodForFewTries checks that a single login cookie is not enough to send
+// any number of made-up codes to the provider, and that other logins go on.
+func TestLoginIsGoodForFewTries(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	tab, callback := a.begin(ua, "/auth/login")
+	copied := ua.Cookies()[0]
+	for i := range 50 {
+		ua.SetCookie(copied)
+		a.back(tab, with(t, callback, func(q url.Values) { q.Set("code", "x"+strconv.Itoa(i)) }))
+	}
+	a.wantRedeemed(3)
+	ua.SetCookie(copied)
+	wantPage(t, a.back(tab, callback), http.StatusBadRequest, "login_failed")
+	a.wantSession(ua, false)
+	a.loginIn(ua, "/")
+}
+
+// TestMemoryOfTriesIsBounded checks how many logins are remembered, and that they are
+// remembered for as long as their cookies open.
+func TestMemoryOfTriesIsBounded(t *testing.T) {
+	var tried tokenhandler.TriedLogins
+	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for range 3 {
+		if !tried.Take("a", now) {
+			t.Fatal("a try is refused")
+		}
+	}
+	for _, later := range []time.Duration{0, tokenhandler.LoginLifetime - 1, tokenhandler.LoginLifetime} {
+		tried.Take("other", now.Add(later))
+		if tried.Take("a", now.Add(later)) {
+			t.Errorf("after %s a fourth try is allowed", later)
+		}
+	}
+	for i := range 50_000 {
+		tried.Take(strconv.Itoa(i), now)
+	}
+	if n := tried.Len(); n > 20_000 {
+		t.Errorf("%d logins are remembered", n)
+	}
 }
 
 // TestBadLoginCookies checks that a login cookie that does not open is no login and

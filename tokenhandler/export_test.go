@@ -1,6 +1,10 @@
 package tokenhandler
 
-import "cognito-token-handler/tokenhandler/session"
+import (
+	"time"
+
+	"cognito-token-handler/tokenhandler/session"
+)
 
 // MaxNames is how many scopes and groups are kept in memory.
 const MaxNames = maxNames
@@ -28,3 +32,12 @@ func (c PermissionCache) Names() (count int) {
 
 // LoginLifetime is how long a login may take.
 const LoginLifetime = loginLifetime
+
+// TriedLogins remembers the logins for which a code was redeemed.
+type TriedLogins struct{ triedLogins }
+
+// Take counts a try and reports whether it is allowed.
+func (t *TriedLogins) Take(state string, now time.Time) bool { return t.take(state, now) }
+
+// Len returns the number of remembered logins.
+func (t *TriedLogins) Len() int { return len(t.current) + len(t.previous) }

@@ -21,6 +21,7 @@ import (
 type loginHandler struct {
 	cfg     *Config
 	revoker revoker
+	tried   triedLogins
 }
 
 const (

@@ -48,6 +48,8 @@ type service struct {
 	provider, session, admins string
 	// routes are further routes to the API, without their upstream.
 	routes []string
+	// further are further lines of the configuration.
+	further string
 	// environ is the environment.
 	environ []string
 	// clock is the service's; default time.Now.
@@ -81,7 +83,7 @@ func startWith(tb testing.TB, pool cognitotest.Options, keys service) *service {
 	if s.pool == nil {
 		s.pool = cognitotest.New(tb, pool)
 	}
-	s.run(s.pool.Issuer())
+	s.run(s.pool.Issuer(), s.further)
 	return s
 }
 

@@ -243,6 +243,9 @@ func (b *balancer) seal(id, fate string) {
 }
 
 func (b *balancer) note(id, what string) {
+	if id == "" {
+		return // a login, or an attacker's request
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.way[id] = append(b.way[id], what)

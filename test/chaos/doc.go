@@ -9,7 +9,9 @@
 // they hold results that the store lacks; replicas that are killed while they wait
 // for the provider; a store that hangs, or restarts with or without its data; a
 // provider that is slow or refuses calls; connections to browsers that are cut with
-// requests or answers on them. Faults of one kind follow each other. Faults of
+// requests or answers on them. All the while, attackers at a few addresses begin
+// logins and send made-up codes, many more than the replicas may send to the provider,
+// so that refreshes would starve if they waited behind them. Faults of one kind follow each other. Faults of
 // different kinds overlap, with the exceptions below.
 //
 // Some losses cannot be prevented. With rotation and no grace period, a new refresh

@@ -108,6 +108,7 @@ func (w *world) userRows() []row {
 		info("browsers", len(w.browsers)),
 		info("requests", total),
 		info("  served", w.outcomes[served]),
+		{name: "made-up codes of attackers", value: fmt.Sprint(w.attacks.Load()), must: "≥ 1", good: w.attacks.Load() > 0},
 		info("  answered 503 with Retry-After, the session kept", w.outcomes[unavailable]),
 		info("  answered 429 with Retry-After, the session kept", w.outcomes[limited]),
 		info("  broken off: their replica was killed", w.outcomes[killedUnder]),

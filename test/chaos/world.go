@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ const (
 	replicas = 3
 	// accessTTL is the life of access tokens.
 	accessTTL = 5 * time.Second
+	// maxRequests is how many calls to the provider each replica makes a second: some more
+	// than its part of the refreshes, and much less than the attackers' codes.
+	maxRequests = 30
 	// leaseTime is how long the lease of a killed replica remains in force: the time-out
 	// of one refresh plus 2 seconds.
 	leaseTime = 17 * time.Second
@@ -54,6 +58,7 @@ type world struct {
 	script   script
 	stalls   stalls
 	key      string
+	attacks  atomic.Int64 // made-up codes that were answered
 
 	mu        sync.Mutex
 	outcomes  map[outcome]int
@@ -128,6 +133,8 @@ func (w *world) config(l *life) devstack.Config {
 	c.Set("provider.client_secret", w.pool.Secret())
 	c.Set("provider.endpoints.token", l.front.URL)
 	c.Set("shutdown.delay", "0s") // the harder case: the balancer is not warned
+	c.Set("provider.max_requests_per_second", maxRequests)
+	c.Set("trusted_proxies", []string{"127.0.0.1", "::1"}) // the balancer
 	c.Set("session.keys", w.key)
 	c.Set("session.store", w.store.URL())
 	c.Set("api.routes", []devstack.Config{{"path": "/api/", "upstream": w.upstream.URL}})
@@ -166,6 +173,7 @@ func (w *world) live(ctx context.Context) {
 	for _, b := range w.browsers {
 		users.Go(func() { b.live(ctx) })
 	}
+	w.attack(ctx, &users)
 	w.script.play(ctx, &faults)
 	faults.Wait()
 	users.Wait()

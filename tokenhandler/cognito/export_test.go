@@ -16,7 +16,7 @@ func (p *Provider) SetSleep(sleep func(context.Context, time.Duration) error) { 
 // SetTransport replaces the network.
 func (p *Provider) SetTransport(next http.RoundTripper) {
 	if t, ok := p.client.Transport.(*transport); ok {
-		t.next = next
+		t.next, t.refreshes = next, next
 	}
 }
 

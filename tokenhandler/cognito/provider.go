@@ -84,6 +84,7 @@ type Config struct {
 // [provider.ErrUnavailable].
 type Provider struct {
 	cfg    Config
+	quota  *quota
 	client *http.Client
 	// api is the client of Cognito's API; nil if the issuer is no URL.
 	api *cognitoidentityprovider.Client
@@ -111,8 +112,9 @@ func New(cfg Config) *Provider {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(nil)
 	}
-	client := newClient(cfg)
-	p := &Provider{cfg: cfg, client: client, api: newAPI(cfg.Issuer, client), sleep: sleep}
+	q := newQuota(cfg)
+	client := newClient(cfg, q)
+	p := &Provider{cfg: cfg, quota: q, client: client, api: newAPI(cfg.Issuer, client), sleep: sleep}
 	p.ReplaceClientSecrets(cfg.ClientSecrets)
 	return p
 }

@@ -6,12 +6,12 @@ import (
 	"encoding/binary"
 	"math"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 )
 
@@ -31,8 +31,8 @@ const (
 	// after some seconds. At 1 call a second the rate grows by a tenth each second.
 	recovery = 1000
 
-	// maxWaiting is the largest number of calls that wait. Each of them holds a
-	// browser's request of about 20 KB: together 40 MB.
+	// maxWaiting is the largest number of refreshes that wait, and of other calls. Each
+	// of them holds a browser's request of about 20 KB: together 80 MB.
 	maxWaiting = 2000
 	// answerTime is reserved for the answer when a caller has a deadline: a refresh
 	// that is cut off after a rotation loses the only valid refresh token.
@@ -54,10 +54,10 @@ const (
 )
 
 // quota keeps the calls of this process below the provider's quota. A call above
-// the rate waits until the calls before it are sent. Logins and refreshes wait in
-// one queue, so neither starves. A call that could not be sent before its
-// deadline is refused at once, see [shedError]. After a 429 nothing is sent for a
-// while; then the rate is lower, and each answer raises it again.
+// the rate waits in [lanes] for its turn: refreshes never wait behind logins, and
+// no address can keep the logins of other addresses waiting. A call that could not be
+// sent before its deadline is refused at once, see [shedError]. After a 429 nothing
+// is sent for a while; then the rate is lower, and each answer raises it again.
 //
 // quota uses the monotonic clock of the machine, as contexts and [rate.Limiter]
 // do. The injected clock is only for what tokens say.
@@ -65,15 +65,18 @@ type quota struct {
 	maxRate rate.Limit
 	timeout time.Duration // longest wait
 	metrics *Metrics
-	// turn is held by the call that is sent next.
-	turn  *semaphore.Weighted
-	limit *rate.Limiter
 
-	mu          sync.Mutex
-	waiting     int
-	pausedUntil time.Time
-	slowedAt    time.Time // when a 429 lowered the rate last
-	refusals    int       // 429s in a row
+	mu      sync.Mutex
+	limit   *rate.Limiter
+	lanes   lanes
+	refused refusals
+	// changed wakes [quota.serve] while it waits: a call has come that may be sent
+	// earlier, or the rate or the pause has changed. It is nil unless calls wait.
+	changed chan struct{}
+	// pausedUntil is when calls may be sent again after a 429. slowedAt is when a 429
+	// lowered the rate last. limitedInARow is the number of 429s in a row.
+	pausedUntil, slowedAt time.Time
+	limitedInARow         int
 }
 
 // shedError means that a call was not sent because its turn would have come too
@@ -83,17 +86,20 @@ type shedError struct{ after time.Duration }
 func (*shedError) Error() string { return "too many calls to the provider are waiting" }
 
 func newQuota(cfg Config) *quota {
-	most := cfg.MaxRPS
+	most := rate.Limit(cfg.MaxRPS)
 	if most <= 0 {
 		most = DefaultMaxRPS
 	}
 	return &quota{
-		maxRate: rate.Limit(most), timeout: cfg.Timeout, metrics: cfg.Metrics,
-		turn: semaphore.NewWeighted(1), limit: rate.NewLimiter(rate.Limit(most), burst(rate.Limit(most))),
+		maxRate: most, timeout: cfg.Timeout, metrics: cfg.Metrics, refused: make(refusals),
+		limit: rate.NewLimiter(most, burst(most)), lanes: newLanes(most),
 	}
 }
 
 func burst(r rate.Limit) int { return max(1, int(math.Round(float64(r)/burstShare))) }
+
+// reserve returns how many calls of the burst only refreshes may use: half of them.
+func reserve(r rate.Limit) float64 { return float64(burst(r) / 2) }
 
 func monotonic() time.Time { return time.Now() } //nolint:forbidigo // see quota
 
@@ -117,17 +123,27 @@ func (q *quota) sendDeadline(ctx context.Context, c call) time.Time {
 // ctx.
 func (q *quota) wait(ctx context.Context, c call, until time.Time) error {
 	start := monotonic()
-	if expected, ok := q.enqueue(start, until); !ok {
+	w, expected := q.enqueue(c, start, until)
+	if w == nil {
 		return q.shed(c, expected)
 	}
-	defer q.dequeue()
 	bounded, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	if err := q.waitTurn(bounded); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
+	select {
+	case <-w.done:
+	case <-bounded.Done():
+		if q.leave(w) {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			return q.shed(c, q.expectedWait(c))
 		}
-		return q.shed(c, q.expectedWait(monotonic()))
+	}
+	if w.shed {
+		return q.shed(c, q.expectedWait(c))
+	}
+	if err := ctx.Err(); err != nil {
+		return err // its turn came as the caller left: the code is not to be sent
 	}
 	q.metrics.WaitSeconds.Observe(monotonic().Sub(start).Seconds())
 	return nil
@@ -138,57 +154,114 @@ func (q *quota) shed(c call, expected time.Duration) error {
 	return &shedError{after: min(expected, maxPause)}
 }
 
-// waitTurn waits until all earlier calls are sent, no pause is left and the rate
-// allows one more call.
-func (q *quota) waitTurn(ctx context.Context) error {
-	if err := q.turn.Acquire(ctx, 1); err != nil {
-		return err
+// enqueue lets a call wait, unless its turn would come after until. If too many
+// wait, another call of the address with the most calls has to go.
+func (q *quota) enqueue(c call, now, until time.Time) (w *waiter, expected time.Duration) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	suspect := q.refused.suspects(c.client, now)
+	expected = q.expected(c, suspect, now)
+	if now.Add(expected).After(until) {
+		return nil, expected
 	}
-	defer q.turn.Release(1)
+	w = &waiter{done: make(chan struct{}), lane: c.lane(), client: c.client}
+	dropped := q.lanes.push(w, suspect)
+	q.metrics.Waiting.Set(float64(q.lanes.len()))
+	if dropped == w {
+		return nil, expected
+	}
+	if dropped != nil {
+		dropped.shed = true
+		close(dropped.done)
+	}
+	if q.changed == nil {
+		q.changed = make(chan struct{}, 1)
+		go q.serve(q.changed)
+	}
+	q.wake()
+	return w, expected
+}
+
+// leave removes a call that gave up. It returns false if the call has had its turn
+// already.
+func (q *quota) leave(w *waiter) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	removed := q.lanes.remove(w)
+	q.metrics.Waiting.Set(float64(q.lanes.len()))
+	q.wake()
+	return removed
+}
+
+// wake lets [quota.serve] look again. The caller holds mu.
+func (q *quota) wake() {
+	select {
+	case q.changed <- struct{}{}:
+	default:
+	}
+}
+
+// serve sends the waiting calls, one after another, until none waits.
+func (q *quota) serve(changed <-chan struct{}) {
 	for {
-		left := q.pauseLeft(monotonic())
-		if left <= 0 {
-			return q.limit.Wait(ctx)
+		pause, more := q.serveOne(monotonic())
+		if !more {
+			return
 		}
-		if err := sleep(ctx, left); err != nil {
-			return err
+		if pause > 0 {
+			select {
+			case <-time.After(pause):
+			case <-changed:
+			}
 		}
 	}
 }
 
-// enqueue counts a call as waiting, unless its turn would come after until.
-func (q *quota) enqueue(now, until time.Time) (expected time.Duration, ok bool) {
-	expected = q.expectedWait(now)
+// serveOne lets the next call be sent if the rate and the provider's pause allow it
+// now. Otherwise it returns how long to wait. It returns false when no call waits.
+func (q *quota) serveOne(now time.Time) (pause time.Duration, more bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.waiting >= maxWaiting || now.Add(expected).After(until) {
-		return expected, false
+	if q.lanes.len() == 0 {
+		q.changed = nil
+		return 0, false
 	}
-	q.waiting++
-	q.metrics.Waiting.Inc()
-	return expected, true
+	if left := q.pausedUntil.Sub(now); left > 0 {
+		return left, true
+	}
+	w, pause := q.lanes.next(now, q.limit)
+	if w == nil {
+		return pause, true
+	}
+	q.limit.AllowN(now, 1)
+	q.metrics.Waiting.Set(float64(q.lanes.len()))
+	close(w.done)
+	return 0, true
 }
 
-func (q *quota) dequeue() {
+// expectedWait estimates how long such a call would have to wait now.
+func (q *quota) expectedWait(c call) time.Duration {
+	now := monotonic()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.waiting--
-	q.metrics.Waiting.Dec()
+	return q.expected(c, q.refused.suspects(c.client, now), now)
 }
 
-// expectedWait estimates how long a call that arrives at now has to wait.
-func (q *quota) expectedWait(now time.Time) time.Duration {
-	left := q.pauseLeft(now)
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	ahead := float64(q.waiting) + 1 - q.limit.TokensAt(now.Add(left))
-	return left + time.Duration(max(0, ahead)/float64(q.limit.Limit())*float64(time.Second))
+// expected is [quota.expectedWait]. The caller holds mu.
+func (q *quota) expected(c call, suspect bool, now time.Time) time.Duration {
+	left := max(0, q.pausedUntil.Sub(now))
+	return left + q.lanes.expected(c, suspect, now.Add(left), q.limit)
 }
 
-func (q *quota) pauseLeft(now time.Time) time.Duration {
+// noteCode remembers whether the provider refused a code of client. The client's
+// calls that wait change their place accordingly.
+func (q *quota) noteCode(client netip.Prefix, refused bool) {
+	now := monotonic()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return max(0, q.pausedUntil.Sub(now))
+	q.refused.note(client, refused, now)
+	q.lanes.move(client, q.refused.suspects(client, now))
+	q.wake()
 }
 
 // observe adapts rate and pause to the answer of a call that was sent at sent. It
@@ -198,17 +271,18 @@ func (q *quota) observe(answer *http.Response, sent, until time.Time) (again boo
 	now, limited := monotonic(), isRateLimited(answer)
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	defer q.wake()
 	switch {
 	case sent.Before(q.slowedAt):
 		// The call was under way when the rate was lowered: its answer says nothing
 		// about the new rate.
 	case limited:
 		q.slowedAt = now
-		q.pause(now.Add(backoff(q.refusals)))
-		q.refusals++
+		q.pause(now.Add(backoff(q.limitedInARow)))
+		q.limitedInARow++
 		q.setRate(max(minRPS, q.limit.Limit()*slowdown))
 	default:
-		q.refusals = 0
+		q.limitedInARow = 0
 		q.setRate(min(q.maxRate, q.limit.Limit()+q.maxRate/recovery))
 	}
 	if limited {
@@ -229,13 +303,14 @@ func (q *quota) setRate(r rate.Limit) {
 	if r = min(r, q.maxRate); r != q.limit.Limit() {
 		q.limit.SetLimit(r)
 		q.limit.SetBurst(burst(r))
+		q.lanes.setRate(r)
 	}
 }
 
 // backoff returns the pause after this number of earlier 429s in a row. Half of
 // it is random, so that replicas do not try again at the same moment.
-func backoff(refusals int) time.Duration {
-	half := min(firstBackoff<<min(refusals, 10), maxBackoff) / 2
+func backoff(earlier int) time.Duration {
+	half := min(firstBackoff<<min(earlier, 10), maxBackoff) / 2
 	var random [4]byte
 	_, _ = rand.Read(random[:]) // never fails (crypto/rand)
 	return half + time.Duration(float64(half)*float64(binary.BigEndian.Uint32(random[:]))/math.MaxUint32)

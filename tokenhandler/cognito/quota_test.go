@@ -211,7 +211,7 @@ func TestOverload(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		var all sync.WaitGroup
-		for range 2100 + 20 + 1 {
+		for range 2100 + 10 { // half of the burst is sent at once, the other half is for refreshes
 			all.Go(func() { c.note(c.RevokePatiently(t.Context(), secret.New("unknown-refresh-token"))) })
 		}
 		all.Wait()
@@ -305,14 +305,19 @@ func TestRetryAfterIsBounded(t *testing.T) {
 	})
 }
 
-// TestRefreshesAheadOfTimeYield checks that, while calls wait, an optional refresh
-// fails at once and others wait.
+// TestRefreshesAheadOfTimeYield checks that, while refreshes wait for which requests
+// wait, an optional one fails at once.
 func TestRefreshesAheadOfTimeYield(t *testing.T) {
 	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
 		tokens := c.mustLogin()
+		urgent := tokens
+		urgent.AccessExpires = time.Now()
 		var all sync.WaitGroup
 		for range 60 {
-			all.Go(func() { c.note(c.RevokePatiently(t.Context(), secret.New("unknown-refresh-token"))) })
+			all.Go(func() {
+				_, err := c.Refresh(t.Context(), urgent)
+				c.note(err)
+			})
 		}
 		synctest.Wait()
 		start := time.Now()

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
@@ -31,9 +33,10 @@ func (p *Provider) Exchange(ctx context.Context, grant provider.CodeGrant) (secr
 	}
 	var granted grantBody
 	answer, err := p.withSecrets(opExchange, func(i int) (*oauth2.Token, error) {
-		calling := p.context(ctx, call{endpoint: endpointToken, detached: true, granted: &granted})
+		calling := p.context(ctx, call{endpoint: endpointToken, detached: true, client: grant.Client, granted: &granted})
 		return p.oauth(c, i).Exchange(calling, grant.Code, oauth2.VerifierOption(grant.Verifier))
 	})
+	p.noteCode(grant.Client, err)
 	if err != nil {
 		p.Discard(ctx, granted.refreshToken())
 		return secret.Tokens{}, err
@@ -48,6 +51,20 @@ func (p *Provider) Exchange(ctx context.Context, grant provider.CodeGrant) (secr
 		return secret.Tokens{}, err
 	}
 	return verified, nil
+}
+
+// noteCode remembers whether the provider refused a code of this client. A failure
+// that is not the code's says nothing.
+func (p *Provider) noteCode(client netip.Prefix, err error) {
+	failed, isFailure := errors.AsType[*provider.Error](err)
+	if !isFailure {
+		p.quota.noteCode(client, false)
+		return
+	}
+	of4xx := failed.Status >= http.StatusBadRequest && failed.Status < http.StatusInternalServerError
+	if of4xx && !errors.Is(failed, provider.ErrUnavailable) && failed.Code != "invalid_client" && failed.Code != "unauthorized_client" {
+		p.quota.noteCode(client, true)
+	}
 }
 
 const opRefresh = "refreshing tokens"
@@ -72,7 +89,7 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 	optional := previous.AccessExpires.Sub(p.cfg.Now()) > optionalMargin
 	var granted grantBody
 	answer, err := p.withSecrets(opRefresh, func(i int) (*oauth2.Token, error) {
-		calling := p.context(ctx, call{endpoint: endpointToken, optional: optional, granted: &granted})
+		calling := p.context(ctx, call{endpoint: endpointToken, refresh: true, optional: optional, granted: &granted})
 		// The token source keeps the old refresh token if the answer contains none.
 		return p.oauth(c, i).TokenSource(calling, &oauth2.Token{RefreshToken: previous.Refresh.Reveal()}).Token()
 	})

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -40,6 +41,10 @@ type call struct {
 	detached bool
 	// granted, unless it is nil, gets the body of a successful answer.
 	granted *grantBody
+	// refresh means that the call refreshes a session's tokens.
+	refresh bool
+	// client is the network of the browser that causes the call, if it is known.
+	client netip.Prefix
 }
 
 // limited reports whether the call counts against the provider's quota. The
@@ -54,14 +59,19 @@ func (p *Provider) context(ctx context.Context, c call) context.Context {
 	return oidc.ClientContext(context.WithValue(ctx, callKey{}, c), p.client)
 }
 
-// newClient returns a client that nothing else shares.
-func newClient(cfg Config) *http.Client {
-	next := cfg.Transport
+// newClient returns a client that nothing else shares. Refreshes have connections of
+// their own: exchanges of codes that the provider answers slowly would use up all
+// others.
+func newClient(cfg Config, q *quota) *http.Client {
+	next, refreshes := cfg.Transport, cfg.Transport
 	if next == nil {
-		next = newTransport()
+		next, refreshes = newTransport(), newTransport()
 	}
 	return &http.Client{
-		Transport: &transport{next: cfg.Tracer.Transport(next, describe), quota: newQuota(cfg), timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now},
+		Transport: &transport{
+			next: cfg.Tracer.Transport(next, describe), refreshes: cfg.Tracer.Transport(refreshes, describe),
+			quota: q, timeout: cfg.Timeout, metrics: cfg.Metrics, now: cfg.Now,
+		},
 		// Following a redirect could send the client secret elsewhere (ASVS V15.3.2).
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
@@ -94,7 +104,8 @@ func newTransport() http.RoundTripper {
 // transport bounds and counts every call. It reads the whole answer, so an answer
 // that hangs or breaks off is an error of RoundTrip and not one of a parser.
 type transport struct {
-	next    http.RoundTripper
+	next, refreshes http.RoundTripper
+
 	quota   *quota
 	timeout time.Duration // of one call, once it is sent
 	metrics *Metrics
@@ -158,7 +169,11 @@ func (t *transport) send(r *http.Request, c call) (*http.Response, error) {
 }
 
 func (t *transport) exchange(r *http.Request, c call) (*http.Response, error) {
-	answer, err := t.next.RoundTrip(r)
+	next := t.next
+	if c.refresh {
+		next = t.refreshes
+	}
+	answer, err := next.RoundTrip(r)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,9 @@
 package provider
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
 
 // Page is the provider's page on which a login begins.
 type Page string
@@ -36,6 +39,9 @@ type CodeGrant struct {
 	// none. With it the ID token must contain an auth_time that is recent enough
 	// (OpenID Connect Core 1.0 §3.1.3.7).
 	MaxAge time.Duration
+	// Client is the network of the browser's address, by which calls that wait take
+	// turns. The zero value means that it is not known.
+	Client netip.Prefix
 }
 
 // LogoutToken names the sessions that the provider has ended (OpenID Connect

@@ -42,6 +42,42 @@ func (s *Site) trustedPeer(r *http.Request) bool {
 	return err == nil && s.trusted(plainAddr(peer.Addr()))
 }
 
+// ClientNet returns the network by which limits count the client of a request: its IPv4
+// address, or the /64 of its IPv6 address, because a single customer gets that many (RFC
+// 6177). It is the zero value if the client is not known. That is so, too, if a peer with
+// a private address sends X-Forwarded-For and is not a trusted proxy: it probably is a
+// proxy, and a limit by its address would be one for all users together. That is logged
+// once.
+func (s *Site) ClientNet(r *http.Request) netip.Prefix {
+	client := s.ClientIP(r)
+	if !client.IsValid() {
+		return netip.Prefix{}
+	}
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && len(r.Header["X-Forwarded-For"]) > 0 {
+		if addr := plainAddr(peer.Addr()); isPrivate(addr) && !s.trusted(addr) {
+			s.hiddenClients.Do(func() {
+				s.log.Warn("the clients' addresses are not known: a peer sends X-Forwarded-For and is not in trusted_proxies; "+
+					"if it is a proxy, add its address there; until then nothing is limited by client address", "peer", addr.String())
+			})
+			return netip.Prefix{}
+		}
+	}
+	bits := client.BitLen()
+	if client.Is6() {
+		bits = 64
+	}
+	return netip.PrefixFrom(client, bits).Masked()
+}
+
+// isPrivate reports whether addr is one of a machine in the same network, as proxies have
+// (RFC 1918, RFC 4193, RFC 6598), or of this machine.
+func isPrivate(addr netip.Addr) bool {
+	return addr.IsPrivate() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || sharedAddresses.Contains(addr)
+}
+
+//nolint:gochecknoglobals // a constant
+var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
+
 // parseHop parses an entry of X-Forwarded-For. Some proxies write the port, too.
 func parseHop(entry string) (netip.Addr, error) {
 	if addr, err := netip.ParseAddr(entry); err == nil {

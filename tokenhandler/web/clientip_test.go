@@ -1,7 +1,10 @@
 package web_test
 
 import (
+	"strings"
 	"testing"
+
+	"cognito-token-handler/tokenhandler/web"
 )
 
 func TestClientIP(t *testing.T) {
@@ -53,6 +56,47 @@ func TestClientIP(t *testing.T) {
 			r.Header.Set("Forwarded", "for=192.0.2.66")
 			if got := s.ClientIP(r).String(); got != c.want {
 				t.Errorf("got %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestClientNet checks by which network limits count a client, and that a peer that looks
+// like a proxy which was not configured turns such limits off and is logged once.
+func TestClientNet(t *testing.T) {
+	for name, c := range map[string]struct {
+		peer, forwarded, want string
+		logged                bool
+	}{
+		"IPv4":                        {"203.0.113.9:1234", "", "203.0.113.9/32", false},
+		"IPv6":                        {"[2001:db8:1:2:3:4:5:6]:1234", "", "2001:db8:1:2::/64", false},
+		"IPv4 in IPv6":                {"[::ffff:203.0.113.9]:1234", "", "203.0.113.9/32", false},
+		"behind a trusted proxy":      {"10.0.0.1:1234", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64", false},
+		"public peer":                 {"203.0.113.9:1234", "198.51.100.1", "203.0.113.9/32", false},
+		"private peer without header": {"192.168.1.1:1234", "", "192.168.1.1/32", false},
+		"private peer":                {"192.168.1.1:1234", "198.51.100.1", "invalid Prefix", true},
+		"this machine":                {"127.0.0.1:1234", "198.51.100.1", "invalid Prefix", true},
+		"this machine, IPv6":          {"[::1]:1234", "198.51.100.1", "invalid Prefix", true},
+		"link-local":                  {"[fe80::1%eth0]:1234", "198.51.100.1", "invalid Prefix", true},
+		"shared address space":        {"100.64.0.1:1234", "198.51.100.1", "invalid Prefix", true},
+		"public, near shared":         {"100.128.0.1:1234", "198.51.100.1", "100.128.0.1/32", false},
+		"no peer":                     {"@", "198.51.100.1", "invalid Prefix", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log strings.Builder
+			s := web.NewSite(siteConfig(t, &log))
+			for range 2 {
+				r := request(t, "GET", "/", nil)
+				r.RemoteAddr = c.peer
+				if c.forwarded != "" {
+					r.Header.Set("X-Forwarded-For", c.forwarded)
+				}
+				if got := s.ClientNet(r).String(); got != c.want {
+					t.Errorf("got %s, want %s", got, c.want)
+				}
+			}
+			if n := strings.Count(log.String(), "trusted_proxies"); n != map[bool]int{true: 1}[c.logged] {
+				t.Errorf("logged %d times: %s", n, log.String())
 			}
 		})
 	}

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"cognito-token-handler/tokenhandler/tracing"
@@ -51,6 +52,8 @@ type Site struct {
 	now      func() time.Time
 	rejected func()
 	tracer   *tracing.Tracer
+	// hiddenClients logs once that the addresses of clients are not known.
+	hiddenClients sync.Once
 }
 
 // NewSite returns a Site.
