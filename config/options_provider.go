@@ -121,7 +121,7 @@ func sessionOptions(s *Session, readFile func(string) ([]byte, error)) []option 
 		},
 		{
 			key: "session.refresh_before", def: "60s", value: span(&s.RefreshBefore, time.Second, maxLifetime),
-			doc: "An access token that expires within this time is refreshed.", refused: "`session.idle_timeout` or more",
+			doc: "An access token that expires within this time is refreshed. If the refresh token expires before the access token, the session is refreshed from half the refresh token's life on.", refused: "`session.idle_timeout` or more",
 		},
 		{
 			key: "session.refresh_grace", def: "30s", value: span(&s.RefreshGrace, 0, maxGrace),

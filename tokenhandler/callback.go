@@ -102,6 +102,7 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 	h.cfg.Metrics.Logins.WithLabelValues("ok").Inc()
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r),
 		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
+	h.early.warn(r.Context(), s)
 	h.arrive(w, l.ReturnTo)
 }
 

@@ -114,7 +114,7 @@ func New(cfg Config) *Handler {
 // provider's site. A call is what the app fetches from its own origin.
 func (h *Handler) routes() {
 	revoker := revoker{cfg: &h.cfg}
-	login := &loginHandler{cfg: &h.cfg, revoker: revoker}
+	login := &loginHandler{cfg: &h.cfg, revoker: revoker, early: earlyEnds{cfg: &h.cfg}}
 	h.page("/login", login.start(provider.PageLogin))
 	h.page("/signup", login.start(provider.PageSignup))
 	h.page("/forgot-password", login.start(provider.PageForgotPassword))

@@ -22,6 +22,7 @@ type loginHandler struct {
 	cfg     *Config
 	revoker revoker
 	tried   triedLogins
+	early   earlyEnds
 }
 
 const (

@@ -19,8 +19,8 @@ type sessionBody struct {
 	LoginURL string `json:"login_url,omitempty"`
 	// User has the claims of session.claims.
 	User json.RawMessage `json:"user,omitempty"`
-	// ExpiresAt is the end of the session's lifetime, IdleExpiresAt its end without
-	// further activity, AccessTokenExpiresAt the time before which the access token
+	// ExpiresAt is when the session ends, unless a refresh prolongs its refresh token,
+	// IdleExpiresAt its end without further activity, AccessTokenExpiresAt the time before which the access token
 	// is refreshed (RFC 3339, UTC).
 	ExpiresAt            string `json:"expires_at,omitempty"`
 	IdleExpiresAt        string `json:"idle_expires_at,omitempty"`
@@ -88,7 +88,7 @@ func newSessionBody(current *refresh.RequestSession) (sessionBody, error) {
 	return sessionBody{
 		Authenticated:        true,
 		User:                 json.RawMessage(tokens.Claims),
-		ExpiresAt:            timestamp(s.Expires),
+		ExpiresAt:            timestamp(s.Ends()),
 		IdleExpiresAt:        timestamp(current.IdleExpires()),
 		AccessTokenExpiresAt: timestamp(s.AccessExpires),
 	}, nil

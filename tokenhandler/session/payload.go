@@ -242,7 +242,7 @@ func decode(payload []byte, buf *scratch, s *Session, authorization *string) err
 		ID: l.id, Generation: l.generation, Begun: time.UnixMilli(l.begun),
 		Expires: at(l.begun, l.expires), Active: at(l.begun, l.active), RefreshExpires: at(l.begun, l.refreshExpires),
 		Subject: all[:l.subjectLen], SID: all[l.subjectLen:named],
-		Rotates: l.flags&flagRotates != 0, Partial: l.flags&flagPartial != 0,
+		Renewable: l.refresh.kind != shapeNone, Rotates: l.flags&flagRotates != 0, Partial: l.flags&flagPartial != 0,
 		Access: secret.WrapBearer(authorization), AccessIssued: at(l.begun, l.accessIssued), AccessExpires: at(l.begun, l.accessExpires),
 	}
 	return nil

@@ -64,6 +64,8 @@ type Session struct {
 	// AccessExpires.
 	Access                      secret.String
 	AccessIssued, AccessExpires time.Time
+	// Renewable reports whether there is a refresh token.
+	Renewable bool
 	// Rotates reports whether a refresh has replaced the refresh token.
 	Rotates bool
 	// Partial reports whether this generation has a new refresh token only: the tokens
@@ -127,8 +129,8 @@ func (s *Session) hold(tokens secret.Tokens, now time.Time) {
 	s.tokens, s.source, s.cookies = &tokens, source{}, new(cookieValues)
 	s.Subject, s.SID = tokens.Subject, tokens.SID
 	s.Access, s.AccessIssued, s.AccessExpires = tokens.Access, now.Truncate(time.Second), tokens.AccessExpires
-	s.RefreshExpires = tokens.RefreshExpires
-	if tokens.Refresh.IsZero() {
+	s.RefreshExpires, s.Renewable = tokens.RefreshExpires, !tokens.Refresh.IsZero()
+	if !s.Renewable {
 		s.RefreshExpires = tokens.AccessExpires
 	}
 }

@@ -44,16 +44,16 @@
 //	ready       otherwise                            starts an attempt and waits for it
 //
 // A request whose token has not ended yet does not wait: it goes on with the token
-// that it has. An attempt ends with one event (attempt.run), which changes the record
+// that it has. It waits if the refresh token ends before the access token (endsUnused). An attempt ends with one event (attempt.run), which changes the record
 // (record.finish):
 //
 //	event       meaning                              the record then
 //	made        the provider gave new tokens         holds the new generation; no pause
+//	found       another replica made a newer         the same
+//	            generation, or a browser showed it
 //	partial     the provider gave a new refresh      holds the partial generation, and
 //	            token, and nothing else that can be  pauses, for a second or Retry-After
 //	            verified yet
-//	found       another replica made a newer         the same
-//	            generation, or a browser showed it
 //	refused     the provider, or a replica that it   notes the refused generation
 //	            told, says that the refresh token
 //	            is dead (invalid_grant)

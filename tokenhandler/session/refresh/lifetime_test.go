@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
@@ -163,23 +165,26 @@ func TestDeniedSubjectEndsOnlySessionsBegunBefore(t *testing.T) {
 }
 
 // TestSessionEndsWithItsRefreshToken: if the provider says when the refresh token
-// ends, the session ends in the same second, and the provider is not asked any more.
+// ends, the session ends in the same second. The provider is asked before that if a refresh
+// may prolong the life of the refresh token.
 func TestSessionEndsWithItsRefreshToken(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*secret.Tokens, time.Time)
 		ends   time.Duration
+		asks   int32
 	}{
-		"told":                  {func(t *secret.Tokens, now time.Time) { t.RefreshExpires = now.Add(30 * time.Minute) }, 30 * time.Minute},
-		"told, later than ours": {func(t *secret.Tokens, now time.Time) { t.RefreshExpires = now.Add(24 * time.Hour) }, time.Hour},
+		"told":                  {func(t *secret.Tokens, now time.Time) { t.RefreshExpires = now.Add(30 * time.Minute) }, 30 * time.Minute, 1},
+		"told, later than ours": {func(t *secret.Tokens, now time.Time) { t.RefreshExpires = now.Add(24 * time.Hour) }, time.Hour, 0},
 		"no refresh token": {func(t *secret.Tokens, now time.Time) {
 			t.Refresh, t.AccessExpires = secret.String{}, now.Add(20*time.Minute)
-		}, 20 * time.Minute},
-		"not told": {func(*secret.Tokens, time.Time) {}, time.Hour},
+		}, 20 * time.Minute, 0},
+		"not told": {func(*secret.Tokens, time.Time) {}, time.Hour, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, func(c *settings) { c.AbsoluteLifetime = time.Hour })
+			var asked atomic.Int32
 			f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
-				t.Error("the provider was asked")
+				asked.Add(1)
 				return secret.Tokens{}, errors.New("no")
 			}
 			given := tokens(1, f.now)
@@ -198,8 +203,78 @@ func TestSessionEndsWithItsRefreshToken(t *testing.T) {
 			if _, err := f.Open(j.header()); !errors.Is(err, session.ErrExpired) && !errors.Is(err, session.ErrIdle) {
 				t.Errorf("at its end: %v", err)
 			}
+			f.Close()
+			if asked.Load() != c.asks {
+				t.Errorf("the provider was asked %d times, want %d", asked.Load(), c.asks)
+			}
 		})
 	}
+}
+
+// TestRefreshTokenThatEndsFirst: the access token lives for a minute, the refresh token for
+// twelve seconds. If each refresh gives the latter a new life, the session goes on, whatever
+// the time between two requests, up to half of that life. If its end is fixed, the session
+// ends then, after few refreshes.
+func TestRefreshTokenThatEndsFirst(t *testing.T) {
+	const life = 12 * time.Second
+	for _, every := range []time.Duration{time.Second, 3 * time.Second, 6 * time.Second} {
+		for _, prolongs := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t, func(c *settings) { c.Now = time.Now })
+				given, calls := tokens(1, time.Now()), 0
+				given.AccessExpires, given.RefreshExpires = time.Now().Add(time.Minute), time.Now().Add(life)
+				f.refresh = func(_ context.Context, previous secret.Tokens) (secret.Tokens, error) {
+					calls++
+					renewed := secret.Tokens{Access: secret.New("next"), AccessExpires: time.Now().Add(time.Minute), RefreshExpires: previous.RefreshExpires}
+					if prolongs {
+						renewed.RefreshExpires = time.Now().Add(life)
+					}
+					return renewed, nil
+				}
+				j := f.login(t, given)
+				for range 5 * time.Minute / every {
+					time.Sleep(every)
+					_, h, err := f.request(t, j)
+					if err != nil {
+						if prolongs || !errors.Is(err, session.ErrExpired) || time.Now().Before(given.RefreshExpires) || calls > 5 {
+							t.Errorf("a request each %v, prolongs %v: %v after %d refreshes", every, prolongs, err, calls)
+						}
+						return
+					}
+					synctest.Wait() // for the refresh, if one was due
+					j.take(t, h)
+				}
+				if !prolongs || calls < 20 {
+					t.Errorf("a request each %v, prolongs %v: alive after %d refreshes", every, prolongs, calls)
+				}
+			})
+		}
+	}
+}
+
+// TestTokensThatEndTogether: the provider gives both tokens the same life. The session is
+// refreshed before that end.
+func TestTokensThatEndTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, func(c *settings) { c.Now = time.Now })
+		given := tokens(1, time.Now())
+		given.AccessExpires = time.Now().Add(5 * time.Minute)
+		given.RefreshExpires = given.AccessExpires
+		f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
+			ends := time.Now().Add(5 * time.Minute)
+			return secret.Tokens{Access: secret.New("next"), AccessExpires: ends, RefreshExpires: ends}, nil
+		}
+		j := f.login(t, given)
+		for range 20 {
+			time.Sleep(30 * time.Second)
+			_, h, err := f.request(t, j)
+			if err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			j.take(t, h)
+		}
+	})
 }
 
 // TestRefreshMovesTheEndOfTheRefreshToken: if each refresh prolongs the refresh token,

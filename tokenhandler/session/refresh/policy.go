@@ -36,9 +36,6 @@ func usable(s *session.Session, now time.Time) bool {
 	return now.Before(s.AccessExpires.Add(-skew))
 }
 
-// renewable reports whether s has a refresh token.
-func renewable(s *session.Session) bool { return !s.RefreshExpires.Equal(s.AccessExpires) }
-
 // due reports whether s is to be refreshed. It spreads the refreshes of sessions that
 // began at the same time: each session has its own margin, up to a quarter longer than
 // RefreshBefore. The margin is at most a quarter of the token's lifetime.
@@ -46,7 +43,16 @@ func (c *Config) due(s *session.Session, now time.Time) bool {
 	before := c.RefreshBefore
 	before += before * time.Duration(s.ID[0]) / (4 * 256)
 	before = min(before, s.AccessExpires.Sub(s.AccessIssued)/4)
-	return !now.Before(s.AccessExpires.Add(-before))
+	return !now.Before(s.AccessExpires.Add(-before)) || endsUnused(s, now)
+}
+
+// endsUnused reports whether the refresh token of s would end before the access token does,
+// and has lived half its life. Many providers give a refresh token a new life with every
+// use. A request waits for such a refresh: the next one may come when the refresh token of
+// the browser's cookie has ended, and with it the session.
+func endsUnused(s *session.Session, now time.Time) bool {
+	ends := s.RefreshExpires
+	return s.Renewable && !ends.IsZero() && ends.Before(s.AccessExpires) && !now.Before(ends.Add(-ends.Sub(s.AccessIssued)/2))
 }
 
 // lease is how long a lease lasts.

@@ -126,7 +126,7 @@ const maxRounds = 3
 
 // Refresh makes sure that the access token is good. If the token is due but has not
 // ended, the refresh runs in the background and the request goes on with the token
-// that it has. For another reason than [IfDue], Refresh waits for a new token.
+// that it has, unless the refresh token ends first. For another reason than [IfDue], Refresh waits for a new token.
 //
 // Errors: [ErrRejected] if the provider refused the refresh token of the newest
 // generation: the session has ended. [ErrSuperseded]. [ErrRevoked]. [*TooOftenError].
@@ -137,7 +137,7 @@ func (r *RequestSession) Refresh(ctx context.Context, why Reason) error {
 	for range maxRounds {
 		err := r.refreshOnce(ctx, why, needed)
 		needed = needed && r.Session.Partial
-		if err != nil || !needed && usable(r.Session, r.manager.cfg.Now()) || !renewable(r.Session) {
+		if err != nil || !needed && usable(r.Session, r.manager.cfg.Now()) || !r.Session.Renewable {
 			return err
 		}
 		why = IfDue
@@ -152,7 +152,7 @@ func (r *RequestSession) refreshOnce(ctx context.Context, why Reason, needed boo
 	m, s := r.manager, r.Session
 	now := m.cfg.Now()
 	needed = needed || !usable(s, now)
-	if !renewable(s) || !needed && !m.cfg.due(s, now) {
+	if !s.Renewable || !needed && !m.cfg.due(s, now) {
 		return nil // without a refresh token, the session ends with its access token
 	}
 	a, joined, err := m.memory.ask(s, why, needed, func(a *attempt) {
@@ -163,7 +163,7 @@ func (r *RequestSession) refreshOnce(ctx context.Context, why Reason, needed boo
 		m.metrics.Coalesced.Inc()
 	}
 	if a != nil {
-		if !needed {
+		if !needed && !endsUnused(s, now) {
 			return nil
 		}
 		select {
