@@ -122,6 +122,7 @@ const (
 
 // begin makes every counter of a route exist, so that the first event is an increase.
 func (m *Metrics) begin(route string) {
+	m.Sockets.Begin(route)
 	for vec, values := range map[*prometheus.CounterVec][]string{
 		m.UpstreamErrors: {errorConnect, errorTimeout, errorBroken, errorInterrupted},
 		m.Retries:        {retryOK, retryRefused, retryFailed, retryNotRenewed},

@@ -3,6 +3,8 @@ package tokenhandler
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cognito-token-handler/tokenhandler/web"
 )
 
 // Metrics are the counters of this package.
@@ -27,7 +29,7 @@ type Metrics struct {
 // NewMetrics registers the counters with reg; nil leaves them unregistered.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	return &Metrics{
+	m := &Metrics{
 		Logins: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_logins_total",
 			Help: "Callbacks by outcome: ok, retried, already_logged_in, or the error code that the user was shown.",
@@ -56,5 +58,31 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_provider_signouts_total",
 			Help: "Sign-outs of all of a user's sessions at the provider (logout with everywhere=true), by outcome: ok, failed.",
 		}, []string{"outcome"}),
+	}
+	m.begin()
+	return m
+}
+
+// begin makes every counter exist, at 0: a counter that appears with its first event has
+// no increase that rate() could see.
+func (m *Metrics) begin() {
+	for vec, outcomes := range map[*prometheus.CounterVec][]string{
+		m.Logins: {
+			"ok", "retried", "already_logged_in", "access_denied", "login_failed", "login_required", "invalid_request",
+			string(web.CodeProviderUnavailable), string(web.CodeProviderError), string(web.CodeRateLimited),
+			string(web.CodeSessionTooLarge), string(web.CodeInternal),
+		},
+		m.ProviderLogouts: {"ok", "refused", "unavailable", "failed"},
+		m.Revocations:     {"ok", "failed"},
+		m.Probes:          {"ok", "ended", "unknown"},
+		m.Verifications:   {"ok"},
+		m.SignOuts:        {"ok", "failed"},
+	} {
+		for _, outcome := range outcomes {
+			vec.WithLabelValues(outcome)
+		}
+	}
+	for _, code := range web.Codes() {
+		m.Verifications.WithLabelValues(string(code))
 	}
 }

@@ -128,6 +128,7 @@ api:
 	if err != nil {
 		s.tb.Fatal(err)
 	}
+	s.wantNoLateSeries(a)
 	app.ReloadEvery(a, 5*time.Millisecond)
 	app.ShutdownTimes(a, testkit.Deadline, testkit.Deadline) // a busy machine may need more than is usual
 	if s.built != nil {
@@ -151,6 +152,35 @@ api:
 			s.tb.Logf("the service's log:\n%s", s.log.String())
 		}
 	})
+}
+
+// wantNoLateSeries checks, at the end of every test, that all counters existed from the
+// start: rate() does not see the first event of one that appears with it.
+func (s *service) wantNoLateSeries(a *app.App) {
+	s.tb.Helper()
+	before := countersOf(a)
+	s.tb.Cleanup(func() {
+		for name := range countersOf(a) {
+			if !before[name] && !strings.HasPrefix(name, "tokenhandler_session_opens_by_key_total{") { // replaced keys
+				s.tb.Errorf("the counter %s did not exist from the start", name)
+			}
+		}
+	})
+}
+
+// countersOf returns the counters of a that exist now, those of histograms included.
+func countersOf(a *app.App) map[string]bool {
+	rec := httptest.NewRecorder()
+	app.Admin(a).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	found := map[string]bool{}
+	for line := range strings.Lines(rec.Body.String()) {
+		series := line[:max(0, strings.LastIndexByte(line, ' '))]
+		name, _, _ := strings.Cut(series, "{")
+		if strings.HasPrefix(name, "tokenhandler_") && (strings.HasSuffix(name, "_total") || strings.HasSuffix(name, "_count")) {
+			found[series] = true
+		}
+	}
+	return found
 }
 
 func (s *service) write(file, content string) {

@@ -156,6 +156,7 @@ func (a *App) replaceKeys(keys []secret.String) error {
 	if err := a.keys.Replace(config.KeyBytes(keys)); err != nil {
 		return fmt.Errorf("session.keys_file: %w", err)
 	}
+	a.store.CountKeys()
 	a.log.Info("session keys replaced", "sealing_key_id", a.keys.IDs()[0].String(), "keys", len(keys))
 	return nil
 }

@@ -331,3 +331,40 @@ func TestMetricsMove(t *testing.T) {
 		t.Error("a user is named in a label")
 	}
 }
+
+// TestCountersExistFromTheStart: every counter, and every outcome that the documentation
+// of a counter names, is there at 0 before the first request.
+func TestCountersExistFromTheStart(t *testing.T) {
+	cfg := parsed(t)
+	cfg.Session.Store = secret.New("redis://localhost:6379")
+	a, err := app.New(t.Context(), cfg, discard())
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters, text := countersOf(a), ""
+	for series := range counters {
+		text += series + "\n"
+	}
+	for line := range strings.Lines(app.MetricsTable(a)) {
+		cells := strings.Split(line, "|")
+		name := strings.Trim(cells[1], " `")
+		if !strings.HasSuffix(name, "_total") {
+			continue
+		}
+		if !strings.Contains(text, name) {
+			t.Errorf("%s has no series", name)
+		}
+		_, outcomes, found := strings.Cut(cells[3], "outcome: ")
+		if !found {
+			continue
+		}
+		for outcome := range strings.SplitSeq(strings.TrimRight(strings.TrimSpace(outcomes), "."), ", ") {
+			if outcome = strings.Fields(outcome)[0]; outcome != "or" && !strings.Contains(text, `="`+outcome+`"`) {
+				t.Errorf("%s lacks the outcome %s", name, outcome)
+			}
+		}
+	}
+	if len(counters) < 100 {
+		t.Errorf("only %d counters", len(counters))
+	}
+}

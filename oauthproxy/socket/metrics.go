@@ -28,3 +28,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"route", "direction"}),
 	}
 }
+
+// Begin makes the series of a route exist, at 0.
+func (m *Metrics) Begin(route string) {
+	m.Open.WithLabelValues(route)
+	m.Bytes.WithLabelValues(route, toClient)
+	m.Bytes.WithLabelValues(route, toUpstream)
+}
+
+// The directions of [Metrics.Bytes].
+const toClient, toUpstream = "to_client", "to_upstream"

@@ -74,7 +74,7 @@ func (u *Upstream) Accept(w http.ResponseWriter, now func() time.Time, m *Metric
 	return &Conn{
 		client: client, early: bytes.Clone(early), upstream: u.conn, now: now, writing: make(chan struct{}, 1),
 		open:          m.Open.WithLabelValues(route),
-		toClientBytes: m.Bytes.WithLabelValues(route, "to_client"), toUpstreamBytes: m.Bytes.WithLabelValues(route, "to_upstream"),
+		toClientBytes: m.Bytes.WithLabelValues(route, toClient), toUpstreamBytes: m.Bytes.WithLabelValues(route, toUpstream),
 	}, nil
 }
 

@@ -23,7 +23,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		Name: "tokenhandler_storage_presigns_total",
 		Help: "Requests for a presigned URL, by operation and by outcome: ok, or the code of the error.",
 	}, []string{"operation", "outcome"})}
-	m.Presigns.WithLabelValues(opUpload, "ok") // so that the series exists before the first request
+	// Every counter exists from the start, at 0: one that appears with its first event has
+	// no increase that rate() could see.
+	m.Presigns.WithLabelValues(opUpload, "ok")
+	for _, code := range web.Codes() {
+		m.Presigns.WithLabelValues(opUpload, string(code))
+	}
 	return m
 }
 

@@ -25,7 +25,7 @@ type Metrics struct {
 // NewMetrics registers the counters with reg; nil leaves them unregistered.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	return &Metrics{
+	m := &Metrics{
 		Requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_provider_requests_total",
 			Help: "Calls to the provider, by endpoint (discovery, jwks, token, revocation, userinfo, global_sign_out) and outcome (ok, refused, rate_limited, server_error, unreachable).",
@@ -53,4 +53,22 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Refresh tokens that were issued and given to nobody (invalid answer, browser left, session ended meanwhile), by the outcome of their revocation: revoked, failed.",
 		}, []string{"outcome"}),
 	}
+	m.begin()
+	return m
+}
+
+// begin makes every series exist, at 0: a counter that appears with its first event has
+// no increase that rate() could see.
+func (m *Metrics) begin() {
+	for _, endpoint := range []string{endpointDiscovery, endpointJWKS, endpointToken, endpointRevocation, endpointUserinfo, endpointSignOut} {
+		for _, outcome := range []string{outcomeOK, outcomeRefused, outcomeRateLimited, outcomeServerError, outcomeUnreachable} {
+			m.Requests.WithLabelValues(endpoint, outcome)
+		}
+		m.Seconds.WithLabelValues(endpoint)
+		if (call{endpoint: endpoint}).limited() {
+			m.Shed.WithLabelValues(endpoint)
+		}
+	}
+	m.Discarded.WithLabelValues("revoked")
+	m.Discarded.WithLabelValues("failed")
 }

@@ -31,6 +31,15 @@ const (
 	endpointSignOut    = "global_sign_out"
 )
 
+// The outcomes of calls, named as in the metrics.
+const (
+	outcomeOK          = "ok"
+	outcomeRefused     = "refused"
+	outcomeRateLimited = "rate_limited"
+	outcomeServerError = "server_error"
+	outcomeUnreachable = "unreachable"
+)
+
 // call describes a request to the transport.
 type call struct {
 	endpoint string
@@ -198,13 +207,13 @@ func (t *transport) exchange(r *http.Request, c call) (*http.Response, error) {
 func outcomeOf(answer *http.Response, err error) string {
 	switch {
 	case err != nil:
-		return "unreachable"
+		return outcomeUnreachable
 	case isRateLimited(answer):
-		return "rate_limited"
+		return outcomeRateLimited
 	case answer.StatusCode >= http.StatusInternalServerError:
-		return "server_error"
+		return outcomeServerError
 	case answer.StatusCode >= http.StatusMultipleChoices:
-		return "refused"
+		return outcomeRefused
 	}
-	return "ok"
+	return outcomeOK
 }

@@ -88,7 +88,19 @@ func NewStore(cfg Config) *Store {
 	s.sessions.MaxLength, s.sessions.Unbound = maxSealed, s.namesUs
 	s.activities.MaxLength, s.activities.Unbound = seal.EncodedLen(activityLen), anyActivity
 	s.logins.MaxLength, s.logins.Unbound = maxLogin, anyLogin
+	s.CountKeys()
 	return s
+}
+
+// CountKeys makes the counters of [Metrics.OpenedByKey] exist, at 0, for all keys of the
+// keyring. Call it after the keys were replaced.
+func (s *Store) CountKeys() {
+	if s.cfg.Keys == nil {
+		return
+	}
+	for _, id := range s.cfg.Keys.IDs() {
+		s.metrics.OpenedByKey.WithLabelValues(id.String())
+	}
 }
 
 // IdleTimeout is how long a session may go without activity.

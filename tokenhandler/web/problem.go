@@ -34,6 +34,15 @@ const (
 	CodeInternal Code = "internal_error"
 )
 
+// Codes returns all codes, for metrics that have them as label.
+func Codes() []Code {
+	return []Code{
+		CodeInvalidRequest, CodeNotAuthenticated, CodeSessionExpired, CodeCrossSiteRequest, CodeInsufficientScope, CodeNotFound,
+		CodeMethodNotAllowed, CodeTooLarge, CodeRateLimited, CodeSessionTooLarge, CodeCookiesTooLarge, CodeUpstreamError,
+		CodeUpstreamTimeout, CodeProviderError, CodeProviderUnavailable, CodeInternal,
+	}
+}
+
 // statusOf maps each code to its HTTP status.
 func statusOf(c Code) int {
 	switch c {

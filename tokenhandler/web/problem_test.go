@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -152,5 +155,23 @@ func TestWriteJSON(t *testing.T) {
 				t.Errorf("headers %v", h)
 			}
 		})
+	}
+}
+
+// TestCodesAreComplete compares Codes with the constants of the source, because metrics
+// rely on it.
+func TestCodesAreComplete(t *testing.T) {
+	file, err := os.ReadFile("problem.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	constants := regexp.MustCompile(`(?m)^\tCode\w+ +Code = "(\w+)"$`).FindAllSubmatch(file, -1)
+	for _, constant := range constants {
+		if code := web.Code(constant[1]); !slices.Contains(web.Codes(), code) {
+			t.Errorf("Codes lacks %s", code)
+		}
+	}
+	if len(constants) < 16 || len(constants) != len(web.Codes()) {
+		t.Errorf("found %d constants, Codes has %d", len(constants), len(web.Codes()))
 	}
 }

@@ -27,7 +27,7 @@ type Metrics struct {
 // NewMetrics registers the metrics with reg. If reg is nil they are not registered.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	return &Metrics{
+	m := &Metrics{
 		Up: f.NewGauge(prometheus.GaugeOpts{
 			Name: "tokenhandler_store_up",
 			Help: "1 while the shared store is reached and takes writes, else 0.",
@@ -58,4 +58,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Entries of this replica's deny list.",
 		}),
 	}
+	// Every series exists from the start, at 0: a counter that appears with its first event
+	// has no increase that rate() could see.
+	for _, operation := range []string{"claim", "publish", "release", "restore", "revoke", "follow", "beat"} {
+		for _, outcome := range []string{"ok", "down", "timeout", "unreachable", "refused", "canceled"} {
+			m.Operations.WithLabelValues(operation, outcome)
+		}
+		m.Seconds.WithLabelValues(operation)
+	}
+	return m
 }

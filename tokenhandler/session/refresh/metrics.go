@@ -25,7 +25,7 @@ type Metrics struct {
 // NewMetrics makes the metrics and registers them with reg, which may be nil.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
-	return &Metrics{
+	m := &Metrics{
 		Opened: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_session_opens_total",
 			Help: "Session cookies looked at, by outcome: ok, unreadable, unknown_key, idle, expired, revoked, too_large, uncertain.",
@@ -52,4 +52,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Help: "Refreshes made without asking the other replicas, because the shared store was not reached.",
 		}),
 	}
+	// Every counter exists from the start, at 0: one that appears with its first event has
+	// no increase that rate() could see.
+	for _, outcome := range []string{"ok", "unreadable", "unknown_key", "idle", "expired", "revoked", "too_large", "uncertain"} {
+		m.Opened.WithLabelValues(outcome)
+	}
+	for _, outcome := range []string{"ok", "rotated", "rejected", "unavailable", "error"} {
+		m.Refreshes.WithLabelValues(outcome)
+	}
+	return m
 }
