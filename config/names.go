@@ -167,8 +167,8 @@ func parseCookieName(s string) (string, *invalid) {
 		return "", &invalid{quote(s) + " has a prefix", "leave it out: the service adds __Host-Http-"}
 	case !cookiePattern.MatchString(s):
 		return "", &invalid{quote(s) + " is not a valid cookie name", "write 1 to 32 letters, digits, - or _"}
-	case s == "active" || s == "login" || strings.HasPrefix(s, "login-") ||
-		strings.HasSuffix(s, "-active") || strings.HasSuffix(s, "-login") || strings.Contains(s, "-login-"):
+	case s == "active" || s == "began" || s == "login" || strings.HasPrefix(s, "login-") ||
+		strings.HasSuffix(s, "-active") || strings.HasSuffix(s, "-began") || strings.HasSuffix(s, "-login") || strings.Contains(s, "-login-"):
 		return "", &invalid{quote(s) + " is reserved for the other cookies", "write another name, such as session"}
 	}
 	return s, nil

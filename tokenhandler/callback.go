@@ -1,13 +1,11 @@
 package tokenhandler
 
 import (
-	"cmp"
 	"errors"
 	"net/http"
 	"time"
 
 	"cognito-token-handler/tokenhandler/provider"
-	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -30,7 +28,7 @@ const (
 //  6. Show the provider's error, if there is one.
 //  7. Redeem the code, if not too many were redeemed for this login, and verify all
 //     tokens.
-//  8. Write the session's cookies, end an earlier session of this browser (ASVS
+//  8. Write the session's cookies, end the earlier sessions of this browser (ASVS
 //     V7.2.4) and redirect to where the login began.
 func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
 	if isPrefetch(r) {
@@ -97,31 +95,14 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), returnTo: l.ReturnTo, err: err})
 		return
 	}
+	h.replaceEarlier(r)
 	h.makeRoom(w, r)
-	h.endEarlier(r, l)
+	h.tellLogins(w, r, s, l.ReturnTo)
 	h.cfg.Metrics.Logins.WithLabelValues("ok").Inc()
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r),
 		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
 	h.early.warn(r.Context(), s)
 	h.arrive(w, l.ReturnTo)
-}
-
-// endEarlier ends the session that the browser has, and the one that it had when the
-// login began (ASVS V7.2.4). Only the name of the latter is known, so its refresh
-// token cannot be revoked.
-func (h *loginHandler) endEarlier(r *http.Request, l login) {
-	current, _ := h.cfg.Sessions.Open(r)
-	if s := cmp.Or(current.Session, current.Stored); s != nil {
-		current.End()
-		h.revoker.revokeSession(r.Context(), s)
-	}
-	if l.Earlier == nil {
-		return
-	}
-	entry := replicas.Revocation{Kind: replicas.KindSession, Name: l.Earlier.Session, Until: time.Unix(l.Earlier.Ends, 0)}
-	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
-		h.cfg.Log.WarnContext(r.Context(), "earlier session not ended", "error", err.Error(), "request_id", web.RequestID(r))
-	}
 }
 
 // unknownState answers a callback without a login of this browser: the login took too

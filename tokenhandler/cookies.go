@@ -19,13 +19,24 @@ func removeCookie(store *session.Store, w http.ResponseWriter, r *http.Request, 
 }
 
 // removeLogins removes the cookies of all logins that have not come back from the
-// provider.
+// provider, and what is known of them.
 func removeLogins(store *session.Store, w http.ResponseWriter, r *http.Request) {
 	for name := range carriedCookies(store, r) {
-		if isLogin(store, name) {
+		if isLogin(store, name) || name == store.Began {
 			removeCookie(store, w, r, name)
 		}
 	}
+}
+
+// hasLogins reports whether the browser has logins that have not come back from the
+// provider, beside those that were removed.
+func (h *loginHandler) hasLogins(r *http.Request) bool {
+	for name := range carriedCookies(h.cfg.Store, r) {
+		if cookie, err := h.cfg.Store.Get(r, name); isLogin(h.cfg.Store, name) && err == nil && cookie.Options.MaxAge >= 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // makeRoom removes login cookies until the limits hold with those cookies that w

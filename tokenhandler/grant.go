@@ -150,7 +150,7 @@ func (h *Handler) problemOf(r *http.Request, err error) *web.Problem {
 	case errors.Is(err, refresh.ErrSuperseded):
 		// The browser has a newer cookie: removing it would end a good session.
 		detail, remove = "this cookie was replaced by a newer one; send the request again", false
-	case hasEndedMeanwhile(err):
+	case hasEndedMeanwhile(err), errors.Is(err, refresh.ErrReplaced):
 		remove = false
 	case isUnknownKey(err):
 		detail, remove = "the session is sealed with a key that is not known here; send the request again or log in", false

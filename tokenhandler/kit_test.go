@@ -33,6 +33,7 @@ import (
 const (
 	sessionCookie = "__Host-Http-session"
 	activeCookie  = "__Host-Http-active"
+	beganCookie   = "__Host-Http-began"
 	loginPrefix   = "__Host-Http-login-"
 	foreignSite   = "https://evil.example"
 )

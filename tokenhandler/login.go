@@ -48,28 +48,6 @@ type login struct {
 	Tries int `json:"t,omitempty"`
 	// MaxAge is the login's max_age in seconds; nil if it has none.
 	MaxAge *int64 `json:"a,omitempty"`
-	// Earlier is the session that the browser had when the login began. The login ends
-	// it. It is kept here, because the provider's site redirects to the callback, and
-	// browsers then send no cookies with SameSite=Strict.
-	Earlier *earlierSession `json:"e,omitempty"`
-}
-
-// earlierSession is what is needed to end a session without its cookie: its name,
-// and its end in Unix seconds.
-type earlierSession struct {
-	Session string `json:"n"`
-	Ends    int64  `json:"u"`
-}
-
-// sessionOf returns the session of a request, also one that is idle: it may have
-// WebSockets and streams.
-func (h *loginHandler) sessionOf(r *http.Request) *earlierSession {
-	current, _ := h.cfg.Sessions.Open(r)
-	s := current.Stored
-	if s == nil {
-		return nil
-	}
-	return &earlierSession{Session: s.ID.String(), Ends: s.Expires.Unix()}
 }
 
 // newLogin returns a login with new random values. The first character of the state
@@ -105,7 +83,8 @@ func loginID(state string) string {
 //  1. Answer 204 to a prefetch, and 400 to all but navigations.
 //  2. Redirect a navigation that another site has started to the app (ASVS V7.6.2).
 //  3. Check the parameters. A return_to that leaves the app becomes "/".
-//  4. Set the login's cookie, and remove older ones beyond the limit.
+//  4. Set the login's cookie and that of [began], and remove older logins beyond the
+//     limit.
 //  5. Redirect to the provider.
 func (h *loginHandler) start(page provider.Page) web.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -133,7 +112,6 @@ func (h *loginHandler) start(page provider.Page) web.HandlerFunc {
 			seconds, _ := strconv.ParseInt(age, 10, 64) // checked by passThrough
 			l.MaxAge = &seconds
 		}
-		l.Earlier = h.sessionOf(r)
 		return h.sendToProvider(w, r, l, page, extra)
 	}
 }
@@ -154,6 +132,8 @@ func (h *loginHandler) sendToProvider(w http.ResponseWriter, r *http.Request, l 
 	if err := cookie.Save(r, w); err != nil {
 		return fmt.Errorf("setting the login's cookie: %w", err)
 	}
+	sessions, _ := h.owned(r)
+	h.writeBegan(w, r, sessions)
 	h.makeRoom(w, r)
 	h.cfg.Site.Redirect(w, http.StatusFound, target)
 	return nil

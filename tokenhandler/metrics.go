@@ -17,6 +17,8 @@ type Metrics struct {
 	ProviderLogouts *prometheus.CounterVec
 	// Revocations counts revoked refresh tokens by outcome.
 	Revocations *prometheus.CounterVec
+	// Replaced counts sessions that a login in the same browser has ended, by outcome.
+	Replaced *prometheus.CounterVec
 	// Probes counts, by outcome, questions to the provider whether a user may still use
 	// a session.
 	Probes *prometheus.CounterVec
@@ -58,6 +60,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_provider_signouts_total",
 			Help: "Sign-outs of all of a user's sessions at the provider (logout with everywhere=true), by outcome: ok, failed.",
 		}, []string{"outcome"}),
+		Replaced: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_sessions_replaced_total",
+			Help: "Sessions that a login in the same browser has ended, by outcome: revoked (the refresh token, too), denied (the refresh token is not known, so that only the deny list ends the session).",
+		}, []string{"outcome"}),
 	}
 	m.begin()
 	return m
@@ -77,6 +83,7 @@ func (m *Metrics) begin() {
 		m.Probes:          {"ok", "ended", "unknown"},
 		m.Verifications:   {"ok"},
 		m.SignOuts:        {"ok", "failed"},
+		m.Replaced:        {"revoked", "denied"},
 	} {
 		for _, outcome := range outcomes {
 			vec.WithLabelValues(outcome)

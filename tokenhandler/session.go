@@ -46,7 +46,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 		ended = err != nil
 	}
 	if ended {
-		if !errors.Is(err, refresh.ErrNone) && !errors.Is(err, session.ErrUnknownKey) && !superseded && !hasEndedMeanwhile(err) { // else the browser may have a newer cookie
+		if !keepsCookies(err) {
 			removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
 			if errors.Is(err, session.ErrCookiesTooLarge) {
 				removeLogins(h.cfg.Store, w, r)
@@ -58,6 +58,13 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	current.Commit(w)
 	web.WriteJSON(w, r, http.StatusOK, body)
 	return nil
+}
+
+// keepsCookies reports whether the browser keeps its cookies although the request has no
+// session: there are none, or it may have newer ones, or they may open elsewhere.
+func keepsCookies(err error) bool {
+	return errors.Is(err, refresh.ErrNone) || errors.Is(err, refresh.ErrSuperseded) || errors.Is(err, refresh.ErrReplaced) ||
+		errors.Is(err, session.ErrUnknownKey) || hasEndedMeanwhile(err)
 }
 
 // refresh answers POST /auth/refresh with new tokens. The request counts as

@@ -184,9 +184,10 @@ Cookies:
   %s (and .1 if it must be split)
   %s
   %s
+  %s
 `, app.CallbackURL(cfg), app.SignOutURL(cfg), strings.Join(cfg.Provider.Scopes, " "),
 		map[bool]string{false: "required", true: "none (provider.insecure_public_client)"}[cfg.Provider.InsecurePublicClient],
-		cookies.Session, cookies.Active, cookies.Login+"<id>")
+		cookies.Session, cookies.Active, cookies.Began, cookies.Login+"<id>")
 	if err == nil && cfg.Storage.Bucket != "" {
 		_, err = fmt.Fprintf(c.stdout, `
 Storage: let the bucket's CORS rules allow PUT, GET and HEAD from %s with all

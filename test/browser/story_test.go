@@ -87,15 +87,19 @@ func (w *world) sub(email string) string {
 	return sub
 }
 
-// wantLoginCookie asserts that during a login there is one cookie, which the browser sends with the redirect from the provider (Lax).
+// began is the cookie that names the sessions of the browser for all its logins.
+const began = "__Host-Http-began"
+
+// wantLoginCookie asserts that during a login there are its cookie and that for all logins, which the browser sends with the redirect
+// from the provider (Lax).
 func (w *world) wantLoginCookie(tab *tab) {
 	w.t.Helper()
 	cookies := tab.cookies()
-	if len(cookies) != 1 {
+	if len(cookies) != 2 || cookies[began] == nil {
 		w.t.Errorf("%d cookies during a login", len(cookies))
 	}
 	for name, cookie := range cookies {
-		if !strings.HasPrefix(name, "__Host-Http-login-") {
+		if name != began && !strings.HasPrefix(name, "__Host-Http-login-") {
 			w.t.Errorf("a cookie called %s during a login", name)
 		}
 		w.wantCookie(cookie, network.CookieSameSiteLax)
@@ -113,6 +117,10 @@ func (w *world) wantSessionCookies(tab *tab) {
 		}
 		w.wantCookie(cookies[name], network.CookieSameSiteStrict)
 		delete(cookies, name)
+	}
+	if cookie := cookies[began]; cookie != nil {
+		w.wantCookie(cookie, network.CookieSameSiteLax)
+		delete(cookies, began)
 	}
 	for name := range cookies {
 		w.t.Errorf("a cookie too many: %s", name)

@@ -19,7 +19,7 @@ func TestTabs(t *testing.T) {
 		tab.waitPhase("anonymous")
 		tab.startLogin()
 	}
-	if n := len(first.cookies()); n != 2 {
+	if n := len(first.cookies()); n != 3 {
 		t.Errorf("two logins under way have %d cookies", n)
 	}
 	for _, tab := range []*tab{first, second} {

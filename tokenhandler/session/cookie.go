@@ -33,6 +33,8 @@ type Names struct {
 	Session string
 	// Active is the name of the activity cookie.
 	Active string
+	// Began is the name of the cookie that says what this browser began here lately.
+	Began string
 	// Login is the beginning of the name of a login cookie. The id of the login
 	// follows.
 	Login string
@@ -53,7 +55,7 @@ func NewNames(name string, insecurePlainHTTP bool) Names {
 		stem = name + "-"
 	}
 	return Names{
-		Session: prefix + name, Active: prefix + stem + "active", Login: prefix + stem + "login-",
+		Session: prefix + name, Active: prefix + stem + "active", Began: prefix + stem + "began", Login: prefix + stem + "login-",
 		second: prefix + name + ".1", insecure: insecurePlainHTTP,
 	}
 }
@@ -69,7 +71,7 @@ func NewLoopbackNames(name, port string) Names {
 	}
 	session := stem + "session-" + port
 	return Names{
-		Session: session, Active: stem + "active-" + port, Login: stem + "login-" + port + "-",
+		Session: session, Active: stem + "active-" + port, Began: stem + "began-" + port, Login: stem + "login-" + port + "-",
 		second: session + ".1", insecure: true,
 	}
 }
@@ -77,7 +79,7 @@ func NewLoopbackNames(name, port string) Names {
 // Ours reports whether a cookie of this name belongs to this service.
 func (n Names) Ours(name string) bool {
 	return strings.HasPrefix(name, n.Session) && (len(name) == len(n.Session) || name[len(n.Session)] == '.') ||
-		name == n.Active || n.isLogin(name)
+		name == n.Active || name == n.Began || n.isLogin(name)
 }
 
 func (n Names) isLogin(name string) bool { return strings.HasPrefix(name, n.Login) }
@@ -155,7 +157,7 @@ func (n Names) read(h http.Header) (j jar) {
 			j.active, j.activeThere = value, true
 		case name == n.second:
 			j.setPart(1, value)
-		case !n.isLogin(name):
+		case !n.isLogin(name) && name != n.Began:
 			return true
 		}
 		j.count++

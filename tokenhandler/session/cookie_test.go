@@ -289,11 +289,11 @@ func TestPersistentCookies(t *testing.T) {
 // TestNamesOnLoopback: apps on several ports of one machine have different cookies.
 func TestNamesOnLoopback(t *testing.T) {
 	for name, want := range map[string]string{
-		"session": "session-8080 active-8080 login-8080-x",
-		"shop":    "shop-session-8080 shop-active-8080 shop-login-8080-x",
+		"session": "session-8080 active-8080 began-8080 login-8080-x",
+		"shop":    "shop-session-8080 shop-active-8080 shop-began-8080 shop-login-8080-x",
 	} {
 		c := session.NewLoopbackNames(name, "8080")
-		if got := fmt.Sprint(c.Session, " ", c.Active, " ", c.Login, "x"); got != want {
+		if got := fmt.Sprint(c.Session, " ", c.Active, " ", c.Began, " ", c.Login, "x"); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 		for _, ours := range append(strings.Fields(want), c.Session+".1") {
@@ -309,7 +309,7 @@ func TestNamesOnLoopback(t *testing.T) {
 func TestWithheldCookies(t *testing.T) {
 	for _, names := range []session.Names{session.NewNames("session", false), session.NewNames("shop", true), session.NewLoopbackNames("session", "8080")} {
 		for _, name := range []string{
-			names.Session, names.Session + ".1", names.Session + ".7", names.Active, names.Login + "x",
+			names.Session, names.Session + ".1", names.Session + ".7", names.Active, names.Began, names.Login + "x",
 			"__Host-Http-admin", "__host-http-admin", "__HOST-HTTP-x", "__Host-Http-", "__Host-Http-admin-login-x",
 			"session-1", "session-8081", "session-8081.1", "session-65535", "active-3000", "login-8081-AbC", "began-8081",
 			"shop-session-8081", "shop-session-8081.1", "shop-active-3000", "a-b-login-8081-AbC", "session-x-session-80",

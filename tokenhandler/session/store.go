@@ -16,7 +16,7 @@ import (
 // The keys of a gorilla session's Values.
 const (
 	// Key is the key of what a cookie holds: a *[Session] in the session cookie, the
-	// caller's []byte in a login cookie.
+	// caller's []byte in the other cookies.
 	Key = "session"
 	// ActivityKey is the key of the *[Activity] of a session.
 	ActivityKey = "activity"
@@ -62,6 +62,7 @@ type Config struct {
 //     large for one cookie is split between two.
 //   - A login that has not come back from the provider yet. Its name begins with
 //     Names.Login, and its Values hold the []byte of the caller.
+//   - What the browser began lately, called Names.Began. Its Values are like a login's.
 //
 // A Store checks whether a session is idle or has expired. It DOES NOT KNOW whether
 // the session was revoked: whoever authorizes a request has to check that.
@@ -153,7 +154,7 @@ func (s *Store) New(r *http.Request, name string) (*sessions.Session, error) {
 	switch {
 	case name == s.Session:
 		return gs, s.openSession(gs, r)
-	case s.isLogin(name):
+	case s.isLogin(name), name == s.Began:
 		// With the provider's redirect to the callback, which comes from another site,
 		// browsers send Lax cookies and no Strict ones.
 		gs.Options.SameSite = http.SameSiteLaxMode
@@ -171,7 +172,7 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, gs *sessions.Sessio
 	switch name := gs.Name(); {
 	case name == s.Session:
 		return s.saveSession(r, w, gs)
-	case s.isLogin(name):
+	case s.isLogin(name), name == s.Began:
 		return s.saveLogin(w, gs)
 	default:
 		return fmt.Errorf("saving %q: %w", name, errNotOurs)

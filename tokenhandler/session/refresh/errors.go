@@ -2,6 +2,7 @@ package refresh
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -11,6 +12,9 @@ var (
 	ErrNone = errors.New("no session cookie")
 	// ErrRevoked means that the session was logged out, or ended by an operator.
 	ErrRevoked = errors.New("session revoked")
+	// ErrReplaced is an [ErrRevoked]. It means that a login in the same browser has just
+	// ended the session. The browser has the cookies of another session by now.
+	ErrReplaced = fmt.Errorf("%w: replaced by a login", ErrRevoked)
 	// ErrRejected means that the provider refused the refresh token for good.
 	ErrRejected = errors.New("refresh token rejected")
 	// ErrSuperseded means that the cookie is old: its refresh token was replaced, and

@@ -76,6 +76,8 @@ type Manager struct {
 	metrics *Metrics
 	memory  memory
 	watches watches
+	// replaced are consulted for sessions that have ended only.
+	replaced replacedSessions
 	// notRotated tells that the last refresh gave no new refresh token.
 	notRotated atomic.Bool
 }

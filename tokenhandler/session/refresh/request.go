@@ -72,6 +72,9 @@ func (r *RequestSession) open() error {
 // newest returns the newest generation of a session that a cookie holds.
 func (m *Manager) newest(stored *session.Session) (*session.Session, error) {
 	if m.denied(stored) {
+		if m.replaced.has(stored.ID, m.cfg.Now()) {
+			return nil, ErrReplaced
+		}
 		return nil, ErrRevoked
 	}
 	if m.cfg.DenyListCurrent != nil && !m.cfg.DenyListCurrent() {

@@ -1,0 +1,126 @@
+package tokenhandler
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"time"
+
+	"cognito-token-handler/tokenhandler/secret"
+	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+const (
+	// beganLifetime is how long a browser keeps [began]. No login takes longer.
+	beganLifetime = time.Hour
+	// maxOwned is how many sessions are remembered for a browser. It has more than one
+	// only while logins in several tabs overtake each other.
+	maxOwned = 4
+)
+
+// began is what a browser began here lately. All logins in its tabs share this cookie.
+// In contrast to the session's cookies, the browser sends it with the provider's
+// redirect to the callback, because it is a Lax one: only so does a login know which
+// session it replaces, also if another tab has just completed one.
+type began struct {
+	// Sessions are the sessions of this browser, the newest last.
+	Sessions []ownSession `json:"s,omitempty"`
+}
+
+// ownSession is what is needed to end a session without its cookie: its id, and its end
+// in Unix seconds.
+type ownSession struct {
+	ID   []byte `json:"i"`
+	Ends int64  `json:"u"`
+}
+
+func own(s *session.Session) ownSession {
+	return ownSession{ID: slices.Clone(s.ID[:]), Ends: s.Expires.Unix()}
+}
+
+// beganOf returns what the browser began here lately, and false if it has no such cookie
+// that opens.
+func (h *loginHandler) beganOf(r *http.Request) (b began, there bool) {
+	cookie, err := h.cfg.Store.Get(r, h.cfg.Store.Began)
+	payload, there := cookie.Values[session.Key].([]byte)
+	if err != nil || !there || json.Unmarshal(payload, &b) != nil {
+		return began{}, false
+	}
+	return b, true
+}
+
+// writeBegan sets the cookie anew. The sessions are all that the browser may have.
+func (h *loginHandler) writeBegan(w http.ResponseWriter, r *http.Request, sessions []ownSession) {
+	payload, err := json.Marshal(began{Sessions: sessions[max(0, len(sessions)-maxOwned):]})
+	if err == nil {
+		cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Began) // what the browser has is replaced
+		cookie.Values[session.Key] = payload
+		cookie.Options.MaxAge = int(beganLifetime / time.Second)
+		err = cookie.Save(r, w)
+	}
+	if err != nil {
+		h.cfg.Log.ErrorContext(r.Context(), "cookie not set", "error", err.Error(), "request_id", web.RequestID(r))
+	}
+}
+
+// tellLogins tells the logins in other tabs, and those that begin within the hour, which
+// session the browser has now. If the head of the answer would be larger than proxies
+// accept, only the former count.
+func (h *loginHandler) tellLogins(w http.ResponseWriter, r *http.Request, s *session.Session, returnTo string) {
+	cookie := make(http.Header)
+	h.writeBegan(headerWriter(cookie), r, []ownSession{own(s)})
+	if h.hasLogins(r) || headBytes(w.Header())+headBytes(cookie)+len(returnTo) <= maxHead {
+		w.Header()["Set-Cookie"] = append(w.Header()["Set-Cookie"], cookie["Set-Cookie"]...)
+	}
+}
+
+// owned returns the sessions that the browser has, as far as the request shows: those of
+// [began], and the one of the session cookie if the browser sent it. That may be idle: it
+// may have WebSockets and streams. current is that of the request.
+func (h *loginHandler) owned(r *http.Request) (all []ownSession, current *refresh.RequestSession) {
+	b, _ := h.beganOf(r)
+	current, _ = h.cfg.Sessions.Open(r)
+	if s := current.Stored; s != nil {
+		b.Sessions = slices.DeleteFunc(b.Sessions, func(o ownSession) bool { return string(o.ID) == string(s.ID[:]) })
+		b.Sessions = append(b.Sessions, own(s))
+	}
+	return b.Sessions, current
+}
+
+// replaceEarlier ends the sessions that this browser had before a login (ASVS V7.2.4):
+// first all on the deny list, so that no answer writes their cookies any more, and then
+// their refresh tokens as far as they are known.
+func (h *loginHandler) replaceEarlier(r *http.Request) {
+	all, current := h.owned(r)
+	var ended []session.ID
+	for _, o := range all {
+		if len(o.ID) == len(session.ID{}) && h.cfg.Sessions.Replace(session.ID(o.ID), time.Unix(o.Ends, 0)) {
+			ended = append(ended, session.ID(o.ID))
+		}
+	}
+	for _, id := range ended {
+		token, found := h.cfg.Sessions.TakeToken(r.Context(), id)
+		if !found {
+			token, found = tokenOf(current, id)
+		}
+		if !found {
+			h.cfg.Metrics.Replaced.WithLabelValues("denied").Inc()
+			continue
+		}
+		h.cfg.Metrics.Replaced.WithLabelValues("revoked").Inc()
+		h.revoker.revoke(r.Context(), token)
+	}
+}
+
+// tokenOf returns the refresh token in the session cookie of a request, if that is the
+// session with this id.
+func tokenOf(current *refresh.RequestSession, id session.ID) (secret.String, bool) {
+	s := current.Stored
+	if s == nil || s.ID != id {
+		return secret.String{}, false
+	}
+	tokens, err := s.Tokens()
+	return tokens.Refresh, err == nil && !tokens.Refresh.IsZero()
+}
