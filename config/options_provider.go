@@ -12,7 +12,7 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 	return append([]option{
 		{
 			key: "provider.kind", value: one(&p.Kind, "word", oneOf(KindCognito, KindOIDC)),
-			doc: "`cognito` follows Amazon Cognito where it differs from OpenID Connect: its logout and its claims. `oidc` is plain OpenID Connect, with back-channel logout at `{auth.path}/backchannel-logout` and with `id_token_hint` when a form posts to `{auth.path}/logout`. (The `logout_url` that a script gets has no hint, because the hint is a token.) Default: `cognito` if the issuer is a Cognito user pool, else `oidc`.",
+			doc: "`cognito` follows Amazon Cognito where it differs from OpenID Connect: its logout and its claims. `oidc` is plain OpenID Connect, with back-channel logout at `{auth.path}/backchannel-logout` and with `id_token_hint` at logout. (The hint is a token, so a script does not get it: its `logout_url` is one of the service, good for 60 seconds and once, which redirects with the hint.) Default: `cognito` if the issuer is a Cognito user pool, else `oidc`.",
 		},
 		{
 			key: "provider.issuer", value: one(&p.Issuer, "URL", parseIssuer),

@@ -22,9 +22,14 @@ func (h *loginHandler) arrive(w http.ResponseWriter, returnTo string) {
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, returnTo)
 		return
 	}
+	goOn(w, "Signed in", returnTo)
+}
+
+// goOn answers with a page that navigates to target by itself.
+func goOn(w http.ResponseWriter, title, target string) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
-	_ = arrivalPage.Execute(w, map[string]string{"Refresh": "0; url=" + returnTo, "Target": returnTo})
+	_ = goOnPage.Execute(w, map[string]string{"Title": title, "Refresh": "0; url=" + target, "Target": target})
 }
 
 // headBytes returns the size of an answer's head without Location.
@@ -39,11 +44,11 @@ func headBytes(header http.Header) int {
 }
 
 //nolint:gochecknoglobals // parsed once
-var arrivalPage = template.Must(template.New("").Parse(`<!doctype html>
+var goOnPage = template.Must(template.New("").Parse(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <meta http-equiv="refresh" content="{{.Refresh}}">
-<title>Signed in</title>
+<title>{{.Title}}</title>
 <p><a href="{{.Target}}">Go on</a></p>
 </html>
 `))

@@ -125,6 +125,7 @@ func (h *Handler) routes() {
 
 	logout := &logoutHandler{cfg: &h.cfg, revoker: revoker}
 	h.call("/logout", logout.logout, http.MethodPost)
+	h.page("/logout/continue", logout.proceed)
 	if h.cfg.VerifyLogout != nil { // called by the provider's server, so cookies and origins decide nothing
 		h.handle("/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(logout.backchannel), http.MethodPost)))
 	}

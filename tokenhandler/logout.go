@@ -27,7 +27,10 @@ type logoutHandler struct {
 //  2. Revoke the refresh token, also of a session that has expired. A failure is
 //     counted and logged.
 //  3. Remove all cookies, also those of logins that have not come back.
-//  4. Send the browser, or tell the app to send it, to the provider's logout page.
+//  4. Send the browser, or tell the app to send it, to the provider's logout page. A form
+//     is not answered by a redirect, but by a page that navigates on: browsers apply
+//     form-action of the app's Content-Security-Policy to all redirects after a form,
+//     and the provider's may lead to other origins (CSP Level 3 §6.4.1).
 //
 // Without a session the answer is the same. GET is refused, because an image on
 // another page must not log anybody out.
@@ -51,13 +54,14 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 	removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
 	removeLogins(h.cfg.Store, w, r)
 	h.cfg.Metrics.Logouts.Inc()
+	next := h.next(w, r, hintOf(current))
 	if isFormNavigation(r) {
-		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.hintedLogoutURL(w, r, current))
+		goOn(w, "Signed out", next)
 		return nil
 	}
 	web.WriteJSON(w, r, http.StatusOK, struct {
 		LogoutURL string `json:"logout_url"`
-	}{h.logoutURL(secret.String{})})
+	}{next})
 	return nil
 }
 
@@ -91,48 +95,4 @@ func isFormNavigation(r *http.Request) bool {
 		return mode == "navigate"
 	}
 	return strings.Contains(r.Header.Get("Accept"), "text/html")
-}
-
-// logoutURL returns the provider's logout page, or the app's page if there is none.
-// It has no state parameter: the user is logged out already, so a forged return can
-// do nothing.
-func (h *logoutHandler) logoutURL(hint secret.String) string {
-	back := h.cfg.Site.PublicOrigin() + h.cfg.AfterLogout
-	if target := h.cfg.Provider.LogoutURL(back, hint); target != "" {
-		return target
-	}
-	return back
-}
-
-// hintedLogoutURL returns [logoutHandler.logoutURL] with the session's ID token as a
-// hint for the provider. It does so only in the Location of a redirect that the
-// browser follows, because no script can read that. Without Sec-Fetch-Mode a script
-// may have sent the request, so there is no hint. There is none either if the head
-// of the answer would be larger than proxies accept: the hint is only recommended
-// (OpenID Connect RP-Initiated Logout 1.0 §2).
-func (h *logoutHandler) hintedLogoutURL(w http.ResponseWriter, r *http.Request, current *refresh.RequestSession) string {
-	if r.Header.Get("Sec-Fetch-Mode") == "navigate" {
-		target := h.logoutURL(hintOf(current))
-		if headBytes(w.Header())+len(target) <= maxHead {
-			return target
-		}
-	}
-	return h.logoutURL(secret.String{})
-}
-
-// hintOf returns the ID token of a session, also of one that has ended here, because
-// the provider's session may go on. It is empty if there is none.
-func hintOf(current *refresh.RequestSession) secret.String {
-	s := current.Session
-	if s == nil {
-		s = current.Stored
-	}
-	if s == nil {
-		return secret.String{}
-	}
-	tokens, err := s.Tokens()
-	if err != nil {
-		return secret.String{}
-	}
-	return tokens.ID
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 	"cognito-token-handler/tokenhandler/admin"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/seal"
-	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/tracing"
@@ -302,7 +300,7 @@ func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler
 func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 	handler, err := spa.New(spa.Config{
 		Dir: a.cfg.SPA.Dir, ContentSecurityPolicy: a.cfg.SPA.ContentSecurityPolicy,
-		StorageOrigin: a.cfg.Storage.Origin(), LogoutOrigin: a.logoutOrigin, Site: site,
+		StorageOrigin: a.cfg.Storage.Origin(), Site: site,
 	})
 	if err != nil {
 		return nil, err
@@ -323,18 +321,6 @@ func SignOutURL(cfg config.Config) string {
 // Cookies returns the names of the service's cookies.
 func Cookies(cfg config.Config) session.Names {
 	return session.NewNames(cfg.Session.CookieName, cfg.Cookies.InsecurePlainHTTP)
-}
-
-// logoutOrigin returns the origin of the provider's logout page, or "" as long as it is
-// not configured and discovery has not succeeded.
-func (a *App) logoutOrigin() string {
-	p := a.cfg.Provider
-	for _, address := range []string{a.provider.LogoutURL(SignOutURL(a.cfg), secret.String{}), p.Endpoints.Logout, p.Domain} {
-		if u, err := url.Parse(address); err == nil && u.Host != "" {
-			return web.Origin(u)
-		}
-	}
-	return ""
 }
 
 // logWarnings logs what the configuration allows and may still be a mistake.

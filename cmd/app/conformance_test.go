@@ -257,7 +257,7 @@ func (s *service) wantLoggedOut(ua *useragent.UA) {
 	if !asked.Has("id_token_hint") || asked.Get("post_logout_redirect_uri") != publicURL+"/" || asked.Has("state") {
 		s.tb.Errorf("asked %v", asked)
 	}
-	if landed, _, _ := strings.Cut(r.URL, "?"); landed != publicURL+"/" || len(r.Via) != 2 {
+	if landed, _, _ := strings.Cut(r.URL, "?"); landed != publicURL+"/" || len(r.Via) != 3 {
 		s.tb.Errorf("the logout ended at %s with %d", r.URL, r.Status)
 	}
 	if s.authenticated(ua) {

@@ -19,10 +19,6 @@ const (
 		"media-src 'self' blob: https://bucket.s3.us-east-1.amazonaws.com; " +
 		"connect-src 'self' https://bucket.s3.us-east-1.amazonaws.com; " +
 		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-	logout       = "https://auth.example.com"
-	logoutPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; " +
-		"img-src 'self' data: blob:; media-src 'self' blob:; connect-src 'self'; " +
-		"base-uri 'none'; form-action 'self' https://auth.example.com; frame-ancestors 'none'"
 	// The operator's policy replaces ours; nothing is added to it.
 	configuredPolicy = "default-src 'self'; script-src 'self' 'nonce-x'"
 )
@@ -35,9 +31,6 @@ func TestSecurityHeaders(t *testing.T) {
 	}{
 		"default":                 {spa.Config{Dir: dir}, ownPolicy},
 		"with storage":            {spa.Config{Dir: dir, StorageOrigin: bucket}, storagePolicy},
-		"with a logout":           {spa.Config{Dir: dir, LogoutOrigin: func() string { return logout }}, logoutPolicy},
-		"logout not known yet":    {spa.Config{Dir: dir, LogoutOrigin: func() string { return "" }}, ownPolicy},
-		"configured, with logout": {spa.Config{Dir: dir, ContentSecurityPolicy: configuredPolicy, LogoutOrigin: func() string { return logout }}, configuredPolicy},
 		"configured":              {spa.Config{Dir: dir, ContentSecurityPolicy: configuredPolicy}, configuredPolicy},
 		"configured with storage": {spa.Config{Dir: dir, ContentSecurityPolicy: configuredPolicy, StorageOrigin: bucket}, configuredPolicy},
 	} {
@@ -84,34 +77,23 @@ func TestSecurityHeaders(t *testing.T) {
 }
 
 func TestDefaultPolicy(t *testing.T) {
-	for _, tt := range []struct{ storage, logout, want string }{
-		{"", "", ownPolicy},
-		{bucket, "", storagePolicy},
-		{"", logout, logoutPolicy},
+	for storage, want := range map[string]string{
+		"":     ownPolicy,
+		bucket: storagePolicy,
 		// A malformed host must not begin another directive.
-		{"", "https://auth.example.com;script-src", ownPolicy},
-		{"", "https://auth.example.com,default-src", ownPolicy},
-		{"", "https://*", ownPolicy},
-		{"https://b;script-src", "", ownPolicy},
+		"https://b;script-src":  ownPolicy,
+		"https://b,default-src": ownPolicy,
+		"https://*":             ownPolicy,
 	} {
-		got := spa.DefaultPolicy(tt.storage, tt.logout)
-		if got != tt.want {
-			t.Errorf("DefaultPolicy(%q, %q) = %s, want %s", tt.storage, tt.logout, got, tt.want)
+		got := spa.DefaultPolicy(storage)
+		if got != want {
+			t.Errorf("DefaultPolicy(%q) = %s, want %s", storage, got, want)
 		}
 		// Each of these would let scripts run that are not part of the app.
 		for _, source := range []string{"'unsafe-inline'", "'unsafe-eval'", "*", "http:", "https: "} {
 			if strings.Contains(got, source) {
-				t.Errorf("DefaultPolicy(%q, %q) has %s", tt.storage, tt.logout, source)
+				t.Errorf("DefaultPolicy(%q) has %s", storage, source)
 			}
 		}
 	}
-}
-
-// The logout origin may become known long after the start, when discovery succeeds.
-func TestLogoutOriginIsLearned(t *testing.T) {
-	var origin string
-	h := newApp(t, spa.Config{Dir: newDir(t), LogoutOrigin: func() string { return origin }})
-	wantHeader(t, do(h, "GET", "/"), map[string]string{"Content-Security-Policy": ownPolicy})
-	origin = logout
-	wantHeader(t, do(h, "GET", "/"), map[string]string{"Content-Security-Policy": logoutPolicy})
 }

@@ -24,9 +24,6 @@ type Config struct {
 	// StorageOrigin is the bucket's origin, to which the app may connect and from which
 	// it may show images. Default none.
 	StorageOrigin string
-	// LogoutOrigin returns the origin of the provider's logout page, or "" while it is
-	// not known. It is called for every response. Default none.
-	LogoutOrigin func() string
 	// Site writes error responses. Required.
 	Site *web.Site
 }
@@ -34,7 +31,7 @@ type Config struct {
 // Handler serves the app.
 type Handler struct {
 	files   fs.FS
-	policy  func() string
+	policy  string
 	tags    tagCache
 	handler http.Handler
 }
@@ -81,34 +78,27 @@ func open(dir string) (*os.Root, error) {
 	return nil, fmt.Errorf("%s: %w", index, err)
 }
 
-func policy(cfg Config) func() string {
-	return func() string {
-		switch {
-		case cfg.ContentSecurityPolicy != "":
-			return cfg.ContentSecurityPolicy
-		case cfg.LogoutOrigin != nil:
-			return DefaultPolicy(cfg.StorageOrigin, cfg.LogoutOrigin())
-		default:
-			return DefaultPolicy(cfg.StorageOrigin, "")
-		}
+func policy(cfg Config) string {
+	if cfg.ContentSecurityPolicy != "" {
+		return cfg.ContentSecurityPolicy
 	}
+	return DefaultPolicy(cfg.StorageOrigin)
 }
 
 // DefaultPolicy returns the Content-Security-Policy for an app that loads and calls
-// only its own origin and the bucket at storageOrigin. Forms may be sent to the app's
-// origin and to logoutOrigin: a logout by form is redirected to the provider, and
-// form-action applies to redirects as well (CSP Level 3 §6.4.1; ASVS V3.4.3). Either
-// origin may be empty.
-func DefaultPolicy(storageOrigin, logoutOrigin string) string {
-	storage, logout := source(storageOrigin), source(logoutOrigin)
+// only its own origin and the bucket at storageOrigin, which may be empty. Forms may be
+// sent to the app's origin only: a logout by form is not answered by a redirect to the
+// provider, to which form-action would apply as well (CSP Level 3 §6.4.1; ASVS V3.4.3).
+func DefaultPolicy(storageOrigin string) string {
+	storage := source(storageOrigin)
 	return "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'" +
 		"; img-src 'self' data: blob:" + storage + "; media-src 'self' blob:" + storage + "; connect-src 'self'" + storage +
-		"; base-uri 'none'; form-action 'self'" + logout + "; frame-ancestors 'none'"
+		"; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 }
 
 // source returns origin as a further item of a source list. It leaves out an origin
 // that would end the list and begin another directive: a host may contain these
-// characters (RFC 3986 §3.2.2), and the provider's comes from its discovery document.
+// characters (RFC 3986 §3.2.2).
 func source(origin string) string {
 	if origin == "" || strings.ContainsAny(origin, " ;,'*\t\r\n") {
 		return ""
@@ -140,7 +130,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if !ok {
 		return web.NewProblem(web.CodeInternal, "an internal error occurred", errors.New("the file cannot seek"))
 	}
-	header.Set("Content-Security-Policy", h.policy())
+	header.Set("Content-Security-Policy", h.policy)
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")

@@ -114,10 +114,12 @@ func (r *record) observe(event any) {
 	}
 }
 
-// harmless matches hints about speed and about the provider's form, and reports of Strict cookies that were not sent because another
-// site started the navigation, as intended.
+// harmless matches hints about speed, about the provider's form and about a provider that only redirects, and reports of Strict cookies
+// that were not sent because another site started the navigation, as intended.
 func harmless(issue *audits.InspectorIssue) bool {
-	if issue.Code == audits.InspectorIssueCodePerformanceIssue || issue.Code == audits.InspectorIssueCodeGenericIssue {
+	if slices.Contains([]audits.InspectorIssueCode{
+		audits.InspectorIssueCodePerformanceIssue, audits.InspectorIssueCodeGenericIssue, audits.InspectorIssueCodeBounceTrackingIssue,
+	}, issue.Code) {
 		return true
 	}
 	cookie := issue.Details.CookieIssueDetails

@@ -2,8 +2,11 @@ package useragent
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -15,11 +18,14 @@ type Navigation struct {
 	// navigation. It is empty if the user typed the address or used a bookmark.
 	From     string
 	Script   bool              // started by a script without a click, so without Sec-Fetch-User
-	NoFollow bool              // stop at the first redirect
+	NoFollow bool              // stop at the first redirect, or at a page that navigates on
 	Header   map[string]string // further request headers, e.g. Sec-Purpose
+
+	refreshes int // pages before it that navigated on by themselves
 }
 
-// Navigate opens an address that the user typed, and follows redirects.
+// Navigate opens an address that the user typed, and follows redirects and pages that
+// navigate on at once.
 func (u *UA) Navigate(target string) *Response { return u.Open(Navigation{URL: target}) }
 
 // NavigateNoFollow is like [UA.Navigate] but does not follow redirects.
@@ -90,7 +96,32 @@ func (u *UA) Open(n Navigation) *Response {
 	}
 	res := u.run(u.tb.Context(), r, target)
 	u.setPage(res)
+	if next := refreshOf(res); next != "" && !n.NoFollow && n.refreshes < maxRefreshes {
+		last := u.Open(Navigation{URL: next, From: res.URL, Script: true, refreshes: n.refreshes + 1})
+		last.Via = slices.Concat(res.Via, []*Response{res}, last.Via)
+		return last
+	}
 	return res
+}
+
+// maxRefreshes is how many pages may navigate on by themselves one after the other.
+const maxRefreshes = 10
+
+// refresh matches the only form of such a page that the tests need.
+var refresh = regexp.MustCompile(`<meta http-equiv="refresh" content="0; url=([^"]*)">`)
+
+// refreshOf returns the absolute URL to which a page navigates at once, or "".
+func refreshOf(res *Response) string {
+	found := refresh.FindSubmatch(res.Body)
+	base, err := url.Parse(res.URL)
+	if found == nil || err != nil || !strings.HasPrefix(res.Header.Get("Content-Type"), "text/html") {
+		return ""
+	}
+	next, err := base.Parse(html.UnescapeString(string(found[1])))
+	if err != nil {
+		return ""
+	}
+	return next.String()
 }
 
 // setPage makes the response the tab's page, unless a browser would stay on the old

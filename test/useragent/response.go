@@ -17,7 +17,7 @@ type Response struct {
 	Header http.Header
 	Body   []byte
 	Sent   http.Header // header of the request, cookies included
-	Via    []*Response // the redirects before it, oldest first
+	Via    []*Response // the redirects and the pages that navigated on before it, oldest first
 	Err    error       // network error, or the reason why fetch() would throw a TypeError
 
 	// Blocked is set if CORS hides the response from the script. If Status is not 0 the

@@ -112,6 +112,10 @@ func (s *Store) IdleTimeout() time.Duration { return s.cfg.IdleTimeout }
 // nobody who can read the sealed session there can use it as a cookie.
 func (s *Store) Codec() securecookie.Codec { return sessionCodec{s.sessions} }
 
+// Sealer returns a codec that seals a []byte for other places than cookies. It must be
+// used with another name than a cookie's.
+func (s *Store) Sealer() securecookie.Codec { return s.sessions }
+
 // Begin makes the first generation of a session from the tokens of a login. It is
 // in no cookie yet: save it as Values[Key]. The session began at begun, which is now
 // unless revocations of its user demand a later time (see Session.Begun).
