@@ -88,6 +88,8 @@ type Provider struct {
 	Scopes            []string
 	Endpoints         Endpoints
 	InsecureSkipNonce bool
+	// InsecureLogoutWithoutExp accepts back-channel logout tokens without exp.
+	InsecureLogoutWithoutExp bool
 	// RotationGrace is how long the provider accepts a refresh token after it was
 	// rotated: RetryGracePeriodSeconds in Cognito.
 	RotationGrace time.Duration

@@ -88,6 +88,8 @@ var samples = map[string]sample{
 	"admin.token_file":                 {file: "/run/secrets/admin_token", env: "/run/secrets/other_token"},
 	"log.level":                        {file: "warn", env: "debug"},
 	"log.format":                       {file: "json", env: "text"},
+
+	"provider.insecure_logout_token_without_exp": {file: "false", env: "true"},
 }
 
 // base returns the smallest configuration, without the settings that the key under

@@ -61,6 +61,11 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 			means: "accepts ID tokens that were not issued for this login",
 		},
 		{
+			key: "provider.insecure_logout_token_without_exp", def: "false", value: one(&p.InsecureLogoutWithoutExp, "true or false", parseBool),
+			doc:   "Accepts back-channel logout tokens that leave out `exp`, as those of some versions of Ory Hydra, authentik and LemonLDAP::NG do. Such a token is accepted once, and within 5 minutes of its `iat`. Only with `provider.kind: oidc`.",
+			means: "accepts logout tokens that do not say when they expire",
+		},
+		{
 			key: "provider.max_requests_per_second", def: "100", value: one(&p.MaxRequestsPerSecond, "number", parseCount(1, maxRequestsPerSecond)),
 			doc: "How many calls (logins, refreshes, revocations, userInfo) this process sends to the provider per second; bursts may be a fifth larger. Further calls wait for their turn: refreshes before logins, and logins of different client addresses alternately (so set `trusted_proxies`). Addresses whose codes the provider refused share a quarter of the rate. A call whose turn would come too late is answered with 429. " +
 				"The default fits Cognito's quota of 120 calls per second for a whole user pool. Several replicas share that quota: divide by their number.",

@@ -21,7 +21,7 @@ var errLogoutForm = errors.New("the body is no form with one logout_token")
 // cookies and origin decide nothing, but only the token's signature.
 //
 //  1. Read the body: bounded, a form, every parameter once.
-//  2. Verify the token. All faults get the same 400.
+//  2. Verify the token. All faults get the same 400; the log names the claim.
 //  3. Put the sessions of its sid, or else of its sub, on the deny list.
 //
 // The status 200 means that they have ended in this process at least. Sessions that
@@ -30,6 +30,7 @@ func (h *logoutHandler) backchannel(w http.ResponseWriter, r *http.Request) erro
 	outcome, err := h.endByProvider(w, r)
 	h.cfg.Metrics.ProviderLogouts.WithLabelValues(outcome).Inc()
 	if err != nil {
+		h.cfg.Log.WarnContext(r.Context(), "logout by the provider not done", "outcome", outcome, "error", err.Error(), "request_id", web.RequestID(r))
 		return err
 	}
 	w.WriteHeader(http.StatusOK)

@@ -129,6 +129,10 @@ func TestBackchannelLogoutRefusals(t *testing.T) {
 			a.clock.Advance(time.Second)
 			a.wantRefused(form(a.pool.LogoutToken(a.pool.User("demo").Sub, a.provider.newest().SID, fault.Edit)), nil)
 			a.wantSession(ua, true)
+			refusals := a.log.RecordsOf(t, "logout by the provider not done")
+			if len(refusals) != 1 || refusals[0]["level"] != "WARN" || refusals[0]["outcome"] != "refused" {
+				t.Errorf("the log says %v", refusals)
+			}
 		})
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
@@ -33,11 +33,12 @@ const (
 	maxSubject = 255
 )
 
-// logoutClaims are the claims that go-oidc does not check.
+// logoutClaims are the claims of a logout token.
 type logoutClaims struct {
-	IssuedAt  *numericDate               `json:"iat"`
-	NotBefore *numericDate               `json:"nbf"`
-	Events    map[string]json.RawMessage `json:"events"`
+	id, subject, session        string // jti, sub, sid
+	issuedAt, expiry, notBefore *numericDate
+	events                      map[string]json.RawMessage
+	hasNonce                    bool
 }
 
 // VerifyLogout checks a logout token (OpenID Connect Back-Channel Logout 1.0
@@ -53,37 +54,41 @@ func (p *Provider) VerifyLogout(ctx context.Context, raw string) (provider.Logou
 	}
 	// Anybody can send a token. One for another issuer or client must not cause a
 	// fetch of keys.
-	claims, alg, ok := unverifiedClaims(secret.New(raw))
+	var claims struct {
+		Issuer   string       `json:"iss"`
+		Audience jwt.Audience `json:"aud"`
+	}
+	alg, ok := unverifiedClaims(secret.New(raw), &claims)
 	switch {
 	case !ok || !isLogoutType(raw):
-		return provider.LogoutToken{}, badLogout("it is no signed JWT of that type")
+		return provider.LogoutToken{}, badLogout("it is no signed JWT, or its typ is another")
 	case claims.Issuer != p.cfg.Issuer:
-		return provider.LogoutToken{}, badLogout("it was issued by another issuer")
+		return provider.LogoutToken{}, badLogout("its iss is another issuer")
 	case !c.isFor(claims.Audience):
-		return provider.LogoutToken{}, badLogout("it is for another client")
+		return provider.LogoutToken{}, badLogout("its aud is another client")
 	case !slices.Contains(c.keys.algorithms, alg):
 		return provider.LogoutToken{}, badLogout(c.keys.refuses(alg))
 	}
-	_, err = c.keys.VerifySignature(ctx, raw)
+	payload, err := c.keys.VerifySignature(ctx, raw)
 	if _, missing := errors.AsType[*keysError](err); missing {
 		return provider.LogoutToken{}, &provider.Error{Op: opLogout, Kind: provider.ErrUnavailable, Reason: "the provider's keys could not be fetched"}
 	}
 	if err != nil {
 		return provider.LogoutToken{}, badLogout("it is not signed by a key of the issuer")
 	}
-	token, err := c.idTokens.VerifyLogout(ctx, raw)
+	token, err := parseLogout(payload)
 	if err != nil {
-		return provider.LogoutToken{}, explainLogout(err)
+		return provider.LogoutToken{}, err
 	}
 	if err := c.checkLogout(token); err != nil {
 		return provider.LogoutToken{}, err
 	}
 	// exp is the provider's to choose; iat, which was checked, ends a token too.
-	until := token.IssuedAt.Add(maxLogoutAge + 2*skew)
-	if !p.replays.first(token.TokenID, until, p.cfg.Now()) {
-		return provider.LogoutToken{}, badLogout("it was used before")
+	until := token.issuedAt.time().Add(maxLogoutAge + 2*skew)
+	if !p.replays.first(token.id, until, p.cfg.Now()) {
+		return provider.LogoutToken{}, badLogout("its jti was used before")
 	}
-	return provider.LogoutToken{Subject: token.Subject, SID: token.SessionID}, nil
+	return provider.LogoutToken{Subject: token.subject, SID: token.session}, nil
 }
 
 func badLogout(reason string) error {
@@ -107,39 +112,74 @@ func isLogoutType(raw string) bool {
 	return name == "logout+jwt" || name == "jwt"
 }
 
-// explainLogout says why go-oidc refused a token whose signature, issuer and
-// audience are valid. The error of go-oidc is not wrapped: it can quote claims.
-func explainLogout(err error) error {
-	if _, ok := errors.AsType[*oidc.TokenExpiredError](err); ok {
-		return badLogout("it has expired; are the clocks right?")
+// parseLogout reads the claims of a logout token. It does not use the function of
+// go-oidc, because that demands exp, and its errors do not tell which claim is wrong
+// without quoting others.
+func parseLogout(payload []byte) (logoutClaims, error) {
+	var all map[string]json.RawMessage
+	if json.Unmarshal(payload, &all) != nil {
+		return logoutClaims{}, badLogout("its payload is no JSON object")
 	}
-	return badLogout("a claim is missing (events, jti, exp, sub or sid), malformed, or forbidden (nonce)")
+	var c logoutClaims
+	for _, claim := range []struct {
+		name string
+		into any
+	}{
+		{"jti", &c.id}, {"sub", &c.subject}, {"sid", &c.session}, {"events", &c.events},
+		{"iat", &c.issuedAt}, {"exp", &c.expiry}, {"nbf", &c.notBefore},
+	} {
+		if raw, there := all[claim.name]; there && json.Unmarshal(raw, claim.into) != nil {
+			return c, badLogout("its " + claim.name + " is malformed")
+		}
+	}
+	_, c.hasNonce = all["nonce"]
+	return c, nil
 }
 
-// checkLogout checks what go-oidc does not: iat, nbf, the lengths of sub and sid,
-// and that the event is an object.
-func (v *verifier) checkLogout(token *oidc.LogoutToken) error {
-	var claims logoutClaims
-	if token.Claims(&claims) != nil {
-		return badLogout("its claims are of unexpected types")
-	}
-	// In seconds, because a time.Time of a very large number overflows.
-	now := v.cfg.Now()
-	latest, earliest := numericDate(now.Add(skew).Unix()), numericDate(now.Add(-maxLogoutAge-skew).Unix())
+// checkLogout checks the claims of a logout token whose signature, issuer and audience
+// are valid. The errors name the claim.
+func (v *verifier) checkLogout(c logoutClaims) error {
 	var event map[string]json.RawMessage
+	raw, logout := c.events[logoutEvent]
 	switch {
-	case claims.IssuedAt == nil:
-		return badLogout("it has no iat")
-	case *claims.IssuedAt > latest:
-		return badLogout("its iat is in the future; are the clocks right?")
-	case *claims.IssuedAt < earliest:
-		return badLogout("it is too old; are the clocks right?")
-	case claims.NotBefore != nil && *claims.NotBefore > latest:
-		return badLogout("it is not valid yet")
-	case json.Unmarshal(claims.Events[logoutEvent], &event) != nil || event == nil:
-		return badLogout("its event is no object")
-	case len(token.Subject) > maxSubject || len(token.SessionID) > maxSubject:
+	case c.hasNonce:
+		return badLogout("it has a nonce, which makes it an ID token")
+	case !logout:
+		return badLogout("its events are not those of a logout")
+	case json.Unmarshal(raw, &event) != nil || event == nil:
+		return badLogout("the logout in its events is no object")
+	case c.id == "":
+		return badLogout("it has no jti")
+	case c.subject == "" && c.session == "":
+		return badLogout("it has neither sub nor sid")
+	case len(c.subject) > maxSubject || len(c.session) > maxSubject:
 		return badLogout("its sub or sid is too long")
+	}
+	return v.checkLogoutTimes(c)
+}
+
+// checkLogoutTimes compares in seconds, because a time.Time of a very large number
+// overflows. A token without exp ends by its iat alone, so that is compared without
+// further tolerance.
+func (v *verifier) checkLogoutTimes(c logoutClaims) error {
+	at := func(d time.Duration) numericDate { return numericDate(v.cfg.Now().Add(d).Unix()) }
+	earliest := at(-maxLogoutAge - skew)
+	if c.expiry == nil {
+		earliest = at(-maxLogoutAge)
+	}
+	switch {
+	case c.issuedAt == nil:
+		return badLogout("it has no iat")
+	case *c.issuedAt > at(skew):
+		return badLogout("its iat is in the future; are the clocks right?")
+	case *c.issuedAt < earliest:
+		return badLogout("its iat is too old; are the clocks right?")
+	case c.expiry == nil && !v.cfg.InsecureLogoutWithoutExp:
+		return badLogout("it has no exp; provider.insecure_logout_token_without_exp accepts such tokens")
+	case c.expiry != nil && *c.expiry < at(-skew):
+		return badLogout("its exp is over; are the clocks right?")
+	case c.notBefore != nil && *c.notBefore > at(skew):
+		return badLogout("its nbf is in the future; are the clocks right?")
 	}
 	return nil
 }

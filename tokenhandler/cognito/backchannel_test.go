@@ -2,6 +2,7 @@ package cognito_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,67 @@ func TestVerifyLogoutRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestVerifyLogoutNamesTheClaim checks that the reason of a refusal names the claim,
+// so that an operator finds the cure in the log.
+func TestVerifyLogoutNamesTheClaim(t *testing.T) {
+	names := map[string]string{
+		"wrong-iss": "iss", "no-iss": "iss", "wrong-aud": "aud", "no-aud": "aud", "extra-aud": "aud",
+		"no-event": "events", "empty-events": "events", "wrong-event": "events", "event-is-null": "events", "event-is-a-string": "events", "events-is-a-list": "events",
+		"with-nonce": "nonce", "with-null-nonce": "nonce", "no-jti": "jti", "empty-jti": "jti",
+		"no-iat": "iat", "future-iat": "iat", "old-iat": "iat", "no-exp": "provider.insecure_logout_token_without_exp", "expired": "exp", "future-nbf": "nbf",
+		"no-sub-and-no-sid": "neither sub nor sid", "sub-is-a-number": "sub", "long-sub": "sub", "long-sid": "sid",
+		"typ-of-an-access-token": "typ", "typ-is-a-number": "typ", "wrong-alg": "HS256",
+	}
+	found := 0
+	for _, fault := range cognitotest.LogoutFaults {
+		p := logoutParty(t)
+		_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", "some-sid", fault.Edit))
+		reason := p.failure(err, provider.ErrInvalidResponse).Reason
+		if name, named := names[fault.Name]; named && !regexp.MustCompile(`\b`+regexp.QuoteMeta(name)+`\b`).MatchString(reason) {
+			t.Errorf("%s: %q does not name %s", fault.Name, reason, name)
+		} else if named {
+			found++
+		}
+	}
+	if found != len(names) {
+		t.Errorf("%d of %d faults were tried", found, len(names))
+	}
+}
+
+// TestVerifyLogoutWithoutExp checks that a token without exp is accepted if that is
+// configured: for five minutes from its iat, and once.
+func TestVerifyLogoutWithoutExp(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{OpenID: true}, openID, func(cfg *cognito.Config) { cfg.InsecureLogoutWithoutExp = true })
+	without := func(t *cognitotest.Token) { delete(t.Claims, "exp") }
+	raw, late, ages := p.pool.LogoutToken("some-sub", "", without), p.pool.LogoutToken("some-sub", "", without), p.pool.LogoutToken("some-sub", "", without)
+	p.wantLogout(raw, "some-sub", "")
+	p.clock.Advance(maxAge)
+	p.wantLogout(late, "some-sub", "")
+	for range 10 {
+		_, err := p.VerifyLogout(t.Context(), raw)
+		p.wantKind(err, provider.ErrInvalidResponse)
+		p.clock.Advance(time.Second)
+		_, err = p.VerifyLogout(t.Context(), ages)
+		p.wantKind(err, provider.ErrInvalidResponse)
+		p.clock.Advance(30 * time.Second)
+	}
+	for _, fault := range cognitotest.LogoutFaults {
+		_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", "some-sid", fault.Edit))
+		if fault.Name == "no-exp" {
+			if err != nil {
+				t.Errorf("%s: %v", fault.Name, err)
+			}
+			continue
+		}
+		p.wantKind(err, provider.ErrInvalidResponse)
+	}
+	_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", "", func(t *cognitotest.Token) { t.Claims["exp"] = "never" }))
+	p.wantKind(err, provider.ErrInvalidResponse)
+}
+
+// maxAge is how long after its iat a logout token without exp is accepted.
+const maxAge = 5 * time.Minute
 
 // TestVerifyLogoutRefusesOtherTokens checks that an ID token and an access token of
 // the same issuer and client are no logout tokens.

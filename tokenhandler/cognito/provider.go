@@ -59,6 +59,9 @@ type Config struct {
 	// InsecureSkipNonce accepts ID tokens without the nonce of the login. It is safe
 	// only in a test, with a provider that does not return it.
 	InsecureSkipNonce bool
+	// InsecureLogoutWithoutExp accepts logout tokens without exp. They are then refused
+	// when their iat is older than five minutes.
+	InsecureLogoutWithoutExp bool
 	// Transport sends the requests to the provider. Nil means the network.
 	Transport http.RoundTripper
 	// Claims are the names of session.claims.

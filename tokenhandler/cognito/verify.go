@@ -265,7 +265,8 @@ func foreignTokenKind(op string) error {
 // came from the token endpoint over TLS, as invalid_grant does.
 func (v *verifier) explain(op, which string, err error, token secret.String) error {
 	kind, reason := provider.ErrInvalidResponse, "its claims are of unexpected types"
-	claims, alg, ok := unverifiedClaims(token)
+	var claims jwt.Claims
+	alg, ok := unverifiedClaims(token, &claims)
 	_, expired := errors.AsType[*oidc.TokenExpiredError](err)
 	switch {
 	case !ok:
@@ -292,13 +293,12 @@ func (v *verifier) explain(op, which string, err error, token secret.String) err
 	return &provider.Error{Op: op, Kind: kind, Reason: which + ": " + reason}
 }
 
-// unverifiedClaims parses the claims of a token WITHOUT verifying it, and returns the
-// algorithm of its signature, which is one of everyAlgorithm.
-func unverifiedClaims(token secret.String) (jwt.Claims, jose.SignatureAlgorithm, bool) {
-	var claims jwt.Claims
+// unverifiedClaims parses claims of a token into a struct WITHOUT verifying it, and
+// returns the algorithm of its signature, which is one of everyAlgorithm.
+func unverifiedClaims(token secret.String, claims any) (jose.SignatureAlgorithm, bool) {
 	parsed, err := jwt.ParseSigned(token.Reveal(), everyAlgorithm)
 	if err != nil || len(parsed.Headers) != 1 {
-		return claims, "", false
+		return "", false
 	}
-	return claims, jose.SignatureAlgorithm(parsed.Headers[0].Algorithm), parsed.UnsafeClaimsWithoutVerification(&claims) == nil
+	return jose.SignatureAlgorithm(parsed.Headers[0].Algorithm), parsed.UnsafeClaimsWithoutVerification(claims) == nil
 }
