@@ -22,7 +22,8 @@ type Provider interface {
 	AuthorizeURL(request provider.AuthRequest) (string, error)
 	// Exchange redeems a code and verifies all tokens. It sends the code once.
 	Exchange(ctx context.Context, grant provider.CodeGrant) (secret.Tokens, error)
-	// Revoke revokes a refresh token. For one that is revoked already it returns nil.
+	// Revoke revokes a refresh token. For one that is revoked already it returns nil,
+	// and [provider.ErrUnsupported] if the provider cannot revoke tokens.
 	// It takes a few seconds at most and goes on when ctx is cancelled.
 	Revoke(ctx context.Context, token secret.String) error
 	// LogoutURL returns the provider's logout page, which redirects to returnTo. It is

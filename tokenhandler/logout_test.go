@@ -226,6 +226,20 @@ func TestLogoutWhenRevocationFails(t *testing.T) {
 	}
 }
 
+// TestLogoutWithoutRevocationEndpoint checks that a provider that cannot revoke tokens is
+// not counted as if it had done so.
+func TestLogoutWithoutRevocationEndpoint(t *testing.T) {
+	a := newApp(t, settings{disconnected: true})
+	a.pool.Break(cognitotest.Discovery, cognitotest.EditJSON("no revocation", func(body map[string]any) { delete(body, "revocation_endpoint") }), 0)
+	a.connect()
+	a.wantLogoutURL(a.login().Fetch(http.MethodPost, "/auth/logout", ""))
+	for outcome, want := range map[string]float64{"ok": 0, "failed": 0, "unsupported": 1} {
+		if got := a.metric("tokenhandler_revocations_total", outcome); got != want {
+			t.Errorf("%s: %v, want %v", outcome, got, want)
+		}
+	}
+}
+
 // TestLogoutOfAnEndedSessionRevokes checks that the logout of an expired session
 // revokes its refresh token, which is still valid at the provider.
 func TestLogoutOfAnEndedSessionRevokes(t *testing.T) {

@@ -46,7 +46,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"outcome"}),
 		Revocations: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_revocations_total",
-			Help: "Refresh tokens revoked at the provider, by outcome: ok, failed.",
+			Help: "Refresh tokens to be revoked at the provider, by outcome: ok, failed, unsupported (the provider has no revocation endpoint).",
 		}, []string{"outcome"}),
 		Probes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_probes_total",

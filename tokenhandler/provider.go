@@ -33,12 +33,15 @@ func (r revoker) revoke(ctx context.Context, token secret.String) {
 	if token.IsZero() {
 		return
 	}
-	if err := r.cfg.Provider.Revoke(ctx, token); err != nil {
+	switch err := r.cfg.Provider.Revoke(ctx, token); {
+	case err == nil:
+		r.cfg.Metrics.Revocations.WithLabelValues("ok").Inc()
+	case errors.Is(err, provider.ErrUnsupported):
+		r.cfg.Metrics.Revocations.WithLabelValues("unsupported").Inc()
+	default:
 		r.cfg.Metrics.Revocations.WithLabelValues("failed").Inc()
 		r.cfg.Log.WarnContext(ctx, "refresh token not revoked", "error", err.Error())
-		return
 	}
-	r.cfg.Metrics.Revocations.WithLabelValues("ok").Inc()
 }
 
 // retryAfter returns how long to wait before a new try, or 0 if that is not known.

@@ -116,10 +116,33 @@ func TestAllSecretsWrong(t *testing.T) {
 	p.wantKind(p.Revoke(t.Context(), secret.New("a-refresh-token")), provider.ErrMisconfigured)
 }
 
+// TestUnauthorizedClientTriesTheOtherSecret checks a provider that answers so to a wrong
+// secret. If it refuses all secrets, the first error counts: the others are no client's.
+func TestUnauthorizedClientTriesTheOtherSecret(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{Secrets: []string{"new-secret"}}, withSecrets("old-secret", "new-secret"))
+	for _, endpoint := range []string{cognitotest.TokenAny, cognitotest.Revoke} {
+		p.pool.Break(endpoint, cognitotest.EditJSON("unauthorized", func(body map[string]any) {
+			if body["error"] == "invalid_client" {
+				body["error"] = "unauthorized_client"
+			}
+		}), 0)
+	}
+	tokens := p.mustLogin()
+	if err := p.Revoke(t.Context(), tokens.Refresh); err != nil {
+		t.Error(err)
+	}
+	p = connectedParty(t, cognitotest.Options{Secrets: []string{"right"}}, withSecrets("wrong-secret-1", "wrong-secret-2"))
+	p.pool.Break(cognitotest.TokenAny, cognitotest.OAuthError("unauthorized_client"), 1)
+	_, err := p.login()
+	if failed := p.failure(err, provider.ErrMisconfigured); failed.Code != "unauthorized_client" {
+		t.Errorf("code %q", failed.Code)
+	}
+}
+
 // After any other refusal there is no second try: the grant may be used up.
-func TestOnlyInvalidClientTriesTheOtherSecret(t *testing.T) {
+func TestOnlyRefusedClientsTryTheOtherSecret(t *testing.T) {
 	for _, o := range append(cognitotest.TokenOutages, cognitotest.Outages...) {
-		if o.Name == "invalid_client" || o.MayAccept || o.Hangs || o.Limits {
+		if o.Name == "invalid_client" || o.Name == "unauthorized_client" || o.MayAccept || o.Hangs || o.Limits {
 			continue
 		}
 		t.Run(o.Name, func(t *testing.T) {

@@ -41,8 +41,9 @@ func (p *Provider) AuthorizeURL(request provider.AuthRequest) (string, error) {
 		}
 	}
 	options = append(options, oauth2.S256ChallengeOption(request.Verifier), oauth2.SetAuthURLParam("nonce", request.Nonce))
-	if p.cfg.Profile == OIDC && request.Page == provider.PageSignup {
-		// Initiating User Registration via OpenID Connect 1.0 §4.
+	if p.cfg.Profile == OIDC && request.Page == provider.PageSignup && c.createsUsers {
+		// Initiating User Registration via OpenID Connect 1.0 §4. A provider that does not
+		// know the value may answer with an error; without it, it shows the login.
 		options = append(options, oauth2.SetAuthURLParam("prompt", "create"))
 	}
 	address := p.oauth(c, 0).AuthCodeURL(request.State, options...)

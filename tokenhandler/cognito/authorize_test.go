@@ -52,7 +52,7 @@ func TestAuthorizeURL(t *testing.T) {
 			"state": "x", "nonce": "x", "code_challenge": "x", "code_challenge_method": "plain", "request": "x", "request_uri": "https://evil.example.com/",
 		}, "/oauth2/authorize", nil},
 		{"OIDC login", oidc, provider.PageLogin, nil, "/oauth2/authorize", nil},
-		{"OIDC sign-up", oidc, provider.PageSignup, map[string]string{"prompt": "none"}, "/oauth2/authorize", url.Values{"prompt": {"create"}}},
+		{"OIDC sign-up", oidc, provider.PageSignup, map[string]string{"prompt": "login"}, "/oauth2/authorize", url.Values{"prompt": {"login"}}},
 		{"OIDC forgotten password", oidc, provider.PageForgotPassword, nil, "/oauth2/authorize", nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -73,6 +73,31 @@ func TestAuthorizeURL(t *testing.T) {
 				t.Errorf("parameters (-want +got)\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestSignupOfAPlainProvider checks that prompt=create is sent only to a provider that
+// lists it: another one may answer with an error.
+func TestSignupOfAPlainProvider(t *testing.T) {
+	for _, c := range []struct {
+		prompts any
+		page    provider.Page
+		want    string
+	}{
+		{[]string{"none", "login", "create"}, provider.PageSignup, "create"},
+		{[]string{"none", "login", "create"}, provider.PageLogin, ""},
+		{[]string{"none", "login"}, provider.PageSignup, ""},
+		{nil, provider.PageSignup, ""},
+	} {
+		p := newParty(t, cognitotest.Options{}, openID)
+		p.pool.Break(cognitotest.Discovery, described("prompt_values_supported", c.prompts), 0)
+		if err := p.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		target, err := p.AuthorizeURL(provider.AuthRequest{Page: c.page, State: testState, Nonce: testNonce, Verifier: testVerifier})
+		if got := mustParse(t, target).Query().Get("prompt"); err != nil || got != c.want {
+			t.Errorf("%v, %s: prompt %q, %v, want %q", c.prompts, c.page, got, err, c.want)
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,7 +103,7 @@ func (p *Provider) newConnection(endpoints Endpoints, document discoveryDocument
 	for i, alg := range algorithms {
 		algs[i] = string(alg)
 	}
-	return &connection{endpoints: endpoints, verifier: &verifier{
+	return &connection{endpoints: endpoints, createsUsers: slices.Contains(document.Prompts, "create"), verifier: &verifier{
 		cfg:          &p.cfg,
 		keys:         keys,
 		idTokens:     oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{ClientID: p.cfg.ClientID, SupportedSigningAlgs: algs, Now: earlier}),
@@ -143,6 +144,9 @@ type discoveryDocument struct {
 	JWKS          string `json:"jwks_uri"`
 	// Algorithms are those of ID tokens, and of logout tokens.
 	Algorithms []string `json:"id_token_signing_alg_values_supported"`
+	// Prompts are the values of prompt (Initiating User Registration via OpenID Connect
+	// 1.0 §4.2).
+	Prompts []string `json:"prompt_values_supported"`
 }
 
 func (p *Provider) fetchDiscovery(ctx context.Context) (discoveryDocument, error) {

@@ -50,7 +50,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"endpoint"}),
 		Discarded: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_provider_discarded_tokens_total",
-			Help: "Refresh tokens that were issued and given to nobody (invalid answer, browser left, session ended meanwhile), by the outcome of their revocation: revoked, failed.",
+			Help: "Refresh tokens that were issued and given to nobody (invalid answer, browser left, session ended meanwhile), by the outcome of their revocation: revoked, failed, unsupported (the provider has no revocation endpoint).",
 		}, []string{"outcome"}),
 	}
 	m.begin()

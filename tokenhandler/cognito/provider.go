@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -97,6 +98,8 @@ type Provider struct {
 	secrets atomic.Pointer[[]secret.String]
 	// secretInUse is the index of the client secret that worked last.
 	secretInUse atomic.Int32
+	// shortSessions is done when a login got no refresh token.
+	shortSessions sync.Once
 	// replays are the logout tokens that were accepted.
 	replays replays
 	// sleep is [sleep], unless a test replaces it.
@@ -108,6 +111,8 @@ type connection struct {
 	*verifier
 
 	endpoints Endpoints
+	// createsUsers is set if prompt=create leads to the provider's page for signing up.
+	createsUsers bool
 }
 
 // New returns a provider that is not connected. It does not use the network.

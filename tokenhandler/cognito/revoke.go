@@ -3,6 +3,7 @@ package cognito
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -29,8 +30,8 @@ func untilRevoked(ctx context.Context) (context.Context, context.CancelFunc) {
 
 // Revoke revokes a refresh token and, at Cognito, all access tokens that came from
 // it (RFC 7009; README "Revocation"). It takes at most [revokeTimeout] and goes on
-// when ctx is cancelled. It returns nil for a token that is revoked already, for an
-// empty one, and if the provider has no revocation endpoint.
+// when ctx is cancelled. It returns nil for a token that is revoked already and for an
+// empty one, and [provider.ErrUnsupported] if the provider has no revocation endpoint.
 func (p *Provider) Revoke(ctx context.Context, refresh secret.String) error {
 	ctx, cancel := untilRevoked(ctx)
 	defer cancel()
@@ -43,12 +44,15 @@ func (p *Provider) Discard(ctx context.Context, refresh secret.String) {
 	if refresh.IsZero() {
 		return
 	}
-	if err := p.Revoke(ctx, refresh); err != nil {
+	switch err := p.Revoke(ctx, refresh); {
+	case err == nil:
+		p.cfg.Metrics.Discarded.WithLabelValues("revoked").Inc()
+	case errors.Is(err, provider.ErrUnsupported):
+		p.cfg.Metrics.Discarded.WithLabelValues("unsupported").Inc()
+	default:
 		p.cfg.Metrics.Discarded.WithLabelValues("failed").Inc()
 		p.cfg.Log.WarnContext(ctx, "unused refresh token not revoked", "error", err.Error())
-		return
 	}
-	p.cfg.Metrics.Discarded.WithLabelValues("revoked").Inc()
 }
 
 func (p *Provider) revoke(ctx context.Context, refresh secret.String) error {
@@ -56,8 +60,11 @@ func (p *Provider) revoke(ctx context.Context, refresh secret.String) error {
 	if err != nil {
 		return err
 	}
-	if c.endpoints.Revocation == "" || refresh.IsZero() {
+	switch {
+	case refresh.IsZero():
 		return nil
+	case c.endpoints.Revocation == "":
+		return provider.ErrUnsupported
 	}
 	_, err = p.withSecrets(opRevoke, func(i int) (*oauth2.Token, error) {
 		return nil, p.postRevocation(ctx, c, i, refresh)

@@ -1,6 +1,7 @@
 package cognito
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,10 @@ func (p *Provider) Exchange(ctx context.Context, grant provider.CodeGrant) (secr
 	}
 	tokens := p.unpack(answer)
 	verified, err := c.verifyLogin(ctx, tokens, grant)
+	if err == nil {
+		verified = p.addUserinfo(ctx, c, verified)
+		p.warnOfShortSessions(ctx, verified)
+	}
 	if err == nil && ctx.Err() != nil {
 		err = &provider.Error{Op: opExchange, Kind: provider.ErrUnavailable, Reason: "the browser left before the tokens came"}
 	}
@@ -65,6 +70,17 @@ func (p *Provider) noteCode(client netip.Prefix, err error) {
 	if of4xx && !errors.Is(failed, provider.ErrUnavailable) && failed.Code != "invalid_client" && failed.Code != "unauthorized_client" {
 		p.quota.noteCode(client, true)
 	}
+}
+
+// warnOfShortSessions logs, once, that a login has got no refresh token.
+func (p *Provider) warnOfShortSessions(ctx context.Context, tokens secret.Tokens) {
+	if !tokens.Refresh.IsZero() {
+		return
+	}
+	p.shortSessions.Do(func() {
+		p.cfg.Log.WarnContext(ctx, "the provider issues no refresh tokens: sessions end with their access token",
+			"cure", "add offline_access to provider.scopes, or allow the client refresh tokens at the provider")
+	})
 }
 
 const opRefresh = "refreshing tokens"
@@ -164,14 +180,15 @@ func (p *Provider) verifyWithRetry(ctx context.Context, verify func(context.Cont
 	}
 }
 
-// withSecrets makes a call with the client secret that worked last and, after
-// invalid_client, with the others. So a secret can be replaced without an outage.
-// The provider checks the secret before the grant, so a wrong one uses up no code
-// or token.
+// withSecrets makes a call with the client secret that worked last and, if the provider
+// refuses that, with the others. So a secret can be replaced without an outage. The
+// provider checks the secret before the grant, so a wrong one uses up no code or token.
+// Some answer unauthorized_client to it instead of invalid_client. If the provider
+// refuses all of them, the error is that of the first.
 func (p *Provider) withSecrets(op string, call func(i int) (*oauth2.Token, error)) (*oauth2.Token, error) {
 	n := max(1, len(p.clientSecrets()))
 	first := int(p.secretInUse.Load())
-	var failed *provider.Error
+	var refused *provider.Error
 	for k := range n {
 		i := (first + k) % n
 		answer, err := call(i)
@@ -179,12 +196,13 @@ func (p *Provider) withSecrets(op string, call func(i int) (*oauth2.Token, error
 			p.secretInUse.Store(int32(i)) //nolint:gosec // a handful of secrets
 			return answer, nil
 		}
-		failed = tokenError(op, err)
-		if failed.Code != "invalid_client" {
-			break
+		failed := tokenError(op, err)
+		if failed.Code != "invalid_client" && failed.Code != "unauthorized_client" {
+			return nil, failed
 		}
+		refused = cmp.Or(refused, failed)
 	}
-	return nil, failed
+	return nil, refused
 }
 
 // unpack returns the tokens of an answer, which are not verified yet.

@@ -29,15 +29,9 @@ func (p *Provider) Alive(ctx context.Context, access secret.String, subject stri
 	if c.endpoints.Userinfo == "" {
 		return nil
 	}
-	asking := p.context(ctx, call{endpoint: endpointUserinfo, optional: true})
-	r, err := http.NewRequestWithContext(asking, http.MethodGet, c.endpoints.Userinfo, http.NoBody)
+	answer, err := p.askUserinfo(ctx, c, opAlive, access)
 	if err != nil {
-		return &provider.Error{Op: opAlive, Kind: provider.ErrMisconfigured, Reason: "the userinfo endpoint is no URL"}
-	}
-	r.Header.Set("Authorization", "Bearer "+access.Reveal())
-	answer, err := p.client.Do(r)
-	if err != nil {
-		return networkError(opAlive, err)
+		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
 	var body struct {
@@ -58,6 +52,21 @@ func (p *Provider) Alive(ctx context.Context, access secret.String, subject stri
 		return nil
 	}
 	return failed
+}
+
+// askUserinfo sends a request to userInfo. The error is a [*provider.Error].
+func (p *Provider) askUserinfo(ctx context.Context, c *connection, op string, access secret.String) (*http.Response, error) {
+	asking := p.context(ctx, call{endpoint: endpointUserinfo, optional: true})
+	r, err := http.NewRequestWithContext(asking, http.MethodGet, c.endpoints.Userinfo, http.NoBody)
+	if err != nil {
+		return nil, &provider.Error{Op: op, Kind: provider.ErrMisconfigured, Reason: "the userinfo endpoint is no URL"}
+	}
+	r.Header.Set("Authorization", access.Bearer())
+	answer, err := p.client.Do(r)
+	if err != nil {
+		return nil, networkError(op, err)
+	}
+	return answer, nil
 }
 
 const codeInvalidToken = "invalid_token"

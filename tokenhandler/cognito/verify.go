@@ -179,6 +179,7 @@ func (v *verifier) verifyRenewed(ctx context.Context, tokens, previous secret.To
 	case id.claims.AuthTime != nil && !id.authTime().Equal(previous.AuthTime) && knowsAuthTime(previous):
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrRejected, Reason: "ID token: the refreshed one has another auth_time"}
 	}
+	v.keepUserinfo(id.all, previous)
 	tokens.Claims = v.userClaims(id.all)
 	return v.verifyAccess(ctx, opRefresh, tokens)
 }
@@ -189,9 +190,8 @@ func knowsAuthTime(previous secret.Tokens) bool {
 	if previous.ID.IsZero() {
 		return true
 	}
-	var claims idClaims
-	parsed, err := jwt.ParseSigned(previous.ID.Reveal(), everyAlgorithm)
-	return err == nil && parsed.UnsafeClaimsWithoutVerification(&claims) == nil && claims.AuthTime != nil
+	_, there := payloadOf(previous.ID)["auth_time"]
+	return there
 }
 
 // verifyAccess verifies Cognito's access token, which APIs will get: signature, iss,

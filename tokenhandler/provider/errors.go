@@ -33,6 +33,10 @@ var (
 	ErrMisconfigured = errors.New("misconfigured")
 )
 
+// ErrUnsupported means that the provider does not offer what it was to be asked. It is
+// no kind of an [Error], because nothing failed.
+var ErrUnsupported = errors.New("the provider does not offer this")
+
 // Error is a failed call to the provider. It holds no text of the provider's and
 // no token, so it may be logged: Code is from a fixed list and RequestID is
 // checked by whoever sets it.
