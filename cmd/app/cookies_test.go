@@ -35,3 +35,25 @@ func TestUpstreamGetsNoSessionCookies(t *testing.T) {
 		}
 	}
 }
+
+// TestPageUnderAnotherNameOfThisMachine: a login that begins at 127.0.0.1 would come back
+// at localhost, where the browser has none of its cookies. It begins at localhost.
+func TestPageUnderAnotherNameOfThisMachine(t *testing.T) {
+	s := start(t, cognitotest.Options{})
+	for _, path := range []string{"/", "/auth/login?return_to=/x"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.at.Public+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host = "127.0.0.1:8080"
+		r.Header.Set("Sec-Fetch-Mode", "navigate")
+		answer, err := s.transport().RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if got := answer.Header.Get("Location"); answer.StatusCode != http.StatusFound || got != publicURL+path || len(answer.Header["Set-Cookie"]) != 0 {
+			t.Errorf("%s: %d to %q", path, answer.StatusCode, got)
+		}
+	}
+}

@@ -13,7 +13,7 @@ import (
 
 // publicHandler returns the handler of the public listener. Every request passes, from
 // the outside in: request log and panic recovery, deadlines for stalled connections,
-// one normalization of the path.
+// one normalization of the path, one name of a developer's machine.
 func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 	notFound := web.OwnHeaders(site.CORS(site.NotFound()))
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -30,7 +30,7 @@ func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 			notFound.ServeHTTP(w, r)
 		}
 	})
-	return site.Instrument(site.Deadlines(site.PlainPath(dispatch)))
+	return site.Instrument(site.Deadlines(site.PlainPath(site.OneHost(dispatch))))
 }
 
 // adminHandler returns the handler of the admin listener, behind the same middlewares.

@@ -60,22 +60,6 @@ func NewNames(name string, insecurePlainHTTP bool) Names {
 	}
 }
 
-// NewLoopbackNames derives the names for a public URL of http://localhost or another
-// name of this machine, with that port. WebKit keeps no Secure cookie there, and so none
-// with the prefix. Cookies do not tell ports apart (RFC 6265 §8.5), so the port is a
-// part of the names: two apps on one machine would end each other's sessions otherwise.
-func NewLoopbackNames(name, port string) Names {
-	stem := ""
-	if name != "session" {
-		stem = name + "-"
-	}
-	session := stem + "session-" + port
-	return Names{
-		Session: session, Active: stem + "active-" + port, Began: stem + "began-" + port, Login: stem + "login-" + port + "-",
-		second: session + ".1", insecure: true,
-	}
-}
-
 // Ours reports whether a cookie of this name belongs to this service.
 func (n Names) Ours(name string) bool {
 	return strings.HasPrefix(name, n.Session) && (len(name) == len(n.Session) || name[len(n.Session)] == '.') ||

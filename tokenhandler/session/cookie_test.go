@@ -286,28 +286,10 @@ func TestPersistentCookies(t *testing.T) {
 	}
 }
 
-// TestNamesOnLoopback: apps on several ports of one machine have different cookies.
-func TestNamesOnLoopback(t *testing.T) {
-	for name, want := range map[string]string{
-		"session": "session-8080 active-8080 began-8080 login-8080-x",
-		"shop":    "shop-session-8080 shop-active-8080 shop-began-8080 shop-login-8080-x",
-	} {
-		c := session.NewLoopbackNames(name, "8080")
-		if got := fmt.Sprint(c.Session, " ", c.Active, " ", c.Began, " ", c.Login, "x"); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
-		for _, ours := range append(strings.Fields(want), c.Session+".1") {
-			if !c.Ours(ours) || session.NewLoopbackNames(name, "808").Ours(ours) || session.NewLoopbackNames(name, "80801").Ours(ours) {
-				t.Errorf("%s: it is not known whose it is", ours)
-			}
-		}
-	}
-}
-
 // TestWithheldCookies: an upstream gets neither the cookies of this service nor those of
 // another one on the same host, but all others.
 func TestWithheldCookies(t *testing.T) {
-	for _, names := range []session.Names{session.NewNames("session", false), session.NewNames("shop", true), session.NewLoopbackNames("session", "8080")} {
+	for _, names := range []session.Names{session.NewNames("session", false), session.NewNames("shop", true)} {
 		for _, name := range []string{
 			names.Session, names.Session + ".1", names.Session + ".7", names.Active, names.Began, names.Login + "x",
 			"__Host-Http-admin", "__host-http-admin", "__HOST-HTTP-x", "__Host-Http-", "__Host-Http-admin-login-x",
