@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+
+	"cognito-token-handler/tokenhandler/web"
 )
 
 // requestBody is the client's body on its way to the upstream. Every read restarts
@@ -37,6 +39,11 @@ func (c *call) newRequestBody() *requestBody {
 	if c.client.Body == nil || c.client.ContentLength == 0 {
 		return nil
 	}
+	pace := web.SlowBody
+	if c.grant == nil {
+		pace = web.SteadyBody
+	}
+	web.SetBodyPace(c.client, pace)
 	return &requestBody{ReadCloser: http.MaxBytesReader(c.writer, c.client.Body, c.route.MaxBody), call: c}
 }
 

@@ -173,6 +173,40 @@ func TestTimeoutOfAnUpload(t *testing.T) {
 	}
 }
 
+// Without a session, a body that drips does not hold a connection to the upstream for hours.
+func TestDrippingBody(t *testing.T) {
+	for name, c := range map[string]struct {
+		err    error
+		status int
+	}{"with a session": {nil, http.StatusOK}, "without": {errNobody, http.StatusBadRequest}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				toAnonymous := overHTTP2
+				toAnonymous.anonymous = true
+				p := toAnonymous.inMemory(t, within, func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(w, r.Body) })
+				p.tokens.err = c.err
+				body, feed := io.Pipe()
+				var feeding sync.WaitGroup
+				defer feeding.Wait()
+				feeding.Go(func() {
+					for range 20 {
+						time.Sleep(9 * time.Second)
+						if _, err := io.WriteString(feed, "x"); err != nil {
+							break
+						}
+					}
+					_ = feed.Close()
+				})
+				begun := time.Now()
+				got := p.do(t, p.request(t, http.MethodPost, "/api/x", body))
+				if got.StatusCode != c.status || c.err != nil && time.Since(begun) > 11*time.Second {
+					t.Errorf("answered %d %s after %s", got.StatusCode, got.body, time.Since(begun))
+				}
+			})
+		})
+	}
+}
+
 // The cause of a failure goes to the log only, and the upstream's own text goes nowhere.
 func TestUpstreamErrors(t *testing.T) {
 	closed := httptest.NewServer(nil)

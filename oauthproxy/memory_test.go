@@ -16,6 +16,8 @@ type protocol struct {
 	newProxy func(testing.TB, ...oauthproxy.Route) *proxy
 	scheme   string // of the upstream
 	isHTTP2  bool
+	// anonymous opens the route to requests without a session.
+	anonymous bool
 }
 
 var (
@@ -35,7 +37,7 @@ func (p protocol) inMemory(t *testing.T, timeout time.Duration, api http.Handler
 	upstream.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = upstream.Serve(toAPI) }()
 	served := newUnstartedProxy(t, nil, oauthproxy.Route{
-		Path: "/api/", Upstream: testkit.MustURL(t, p.scheme+"://api.example.com"), Timeout: timeout, MaxBody: 1 << 30,
+		Path: "/api/", Upstream: testkit.MustURL(t, p.scheme+"://api.example.com"), Timeout: timeout, MaxBody: 1 << 30, Anonymous: p.anonymous,
 	})
 	served.handler.DialUpstreams(toAPI.DialContext)
 	_ = served.Listener.Close()

@@ -1,10 +1,8 @@
 package web
 
 import (
-	"io"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -50,8 +48,8 @@ func closeAmbiguous(next http.Handler) http.Handler {
 	})
 }
 
-// Deadlines ends a request whose client stops sending its body, or stops
-// reading the response, for a minute. The time that the handler itself takes does not
+// Deadlines ends a request whose client sends its body too slowly, see [BodyPace], or stops
+// reading the response for a minute. The time that the handler itself takes does not
 // count, so event streams and slow upstreams may take as long as they like.
 func (s *Site) Deadlines(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -63,7 +61,7 @@ func (s *Site) Deadlines(next http.Handler) http.Handler {
 			// again. This deadline is for that.
 			rc := http.NewResponseController(w)
 			if !strict {
-				_ = rc.SetReadDeadline(s.now().Add(stallTimeout))
+				_ = rc.SetReadDeadline(s.now().Add(shortBodyTime))
 			}
 			body := &stallReader{ReadCloser: r.Body, rc: rc, now: s.now, strict: strict}
 			// The body is replaced in a copy of the request, because the server looks at
@@ -113,45 +111,6 @@ func writeDeadlinerOf(w http.ResponseWriter) writeDeadliner {
 type noDeadline struct{}
 
 func (noDeadline) SetWriteDeadline(time.Time) error { return nil }
-
-// stallReader sets a deadline for each read of a request's body.
-type stallReader struct {
-	io.ReadCloser
-
-	rc     *http.ResponseController
-	now    func() time.Time
-	strict bool // see stallWriter
-
-	mu   sync.Mutex
-	left bool // the handler has returned
-}
-
-// Read leaves the deadline in force over HTTP/1. The server removes it when the body
-// has ended. After any other error the deadline must stay: the server reads the rest
-// of the body, and would wait for it forever.
-func (r *stallReader) Read(p []byte) (int, error) {
-	r.setDeadline(r.now().Add(stallTimeout))
-	if r.strict {
-		defer r.setDeadline(time.Time{})
-	}
-	return r.ReadCloser.Read(p)
-}
-
-// setDeadline does nothing after the handler has returned: a Transport may still read
-// the body for a moment after an early response, and the writer of HTTP/2 panics then.
-func (r *stallReader) setDeadline(at time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.left {
-		_ = r.rc.SetReadDeadline(at) // fails if the writer supports no deadlines, as httptest's
-	}
-}
-
-func (r *stallReader) leave() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.left = true
-}
 
 // stallWriter sets a deadline for each write of a response.
 type stallWriter struct {

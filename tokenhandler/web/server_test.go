@@ -71,42 +71,6 @@ func send(t *testing.T, client net.Conn, text string) {
 
 const upload = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
 
-func TestDeadlinesEndAStalledBody(t *testing.T) {
-	var failed error
-	var after time.Duration
-	begun := time.Now
-	served(t, func(_ http.ResponseWriter, r *http.Request) {
-		start := begun()
-		_, failed = io.ReadAll(r.Body)
-		after = begun().Sub(start)
-	}, func(t *testing.T, client net.Conn) {
-		send(t, client, upload+"abc")
-		_, _ = io.ReadAll(client)
-	})
-	if !errors.Is(failed, os.ErrDeadlineExceeded) || after != time.Minute {
-		t.Errorf("reading ended with %v after %s", failed, after)
-	}
-}
-
-func TestDeadlinesLetASlowBodyThrough(t *testing.T) {
-	var got []byte
-	var failed error
-	served(t, func(w http.ResponseWriter, r *http.Request) {
-		got, failed = io.ReadAll(r.Body)
-		w.WriteHeader(http.StatusNoContent)
-	}, func(t *testing.T, client net.Conn) {
-		send(t, client, upload)
-		for i := range 10 { // eight minutes in all
-			time.Sleep(50 * time.Second)
-			send(t, client, fmt.Sprint(i))
-		}
-		wantStatus(t, bufio.NewReader(client), "HTTP/1.1 204 No Content")
-	})
-	if string(got) != "0123456789" || failed != nil {
-		t.Errorf("read %q, %v", got, failed)
-	}
-}
-
 func TestDeadlinesDoNotCountTheHandlersTime(t *testing.T) {
 	served(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.ReadAll(r.Body)
@@ -220,6 +184,7 @@ func overHTTP2(t *testing.T, client net.Conn) (answer *http.Response, body *io.P
 // read. Streams that are silent for a long time must not be ended.
 func TestDeadlinesDoNotEndSilentStreamsOfHTTP2(t *testing.T) {
 	served(t, func(w http.ResponseWriter, r *http.Request) {
+		web.SetBodyPace(r, web.SlowBody)
 		for i := range 3 {
 			_, _ = fmt.Fprint(w, i)
 			_ = http.NewResponseController(w).Flush()
@@ -279,6 +244,7 @@ func TestDeadlinesEndWithTheHandler(t *testing.T) {
 func TestDeadlinesEndStalledStreamsOfHTTP2(t *testing.T) {
 	took := map[string]time.Duration{}
 	served(t, func(w http.ResponseWriter, r *http.Request) {
+		web.SetBodyPace(r, web.SlowBody)
 		_ = http.NewResponseController(w).Flush()
 		start := time.Now()
 		if _, err := io.ReadAll(r.Body); !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -390,7 +356,7 @@ func TestDeadlinesEndAnUnreadBody(t *testing.T) {
 				start := time.Now()
 				send(t, client, upload)
 				_, _ = io.ReadAll(client)
-				if took := time.Since(start); took > 2*time.Minute {
+				if took := time.Since(start); took > 11*time.Second {
 					t.Errorf("closed after %s", took)
 				}
 			})
