@@ -159,6 +159,9 @@ type Revocation struct {
 
 // API configures the API proxy.
 type API struct {
+	// RequestsPerSession and StreamsPerSession bound what a session has under way.
+	RequestsPerSession, StreamsPerSession int
+
 	Routes []Route
 }
 

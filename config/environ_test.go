@@ -67,6 +67,8 @@ var samples = map[string]sample{
 	"session.probe_interval":           {file: "2m", env: "3m"},
 	"revocation.on_outage":             {file: "allow", env: "deny", with: []string{"TH_SESSION__STORE=redis://localhost"}},
 	"provider.rotation_grace":          {file: "10s", env: "60s"},
+	"api.requests_per_session":         {file: "10", env: "20"},
+	"api.streams_per_session":          {file: "10", env: "20"},
 	"api.routes":                       {file: "[{path: /a/, upstream: 'https://a.example'}]", env: "[{path: /b/, upstream: 'https://b.example'}]"},
 	"storage.bucket":                   {file: "bucket-a", env: "bucket-b", with: bucket[1:]},
 	"storage.region":                   {file: "us-east-1", env: "eu-west-1", with: bucket[:1]},

@@ -70,7 +70,7 @@ func TestLoadWithDefaults(t *testing.T) {
 			Claims:     []string{"sub", "username", "email", "email_verified", "name", "groups"},
 			CookieName: "session",
 		},
-		API: config.API{Routes: []config.Route{{
+		API: config.API{RequestsPerSession: 256, StreamsPerSession: 256, Routes: []config.Route{{
 			Path: "/api/", Token: "access", Timeout: time.Minute, MaxBody: 10 << 20, ReplayBody: 64 << 10,
 		}}},
 		Revocation: config.Revocation{OnOutage: "allow"},

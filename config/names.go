@@ -135,12 +135,12 @@ func parseHost(s string) (string, *invalid) {
 	return u.Host, nil
 }
 
-// parseMethod accepts the name of a method. TRACE is refused because its response
+// parseMethod accepts the name of a method. TRACE and TRACK are refused because their response
 // repeats the headers of the request, with the token (OWASP ASVS 5.0, V13.4.4), and
 // CONNECT because it opens a tunnel.
 func parseMethod(s string) (string, *invalid) {
 	switch upper := strings.ToUpper(s); {
-	case upper == "TRACE" || upper == "CONNECT":
+	case upper == "TRACE" || upper == "TRACK" || upper == "CONNECT":
 		return "", &invalid{quote(s) + " is never forwarded", "remove it"}
 	case s != upper && methodPattern.MatchString(upper):
 		return "", &invalid{quote(s) + " is not in capitals", "write " + upper}

@@ -8,6 +8,8 @@ const (
 	maxGrace     = 5 * time.Minute
 	maxBodyLimit = 1 << 40
 	maxReplay    = 16 << 20
+
+	maxPerSession = 100_000
 )
 
 // MaxShutdownDelay is the largest value of shutdown.delay. It leaves time for the
@@ -24,6 +26,12 @@ func options(c *Config, readFile func(string) ([]byte, error)) []option {
 		key: "revocation.on_outage", def: "allow", value: one(&c.Revocation.OnOutage, "word", oneOf("allow", "deny")),
 		doc:     "What happens to sessions while `session.store` cannot be reached. `allow`: the replica enforces the revocations that it knows. `deny`: every session gets 503, because it may have been revoked on another replica.",
 		refused: "`deny` without `session.store`",
+	}, option{
+		key: "api.requests_per_session", def: "256", value: one(&c.API.RequestsPerSession, "number", parseCount(1, maxPerSession)),
+		doc: "How many requests of one session may be forwarded at a time. Further ones get 429. A request whose client has gone counts for a second longer, and as long as a connection is being opened for it. Requests without a session are counted by connection.", refused: "less than 1; more than 100000",
+	}, option{
+		key: "api.streams_per_session", def: "256", value: one(&c.API.StreamsPerSession, "number", parseCount(1, maxPerSession)),
+		doc: "How many event streams and WebSockets of one session may be open at a time. They do not count as requests.", refused: "less than 1; more than 100000",
 	}, option{
 		key: "api.routes", value: routes(&c.API.Routes),
 		doc:     "The API routes; each item has the keys of the next table. A request goes to the route with the longest matching path. If an API could take its path for that of another route (letter case, path parameters, Unicode forms, dots or blanks at the ends of a segment), it gets 404.",

@@ -39,7 +39,7 @@ func routeOptions(r *Route) []option {
 		},
 		{
 			key: "methods", value: many(&r.Methods, "list of methods", parseMethod),
-			doc: "The allowed methods; others get 405. Default: all except CONNECT and TRACE.", refused: "CONNECT, TRACE, lower case",
+			doc: "The allowed methods; others get 405. Default: all except CONNECT, TRACE and TRACK.", refused: "CONNECT, TRACE, TRACK, lower case",
 		},
 		{
 			key: "token", def: "access", value: one(&r.Token, "word", oneOf("access", "id", "none")),

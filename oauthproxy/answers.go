@@ -13,6 +13,20 @@ const answerGrace = time.Second
 
 type dialFunc = func(ctx context.Context, network, address string) (net.Conn, error)
 
+// upstreamDial returns dial with what every connection to an upstream needs. A connection that is
+// being opened holds the slot of its call: net/http opens it to the end even if the call has
+// ended, and if an upstream accepts none, they would pile up behind calls that do not count.
+func upstreamDial(dial dialFunc) dialFunc {
+	answering := keepAnswers(dial)
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		if c, ok := ctx.Value(callKey{}).(*call); ok {
+			c.slot.hold()
+			defer c.slot.release()
+		}
+		return answering(ctx, network, address)
+	}
+}
+
 // keepAnswers returns dial for connections that do not lose a response to a failed write.
 func keepAnswers(dial dialFunc) dialFunc {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {

@@ -26,6 +26,9 @@ type call struct {
 	cancel context.CancelCauseFunc
 	// grant is nil on an anonymous route without a session.
 	grant Grant
+	slot  slot
+	// context is the beginning of out's context.
+	context callContext
 	// expiredCookies remove the cookies of a session that has ended, on an anonymous route.
 	expiredCookies []string
 	// timeout is stopped when the response has begun.
@@ -45,6 +48,24 @@ type call struct {
 	headerValues [6]string
 }
 
+// callContext is a context that knows its call. net/http opens connections with the values of
+// a request's context.
+type callContext struct {
+	context.Context //nolint:containedctx // it is the request's context
+
+	call *call
+}
+
+type callKey struct{}
+
+// Value implements [context.Context].
+func (c *callContext) Value(key any) any {
+	if _, ok := key.(callKey); ok {
+		return c.call
+	}
+	return c.Context.Value(key)
+}
+
 // proxyName is the name of this proxy in Proxy-Status (RFC 9209).
 const proxyName = "token-handler"
 
@@ -60,7 +81,8 @@ func (c *call) serve() {
 	c.start = c.handler.cfg.Site.Now()
 	c.route.inFlight.Inc()
 	defer c.route.inFlight.Dec()
-	ctx, cancel := context.WithCancelCause(c.client.Context())
+	c.context = callContext{Context: c.client.Context(), call: c}
+	ctx, cancel := context.WithCancelCause(&c.context)
 	defer cancel(nil)
 	c.cancel = cancel
 	// A response without a type must stay without: net/http would guess one, and what it
@@ -116,6 +138,10 @@ func (c *call) respond(response *http.Response) error {
 	if response.StatusCode < http.StatusOK || response.StatusCode > 999 {
 		_ = response.Body.Close()
 		return errInvalidStatus // a 101, for example, to a request without an upgrade
+	}
+	if isEndless(response) && isEventStream(response.Header) && !c.slot.becomeStream() {
+		_ = response.Body.Close()
+		return errTooMany
 	}
 	c.route.rewriteResponse(response, c.grant != nil)
 	if response.StatusCode == http.StatusUnauthorized {
@@ -231,6 +257,9 @@ func (c *call) problem(err error) *web.Problem {
 	cause := context.Cause(c.out.Context())
 	if errors.Is(cause, errSessionEnded) {
 		return web.NewProblem(web.CodeSessionExpired, "the session ended during the request; log in again", errSessionEnded)
+	}
+	if errors.Is(err, errTooMany) {
+		return c.tooMany(true)
 	}
 	if c.body != nil {
 		if failure := c.body.failure.Load(); failure != nil {

@@ -32,7 +32,12 @@ type eventStream struct {
 // client opens again when it ends. The client does not repeat another method than
 // GET, and a response with a length ends by itself.
 func isEndlessEventStream(response *http.Response, method string) bool {
-	return response.StatusCode == http.StatusOK && response.ContentLength < 0 && method == http.MethodGet && isEventStream(response.Header)
+	return method == http.MethodGet && isEndless(response) && isEventStream(response.Header)
+}
+
+// isEndless reports whether nothing says where the body of a response ends.
+func isEndless(response *http.Response) bool {
+	return response.StatusCode == http.StatusOK && response.ContentLength < 0
 }
 
 func isEventStream(h http.Header) bool {

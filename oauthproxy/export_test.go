@@ -41,7 +41,7 @@ func PublicLocation(r Route, location string) string {
 func (h *Handler) DialUpstreams(dial func(ctx context.Context, network, address string) (net.Conn, error)) {
 	for _, r := range h.routes {
 		if t, ok := r.transport.(*http.Transport); ok {
-			t.DialContext = keepAnswers(dial)
+			t.DialContext = upstreamDial(dial)
 		}
 	}
 }

@@ -168,6 +168,12 @@ func newHTTP2Proxy(tb testing.TB, routes ...oauthproxy.Route) *proxy {
 
 func newUnstartedProxy(tb testing.TB, tracer *tracing.Tracer, routes ...oauthproxy.Route) *proxy {
 	tb.Helper()
+	return newLimitedProxy(tb, oauthproxy.Limits{}, tracer, routes...)
+}
+
+// newLimitedProxy returns a proxy, not started, that bounds what a session may have under way.
+func newLimitedProxy(tb testing.TB, limits oauthproxy.Limits, tracer *tracing.Tracer, routes ...oauthproxy.Route) *proxy {
+	tb.Helper()
 	p := &proxy{tokens: &tokens{cookie: sessionCookie}, registry: prometheus.NewRegistry(), log: &testkit.Log{}}
 	log := p.log.Logger()
 	site := web.NewSite(web.Config{
@@ -176,7 +182,7 @@ func newUnstartedProxy(tb testing.TB, tracer *tracing.Tracer, routes ...oauthpro
 		LoginURL:       "/auth/login", Log: log, Now: time.Now, Tracer: tracer,
 	})
 	p.handler = oauthproxy.New(oauthproxy.Config{
-		Routes: routes, Site: site, Tokens: p.tokens, Log: log, Metrics: oauthproxy.NewMetrics(p.registry), Tracer: tracer,
+		Routes: routes, Limits: limits, Site: site, Tokens: p.tokens, Log: log, Metrics: oauthproxy.NewMetrics(p.registry), Tracer: tracer,
 		OurCookie: func(name string) bool { return strings.HasPrefix(name, "__Host-Http-") },
 	})
 	p.Server = httptest.NewUnstartedServer(nil)

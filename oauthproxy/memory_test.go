@@ -18,6 +18,10 @@ type protocol struct {
 	isHTTP2  bool
 	// anonymous opens the route to requests without a session.
 	anonymous bool
+	// peer is the client's address. Connections in memory have none.
+	peer string
+	// limits bound each session.
+	limits oauthproxy.Limits
 }
 
 var (
@@ -36,10 +40,17 @@ func (p protocol) inMemory(t *testing.T, timeout time.Duration, api http.Handler
 	upstream.Protocols.SetHTTP1(true)
 	upstream.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = upstream.Serve(toAPI) }()
-	served := newUnstartedProxy(t, nil, oauthproxy.Route{
-		Path: "/api/", Upstream: testkit.MustURL(t, p.scheme+"://api.example.com"), Timeout: timeout, MaxBody: 1 << 30, Anonymous: p.anonymous,
+	served := newLimitedProxy(t, p.limits, nil, oauthproxy.Route{
+		Path: "/api/", Upstream: testkit.MustURL(t, p.scheme+"://api.example.com"), Timeout: timeout, MaxBody: 1 << 30, Anonymous: p.anonymous, WebSocket: true,
 	})
 	served.handler.DialUpstreams(toAPI.DialContext)
+	if p.peer != "" {
+		next := served.Config.Handler
+		served.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.RemoteAddr = p.peer
+			next.ServeHTTP(w, r)
+		})
+	}
 	_ = served.Listener.Close()
 	served.Listener, served.EnableHTTP2 = toProxy, p.isHTTP2
 	if p.isHTTP2 {

@@ -26,6 +26,8 @@ type Metrics struct {
 	// Retries counts requests whose token the upstream refused and that could be sent
 	// again, by route and outcome.
 	Retries *prometheus.CounterVec
+	// Limited counts requests that were refused by [Limits], by route and kind.
+	Limited *prometheus.CounterVec
 	// Sockets are the metrics of WebSockets.
 	Sockets *socket.Metrics
 	// Ended counts requests and WebSockets that were ended because their session ended,
@@ -64,6 +66,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 			Name: "tokenhandler_proxy_retries_total",
 			Help: "API requests whose token the upstream refused with 401, by route and outcome of the second attempt: ok, refused, failed, not_renewed (there was no other token).",
 		}, []string{"route", "outcome"}),
+		Limited: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_proxy_limited_total",
+			Help: "API requests that were refused with 429 because their session had too much under way, by route and kind: request, stream (event streams and WebSockets).",
+		}, []string{"route", "kind"}),
 		Sockets: socket.NewMetrics(reg),
 		Ended: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_proxy_ended_total",
@@ -118,6 +124,7 @@ const (
 	errorConnect, errorTimeout, errorBroken, errorInterrupted = "connect", "timeout", "broken", "interrupted"
 	retryOK, retryRefused, retryFailed, retryNotRenewed       = "ok", "refused", "failed", "not_renewed"
 	endedSocket, endedRequest                                 = "socket", "request"
+	limitedRequest, limitedStream                             = "request", "stream"
 )
 
 // begin makes every counter of a route exist, so that the first event is an increase.
@@ -127,6 +134,7 @@ func (m *Metrics) begin(route string) {
 		m.UpstreamErrors: {errorConnect, errorTimeout, errorBroken, errorInterrupted},
 		m.Retries:        {retryOK, retryRefused, retryFailed, retryNotRenewed},
 		m.Ended:          {endedSocket, endedRequest},
+		m.Limited:        {limitedRequest, limitedStream},
 	} {
 		for _, value := range values {
 			vec.WithLabelValues(route, value)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"cognito-token-handler/oauthproxy/socket"
 	"cognito-token-handler/tokenhandler/tracing"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -21,6 +22,8 @@ type Config struct {
 	// OurCookie reports whether a cookie of this name belongs to the token handler, or to
 	// another one on the same host. It is not sent upstream. Required.
 	OurCookie func(name string) bool
+	// Limits bound what a session may have under way.
+	Limits Limits
 	// Log receives, at level debug, errors of connections that broke. Required.
 	Log *slog.Logger
 	// Metrics may be nil.
@@ -40,12 +43,13 @@ type Handler struct {
 	open         openConnections
 	buffers      bufferPool
 	watchTimers  watchTimers
+	loads        loads
 }
 
 // New returns a Handler. It includes the origin check ([web.Site.Guard]), so no
 // request can bypass it.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg, metrics: cfg.Metrics}
+	h := &Handler{cfg: cfg, metrics: cfg.Metrics, loads: loads{limits: cfg.Limits}}
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)
 	}
@@ -86,7 +90,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 //  2. It checks what the route allows: the method, the size of the body, and no
 //     upgrade except to a WebSocket from an allowed origin.
 //  3. It authorises the request, which may refresh the tokens. The checks before
-//     need no session, so a request that they refuse never causes a refresh.
+//     need no session, so a request that they refuse never causes a refresh. The
+//     session must not have too much under way.
 //  4. It sends the request to the upstream, once more with another token if the
 //     upstream refuses the first one, and passes the response on.
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request) error {
@@ -108,6 +113,10 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request) error {
 	if err := c.authorize(); err != nil {
 		return err
 	}
+	if err := c.enter(socket.IsUpgrade(r)); err != nil {
+		return err
+	}
+	defer c.leave()
 	c.serve()
 	return nil
 }

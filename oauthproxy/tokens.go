@@ -46,6 +46,9 @@ type Tokens interface {
 
 // Session is the session of a [Grant].
 type Session interface {
+	// Key returns a key for the session, which is not secret: all its requests have the same
+	// one, and no other session has it.
+	Key() [16]byte
 	// Commit adds the session's cookies to the response's header. It is called once,
 	// right before the header is written.
 	Commit(h http.Header)

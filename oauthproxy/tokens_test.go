@@ -18,8 +18,10 @@ type tokens struct {
 	err    error
 	cookie string
 	noID   bool
-	calls  atomic.Int32
-	probe  atomic.Int64
+	// session is the number of the session whose request comes next.
+	session atomic.Int32
+	calls   atomic.Int32
+	probe   atomic.Int64
 	// renew returns the next token; nil if the token cannot be renewed.
 	renew func() (string, error)
 	// permits reports what a token permits; nil permits nothing.
@@ -55,6 +57,8 @@ type grant struct {
 	renewed   string
 	committed bool
 }
+
+func (g *grant) Key() [16]byte { return [16]byte{byte(g.source.session.Load())} }
 
 func (g *grant) AccessToken() secret.String { return secret.New(cmp.Or(g.renewed, accessToken)) }
 

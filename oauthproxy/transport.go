@@ -27,7 +27,7 @@ const (
 // new one for every further request.
 func (h *Handler) newTransport(changes ...func(*http.Transport)) http.RoundTripper {
 	t := &http.Transport{
-		DialContext:       keepAnswers((&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext),
+		DialContext:       upstreamDial((&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext),
 		ForceAttemptHTTP2: true,
 		// All requests over HTTP/2 share one connection. Without pings, each of them would
 		// time out on a dead connection until TCP gives up after a quarter of an hour.
@@ -45,8 +45,6 @@ func (h *Handler) newTransport(changes ...func(*http.Transport)) http.RoundTripp
 	return h.cfg.Tracer.Transport(t, describeSpan)
 }
 
-type callKey struct{}
-
 // describeSpan describes the span of one attempt to send a request. The upstream is
 // the operator's own, so the span's ids are sent to it.
 func describeSpan(r *http.Request) tracing.Call {
@@ -62,9 +60,6 @@ const idempotencyMark = "X-Idempotency-Key"
 
 // newRequest returns the request for the upstream.
 func (c *call) newRequest(ctx context.Context) *http.Request {
-	if c.handler.cfg.Tracer != nil {
-		ctx = context.WithValue(ctx, callKey{}, c)
-	}
 	out := c.client.WithContext(ctx)
 	c.outURL = c.route.upstreamURL(c.client.URL)
 	out.URL = &c.outURL

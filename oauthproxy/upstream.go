@@ -29,7 +29,7 @@ func (h *Handler) connect(r *Route, shared http.RoundTripper) (*url.URL, http.Ro
 		socketPath := base.Path
 		return &url.URL{Scheme: "http", Host: cmp.Or(r.UpstreamHost, localHost)}, h.newTransport(func(t *http.Transport) {
 			dialer := &net.Dialer{Timeout: dialTimeout}
-			t.DialContext = keepAnswers(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			t.DialContext = upstreamDial(func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socketPath)
 			})
 		})

@@ -94,6 +94,9 @@ func isUnknownKey(err error) bool {
 // Subject returns the user's sub.
 func (g Grant) Subject() string { return g.session.Session.Subject }
 
+// Key returns a key that all requests of the session have, and no other session has.
+func (g Grant) Key() [16]byte { return g.session.Session.ID }
+
 // AccessToken returns the access token, which is valid for some seconds at least.
 func (g Grant) AccessToken() secret.String { return g.session.Session.Access }
 

@@ -276,7 +276,8 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 		})
 	}
 	return oauthproxy.New(oauthproxy.Config{
-		Routes: routes, Site: site, Tokens: tokens{auth}, OurCookie: a.store.Withheld,
+		Routes: routes, Limits: oauthproxy.Limits{Requests: a.cfg.API.RequestsPerSession, Streams: a.cfg.API.StreamsPerSession},
+		Site: site, Tokens: tokens{auth}, OurCookie: a.store.Withheld,
 		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry), Tracer: a.tracer,
 	}), nil
 }

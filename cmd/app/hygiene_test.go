@@ -10,7 +10,7 @@ import (
 // handler alone. Other packages test the rest:
 //
 //   - framing (TE, CL), request lines, targets, hosts: here; HTTP/2's in
-//     hygiene_http2_test.go
+//     hygiene_http2_test.go; floods and broken responses in hygiene_load_test.go
 //   - headers to the API (hop-by-hop, underscores, forwarding, duplicates):
 //     oauthproxy/request_test.go; trusted proxies: tokenhandler/web/clientip_test.go
 //   - headers from the API (cookies, CORS, HSTS, caching, redirects, types):
@@ -219,10 +219,47 @@ func TestTargets(t *testing.T) {
 		"TRACE /raw/x":                "405 method_not_allowed, 404 not_found",
 		"TRACE /auth/session":         "405 method_not_allowed, 404 not_found",
 		"TRACE /":                     "405 method_not_allowed, 404 not_found",
+		"TRACK /raw/x":                "405 method_not_allowed, 404 not_found",
+		"TRACK /auth/session":         "405 method_not_allowed, 404 not_found",
+		"TRACK /":                     "405 method_not_allowed, 404 not_found",
+		// An API that trims segments, or normalises letters, would leave the route.
+		"GET /raw/%E2%80%A5/x":          "404 not_found, 404 not_found",
+		"GET /raw/x/%20../../y":         rejected,
+		"GET /raw/%EF%BC%8E%2e/x":       rejected,
+		"GET /raw/%20..%20/x":           "404 not_found, 404 not_found",
+		"GET /raw/%EF%BC%8E%EF%BC%8E/x": "404 not_found, 404 not_found",
 	} {
 		tests = append(tests, wireTest{line, line + " HTTP/1.1\r\n" + ownHead + "\r\n", answers, ""})
 	}
 	s.runWire(t, up, tests)
+}
+
+// TestHeadersOfProxies: an API gets no header by which another proxy would tell it the user
+// or the address of the client.
+func TestHeadersOfProxies(t *testing.T) {
+	s, up := startWire(t)
+	var tests []wireTest
+	for _, name := range []string{
+		"Client-IP", "CF-Connecting-IP", "X-WEBAUTH-USER", "X-MS-CLIENT-PRINCIPAL-NAME", "X-Amzn-Oidc-Identity", "X-Goog-IAP-JWT-Assertion",
+		"Tailscale-User-Login", "Remote-Groups", "OIDC_CLAIM_sub", "SSL_CLIENT_S_DN", "X-Envoy-External-Address", "X-Middleware-Subrequest", "x_webauth_user",
+	} {
+		tests = append(tests, wireTest{name, get + name + ": evil\r\n\r\n", served, "GET /raw/x"})
+	}
+	s.runWire(t, up, tests)
+}
+
+// TestReferers: a GET without Fetch Metadata and Origin is the app's own if its Referer is.
+func TestReferers(t *testing.T) {
+	s, up := startWire(t)
+	const host, foreign = "Host: localhost:8080\r\n", "403 cross_site_request, 404 not_found"
+	s.runWire(t, up, []wireTest{
+		{"ours", "GET /raw/x HTTP/1.1\r\n" + host + "Referer: http://localhost:8080/orders\r\n\r\n", served, "GET /raw/x"},
+		{"none", "GET /raw/x HTTP/1.1\r\n" + host + "\r\n", foreign, ""},
+		{"another's", "GET /raw/x HTTP/1.1\r\n" + host + "Referer: http://localhost:80801/\r\n\r\n", foreign, ""},
+		{"user", "GET /raw/x HTTP/1.1\r\n" + host + "Referer: http://localhost:8080@evil.example/\r\n\r\n", foreign, ""},
+		{"twice", "GET /raw/x HTTP/1.1\r\n" + host + "Referer: http://localhost:8080/\r\nReferer: http://evil.example/\r\n\r\n", foreign, ""},
+		{"of a POST", "POST /raw/x HTTP/1.1\r\n" + host + "Referer: http://localhost:8080/\r\nContent-Length: 0\r\n\r\n", foreign, ""},
+	})
 }
 
 // TestUpgradesAreNotOffered: requests to upgrade to anything but WebSockets are ignored,

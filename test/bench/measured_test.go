@@ -25,7 +25,7 @@ const (
 func startService(t *testing.T, upstream, limits string) (at served, cookies string) {
 	t.Helper()
 	pool := cognitotest.New(t, cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}})
-	at = startMeasured(t, configure(pool, "", fmt.Sprintf("api: {routes: [{path: /api/, upstream: %q%s}]}", upstream, limits)))
+	at = startMeasured(t, configure(pool, "", fmt.Sprintf("api: {streams_per_session: %d, routes: [{path: /api/, upstream: %q%s}]}", eventStreams, upstream, limits)))
 	return at, login(t, at.Ours)
 }
 
