@@ -40,8 +40,8 @@ help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: build $(SPA) stack-tools ## Start the local stack: http://localhost:8080
-	go run ./test/devstack/run -binary $(BINARY) -spa test/demo/spa/dist
+run: build $(SPA) stack-tools ## Start the local stack: http://localhost:8080 (RUN="-app http://localhost:3000" lets another app log in)
+	go run ./test/devstack/run -binary $(BINARY) -spa test/demo/spa/dist $(RUN)
 
 .PHONY: build
 build: ## Build the binary into .build/

@@ -99,6 +99,7 @@ func (h *loginHandler) start(page provider.Page) web.HandlerFunc {
 			h.cfg.Site.Redirect(w, http.StatusSeeOther, "/")
 			return nil
 		}
+		h.cfg.Site.WarnOfOtherAddress(r)
 		query, err := singleValues(r.URL.RawQuery)
 		if err != nil {
 			return web.NewProblem(web.CodeInvalidRequest, err.Error(), err)

@@ -52,7 +52,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 				removeLogins(h.cfg.Store, w, r)
 			}
 		}
-		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Path + "/login"})
+		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Site.LoginURL(r)})
 		return nil
 	}
 	current.Commit(w)

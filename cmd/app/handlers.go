@@ -15,7 +15,7 @@ import (
 // the outside in: request log and panic recovery, deadlines for stalled connections,
 // one normalization of the path, one name of a developer's machine.
 func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
-	notFound := web.OwnHeaders(site.CORS(site.NotFound()))
+	notFound := web.OwnHeaders(site.CORS(site.NoAppHere()))
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch path := r.URL.Path; {
 		case web.Under(path, a.cfg.Auth.Path):

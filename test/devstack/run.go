@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"cognito-token-handler/test/cognitolocal"
@@ -37,7 +38,7 @@ func Run(ctx context.Context, args []string, stdout io.Writer) error {
 	defer stack.Close()
 	_, err = fmt.Fprintf(stdout, welcome, time.Since(begun).Seconds(), stack.URL,
 		cognitolocal.DemoUser, cognitolocal.SecondUser, cognitolocal.DemoPassword,
-		stack.Pool.URL, stack.S3.Endpoint, stack.AdminURL)
+		stack.Pool.URL, stack.S3.Endpoint, stack.AdminURL, stack.Pool.Issuer, stack.Pool.ClientID, stack.Pool.ClientSecret)
 	if err != nil {
 		return err
 	}
@@ -53,6 +54,10 @@ The local stack is up (%.1f s). Ctrl-C stops it.
 
   Cognito %s   S3 %s   metrics and health %s
 
+Another token handler can use the same users. Start the stack with -app and its public URL, and configure it with:
+
+  provider: {kind: cognito, issuer: %s, client_id: %s, client_secret: %s, insecure_skip_nonce: true}
+
 `
 
 func parse(args []string, stdout io.Writer) (Options, error) {
@@ -67,11 +72,17 @@ func parse(args []string, stdout io.Writer) (Options, error) {
 	flags.IntVar(&ports.Admin, "admin-port", ports.Admin, "`port` of the admin listener")
 	flags.IntVar(&ports.Cognito, "cognito-port", ports.Cognito, "`port` of cognito-local")
 	flags.IntVar(&ports.S3, "s3-port", ports.S3, "`port` of the S3 server")
+	flags.Func("app", "public `URL` of another app that may log in here, such as http://localhost:3000; may be repeated", func(app string) error {
+		options.Apps = append(options.Apps, strings.TrimSuffix(app, "/"))
+		return nil
+	})
 	verbose := flags.Bool("v", false, "print what all servers write")
 	if err := flags.Parse(args); err != nil {
 		return options, err
 	}
 	options.Ports = ports
+	// The demo page shows failed logins itself.
+	options.ExtraConfig = func(_ *Stack, config Config) { config.Set("auth.error_path", "/") }
 	if *verbose {
 		options.Log = stdout
 	}

@@ -30,7 +30,9 @@ type Options struct {
 	SPADir          string        // folder of the built app; empty for none
 	AccessTokenTTL  time.Duration // default an hour
 	RefreshTokenTTL time.Duration // default 30 days
-	Log             io.Writer     // optional; what all children write, line by line, from several goroutines
+	// Apps are origins of further apps that may log in at the pool with the stack's client.
+	Apps []string
+	Log  io.Writer // optional; what all children write, line by line, from several goroutines
 	// ExtraConfig may change the token handler's configuration before it is written. The stack's fields are set by then.
 	ExtraConfig func(stack *Stack, config Config)
 }
@@ -170,10 +172,14 @@ func (s *Stack) release() {
 // startServers starts the pool and the S3 server side by side.
 func (s *Stack) startServers(ctx context.Context, options Options) error {
 	group, ctx := errgroup.WithContext(ctx)
+	callbacks, logouts := []string{s.URL + "/auth/callback"}, []string{s.URL + "/"}
+	for _, app := range options.Apps {
+		callbacks, logouts = append(callbacks, app+"/auth/callback"), append(logouts, app+"/")
+	}
 	group.Go(func() (err error) {
 		s.Pool, err = cognitolocal.Start(ctx, cognitolocal.Options{
-			Addr: process.Addr(options.Ports.Cognito), CallbackURLs: []string{s.URL + "/auth/callback"},
-			LogoutURLs: []string{s.URL + "/"}, AccessTokenTTL: options.AccessTokenTTL, RefreshTokenTTL: options.RefreshTokenTTL,
+			Addr: process.Addr(options.Ports.Cognito), CallbackURLs: callbacks,
+			LogoutURLs: logouts, AccessTokenTTL: options.AccessTokenTTL, RefreshTokenTTL: options.RefreshTokenTTL,
 			Log: process.Prefix(s.log, "cognito-local"),
 		})
 		return err

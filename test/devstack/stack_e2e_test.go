@@ -151,12 +151,15 @@ func TestRunUntilInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	s, ended := run(t, ctx)
-	for _, want := range []string{"demo@example.com", "second@example.com", "Demo-Passw0rd!"} {
+	for _, want := range []string{"demo@example.com", "second@example.com", "Demo-Passw0rd!", "client_secret: ", "client_id: ", "issuer: http://localhost:"} {
 		if !strings.Contains(s.text.String(), want) {
 			t.Errorf("the screen has no %s", want)
 		}
 	}
 	get(t, s.url(t)+"/env")
+	if file := get(t, s.url(t)+"/file"); !strings.Contains(file, "error_path: /") {
+		t.Errorf("the demo's own page for failed logins is not used:\n%s", file)
+	}
 	interrupt()
 	if err := <-ended; err != nil {
 		t.Errorf("Run = %v", err)

@@ -3,6 +3,7 @@ package testkit
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"net/http/httptest"
 	"testing"
 )
@@ -32,7 +33,7 @@ type Problem struct {
 }
 
 // LoginURL is the login_url that [WantProblem] expects in answers with status
-// 401.
+// 401. In answers to pages of other origins it is absolute.
 const LoginURL = "/auth/login"
 
 // WantProblem asserts that got is an error answer of the service with this
@@ -55,7 +56,15 @@ func WantProblem(tb testing.TB, got Answer, status int, code string) Problem {
 		tb.Errorf("%d %s: request_id %q with X-Request-ID %q", status, code, p.RequestID, id)
 	}
 	loginURL := map[bool]string{true: LoginURL}[status == http.StatusUnauthorized]
-	if p.LoginURL != loginURL {
+	sent := p.LoginURL
+	if status == http.StatusUnauthorized && got.Header.Get("Access-Control-Allow-Origin") != "" {
+		u, err := url.Parse(sent)
+		if err != nil || !u.IsAbs() {
+			tb.Fatalf("%d %s: login_url %q is a path, for a page of another origin", status, code, sent)
+		}
+		sent = u.Path
+	}
+	if sent != loginURL {
 		tb.Errorf("%d %s: login_url %q, want %q", status, code, p.LoginURL, loginURL)
 	}
 	for name, want := range map[string]string{

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"maps"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -200,5 +201,17 @@ func TestErrorCode(t *testing.T) {
 		if got := cognito.ErrorCode(code); got != want {
 			t.Errorf("%q: %s, want %s", code, got, want)
 		}
+	}
+}
+
+// TestMissingNonceNamesItsCure: the operator of a test provider without nonces finds the
+// key in the log.
+func TestMissingNonceNamesItsCure(t *testing.T) {
+	p := connectedParty(t, cognitotest.Options{})
+	p.pool.EditIDToken(func(token *cognitotest.Token) { delete(token.Claims, "nonce") })
+	_, err := p.login()
+	p.wantKind(err, provider.ErrInvalidResponse)
+	if err == nil || !strings.Contains(err.Error(), "set provider.insecure_skip_nonce") {
+		t.Errorf("the error is %v", err)
 	}
 }

@@ -145,6 +145,9 @@ func (v *verifier) isFor(audience []string) bool {
 // checkLogin compares nonce and auth_time of an ID token with the login's request
 // (OpenID Connect Core 1.0 §3.1.3.7).
 func (v *verifier) checkLogin(op string, id *identity, grant provider.CodeGrant) error {
+	if !v.cfg.InsecureSkipNonce && id.Nonce == "" {
+		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: it has no nonce; for a test provider that does not return it, such as cognito-local, set provider.insecure_skip_nonce"}
+	}
 	if !v.cfg.InsecureSkipNonce && !secret.New(id.Nonce).Equal(secret.New(grant.Nonce)) {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: "ID token: the nonce is not the one that was sent"}
 	}

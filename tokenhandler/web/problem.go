@@ -166,7 +166,7 @@ func (s *Site) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 		RequestID: RequestID(r),
 	}
 	if status == http.StatusUnauthorized {
-		body.LoginURL = s.loginURL
+		body.LoginURL = s.LoginURL(r)
 	}
 	h := w.Header()
 	for key, values := range p.Header {

@@ -24,7 +24,7 @@ type Config struct {
 	// TrustedProxies are the addresses of the proxies in front of the service: only
 	// their X-Forwarded-For is used. Default none.
 	TrustedProxies []netip.Prefix
-	// LoginURL is the login_url of every 401. Required.
+	// LoginURL is the path of the login_url of every 401. Required.
 	LoginURL string
 	// Log receives one record per request. Required.
 	Log *slog.Logger
@@ -54,6 +54,7 @@ type Site struct {
 	tracer   *tracing.Tracer
 	// hiddenClients logs once that the addresses of clients are not known.
 	hiddenClients sync.Once
+	other         otherAddresses
 }
 
 // NewSite returns a Site.
@@ -94,6 +95,15 @@ func Origin(u *url.URL) string {
 
 // PublicOrigin returns the app's own origin.
 func (s *Site) PublicOrigin() string { return s.origin }
+
+// LoginURL returns the login_url for the client of r. It is absolute for the pages of
+// AllowedOrigins: a path would lead to their own origin.
+func (s *Site) LoginURL(r *http.Request) string {
+	if origin := r.Header.Get("Origin"); origin != s.origin && s.allowed[origin] {
+		return s.origin + s.loginURL
+	}
+	return s.loginURL
+}
 
 // Now returns the time of the injected clock.
 func (s *Site) Now() time.Time { return s.now() }
