@@ -1,6 +1,10 @@
 package config
 
 import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -15,12 +19,17 @@ func (l *loader) environment(environ []string, table []option) map[string]settin
 		byName[o.env()] = o
 	}
 	found := map[string]setting{}
+	var links []string
 	for _, entry := range environ {
 		name, val, _ := strings.Cut(entry, "=")
 		if !strings.HasPrefix(name, envPrefix) {
 			continue
 		}
 		o, ok := byName[name]
+		if !ok && isServiceLink(name, val) {
+			links = append(links, name)
+			continue
+		}
 		if !ok {
 			l.faults = append(l.faults, Fault{Where: showKey(name), Problem: "is not a known variable", Fix: suggestVariable(name, table)})
 			continue
@@ -40,7 +49,47 @@ func (l *loader) environment(environ []string, table []option) map[string]settin
 		}
 		found[o.key] = s
 	}
+	l.warnOfLinks(links)
 	return found
+}
+
+var (
+	linkAddress = regexp.MustCompile(`^TH(_[A-Z0-9_]+)?_PORT(_[0-9]+_(TCP|UDP|SCTP))?$`)
+	linkPart    = regexp.MustCompile(`^TH(_[A-Z0-9_]+)?_PORT_[0-9]+_(TCP|UDP|SCTP)_(PROTO|PORT|ADDR)$`)
+	linkHost    = regexp.MustCompile(`^TH(_[A-Z0-9_]+)?_SERVICE_HOST$`)
+	linkPort    = regexp.MustCompile(`^TH(_[A-Z0-9_]+)?_SERVICE_PORT(_[A-Z0-9_]+)?$`)
+	addressText = regexp.MustCompile(`^(tcp|udp|sctp)://`)
+)
+
+// isServiceLink reports whether Kubernetes sets a variable for a Service named th, or
+// th-something (Kubernetes documentation, "Service: Discovering services"). The value
+// is looked at, too, so that a misspelt variable of the configuration is still found.
+func isServiceLink(name, val string) bool {
+	_, notIP := netip.ParseAddr(val)
+	return linkPart.MatchString(name) ||
+		linkAddress.MatchString(name) && addressText.MatchString(val) ||
+		linkHost.MatchString(name) && notIP == nil ||
+		linkPort.MatchString(name) && isPort(val, 1)
+}
+
+// warnOfLinks reports one warning for all variables of Kubernetes' services.
+func (l *loader) warnOfLinks(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	l.warnings = append(l.warnings, Warning{Fault: Fault{
+		Where: showKey(names[0]), Problem: fmt.Sprintf("and %d more like it are ignored: Kubernetes sets them for a Service whose name begins with th", len(names)-1),
+		Fix: "set enableServiceLinks: false in the pod",
+	}})
+}
+
+// IsSetBy reports whether the environment has a variable of the configuration, so that
+// there may be no file. Those that Kubernetes sets for a Service named th are none.
+func IsSetBy(environ []string) bool {
+	return slices.ContainsFunc(environ, func(entry string) bool {
+		name, val, _ := strings.Cut(entry, "=")
+		return strings.HasPrefix(name, envPrefix) && !isServiceLink(name, val)
+	})
 }
 
 // scanEnv does for a YAML value of the environment what [loader.scan] does for the

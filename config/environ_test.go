@@ -247,3 +247,29 @@ func TestEveryRouteKeyIsRead(t *testing.T) {
 		}
 	}
 }
+
+// TestKubernetesServiceLinksOnlyWarn: for a Service named th, Kubernetes sets variables
+// that look like the configuration's.
+func TestKubernetesServiceLinksOnlyWarn(t *testing.T) {
+	links := []string{
+		"TH_SERVICE_HOST=10.96.0.7", "TH_SERVICE_PORT=8080", "TH_SERVICE_PORT_HTTP=8080", "TH_PORT=tcp://10.96.0.7:8080",
+		"TH_PORT_8080_TCP=tcp://10.96.0.7:8080", "TH_PORT_8080_TCP_PROTO=tcp", "TH_PORT_8080_TCP_PORT=8080", "TH_PORT_8080_TCP_ADDR=10.96.0.7",
+		"TH_ADMIN_PORT=udp://[fd00::7]:9090", "TH_ADMIN_SERVICE_HOST=fd00::7", "TH_ADMIN_SERVICE_PORT=9090",
+	}
+	c := mustLoad(t, smallest, links...)
+	want := "TH_SERVICE_HOST: and 10 more like it are ignored: Kubernetes sets them for a Service whose name begins with th; set enableServiceLinks: false in the pod\n"
+	if got := warnings(c); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+	if config.IsSetBy(links) || !config.IsSetBy(append(links, "TH_LISTEN=:1")) || config.IsSetBy([]string{"PATH=/bin"}) {
+		t.Error("IsSetBy takes a link for a setting, or the other way round")
+	}
+	for _, entry := range []string{
+		"TH_PORT=8080", "TH_SERVICE_HOST=app.example.com", "TH_SERVICE_PORT=http", "TH_ADMIN_PORT=9090", "TH_SERVICE=x", "TH_PORT_8080=tcp://10.0.0.1",
+		"TH_LISTEN_PORT=1", "TH_PORTS=tcp://10.0.0.1:1", "TH_port=tcp://10.0.0.1:1",
+	} {
+		if _, err := config.Load([]byte(smallest), "tokenhandler.yaml", []string{entry}, readFile); err == nil || !strings.Contains(err.Error(), "is not a known variable") {
+			t.Errorf("%s: %v", entry, err)
+		}
+	}
+}

@@ -105,7 +105,7 @@ func sessionOptions(s *Session, readFile func(string) ([]byte, error)) []option 
 	return []option{
 		{
 			key: "session.keys", value: keys,
-			doc:     "The keys that encrypt the cookies, each 32 bytes in base64. The first key encrypts; all keys decrypt. `tokenhandler keygen` makes one. To rotate, add the new key as the first line and keep the old one for `absolute_lifetime`. With several replicas, append it last, wait until every replica has read it, then move it to the top. In the environment variable, write one key per line, or separate them by commas. Required.",
+			doc:     "The keys that encrypt the cookies, each 32 bytes in base64. The first key encrypts; all keys decrypt. `tokenhandler keygen --out session_keys` makes one. To rotate, add the new key as the first line and keep the old one for `absolute_lifetime`. With several replicas, append it last, wait until every replica has read it, then move it to the top. In the environment variable, write one key per line, or separate them by commas. Required.",
 			refused: "keys of another length; the same key twice; more than 16 keys",
 		},
 		{

@@ -95,7 +95,7 @@ The service reads one YAML file (` + "`--config`, default `tokenhandler.yaml`" +
 wins: ` + "`TH_`" + ` and the key in capitals, with ` + "`__`" + ` for each dot. [examples/production.yaml](examples/production.yaml) is the smallest file
 for production, [examples/full.yaml](examples/full.yaml) has every key.
 
-- Unknown keys and unknown ` + "`TH_`" + ` variables are refused. So are repeated keys, and YAML's anchors, aliases and tags.
+- Unknown keys and unknown ` + "`TH_`" + ` variables are refused. What Kubernetes sets for a Service named ` + "`th`" + ` is only warned of. So are repeated keys, and YAML's anchors, aliases and tags.
 - ` + "`tokenhandler check`" + ` looks at the files that the configuration names, too, and uses no network. The service starts only if it finds no fault.
 - All faults are reported at once, one per line, as ` + "`where: key: what is wrong; what to write instead`" + `. No fault quotes a secret.
 - Every secret can be read from a file (` + "`…_file`" + `) instead; setting both is refused. If the environment sets one of the two, the file's are ignored.

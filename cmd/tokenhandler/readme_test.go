@@ -53,7 +53,7 @@ func keyCommands(t *testing.T) []string {
 	}
 	var commands []string
 	for line := range strings.Lines(string(readme)) {
-		if strings.Contains(line, "> session_keys") || strings.Contains(line, "mv new session_keys") {
+		if strings.Contains(line, "--out session_keys") || strings.Contains(line, "mv new session_keys") {
 			commands = append(commands, line)
 		}
 	}

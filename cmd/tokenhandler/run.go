@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -17,7 +15,6 @@ import (
 
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
-	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -79,7 +76,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Run the service (the default)", Args: cobra.NoArgs, RunE: c.serve},
 		&cobra.Command{Use: "check", Short: "Check the configuration; print what to register at the provider", Args: cobra.NoArgs, RunE: c.check},
-		&cobra.Command{Use: "keygen", Short: "Print a new session key", Args: cobra.NoArgs, RunE: c.keygen},
+		c.keygenCommand(),
 		&cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: c.version},
 	)
 	return root
@@ -93,22 +90,13 @@ const maxConfig = 2 << 20
 // unless --config was not given and the environment has a variable TH_….
 func (c *command) load(cmd *cobra.Command) (config.Config, error) {
 	content, err := readFile(c.configFile)
-	if errors.Is(err, os.ErrNotExist) && !cmd.Flags().Changed("config") && c.environmentIsSet() {
+	if errors.Is(err, os.ErrNotExist) && !cmd.Flags().Changed("config") && config.IsSetBy(c.environ) {
 		content, err = nil, nil
 	}
 	if err != nil {
 		return config.Config{}, fmt.Errorf("reading the configuration (--config): %w", err)
 	}
 	return config.Check(content, c.configFile, c.environ, machine(c.environ))
-}
-
-func (c *command) environmentIsSet() bool {
-	for _, entry := range c.environ {
-		if strings.HasPrefix(entry, "TH_") {
-			return true
-		}
-	}
-	return false
 }
 
 func readFile(name string) ([]byte, error) {
@@ -207,13 +195,6 @@ func (c *command) printWarnings(warnings []config.Warning) {
 	for _, warning := range warnings {
 		_, _ = fmt.Fprintln(c.stdout, warning)
 	}
-}
-
-func (c *command) keygen(*cobra.Command, []string) error {
-	key := make([]byte, seal.KeySize)
-	_, _ = rand.Read(key) // never fails (Go 1.24)
-	_, err := fmt.Fprintln(c.stdout, base64.StdEncoding.EncodeToString(key))
-	return err
 }
 
 func (c *command) version(*cobra.Command, []string) error {
