@@ -228,6 +228,8 @@ type SPA struct {
 // Admin configures the listener for operators.
 type Admin struct {
 	Listen string
+	// Hosts are further names under which the listener answers, in lower case.
+	Hosts []string
 	// Token is empty if /admin is off.
 	Token secret.String
 	// TokenFile is the file of Token, for [ParseAdminToken], or empty.

@@ -85,6 +85,7 @@ var samples = map[string]sample{
 	"spa.dir":                          {file: "a", env: "b"},
 	"spa.content_security_policy":      {file: "a", env: "b", with: []string{"TH_SPA__DIR=d"}},
 	"shutdown.delay":                   {file: "1s", env: "2s"},
+	"admin.hosts":                      {file: "[a.example]", env: "b.example C.example."},
 	"admin.listen":                     {file: "':1'", env: ":2"},
 	"admin.token":                      {file: "0123456789abcdef", env: "fedcba9876543210"},
 	"admin.token_file":                 {file: "/run/secrets/admin_token", env: "/run/secrets/other_token"},

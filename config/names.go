@@ -135,6 +135,16 @@ func parseHost(s string) (string, *invalid) {
 	return u.Host, nil
 }
 
+// parseHostName accepts a host name without a port, and returns it in lower case and
+// without a dot at the end.
+func parseHostName(s string) (string, *invalid) {
+	name := strings.ToLower(strings.TrimSuffix(s, "."))
+	if !hostPattern.MatchString(name) {
+		return "", &invalid{quote(s) + " is not a host name", "write a name such as admin.example.com, without scheme and port"}
+	}
+	return name, nil
+}
+
 // parseMethod accepts the name of a method. TRACE and TRACK are refused because their response
 // repeats the headers of the request, with the token (OWASP ASVS 5.0, V13.4.4), and
 // CONNECT because it opens a tunnel.

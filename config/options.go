@@ -139,6 +139,10 @@ func adminOptions(a *Admin, readFile func(string) ([]byte, error)) []option {
 			doc: "The address of the admin listener: `/metrics`, `/healthz`, `/readyz` and `/admin/*`. It must not be reachable from outside. In a container, probes and Prometheus need `:9090`.", refused: "the address of `listen`",
 		},
 		{
+			key: "admin.hosts", value: many(&a.Hosts, "list of names", parseHostName),
+			doc: "Further host names under which the admin listener answers. It answers for addresses, for the name in `admin.listen`, and for names that are not in public DNS: `localhost` and others without a dot, and those that end with `.svc`, `.svc.cluster.local` or `.internal`. Requests to any other host get 421, so that no page on the internet can read the listener through a browser in your network (DNS rebinding).", refused: "a port; a wildcard",
+		},
+		{
 			key: "admin.token", value: token,
 			doc: "The bearer token for `/admin/*`. Without it `/admin/*` is off.", refused: "fewer than 16 characters",
 		},

@@ -35,7 +35,7 @@ func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 
 // adminHandler returns the handler of the admin listener, behind the same middlewares.
 // The admin listener must NOT be reachable from the internet: only /admin requires a
-// token.
+// token. See knownHosts for browsers inside.
 func (a *App) adminHandler() http.Handler {
 	site := web.NewSite(web.Config{
 		PublicURL: &url.URL{Scheme: "http", Host: a.cfg.Admin.Listen},
@@ -57,7 +57,7 @@ func (a *App) adminHandler() http.Handler {
 		mux.Handle("/admin/", a.operators)
 	}
 	mux.Handle("/", site.NotFound())
-	return site.Instrument(site.Deadlines(site.PlainPath(web.OwnHeaders(mux))))
+	return site.Instrument(site.Deadlines(site.PlainPath(web.OwnHeaders(knownHosts(a.cfg.Admin, site, mux)))))
 }
 
 // readiness answers /readyz.

@@ -352,7 +352,7 @@ func parsed(tb testing.TB) config.Config {
 	cfg, err := config.Load([]byte(`
 public_url: http://localhost:8080
 listen: localhost:0
-admin: {listen: "localhost:0"}
+admin: {listen: "localhost:0", hosts: [example.com]} # as httptest.NewRequest writes it
 provider: {issuer: "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI", client_id: c, client_secret: some-secret}
 session: {keys: [MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=]}
 storage: {bucket: files, region: us-east-1}

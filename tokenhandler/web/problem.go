@@ -22,6 +22,7 @@ const (
 	CodeNotFound            Code = "not_found"
 	CodeMethodNotAllowed    Code = "method_not_allowed"
 	CodeTooLarge            Code = "too_large"
+	CodeMisdirectedRequest  Code = "misdirected_request"
 	CodeRateLimited         Code = "rate_limited"
 	CodeSessionTooLarge     Code = "session_too_large"
 	CodeCookiesTooLarge     Code = "cookies_too_large"
@@ -58,6 +59,8 @@ func statusOf(c Code) int {
 		return http.StatusMethodNotAllowed
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
+	case CodeMisdirectedRequest:
+		return http.StatusMisdirectedRequest
 	case CodeRateLimited:
 		return http.StatusTooManyRequests
 	case CodeCookiesTooLarge:

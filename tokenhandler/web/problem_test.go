@@ -34,6 +34,7 @@ func TestProblemBodies(t *testing.T) {
 		{"not_found", `{"type":"about:blank","title":"Not Found","status":404,"code":"not_found","detail":"D"}`},
 		{"method_not_allowed", `{"type":"about:blank","title":"Method Not Allowed","status":405,"code":"method_not_allowed","detail":"D"}`},
 		{"too_large", `{"type":"about:blank","title":"Request Entity Too Large","status":413,"code":"too_large","detail":"D"}`},
+		{"misdirected_request", `{"type":"about:blank","title":"Misdirected Request","status":421,"code":"misdirected_request","detail":"D"}`},
 		{"rate_limited", `{"type":"about:blank","title":"Too Many Requests","status":429,"code":"rate_limited","detail":"D"}`},
 		{"cookies_too_large", `{"type":"about:blank","title":"Request Header Fields Too Large","status":431,"code":"cookies_too_large","detail":"D"}`},
 		{"session_too_large", `{"type":"about:blank","title":"Internal Server Error","status":500,"code":"session_too_large","detail":"D"}`},
