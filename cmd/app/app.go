@@ -315,6 +315,12 @@ func CallbackURL(cfg config.Config) string {
 	return web.Origin(cfg.PublicURL) + cfg.Auth.Path + "/callback"
 }
 
+// BackchannelLogoutURL returns the URL to which a provider other than Cognito sends
+// logout tokens.
+func BackchannelLogoutURL(cfg config.Config) string {
+	return web.Origin(cfg.PublicURL) + cfg.Auth.Path + "/backchannel-logout"
+}
+
 // SignOutURL returns the sign-out URL that must be registered at the provider.
 func SignOutURL(cfg config.Config) string {
 	return web.Origin(cfg.PublicURL) + cfg.Auth.AfterLogout

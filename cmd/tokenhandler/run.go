@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -144,57 +143,6 @@ func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 	}
 	return slog.New(web.NewJSONHandler(w, level))
-}
-
-// check validates the configuration and prints the URLs to register at the provider.
-// They must match exactly: with an extra trailing slash, logins end on an error page
-// of Cognito.
-func (c *command) check(cmd *cobra.Command, _ []string) error {
-	cfg, err := c.load(cmd)
-	if err != nil {
-		return err
-	}
-	// What the check of the configuration does not know, the service itself does.
-	if _, err := app.New(cmd.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
-		return err
-	}
-	c.printWarnings(cfg.Warnings)
-	cookies := app.Cookies(cfg)
-	_, err = fmt.Fprintf(c.stdout, `
-Register at the app client in Cognito, exactly as written:
-  Allowed callback URL   %s
-  Allowed sign-out URL   %s
-  OAuth grant            Authorization code grant
-  OpenID Connect scopes  %s
-  Client secret          %s
-
-Cookies:
-  %s (and .1 if it must be split)
-  %s
-  %s
-  %s
-`, app.CallbackURL(cfg), app.SignOutURL(cfg), strings.Join(cfg.Provider.Scopes, " "),
-		map[bool]string{false: "required", true: "none (provider.insecure_public_client)"}[cfg.Provider.InsecurePublicClient],
-		cookies.Session, cookies.Active, cookies.Began, cookies.Login+"<id>")
-	if err == nil && cfg.Storage.Bucket != "" {
-		_, err = fmt.Fprintf(c.stdout, `
-Storage: let the bucket's CORS rules allow PUT, GET and HEAD from %s with all
-headers, and the app's Content-Security-Policy connect to %s
-`, cfg.PublicURL, cfg.Storage.Origin())
-	}
-	return err
-}
-
-// printWarnings says that the configuration is good, and what may still be a mistake.
-func (c *command) printWarnings(warnings []config.Warning) {
-	if len(warnings) == 0 {
-		_, _ = fmt.Fprintln(c.stdout, "The configuration is good.")
-		return
-	}
-	_, _ = fmt.Fprintf(c.stdout, "The configuration is good, with %d warning(s):\n", len(warnings))
-	for _, warning := range warnings {
-		_, _ = fmt.Fprintln(c.stdout, warning)
-	}
 }
 
 func (c *command) version(*cobra.Command, []string) error {
