@@ -34,6 +34,9 @@ func (p *Provider) Run(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
+		if failed, ok := errors.AsType[*provider.Error](err); ok {
+			p.failed.Store(failed)
+		}
 		p.cfg.Log.WarnContext(ctx, "provider not reached, trying again", "issuer", p.cfg.Issuer, "error", err.Error(), "pause", wait.String())
 		if p.sleep(ctx, wait) != nil {
 			return

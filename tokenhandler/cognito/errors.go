@@ -88,15 +88,15 @@ func networkError(op string, err error) *provider.Error {
 	if errors.Is(err, errTooLarge) {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: errTooLarge.Error()}
 	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, context.Canceled) {
 		return &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: "the provider did not answer in time"}
 	}
-	if failed, ok := errors.AsType[*url.Error](err); ok {
-		reason := "the provider was not reached"
-		if failed.Timeout() {
-			reason = "the provider did not answer in time"
+	if _, ok := errors.AsType[*url.Error](err); ok || errors.Is(err, context.DeadlineExceeded) {
+		e := &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: "the provider was not reached", Cause: provider.CauseOf(err)}
+		if e.Cause == provider.CauseTimeout {
+			e.Reason = "the provider did not answer in time"
 		}
-		return &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: reason}
+		return e
 	}
 	if errors.Is(err, errNoKeys) {
 		return &provider.Error{Op: op, Kind: provider.ErrInvalidResponse, Reason: errNoKeys.Error()}

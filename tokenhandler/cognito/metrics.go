@@ -3,12 +3,16 @@ package cognito
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"cognito-token-handler/tokenhandler/provider"
 )
 
 // Metrics are the counters of this package.
 type Metrics struct {
 	// Requests counts calls by endpoint and outcome.
 	Requests *prometheus.CounterVec
+	// Unreachable counts the calls without an answer, by cause.
+	Unreachable *prometheus.CounterVec
 	// Seconds is the duration of calls.
 	Seconds *prometheus.HistogramVec
 	// Waiting is the number of calls that wait for their turn.
@@ -26,6 +30,10 @@ type Metrics struct {
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	f := promauto.With(reg)
 	m := &Metrics{
+		Unreachable: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_provider_unreachable_total",
+			Help: "Calls to the provider without an answer, by cause (dns, refused, timeout, reset, tls_unknown_authority, tls_expired, tls_name, tls_other, other).",
+		}, []string{"cause"}),
 		Requests: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_provider_requests_total",
 			Help: "Calls to the provider, by endpoint (discovery, jwks, token, revocation, userinfo, global_sign_out) and outcome (ok, refused, rate_limited, server_error, unreachable).",
@@ -71,4 +79,7 @@ func (m *Metrics) begin() {
 	}
 	m.Discarded.WithLabelValues("revoked")
 	m.Discarded.WithLabelValues("failed")
+	for _, cause := range provider.Causes() {
+		m.Unreachable.WithLabelValues(string(cause))
+	}
 }

@@ -94,6 +94,8 @@ type Provider struct {
 	api *cognitoidentityprovider.Client
 	// connected is nil until discovery has succeeded.
 	connected atomic.Pointer[connection]
+	// failed is why the last try to connect failed; nil if there was none.
+	failed atomic.Pointer[provider.Error]
 	// secrets are the client secrets in use; they may be replaced at any time.
 	secrets atomic.Pointer[[]secret.String]
 	// secretInUse is the index of the client secret that worked last.
@@ -149,12 +151,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 // Issuer returns the provider's issuer.
 func (p *Provider) Issuer() string { return p.cfg.Issuer }
 
-// Ready returns nil when the provider is connected.
+// Ready returns nil when the provider is connected, else why the last try to connect
+// failed.
 func (p *Provider) Ready() error {
-	if p.connected.Load() == nil {
-		return errNotConnected("checking the provider")
+	if p.connected.Load() != nil {
+		return nil
 	}
-	return nil
+	if failed := p.failed.Load(); failed != nil {
+		return failed
+	}
+	return errNotConnected("checking the provider")
 }
 
 func errNotConnected(op string) *provider.Error {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/coreos/go-oidc/v3/oidc"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
@@ -174,6 +175,9 @@ func (t *transport) send(r *http.Request, c call) (*http.Response, error) {
 	answer, err := t.exchange(r.WithContext(ctx), c)
 	t.metrics.Seconds.WithLabelValues(c.endpoint).Observe(t.now().Sub(start).Seconds())
 	t.metrics.Requests.WithLabelValues(c.endpoint, outcomeOf(answer, err)).Inc()
+	if err != nil && !errors.Is(err, context.Canceled) { // the provider is not the cause of that
+		t.metrics.Unreachable.WithLabelValues(string(provider.CauseOf(err))).Inc()
+	}
 	return answer, err
 }
 

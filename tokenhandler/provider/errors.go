@@ -47,6 +47,8 @@ type Error struct {
 	Kind error
 	// Reason is a sentence of this service's.
 	Reason string
+	// Cause is why the provider was not reached, or empty.
+	Cause Cause
 	// Code is the OAuth error code (RFC 6749 §5.2), "other" for one that is not
 	// known, or empty.
 	Code string
@@ -59,10 +61,13 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
-// Error says what failed and why, with status, code and request id if there are
-// any.
+// Error says what failed and why, with cause, status, code and request id if there
+// are any.
 func (e *Error) Error() string {
 	text := e.Op + ": " + e.Reason
+	if e.Cause != "" {
+		text += " (" + string(e.Cause) + ")"
+	}
 	if e.Status != 0 {
 		text += fmt.Sprintf(" (status %d", e.Status)
 		if e.Code != "" {
