@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"io/fs"
+	"net/url"
 	"time"
 
 	"cognito-token-handler/oauthproxy/spa"
@@ -17,6 +18,9 @@ type Machine struct {
 	Now func() time.Time
 	// Container reports whether the service runs in a container.
 	Container bool
+	// AWSCredentials looks where AWS credentials would come from. roleOnly means that
+	// nothing but the role of the machine is left. Nil means that nothing is looked at.
+	AWSCredentials func(region string) (roleOnly bool, err error)
 }
 
 // Check is [Load], and looks at the files that the configuration names as well: the
@@ -34,12 +38,39 @@ func (l *loader) checkMachine(c *Config, table []option, m Machine) {
 	l.checkSecretFiles(files, m)
 	l.checkServedFiles(c.SPA.Dir, files)
 	l.checkLoopback(c, m)
+	l.checkCredentials(c, m)
 	l.checkCertificate(c, m)
 	l.checkDirectory(c.SPA.Dir)
 	for i := range c.API.Routes {
 		l.checkAuthorities(i, c.API.Routes[i].UpstreamCAFile, m)
 	}
 }
+
+// checkCredentials checks that there can be AWS credentials for the bucket, and for a
+// store that wants them.
+func (l *loader) checkCredentials(c *Config, m Machine) {
+	var keys []string
+	if c.Storage.Bucket != "" {
+		keys = append(keys, "storage.bucket")
+	}
+	if u, err := url.Parse(c.Session.Store.Reveal()); err == nil && u.Query().Get("iam") == "true" {
+		keys = append(keys, l.firstSet("session.store", "session.store_file"))
+	}
+	if m.AWSCredentials == nil || len(keys) == 0 {
+		return
+	}
+	roleOnly, err := m.AWSCredentials(c.Storage.Region)
+	for _, key := range keys {
+		switch {
+		case err != nil:
+			l.fault(key, "needs AWS credentials: "+err.Error(), credentialsFix)
+		case roleOnly:
+			l.warn(key, "needs AWS credentials, and only a role of the machine itself could have them here", credentialsFix)
+		}
+	}
+}
+
+const credentialsFix = "give the service a role (EKS, ECS, EC2), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 // checkLoopback warns of the default addresses in a container, which has a loopback
 // interface of its own: the service would start, and nobody could connect.

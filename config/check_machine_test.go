@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -213,6 +214,31 @@ func TestCollectorsKeyInTheClear(t *testing.T) {
 		c := mustLoad(t, smallest, "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint, "OTEL_EXPORTER_OTLP_HEADERS=api-key=hunter2")
 		if got := warnings(c); got != want {
 			t.Errorf("%s: got %s, want %s", endpoint, got, want)
+		}
+	}
+}
+
+// TestCredentialsOfAWS: a bucket and a store with IAM need them.
+func TestCredentialsOfAWS(t *testing.T) {
+	const bucket, fix = "storage: {bucket: files, region: eu-west-1}\n", "; give the service a role (EKS, ECS, EC2), or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY\n"
+	const store = "TH_SESSION__STORE=rediss://user@cache:6379?iam=true&cache=c&region=eu-west-1"
+	for name, tt := range map[string]struct {
+		more     string
+		environ  []string
+		roleOnly bool
+		err      error
+		want     string
+	}{
+		"keys":            {bucket, []string{store}, false, nil, ""},
+		"role":            {bucket, nil, true, nil, "m.yaml:9: storage.bucket: needs AWS credentials, and only a role of the machine itself could have them here" + fix},
+		"none":            {bucket, nil, false, errors.New("none are there"), "m.yaml:9: storage.bucket: needs AWS credentials: none are there" + fix},
+		"none, for store": {"", []string{store}, false, errors.New("none are there"), "TH_SESSION__STORE: session.store: needs AWS credentials: none are there" + fix},
+		"not needed":      {"", []string{"TH_SESSION__STORE=rediss://cache"}, true, errors.New("none are there"), ""},
+	} {
+		m := machine()
+		m.AWSCredentials = func(string) (bool, error) { return tt.roleOnly, tt.err }
+		if got := checked(t, m, "/", tt.more, tt.environ...); strings.ReplaceAll(got, "DIR", "/") != tt.want {
+			t.Errorf("%s: got %s\nwant %s", name, got, tt.want)
 		}
 	}
 }

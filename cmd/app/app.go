@@ -67,7 +67,10 @@ type App struct {
 	admin     http.Handler
 	auth      *tokenhandler.Handler
 	operators *admin.Handler // nil without admin.token
-	reloads   *prometheus.GaugeVec
+	// credentials watches those of the bucket; nil without one.
+	credentials *credentialsWatch
+	built       time.Time // when New was called
+	reloads     *prometheus.GaugeVec
 	// certificateExpiry is the end of the certificate in use.
 	certificateExpiry *prometheus.GaugeVec
 	certificate       *certificate // set by Run; nil without TLS
@@ -100,7 +103,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*App, error) {
 	a := &App{
 		cfg: cfg, log: log, now: now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery, reloadAsked: make(chan struct{}, 1),
-		pause: pause, shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
+		built: now(), pause: pause, shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.reloads = newReloadGauge(a.registry)
@@ -288,6 +291,7 @@ func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler
 	if err != nil {
 		return nil, fmt.Errorf("storage.credentials: %w", err)
 	}
+	a.credentials = newCredentialsWatch(credentials, a.log, a.registry)
 	handler, err := storage.New(storage.Config{
 		Path: s.Path, Bucket: s.Bucket, Region: s.Region, Endpoint: s.Endpoint, PathStyle: s.PathStyle,
 		Prefix: s.Prefix, MaxSize: s.MaxSize, ContentTypes: s.ContentTypes, Expires: s.Expires,

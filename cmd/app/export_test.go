@@ -88,3 +88,6 @@ func Finished(l net.Listener) net.Listener {
 
 // Pause replaces the wait for shutdown.delay.
 func Pause(a *App, pause func(ctx context.Context, d time.Duration)) { a.pause = pause }
+
+// TryProvider tries to connect to the provider once.
+func TryProvider(ctx context.Context, a *App) { _ = a.provider.Connect(ctx) }

@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -68,10 +69,20 @@ type readiness struct {
 	Checks map[string]string `json:"checks"`
 }
 
+// startTime is how long a provider that was never reached, and a lack of AWS
+// credentials, keep a new process from being ready: long enough for a deployment to
+// stop. After that they are only named, because no replica would do better.
+const startTime = time.Minute
+
 func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	body := readiness{Ready: true, Checks: map[string]string{"provider": "ok"}}
+	starting := a.now().Sub(a.built) < startTime
 	if err := a.provider.Ready(); err != nil {
-		body.Ready, body.Checks["provider"] = false, err.Error()
+		body.Ready, body.Checks["provider"] = !starting, err.Error()
+	}
+	if a.credentials != nil {
+		state, obtained := a.credentials.ready()
+		body.Ready, body.Checks["storage"] = body.Ready && (obtained || !starting), state
 	}
 	if state, ready := a.storeReady(); state != "" {
 		body.Ready, body.Checks["store"] = body.Ready && ready, state

@@ -2,22 +2,14 @@ package app
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
-	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
-	awsconfig "github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/smithy-go/middleware"
 
 	"cognito-token-handler/oauthproxy"
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/provider"
-	"cognito-token-handler/tokenhandler/tracing"
 )
 
 // Packages tokenhandler and oauthproxy do not import each other. Each declares the
@@ -63,24 +55,6 @@ func (f folders) Authorize(r *http.Request) (storage.Grant, error) {
 		return nil, err
 	}
 	return grant, nil
-}
-
-// awsCredentials returns the credentials of the service itself. The AWS SDK looks for
-// them in the environment, in shared files, at web identity, and at the role of the
-// container or instance. All callers share one lookup, which the SDK does not bound:
-// without timeout, which bounds each of its calls, a call that hangs would stop all
-// later uploads.
-func awsCredentials(ctx context.Context, region string, timeout time.Duration, tracer *tracing.Tracer) (aws.CredentialsProvider, error) {
-	client := awshttp.NewBuildableClient().WithTimeout(timeout)
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client),
-		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{traceAWS(tracer)}))
-	if err != nil {
-		return nil, fmt.Errorf("loading AWS configuration: %w", err)
-	}
-	if cfg.Credentials == nil {
-		return nil, errors.New("no AWS credentials are configured")
-	}
-	return cfg.Credentials, nil
 }
 
 var (

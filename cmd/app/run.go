@@ -42,6 +42,9 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	var helpers sync.WaitGroup
 	helpers.Go(func() { a.provider.Run(background) })
 	helpers.Go(func() { a.reloadFiles(background) })
+	if a.credentials != nil {
+		helpers.Go(func() { a.credentials.run(background, a.reloadEvery) })
+	}
 	helpers.Go(func() { a.denied.run(background) })
 	helpers.Go(func() { a.sessions.Run(background) })
 	err = a.serve(ctx, public, admin)

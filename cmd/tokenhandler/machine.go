@@ -1,15 +1,20 @@
 package main
 
 import (
+	"context"
 	"os"
 	"time"
 
+	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
 )
 
 // machine returns what the check of a configuration asks about this machine.
-func machine(environ []string) config.Machine {
-	return config.Machine{ReadFile: readFile, Now: time.Now, Container: isContainer(environ, exists)}
+func machine(ctx context.Context, environ []string) config.Machine {
+	return config.Machine{
+		ReadFile: readFile, Now: time.Now, Container: isContainer(environ, exists),
+		AWSCredentials: func(region string) (bool, error) { return app.CheckAWSCredentials(ctx, region) },
+	}
 }
 
 // isContainer reports whether the process runs in a container: one of Docker, Podman,

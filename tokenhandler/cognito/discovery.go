@@ -34,9 +34,6 @@ func (p *Provider) Run(ctx context.Context) {
 		if err == nil || ctx.Err() != nil {
 			return
 		}
-		if failed, ok := errors.AsType[*provider.Error](err); ok {
-			p.failed.Store(failed)
-		}
 		p.cfg.Log.WarnContext(ctx, "provider not reached, trying again", "issuer", p.cfg.Issuer, "error", err.Error(), "pause", wait.String())
 		if p.sleep(ctx, wait) != nil {
 			return
@@ -48,6 +45,14 @@ func (p *Provider) Run(ctx context.Context) {
 // Connect discovers the endpoints and fetches the signing keys. It does nothing if
 // it has succeeded before. The error is a [*provider.Error].
 func (p *Provider) Connect(ctx context.Context) error {
+	err := p.connect(ctx)
+	if failed, ok := errors.AsType[*provider.Error](err); ok {
+		p.failed.Store(failed)
+	}
+	return err
+}
+
+func (p *Provider) connect(ctx context.Context) error {
 	if p.connected.Load() != nil {
 		return nil
 	}
