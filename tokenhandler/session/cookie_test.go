@@ -259,7 +259,11 @@ func TestPersistentCookies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gs.Values[session.ActivityKey].(*session.Activity).Active = f.now
+	activity, ok := gs.Values[session.ActivityKey].(*session.Activity)
+	if !ok {
+		t.Fatalf("the values are %v", gs.Values)
+	}
+	activity.Active = f.now
 	if err := gs.Save(r, w); err != nil {
 		t.Fatal(err)
 	}
