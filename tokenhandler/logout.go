@@ -24,8 +24,8 @@ type logoutHandler struct {
 //
 //  1. Put the session on the deny list, so that copies of its cookie and a refresh
 //     that is under way are worth nothing.
-//  2. Revoke the refresh token, also of a session that has expired. A failure is
-//     counted and logged.
+//  2. Revoke the refresh token, also of a session that has expired, unless the session
+//     was ended before. A failure is counted and logged.
 //  3. Remove all cookies, also those of logins that have not come back.
 //  4. Send the browser, or tell the app to send it, to the provider's logout page. A form
 //     is not answered by a redirect, but by a page that navigates on: browsers apply
@@ -41,13 +41,15 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	current, err := h.cfg.Sessions.Open(r)
 	if s := cmp.Or(current.Session, current.Stored); s != nil {
-		current.End() // also one that is idle: it may have WebSockets and streams
-		everywhere := query["everywhere"] == "true" && !errors.Is(err, refresh.ErrRevoked) && !errors.Is(err, session.ErrExpired)
+		alive := current.End() // also one that is idle: it may have WebSockets and streams
+		everywhere := alive && query["everywhere"] == "true" && !errors.Is(err, refresh.ErrRevoked) && !errors.Is(err, session.ErrExpired)
 		if everywhere {
 			h.endAll(r.Context(), s.Subject)
 			h.signOut(r.Context(), s.Access)
 		}
-		h.revoker.revokeSession(r.Context(), s)
+		if alive { // else a copy of a cookie could cause any number of calls
+			h.revoker.revokeSession(r.Context(), s)
+		}
 		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", s.Subject, "session", s.ID, "everywhere", everywhere, "request_id", web.RequestID(r),
 			"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gorilla/sessions"
 
@@ -197,12 +198,25 @@ func (r *RequestSession) takeNewest(err error, needed bool) error {
 	return err
 }
 
+// endedFor is how long it is remembered that a session was ended which was over already.
+const endedFor = time.Hour
+
 // End is logout: from now on no cookie of this session is opened or written
-// here, not even by a refresh that is still running.
-func (r *RequestSession) End() {
-	s := cmp.Or(r.Session, r.Stored)
-	r.manager.cfg.Denied.Deny(s.ID.Name(), s.Expires)
-	r.manager.memory.forget(s.ID)
+// here, not even by a refresh that is still running. It returns false if the session was
+// known to be ended before, or its refresh token to be dead: then nothing is left to
+// revoke.
+func (r *RequestSession) End() bool {
+	m, s := r.manager, cmp.Or(r.Session, r.Stored)
+	now := m.cfg.Now()
+	_, rejected := m.memory.current(s)
+	dead := rejected || m.denied(s) || !s.RefreshExpires.IsZero() && !now.Before(s.RefreshExpires)
+	until := s.Expires
+	if soonest := now.Add(endedFor); until.Before(soonest) {
+		until = soonest
+	}
+	m.cfg.Denied.Deny(s.ID.Name(), until)
+	m.memory.forget(s.ID)
+	return !dead
 }
 
 // Ended reports whether the session was revoked since it was opened.
