@@ -72,8 +72,8 @@ type Config struct {
 	// kept. Required.
 	SessionLifetime time.Duration
 	// Alive asks the provider whether the user of an access token may still use it.
-	// [provider.ErrRejected] means no; any other error means that the provider could
-	// not tell. Nil turns probes off.
+	// [provider.ErrRejected] means that it refuses the token, which the refresh token then
+	// confirms; any other error means that the provider could not tell. Nil turns probes off.
 	Alive func(ctx context.Context, access secret.String, sub string) error
 	// ProbeInterval is the time between two probes of a session; 0 means no probes.
 	ProbeInterval time.Duration

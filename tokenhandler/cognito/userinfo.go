@@ -18,9 +18,11 @@ const opAlive = "asking whether the user is still logged in"
 // meanwhile (README "Revocation"). Alive returns nil for a 200 with the same
 // subject (OpenID Connect Core 1.0 §5.3.2), and if the provider has no userInfo.
 //
-// The error is a [*provider.Error]. It is [provider.ErrRejected] only for a 401 with
-// invalid_token: the token has expired or was revoked, or the user was disabled,
-// deleted or signed out everywhere. Any other error says nothing about the user.
+// The error is a [*provider.Error]. It is [provider.ErrRejected] for a 401 or 403, and for
+// another 4xx with invalid_token: the token may have expired or been revoked, or the user
+// been disabled, deleted or signed out everywhere. It is only a suspicion, because the
+// token may just lack a scope: providers do not agree on these answers. Any other error
+// says nothing about the user.
 func (p *Provider) Alive(ctx context.Context, access secret.String, subject string) error {
 	c, err := p.connection(opAlive)
 	if err != nil {
@@ -40,9 +42,13 @@ func (p *Provider) Alive(ctx context.Context, access secret.String, subject stri
 	}
 	decodeErr := json.NewDecoder(answer.Body).Decode(&body) // a refusal may have no body
 	failed := statusError(opAlive, answer)
+	invalid := body.Error == codeInvalidToken || hasInvalidToken(answer)
 	switch {
-	case answer.StatusCode == http.StatusUnauthorized && (body.Error == codeInvalidToken || hasInvalidToken(answer)):
-		failed.Kind, failed.Code, failed.Reason = provider.ErrRejected, codeInvalidToken, "the provider refused the access token"
+	case refusesToken(answer.StatusCode, invalid):
+		failed.Kind, failed.Reason = provider.ErrRejected, "the provider refused the access token"
+		if invalid {
+			failed.Code = codeInvalidToken
+		}
 	case answer.StatusCode != http.StatusOK:
 	case decodeErr != nil:
 		failed.Reason = "the provider's answer could not be read"
@@ -67,6 +73,18 @@ func (p *Provider) askUserinfo(ctx context.Context, c *connection, op string, ac
 		return nil, networkError(op, err)
 	}
 	return answer, nil
+}
+
+// refusesToken reports whether userInfo refused the access token, with or without
+// invalid_token (RFC 6750 §3.1).
+func refusesToken(status int, invalid bool) bool {
+	switch status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return true
+	case http.StatusTooManyRequests:
+		return false
+	}
+	return invalid && status >= http.StatusBadRequest && status < http.StatusInternalServerError
 }
 
 const codeInvalidToken = "invalid_token"
