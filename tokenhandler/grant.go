@@ -135,7 +135,7 @@ func (g Grant) Watch(ctx context.Context) context.Context { return g.session.Wat
 // not be verified yet, and the browser's cookie survives a restart of this process.
 func (h *Handler) sessionProblem(r *http.Request, current *refresh.RequestSession, err error) *web.Problem {
 	p := h.problemOf(r, err)
-	if status := p.Status(); status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
+	if p.Header["Set-Cookie"] == nil && keptProblem(err) != nil {
 		if p.Header == nil {
 			p.Header = make(http.Header)
 		}
@@ -164,20 +164,8 @@ func (h *Handler) problemOf(r *http.Request, err error) *web.Problem {
 		// never be readable.
 	case errors.Is(err, session.ErrCookiesTooLarge):
 		code, detail = web.CodeCookiesTooLarge, "the cookies of this service are more or larger than it ever sets"
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return web.NewProblem(web.CodeProviderUnavailable, "the request ended before the session was renewed", err).RetryAfter(0)
-	case errors.Is(err, refresh.ErrDenyListOutdated):
-		return web.NewProblem(web.CodeProviderUnavailable, "it cannot be checked right now whether the session was ended; try again", err).RetryAfter(0)
 	default:
-		if often, ok := errors.AsType[*refresh.TooOftenError](err); ok {
-			return web.NewProblem(web.CodeRateLimited, "the session was renewed too often; use the token that it has", err).RetryAfter(often.RetryAfter)
-		}
-		if _, unavailable := errors.AsType[*refresh.UnavailableError](err); unavailable {
-			p := providerProblem(err)
-			if p.Code == web.CodeProviderError {
-				// A later answer may be valid, so the session is kept.
-				return web.NewProblem(web.CodeProviderUnavailable, "the identity provider could not renew the session; try again", err).RetryAfter(0)
-			}
+		if p := keptProblem(err); p != nil {
 			return p
 		}
 	}
@@ -189,6 +177,32 @@ func (h *Handler) problemOf(r *http.Request, err error) *web.Problem {
 		if code == web.CodeCookiesTooLarge {
 			removeLogins(h.cfg.Store, w, r) // or the next request would carry too many of them again
 		}
+	}
+	return p
+}
+
+// keptProblem returns the answer for an error that keeps the session, and nil for others.
+func keptProblem(err error) *web.Problem {
+	unavailable, isUnavailable := errors.AsType[*refresh.UnavailableError](err)
+	often, isTooOften := errors.AsType[*refresh.TooOftenError](err)
+	switch {
+	case errors.Is(err, refresh.ErrDenyListOutdated):
+		return web.NewProblem(web.CodeStoreUnavailable, "it cannot be checked right now whether the session was ended; try again", err).RetryAfter(0)
+	case errors.Is(err, refresh.ErrStoreUnavailable):
+		return web.NewProblem(web.CodeStoreUnavailable, "the session cannot be renewed while the session store is out; try again", err).RetryAfter(retryAfter(err))
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return web.NewProblem(web.CodeProviderUnavailable, "the request ended before the session was renewed", err).RetryAfter(0)
+	case isTooOften:
+		return web.NewProblem(web.CodeRateLimited, "the session was renewed too often; use the token that it has", err).RetryAfter(often.RetryAfter)
+	case !isUnavailable:
+		return nil
+	case unavailable.Refused:
+		return web.NewProblem(web.CodeSessionExpired, "the identity provider does not renew this session; log in again", err)
+	}
+	p := providerProblem(err)
+	if p.Code == web.CodeProviderError {
+		// A later answer may be valid, so the session is kept.
+		return web.NewProblem(web.CodeProviderUnavailable, "the identity provider could not renew the session; try again", err).RetryAfter(0)
 	}
 	return p
 }

@@ -36,10 +36,10 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	if errors.Is(err, refresh.ErrDenyListOutdated) {
 		return h.sessionProblem(r, current, err) // whether there is a session is not known
 	}
-	// Other errors that may pass keep the session: the answer then shows an access
-	// token that has expired.
-	superseded := errors.Is(err, refresh.ErrSuperseded)
-	ended := current.Session == nil || superseded || errors.Is(err, refresh.ErrRejected)
+	// While the provider or the store is merely out of reach, the session goes on: the
+	// answer then shows an access token that has expired.
+	kept := errors.Is(err, refresh.ErrSuperseded) || needsLogin(err)
+	ended := current.Session == nil || kept || errors.Is(err, refresh.ErrRejected)
 	var body sessionBody
 	if !ended {
 		body, err = newSessionBody(current)
@@ -51,6 +51,9 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 			if errors.Is(err, session.ErrCookiesTooLarge) {
 				removeLogins(h.cfg.Store, w, r)
 			}
+		}
+		if kept {
+			current.Commit(w)
 		}
 		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Site.LoginURL(r)})
 		return nil
@@ -64,7 +67,15 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 // session: there are none, or it may have newer ones, or they may open elsewhere.
 func keepsCookies(err error) bool {
 	return errors.Is(err, refresh.ErrNone) || errors.Is(err, refresh.ErrSuperseded) || errors.Is(err, refresh.ErrReplaced) ||
-		errors.Is(err, session.ErrUnknownKey) || hasEndedMeanwhile(err)
+		errors.Is(err, session.ErrUnknownKey) || hasEndedMeanwhile(err) || needsLogin(err)
+}
+
+// needsLogin reports whether the access token has ended, and the provider, which is
+// reached, refuses to renew it. The cookies are kept: the cause may be another one than the
+// refresh token. A refused client secret, or an answer that cannot be read, is an outage.
+func needsLogin(err error) bool {
+	unavailable, ok := errors.AsType[*refresh.UnavailableError](err)
+	return ok && unavailable.Refused
 }
 
 // refresh answers POST /auth/refresh with new tokens. The request counts as

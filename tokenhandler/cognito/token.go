@@ -113,7 +113,7 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 		if lost := granted.refreshToken(); !lost.Equal(previous.Refresh) {
 			p.Discard(ctx, lost)
 		}
-		return secret.Tokens{}, err
+		return secret.Tokens{}, refreshRefusal(err)
 	}
 	tokens := p.unpack(answer)
 	tokens.Subject, tokens.AuthTime, tokens.NonceHash = previous.Subject, previous.AuthTime, previous.NonceHash
@@ -128,6 +128,25 @@ func (p *Provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 		return p.refuse(ctx, tokens, previous, err)
 	}
 	return verified, nil
+}
+
+// refreshRefusal makes the error of a refresh a [provider.ErrRefused] if the provider
+// may have refused the refresh token with another code than invalid_grant: with 400 or 401,
+// or with another 4xx and an OAuth error. Another 4xx without one is not the provider's, but
+// a firewall's: an [provider.ErrUnavailable].
+func refreshRefusal(err error) error {
+	e, ok := errors.AsType[*provider.Error](err)
+	bare := ok && (e.Status == http.StatusBadRequest || e.Status == http.StatusUnauthorized)
+	if !ok || e.Code == "invalid_client" || e.Status < http.StatusBadRequest ||
+		errors.Is(e, provider.ErrRejected) || errors.Is(e, provider.ErrUnavailable) {
+		return err
+	}
+	refused := *e
+	refused.Kind, refused.Reason = provider.ErrRefused, "the provider refused to refresh, but not with invalid_grant"
+	if e.Code == "" && !bare {
+		refused.Kind, refused.Reason = provider.ErrUnavailable, "the call was refused, and not by the provider"
+	}
+	return &refused
 }
 
 // refuse decides what becomes of the refresh token in a refresh's answer, which was not

@@ -27,6 +27,10 @@ var (
 	// ErrUnverified means that a token in the provider's answer cannot be verified
 	// yet, but may be later: clocks differ, or a key is not published yet.
 	ErrUnverified = fmt.Errorf("not verified yet: %w", ErrInvalidResponse)
+	// ErrRefused means that the provider refused to refresh tokens, and did not say
+	// invalid_grant. Some providers answer so to a dead refresh token, but the cause may
+	// be this service, too.
+	ErrRefused = errors.New("refused")
 	// ErrMisconfigured means that the provider refused this service and not the
 	// user (invalid_client, unauthorized_client, invalid_request and so on), or
 	// that the configuration is not usable with it.

@@ -14,7 +14,7 @@ import (
 func TestKinds(t *testing.T) {
 	kinds := []error{
 		provider.ErrRejected, provider.ErrUnavailable, provider.ErrRateLimited,
-		provider.ErrInvalidResponse, provider.ErrMisconfigured, provider.ErrUnverified,
+		provider.ErrInvalidResponse, provider.ErrMisconfigured, provider.ErrUnverified, provider.ErrRefused,
 	}
 	const unavailable, rateLimited, invalid, unverified = 1, 2, 3, 5
 	for i, kind := range kinds {

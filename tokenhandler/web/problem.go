@@ -30,6 +30,7 @@ const (
 	CodeUpstreamTimeout     Code = "upstream_timeout"
 	CodeProviderError       Code = "provider_error"
 	CodeProviderUnavailable Code = "provider_unavailable"
+	CodeStoreUnavailable    Code = "store_unavailable"
 	// CodeInternal is a bug in the service: a recovered panic, or an error that no handler
 	// has turned into a [Problem].
 	CodeInternal Code = "internal_error"
@@ -40,7 +41,7 @@ func Codes() []Code {
 	return []Code{
 		CodeInvalidRequest, CodeNotAuthenticated, CodeSessionExpired, CodeCrossSiteRequest, CodeInsufficientScope, CodeNotFound,
 		CodeMethodNotAllowed, CodeTooLarge, CodeRateLimited, CodeSessionTooLarge, CodeCookiesTooLarge, CodeUpstreamError,
-		CodeUpstreamTimeout, CodeProviderError, CodeProviderUnavailable, CodeInternal,
+		CodeUpstreamTimeout, CodeProviderError, CodeProviderUnavailable, CodeStoreUnavailable, CodeInternal,
 	}
 }
 
@@ -69,7 +70,7 @@ func statusOf(c Code) int {
 		return http.StatusBadGateway
 	case CodeUpstreamTimeout:
 		return http.StatusGatewayTimeout
-	case CodeProviderUnavailable:
+	case CodeProviderUnavailable, CodeStoreUnavailable:
 		return http.StatusServiceUnavailable
 	case CodeSessionTooLarge, CodeInternal:
 		return http.StatusInternalServerError

@@ -123,7 +123,7 @@ func (a *attempt) claim(ctx context.Context) (*lease, outcome) {
 		m.metrics.Unshared.Inc()
 		return nil, outcome{}
 	case err != nil:
-		return nil, failed(errors.Join(errNotShared, err))
+		return nil, failed(errors.Join(ErrStoreUnavailable, err))
 	case claim.Lease != "" && a.resultOnly:
 		return &lease{claim.Lease, epoch}, outcome{event: eventSuperseded}
 	case claim.Lease != "":
@@ -231,14 +231,23 @@ func (a *attempt) report(o outcome) {
 	case eventRefused:
 		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
 	case eventFailed, eventPartial:
-		name := "error"
-		if provider.RetryAfter(o.err) > 0 {
-			name = "unavailable"
-		}
-		m.metrics.Refreshes.WithLabelValues(name).Inc()
+		m.metrics.Refreshes.WithLabelValues(failureName(o.err)).Inc()
 		m.cfg.Log.Warn("refresh failed, session kept", "session", s.ID, "new_refresh_token", o.event == eventPartial, "error", o.err.Error())
 	case eventNone, eventMade, eventFound, eventRevoked, eventSuperseded:
 	}
+}
+
+// failureName is the outcome of a failed refresh in the metrics.
+func failureName(err error) string {
+	switch {
+	case errors.Is(err, ErrStoreUnavailable):
+		return "store_unavailable"
+	case errors.Is(err, provider.ErrRefused):
+		return "refused"
+	case provider.RetryAfter(err) > 0:
+		return "unavailable"
+	}
+	return "error"
 }
 
 // giveBack revokes the refresh token of a generation that nobody will use.

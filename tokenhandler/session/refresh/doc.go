@@ -43,6 +43,11 @@
 //	            Retry-After ago                      that is left
 //	ready       otherwise                            starts an attempt and waits for it
 //
+// UnavailableError says whether the provider is reached and refuses this session (Refused):
+// it answered with another OAuth error than invalid_grant, or five times with a 5xx over a
+// minute in which it refreshed other sessions. Then a login is the cure, but the session is
+// kept, and tried again.
+//
 // A request whose token has not ended yet does not wait: it goes on with the token
 // that it has. It waits if the refresh token ends before the access token (endsUnused). An attempt ends with one event (attempt.run), which changes the record
 // (record.finish):
@@ -60,7 +65,9 @@
 //	revoked     the session was ended meanwhile      is unchanged; new tokens are given back
 //	superseded  the refresh token was used, and no   is unchanged
 //	            replica has its successor
-//	failed      anything that may pass               pauses, for a second or Retry-After
+//	failed      anything that may pass               pauses, for a second or Retry-After;
+//	                                                 for ten if the provider refused
+//	                                                 without invalid_grant
 //
 // # How long the newest generation is kept
 //

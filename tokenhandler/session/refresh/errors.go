@@ -23,6 +23,9 @@ var (
 	// ErrDenyListOutdated means that the shared deny list is not reached, and may hold
 	// the session.
 	ErrDenyListOutdated = errors.New("revocations cannot be checked")
+	// ErrStoreUnavailable means that a token was not refreshed, because Replicas is not
+	// reached: see [Config.RotationGrace].
+	ErrStoreUnavailable = errors.New("the shared store is not reached, and refreshing alone could end the session")
 )
 
 // UnavailableError means that the access token has ended, and that the provider
@@ -30,6 +33,10 @@ var (
 type UnavailableError struct {
 	// RetryAfter is when a new request makes sense.
 	RetryAfter time.Duration
+	// Refused tells that the access token has ended, and that the provider, which is
+	// reached, does not renew it. A new login is the cure. The session is kept, because the
+	// provider did not say invalid_grant.
+	Refused bool
 	// Err is the cause.
 	Err error
 }
@@ -53,9 +60,7 @@ type TooOftenError struct {
 func (*TooOftenError) Error() string { return "the session was renewed on demand too often" }
 
 var (
-	// errNotShared: see [Config.RotationGrace].
-	errNotShared = errors.New("the shared store is not reached, and refreshing alone could end the session")
-	errClosing   = errors.New("the service is shutting down")
+	errClosing = errors.New("the service is shutting down")
 	// errOutrun: see maxRounds.
 	errOutrun = errors.New("every renewed access token had already ended")
 )

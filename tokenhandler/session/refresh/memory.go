@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"errors"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ type memory struct {
 	mu      sync.Mutex
 	records map[session.ID]*record
 	swept   time.Time
+	renewed time.Time // when a refresh last gave new tokens
 	// unpublished tells that the store with that epoch may lack a generation.
 	unpublished bool
 	epoch       uint64
@@ -124,7 +126,7 @@ func (m *memory) ask(s *session.Session, why Reason, needed bool, run func(*atte
 	case running:
 		return r.attempt, true, nil
 	case paused:
-		return nil, false, &UnavailableError{RetryAfter: r.retryAt.Sub(now), Err: r.failure}
+		return nil, false, m.judged(r, s, &UnavailableError{RetryAfter: r.retryAt.Sub(now), Err: r.failure}, now)
 	case ready:
 	}
 	switch {
@@ -168,8 +170,21 @@ func (m *memory) finish(a *attempt, o outcome) {
 		r.keep(now.Add(m.cfg.keepFor(o.next, now)))
 		m.unpublished = m.unpublished || o.epoch == 0
 	}
+	if o.event == eventMade {
+		m.renewed = now
+	}
 	a.err = o.asError()
+	if failed, ok := errors.AsType[*UnavailableError](a.err); ok {
+		a.err = m.judged(r, a.session, failed, now)
+	}
 	close(a.done)
+}
+
+// judged tells in the error for requests with s whether the provider has refused it. The
+// caller holds mu.
+func (m *memory) judged(r *record, s *session.Session, err *UnavailableError, now time.Time) error {
+	err.Refused = !usable(s, now) && r.refusedBy(err.Err, m.renewed, now)
+	return err
 }
 
 // sweep releases and deletes what is of no more use, every [sweepEvery] at most. The

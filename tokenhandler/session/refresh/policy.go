@@ -1,6 +1,8 @@
 package refresh
 
 import (
+	"errors"
+	"net/http"
 	"time"
 
 	"cognito-token-handler/tokenhandler/provider"
@@ -13,6 +15,13 @@ const (
 	clockSkew = 5 * time.Second
 	// retryPause is the shortest time between two failing attempts for one session.
 	retryPause = time.Second
+	// refusedPause is the same after a refusal that is not known to be for good.
+	refusedPause = 10 * time.Second
+	// maxServerErrors in a row for one session over serverErrorsFor are taken for a
+	// refusal, if the provider refreshes other sessions meanwhile. Some providers answer
+	// 500 to the refresh token of a removed user.
+	maxServerErrors = 5
+	serverErrorsFor = time.Minute
 	// maxRetryPause is the longest Retry-After of the provider that is respected.
 	maxRetryPause = 30 * time.Second
 	// demandBurst refreshes of one session may be demanded at once, and one more every
@@ -71,7 +80,16 @@ func (c *Config) keepFor(s *session.Session, now time.Time) time.Duration {
 
 // pauseAfter is how long no attempt is made after one that failed with err.
 func pauseAfter(err error) time.Duration {
+	if errors.Is(err, provider.ErrRefused) {
+		return refusedPause
+	}
 	return min(max(provider.RetryAfter(err), retryPause), maxRetryPause)
+}
+
+// isServerError reports whether the provider answered with a 5xx.
+func isServerError(err error) bool {
+	answered, ok := errors.AsType[*provider.Error](err)
+	return ok && answered.Status >= http.StatusInternalServerError
 }
 
 // demand limits the refreshes of one session that are not due.

@@ -1,8 +1,10 @@
 package refresh
 
 import (
+	"errors"
 	"time"
 
+	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/session"
 )
 
@@ -18,7 +20,11 @@ type record struct {
 	// request.
 	failure error
 	retryAt time.Time
-	demand  demand
+	// serverErrors counts the 5xx of the provider since the last success, from
+	// serverErrorsFrom on.
+	serverErrors     int
+	serverErrorsFrom time.Time
+	demand           demand
 	// keepUntil is when no cookie of an older generation can be alive any more.
 	keepUntil time.Time
 }
@@ -64,15 +70,34 @@ func (r *record) finish(a *attempt, o outcome, now time.Time, grace time.Duratio
 	}
 	switch o.event {
 	case eventMade, eventFound:
-		r.failure = nil
+		r.failure, r.serverErrors = nil, 0
 	case eventRefused:
 		r.refused = max(r.refused, a.session.Generation)
 	case eventFailed, eventPartial:
 		if latest {
 			r.failure, r.retryAt = o.err, now.Add(pauseAfter(o.err))
 		}
+		r.noteServerError(o.err, now)
 	case eventNone, eventRevoked, eventSuperseded:
 	}
+}
+
+// noteServerError counts a failure that is a 5xx of the provider.
+func (r *record) noteServerError(err error, now time.Time) {
+	if !isServerError(err) {
+		return
+	}
+	if r.serverErrors == 0 {
+		r.serverErrorsFrom = now
+	}
+	r.serverErrors++
+}
+
+// refusedBy reports whether err means that the provider does not renew this session any
+// more. It last renewed one, of any session, at renewed.
+func (r *record) refusedBy(err error, renewed, now time.Time) bool {
+	return errors.Is(err, provider.ErrRefused) ||
+		isServerError(err) && r.serverErrors >= maxServerErrors && now.Sub(r.serverErrorsFrom) >= serverErrorsFor && renewed.After(r.serverErrorsFrom)
 }
 
 // current returns the newest generation that a request with s can have, and whether
