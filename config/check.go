@@ -16,6 +16,7 @@ func (l *loader) check(c *Config) {
 	if c.Revocation.OnOutage == "deny" && !l.isSet("session.store") && !l.isSet("session.store_file") {
 		l.fault("revocation.on_outage", "is deny, but session.store is not set", "set session.store, or remove it: memory has no outage")
 	}
+	l.checkAuth(c)
 	l.checkPaths(c)
 	l.checkRoutes(c)
 	l.checkStorage(&c.Storage)
@@ -69,6 +70,16 @@ func (l *loader) checkServer(c *Config) {
 	if l.valid("listen", "admin.listen") && sameAddress(c.Listen, c.Admin.Listen) {
 		l.fault(l.firstSet("admin.listen", "listen"),
 			fmt.Sprintf("makes listen (%s) and admin.listen (%s) take the same port", c.Listen, c.Admin.Listen), "write another port")
+	}
+}
+
+func (l *loader) checkAuth(c *Config) {
+	switch {
+	case !c.Auth.TriggerMessages:
+	case c.Auth.ErrorPath == "" && l.valid("auth.error_path"):
+		l.fault("auth.trigger_messages", "is true, but auth.error_path is not set", "set auth.error_path, or remove it")
+	case c.Provider.Kind == KindOIDC:
+		l.fault("auth.trigger_messages", "is true, but only Cognito has Lambda triggers", "remove it")
 	}
 }
 

@@ -115,6 +115,8 @@ type Auth struct {
 	// ErrorPath is a path of the app. If it is empty, failed logins end on a plain
 	// page of the service.
 	ErrorPath string
+	// TriggerMessages sends messages of Lambda triggers to ErrorPath.
+	TriggerMessages bool
 	// AfterLogout is a path of the app.
 	AfterLogout         string
 	AllowCrossSiteLogin bool

@@ -48,6 +48,7 @@ var samples = map[string]sample{
 	"provider.endpoints.jwks":          {file: "https://a.example", env: "https://b.example"},
 	"auth.path":                        {file: "/a", env: "/b"},
 	"auth.error_path":                  {file: "/a", env: ""}, // an empty value removes the file's
+	"auth.trigger_messages":            {file: "false", env: "true", with: []string{"TH_AUTH__ERROR_PATH=/a", "TH_PROVIDER__KIND=cognito"}},
 	"auth.after_logout":                {file: "/a", env: "/b"},
 	"auth.allow_cross_site_login":      {file: "false", env: "true"},
 	"session.keys":                     {file: "[" + key(3) + "]", env: key(4) + "," + key(5)},

@@ -92,7 +92,11 @@ func authOptions(a *Auth, readFile func(string) ([]byte, error)) []option {
 		},
 		{
 			key: "auth.error_path", value: one(&a.ErrorPath, "path", parseOptionalAppPath),
-			doc: "The app's page for failed logins. The browser is sent there with `?error=` and `request_id=`. Without it, the service shows a plain page of its own.", refused: "a URL with a host; a path below `auth.path`, which could redirect in a loop",
+			doc: "The app's page for failed logins. The browser is sent there with `?error=` and `request_id=`, and with the parameters for a new try at `{auth.path}/login`: `return_to`, `identity_provider`, `idp_identifier`, `lang`, `login_hint`, `prompt`, `max_age`, those that the login had. Without it, the service shows a plain page of its own.", refused: "a URL with a host; a path below `auth.path`, which could redirect in a loop",
+		},
+		{
+			key: "auth.trigger_messages", def: "false", value: one(&a.TriggerMessages, "true or false", parseBool),
+			doc: "When a pre sign-up or pre authentication Lambda trigger of the Cognito pool refuses a user, sends the trigger's message to `auth.error_path` in the parameter `message`. The page must show it as text, never as HTML.", refused: "`true` without `auth.error_path`; `true` with `provider.kind: oidc`",
 		},
 		{
 			key: "auth.after_logout", def: "/", value: one(&a.AfterLogout, "path", parseAppPath),

@@ -14,15 +14,15 @@ const (
 	otherHead = 128
 )
 
-// arrive sends the browser to where its login began. The head of the answer contains
-// the session's cookies. A return path that does not fit beside them is put into the
-// body, because proxies would otherwise answer 502 to a login that has succeeded.
-func (h *loginHandler) arrive(w http.ResponseWriter, returnTo string) {
-	if head := headBytes(w.Header()); head+len(returnTo) <= maxHead || head > maxHead {
-		h.cfg.Site.Redirect(w, http.StatusSeeOther, returnTo)
+// redirect sends the browser on. The head of the answer contains cookies. A target
+// that does not fit beside them is put into the body of a page with this title,
+// because proxies would otherwise answer 502.
+func (h *loginHandler) redirect(w http.ResponseWriter, status int, target, title string) {
+	if head := headBytes(w.Header()); head+len(target) <= maxHead || head > maxHead {
+		h.cfg.Site.Redirect(w, status, target)
 		return
 	}
-	goOn(w, "Signed in", returnTo)
+	goOn(w, title, target)
 }
 
 // goOn answers with a page that navigates to target by itself.

@@ -25,6 +25,8 @@ const (
 // redirect to the callback, because it is a Lax one: only so does a login know which
 // session it replaces, also if another tab has just completed one.
 type began struct {
+	beginning
+
 	// Sessions are the sessions of this browser, the newest last.
 	Sessions []ownSession `json:"s,omitempty"`
 }
@@ -51,9 +53,10 @@ func (h *loginHandler) beganOf(r *http.Request) (b began, there bool) {
 	return b, true
 }
 
-// writeBegan sets the cookie anew. The sessions are all that the browser may have.
-func (h *loginHandler) writeBegan(w http.ResponseWriter, r *http.Request, sessions []ownSession) {
-	payload, err := json.Marshal(began{Sessions: sessions[max(0, len(sessions)-maxOwned):]})
+// writeBegan sets the cookie anew. Its sessions are all that the browser may have.
+func (h *loginHandler) writeBegan(w http.ResponseWriter, r *http.Request, b began) {
+	b.Sessions = b.Sessions[max(0, len(b.Sessions)-maxOwned):]
+	payload, err := json.Marshal(b)
 	if err == nil {
 		cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Began) // what the browser has is replaced
 		cookie.Values[session.Key] = payload
@@ -70,7 +73,9 @@ func (h *loginHandler) writeBegan(w http.ResponseWriter, r *http.Request, sessio
 // accept, only the former count.
 func (h *loginHandler) tellLogins(w http.ResponseWriter, r *http.Request, s *session.Session, returnTo string) {
 	cookie := make(http.Header)
-	h.writeBegan(headerWriter(cookie), r, []ownSession{own(s)})
+	b, _ := h.beganOf(r)
+	b.Sessions, b.Tries = []ownSession{own(s)}, 0 // the login worked: the next failure gets a new try
+	h.writeBegan(headerWriter(cookie), r, b)
 	if h.hasLogins(r) || headBytes(w.Header())+headBytes(cookie)+len(returnTo) <= maxHead {
 		w.Header()["Set-Cookie"] = append(w.Header()["Set-Cookie"], cookie["Set-Cookie"]...)
 	}

@@ -2,10 +2,12 @@ package tokenhandler
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
 	"cognito-token-handler/tokenhandler/provider"
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -22,12 +24,12 @@ const (
 //  2. Remove the cookie of the login that the state names, whatever follows.
 //  3. Check the parameters: none repeated, lengths.
 //  4. Find the login among those of the browser, and compare the state. If there is
-//     none, redirect a user with a session to the app, and retry once for others.
-//  5. Compare iss, if there is one, with the provider (RFC 9207 §2.4), also if the
-//     callback is an error.
+//     none, redirect a user with a session to the app. For others, begin a new login if
+//     this browser began one lately.
+//  5. Compare iss with the provider (RFC 9207 §2.4), also if the callback is an error.
 //  6. Show the provider's error, if there is one.
 //  7. Redeem the code, if not too many were redeemed for this login, and verify all
-//     tokens.
+//     tokens. If the provider refuses the code, begin the login once more.
 //  8. Write the session's cookies, end the earlier sessions of this browser (ASVS
 //     V7.2.4) and redirect to where the login began.
 func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
@@ -43,23 +45,21 @@ func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	l, found := h.loginOf(r, query["state"])
 	if !found {
-		h.unknownState(w, r, query)
-		return nil
+		return h.unknownState(w, r, query)
 	}
-	if iss, sent := query["iss"]; sent && iss != h.cfg.Provider.Issuer() {
-		h.fail(w, r, failure{code: "invalid_request", returnTo: l.ReturnTo, err: errIssuer})
+	iss, sent := query["iss"]
+	if !h.cfg.Provider.AcceptsIssuer(iss, sent) {
+		h.fail(w, r, failure{code: "invalid_request", login: l, err: errIssuer})
 		return nil
 	}
 	if code, sent := query["error"]; sent {
-		h.fail(w, r, failure{code: loginCode(code), returnTo: l.ReturnTo, err: errors.New("the provider answered " + knownError(code))})
-		return nil
+		return h.refused(w, r, l, code, query["error_description"])
 	}
 	if query["code"] == "" {
-		h.fail(w, r, failure{code: "invalid_request", returnTo: l.ReturnTo, err: errCallback})
+		h.fail(w, r, failure{code: "invalid_request", login: l, err: errCallback})
 		return nil
 	}
-	h.redeem(w, r, l, query["code"])
-	return nil
+	return h.redeem(w, r, l, query["code"])
 }
 
 var (
@@ -70,10 +70,10 @@ var (
 )
 
 // redeem does steps 7 and 8 of [loginHandler.callback].
-func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) {
+func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) error {
 	if !h.tried.take(l.State, h.cfg.Now()) {
-		h.fail(w, r, failure{code: "login_failed", returnTo: l.ReturnTo, err: errTries})
-		return
+		h.fail(w, r, failure{code: "login_failed", login: l, err: errTries})
+		return nil
 	}
 	maxAge := time.Duration(-1)
 	if l.MaxAge != nil {
@@ -82,18 +82,28 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 	tokens, err := h.cfg.Provider.Exchange(r.Context(), provider.CodeGrant{
 		Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge, Client: h.cfg.Site.ClientNet(r),
 	})
-	if err != nil {
-		h.fail(w, r, failure{code: exchangeCode(err), returnTo: l.ReturnTo, err: err, retryAfter: retryAfter(err)})
-		return
+	if errors.Is(err, provider.ErrRejected) && canTryAgain(r, l) {
+		// Probably the callback was loaded before: the user stopped the page and loaded
+		// it again while the provider was slow.
+		return h.tryAgain(w, r, l, err)
 	}
+	if err != nil {
+		h.fail(w, r, failure{code: exchangeCode(err), login: l, err: err, retryAfter: retryAfter(err)})
+		return nil
+	}
+	return h.finish(w, r, l, tokens)
+}
+
+// finish does step 8 of [loginHandler.callback].
+func (h *loginHandler) finish(w http.ResponseWriter, r *http.Request, l login, tokens secret.Tokens) error {
 	s := h.cfg.Store.Begin(tokens, h.cfg.Begin(tokens.Subject, tokens.SID))
 	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Session) // what the browser has is replaced
 	cookie.Values[session.Key] = s
 	if err := cookie.Save(r, w); err != nil {
 		// Nobody will use these tokens.
 		h.revoker.revoke(r.Context(), tokens.Refresh)
-		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), returnTo: l.ReturnTo, err: err})
-		return
+		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), login: l, err: err})
+		return nil
 	}
 	h.replaceEarlier(r)
 	h.makeRoom(w, r)
@@ -102,68 +112,56 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r),
 		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
 	h.early.warn(r.Context(), s)
-	h.arrive(w, l.ReturnTo)
+	h.redirect(w, http.StatusSeeOther, l.ReturnTo, "Signed in")
+	return nil
 }
 
+// canTryAgain reports whether a login may begin again by itself: once, and only if the
+// user navigates.
+func canTryAgain(r *http.Request, l login) bool { return l.Tries == 0 && isNavigation(r) }
+
+// tryAgain sends the browser to the provider once more, with the same parameters.
+func (h *loginHandler) tryAgain(w http.ResponseWriter, r *http.Request, l login, cause error) error {
+	h.cfg.Log.InfoContext(r.Context(), "login tried again", "error", cause.Error(), "request_id", web.RequestID(r))
+	return h.begin(w, r, l.again(h.cfg.Now()), nil)
+}
+
+// begin begins a login that the user has not asked for now.
+func (h *loginHandler) begin(w http.ResponseWriter, r *http.Request, l login, began *beginning) error {
+	if err := h.sendToProvider(w, r, l, provider.PageLogin, began); err != nil {
+		h.fail(w, r, failure{code: string(web.AsProblem(err).Code), login: l, err: err, retryAfter: retryAfter(err)})
+		return nil
+	}
+	h.cfg.Metrics.Logins.WithLabelValues("retried").Inc()
+	return nil
+}
+
+// outcomeUnknownState counts callbacks that are of no login of their browser. Most of
+// them are not a user's.
+const outcomeUnknownState = "unknown_state"
+
 // unknownState answers a callback without a login of this browser: the login took too
-// long, its callback was loaded before, or it began in another browser.
-func (h *loginHandler) unknownState(w http.ResponseWriter, r *http.Request, query map[string]string) {
+// long, its callback was loaded before, it began in another browser, or it began at the
+// portal of an identity provider, so that there is no state. It begins a new one if this
+// browser began a login lately.
+func (h *loginHandler) unknownState(w http.ResponseWriter, r *http.Request, query map[string]string) error {
 	if _, err := h.cfg.Sessions.Open(r); err == nil {
 		h.cfg.Metrics.Logins.WithLabelValues("already_logged_in").Inc()
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, "/")
-		return
+		return nil
 	}
-	_, failed := query["error"]
-	state := query["state"]
-	if failed || len(state) < 2 || state[0] != '0' || !isNavigation(r) {
-		// This is the second try, or a retry would not help.
-		code := "login_failed"
-		if failed {
-			code = loginCode(query["error"])
-		}
-		h.fail(w, r, failure{code: code, err: errState})
-		return
+	outcome := outcomeUnknownState
+	if _, began := h.beginningOf(r); began {
+		outcome = "" // this is a user
 	}
-	if err := h.sendToProvider(w, r, newLogin("/", 1, h.cfg.Now()), provider.PageLogin, nil); err != nil {
-		h.fail(w, r, failure{code: string(web.AsProblem(err).Code), err: err, retryAfter: retryAfter(err)})
-		return
+	if code, failed := query["error"]; failed {
+		h.fail(w, r, failure{code: loginCode(code), outcome: outcome, err: fmt.Errorf("%w; the provider answered %s", errState, knownError(code))})
+		return nil
 	}
-	h.cfg.Metrics.Logins.WithLabelValues("retried").Inc()
-}
-
-// exchangeCode returns the error code for an error of [Provider.Exchange].
-func exchangeCode(err error) string {
-	if p := providerProblem(err); p.Code != web.CodeProviderError {
-		return string(p.Code)
+	next, may := h.mayBeginAnew(r, query["state"])
+	if !may {
+		h.fail(w, r, failure{code: "login_failed", outcome: outcome, err: errState})
+		return nil
 	}
-	if errors.Is(err, provider.ErrRejected) {
-		return "login_failed"
-	}
-	return string(web.CodeProviderError)
-}
-
-// knownError returns code if it is an error code of the authorization response (RFC
-// 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6). Anything else may be text of an
-// attacker's.
-func knownError(code string) string {
-	switch code {
-	case "access_denied", "invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope",
-		"server_error", "temporarily_unavailable", "login_required", "interaction_required",
-		"consent_required", "account_selection_required":
-		return code
-	}
-	return "an unknown error"
-}
-
-// loginCode returns the service's error code for one of the provider's.
-func loginCode(code string) string {
-	switch code {
-	case "access_denied":
-		return "access_denied"
-	case "login_required", "interaction_required", "consent_required", "account_selection_required":
-		return "login_required" // the answers to prompt=none
-	case "temporarily_unavailable":
-		return string(web.CodeProviderUnavailable)
-	}
-	return "login_failed"
+	return h.begin(w, r, newLogin("/", 1, h.cfg.Now()), &next)
 }

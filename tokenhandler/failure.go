@@ -1,6 +1,7 @@
 package tokenhandler
 
 import (
+	"cmp"
 	"html/template"
 	"maps"
 	"net/http"
@@ -14,27 +15,40 @@ import (
 type failure struct {
 	// code is from the service's fixed list. Text of the provider must not reach the
 	// page: another product had an XSS by that (CVE-2021-32702).
-	code     string
-	returnTo string
-	err      error
+	code string
+	// outcome is the label of the metric, if it is not code.
+	outcome string
+	// login is the login that failed; the zero value if it is not known.
+	login login
+	err   error
+	// description is the provider's, for the log.
+	description string
+	// message is for the app's page, which must show it as text.
+	message string
 	// retryAfter is how long to wait before a new try, or 0.
 	retryAfter time.Duration
 }
 
+// known reports whether the login that failed is one of this browser.
+func (f failure) known() bool { return f.login.State != "" }
+
 // fail shows the failure to the user: on the app's page Config.ErrorPath, or on a page
 // of the service.
 func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
-	h.cfg.Metrics.Logins.WithLabelValues(f.code).Inc()
-	h.cfg.Log.WarnContext(r.Context(), "login failed", "reason", f.code, "error", f.err.Error(), "request_id", web.RequestID(r),
-		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
+	h.cfg.Metrics.Logins.WithLabelValues(cmp.Or(f.outcome, f.code)).Inc()
+	attrs := []any{"reason", f.code, "error", f.err.Error(), "request_id", web.RequestID(r),
+		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r)}
+	if f.description != "" {
+		attrs = append(attrs, "description", f.description)
+	}
+	h.cfg.Log.WarnContext(r.Context(), "login failed", attrs...)
 	if h.cfg.ErrorPath != "" {
-		query := url.Values{"error": {f.code}, "request_id": {web.RequestID(r)}}
-		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.cfg.ErrorPath+"?"+query.Encode())
+		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.errorPage(w, r, f))
 		return
 	}
 	retry := h.cfg.Path + "/login"
-	if f.returnTo != "" && f.returnTo != "/" {
-		retry += "?" + url.Values{"return_to": {f.returnTo}}.Encode()
+	if again := f.login.parameters(); len(again) > 0 {
+		retry += "?" + again.Encode()
 	}
 	header := w.Header()
 	header.Set("Content-Type", "text/html; charset=utf-8")
@@ -44,32 +58,78 @@ func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 	}
 	w.WriteHeader(status)
 	_ = failurePage.Execute(w, map[string]string{
-		"Text": failureText(f.code), "Code": f.code, "RequestID": web.RequestID(r), "Retry": retry,
+		"Text": failureText(f), "Code": f.code, "RequestID": web.RequestID(r), "Retry": retry,
 	})
+}
+
+// errorPage returns the app's page with the parameters of a failure, and with those of
+// a new try. What would make the head of the answer larger than proxies accept is left
+// out.
+func (h *loginHandler) errorPage(w http.ResponseWriter, r *http.Request, f failure) string {
+	query := url.Values{"error": {f.code}, "request_id": {web.RequestID(r)}}
+	more := f.login.parameters()
+	if f.message != "" {
+		more.Set("message", f.message)
+	}
+	room := maxHead - headBytes(w.Header()) - len(h.cfg.ErrorPath)
+	for _, name := range []string{"message", "return_to", "identity_provider", "idp_identifier", "lang", "login_hint", "prompt", "max_age"} {
+		if !more.Has(name) {
+			continue
+		}
+		query.Set(name, more.Get(name))
+		if len(query.Encode()) > room {
+			query.Del(name)
+		}
+	}
+	return h.cfg.ErrorPath + "?" + query.Encode()
+}
+
+// parameters are those with which /login tries again. They are well-formed: they come
+// from the login's sealed cookie.
+func (l login) parameters() url.Values {
+	values := url.Values{}
+	if l.ReturnTo != "" && l.ReturnTo != "/" {
+		values.Set("return_to", l.ReturnTo)
+	}
+	for name, value := range l.Extra {
+		if name != "prompt" || value != "none" { // which would fail again
+			values.Set(name, value)
+		}
+	}
+	return values
 }
 
 func failureStatus(code string) int {
 	switch code {
-	case "access_denied":
+	case codeAccessDenied, codeUserDisabled, codeTriggerRefused:
 		return http.StatusForbidden
-	case "login_failed", "login_required", "invalid_request":
+	case codeLoginFailed, codeLoginRequired, codeAccountLinked, "invalid_request":
 		return http.StatusBadRequest
 	}
 	return (&web.Problem{Code: web.Code(code)}).Status()
 }
 
-func failureText(code string) string {
-	switch code {
-	case "access_denied":
+func failureText(f failure) string {
+	switch f.code {
+	case codeAccessDenied:
 		return "The sign-in was cancelled or not allowed."
-	case "login_required":
+	case codeUserDisabled:
+		return "Your account is disabled."
+	case codeTriggerRefused:
+		return "The sign-in was refused by a rule of this app."
+	case codeAccountLinked:
+		return "Your account was linked with another one. Please sign in again."
+	case codeLoginRequired:
 		return "You are not signed in at the identity provider."
 	case string(web.CodeProviderUnavailable), string(web.CodeRateLimited):
 		return "The identity provider cannot be reached right now."
 	case string(web.CodeProviderError):
-		return "The identity provider's answer could not be used."
+		return "The identity provider could not complete the sign-in, or its answer could not be used. If that happens again, please tell the operator."
 	case string(web.CodeSessionTooLarge):
 		return "Your account holds more data than a session can carry. Please tell the operator."
+	}
+	if f.known() {
+		return "The sign-in could not be completed. Please try again."
 	}
 	return "The sign-in could not be completed. It may have taken too long, or cookies are blocked."
 }

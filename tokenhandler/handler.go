@@ -31,8 +31,9 @@ type Provider interface {
 	// empty, tells a provider that takes such a hint which session is meant. The URL
 	// then holds a token, so a script must not get it.
 	LogoutURL(returnTo string, idToken secret.String) string
-	// Issuer returns the provider's issuer, which iss is compared with (RFC 9207 §2.4).
-	Issuer() string
+	// AcceptsIssuer reports whether a callback with this parameter iss can be the
+	// provider's (RFC 9207 §2.4); sent says whether the callback has it.
+	AcceptsIssuer(iss string, sent bool) bool
 }
 
 // Config is what a [Handler] needs.
@@ -54,6 +55,12 @@ type Config struct {
 	ErrorPath string
 	// AfterLogout is the path to which the provider's logout page redirects.
 	AfterLogout string
+	// LoginError tells what the description of the provider's error response means. Nil
+	// if the provider's descriptions mean nothing.
+	LoginError func(description string) provider.LoginError
+	// TriggerMessages passes the message of a rule at the provider that refused a user
+	// to ErrorPath.
+	TriggerMessages bool
 	// AllowCrossSiteLogin allows links of other sites to start a login.
 	AllowCrossSiteLogin bool
 	// GroupsClaim is the claim of access tokens with the user's groups. Required.

@@ -129,3 +129,32 @@ func TestLoginAnswersFitProxyBuffers(t *testing.T) {
 		}
 	}
 }
+
+// TestDeepLinks checks that the longest return path comes back from a login, and that
+// the head of the answer that begins the login fits into the buffers of proxies.
+func TestDeepLinks(t *testing.T) {
+	a := newApp(t, settings{})
+	for name, returnTo := range map[string]string{
+		"ASCII":     "/" + strings.Repeat("a", 2047),
+		"encoded":   "/" + strings.Repeat("%E8%A3%BD", 227),
+		"with more": "/" + strings.Repeat("a", 1800) + "?x=" + strings.Repeat("b&", 100),
+	} {
+		path := "/auth/login?return_to=" + url.QueryEscape(returnTo) + "&identity_provider=Google&lang=de"
+		size, status, head := a.headBytes(http.MethodGet, a.url+path, nil)
+		if size > 4096 { // HSTS, which https adds, is counted when the answer is made
+			t.Errorf("%s: the head of %s has %d bytes:\n%s", name, status, size, head)
+		}
+		ua := a.browser()
+		tab, callback := a.begin(ua, path)
+		res := a.back(tab, callback)
+		target := res.Header.Get("Location")
+		if _, rest, isPage := strings.Cut(string(res.Body), `content="0; url=`); isPage {
+			target, _, _ = strings.Cut(rest, `"`)
+			target = html.UnescapeString(target)
+		}
+		if target != returnTo {
+			t.Errorf("%s: came back to %d %.80q", name, res.Status, target)
+		}
+		a.wantSession(ua, true)
+	}
+}

@@ -205,3 +205,14 @@ func (a *app) metric(name, label string) float64 {
 	}
 	return 0
 }
+
+// loginCookie returns the browser's only login cookie.
+func loginCookie(tb testing.TB, ua *useragent.UA) useragent.Cookie {
+	tb.Helper()
+	names := loginCookies(ua)
+	if len(names) != 1 {
+		tb.Fatalf("%d login cookies", len(names))
+	}
+	c, _ := ua.Cookie(names[0])
+	return c
+}

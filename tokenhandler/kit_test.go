@@ -2,6 +2,7 @@ package tokenhandler_test
 
 import (
 	"context"
+	"html"
 	"io"
 	"log/slog"
 	"maps"
@@ -202,10 +203,14 @@ func (a *app) begin(ua *useragent.UA, path string) (tab *useragent.UA, callback 
 	a.tb.Helper()
 	tab = ua.Tab()
 	res := tab.Open(useragent.Navigation{URL: path, From: a.url, NoFollow: true})
-	if res.Status != http.StatusFound {
+	target := res.Location()
+	if _, rest, isPage := strings.Cut(string(res.Body), `content="0; url=`); res.Status == http.StatusOK && isPage {
+		target, _, _ = strings.Cut(rest, `"`) // it does not fit into the head
+		target = html.UnescapeString(target)
+	} else if res.Status != http.StatusFound {
 		a.tb.Fatalf("%s: %d %s", path, res.Status, res.Body)
 	}
-	return tab, a.authorize(res.Location())
+	return tab, a.authorize(target)
 }
 
 // authorize logs in at the provider and returns the URL to which it redirects the

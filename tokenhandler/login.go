@@ -48,6 +48,15 @@ type login struct {
 	Tries int `json:"t,omitempty"`
 	// MaxAge is the login's max_age in seconds; nil if it has none.
 	MaxAge *int64 `json:"a,omitempty"`
+	// Extra are the parameters that were passed to the provider, for another try.
+	Extra map[string]string `json:"x,omitempty"`
+}
+
+// again returns a login that continues l after a failure that a new try may cure.
+func (l login) again(now time.Time) login {
+	next := newLogin(l.ReturnTo, l.Tries+1, now)
+	next.MaxAge, next.Extra = l.MaxAge, l.Extra
+	return next
 }
 
 // newLogin returns a login with new random values. The first character of the state
@@ -113,13 +122,15 @@ func (h *loginHandler) start(page provider.Page) web.HandlerFunc {
 			seconds, _ := strconv.ParseInt(age, 10, 64) // checked by passThrough
 			l.MaxAge = &seconds
 		}
-		return h.sendToProvider(w, r, l, page, extra)
+		l.Extra = extra
+		return h.sendToProvider(w, r, l, page, &beginning{Begun: l.Begun})
 	}
 }
 
-// sendToProvider does steps 4 and 5 of [loginHandler.start].
-func (h *loginHandler) sendToProvider(w http.ResponseWriter, r *http.Request, l login, page provider.Page, extra map[string]string) error {
-	target, err := h.cfg.Provider.AuthorizeURL(provider.AuthRequest{Page: page, State: l.State, Nonce: l.Nonce, Verifier: l.Verifier, Extra: extra})
+// sendToProvider does steps 4 and 5 of [loginHandler.start]. If begun is nil, the user
+// has not begun this login, and what is known of the last beginning stays.
+func (h *loginHandler) sendToProvider(w http.ResponseWriter, r *http.Request, l login, page provider.Page, begun *beginning) error {
+	target, err := h.cfg.Provider.AuthorizeURL(provider.AuthRequest{Page: page, State: l.State, Nonce: l.Nonce, Verifier: l.Verifier, Extra: l.Extra})
 	if err != nil {
 		return providerProblem(err)
 	}
@@ -133,19 +144,18 @@ func (h *loginHandler) sendToProvider(w http.ResponseWriter, r *http.Request, l 
 	if err := cookie.Save(r, w); err != nil {
 		return fmt.Errorf("setting the login's cookie: %w", err)
 	}
-	sessions, _ := h.owned(r)
-	h.writeBegan(w, r, sessions)
+	h.noteBeginning(w, r, begun)
 	h.makeRoom(w, r)
-	h.cfg.Site.Redirect(w, http.StatusFound, target)
+	h.redirect(w, http.StatusFound, target, "Signing in")
 	return nil
 }
 
-// maxPayload is the largest payload of a login's cookie in bytes. With it the head of
-// the answer, which has a long Location, fits into the buffers of proxies.
-const maxPayload = 1600
+// maxPayload is the largest payload of a login's cookie in bytes. Sealed, the cookie
+// has at most 3,800.
+const maxPayload = 2800
 
-// encodeLogin returns the payload of a login's cookie. A return path that does not
-// fit is replaced by "/".
+// encodeLogin returns the payload of a login's cookie. If it does not fit, the
+// parameters for another try are left out, and then the return path.
 func encodeLogin(l login) ([]byte, error) {
 	var payload bytes.Buffer
 	encoder := json.NewEncoder(&payload)
@@ -153,7 +163,12 @@ func encodeLogin(l login) ([]byte, error) {
 	if err := encoder.Encode(l); err != nil {
 		return nil, fmt.Errorf("encoding login: %w", err)
 	}
-	if payload.Len() > maxPayload && l.ReturnTo != "/" {
+	switch {
+	case payload.Len() <= maxPayload:
+	case len(l.Extra) > 0:
+		l.Extra = nil
+		return encodeLogin(l)
+	case l.ReturnTo != "/":
 		l.ReturnTo = "/"
 		return encodeLogin(l)
 	}

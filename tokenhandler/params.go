@@ -106,8 +106,15 @@ func isPrefetch(r *http.Request) bool {
 }
 
 // isNavigation reports whether the user navigates to the page in a top-level window.
-// It also accepts requests of browsers without Fetch Metadata.
+// It also accepts requests of browsers without Fetch Metadata. A navigation that the
+// app's service worker passes on has an empty destination; no script can set the mode
+// "navigate" otherwise (Fetch standard §5.4).
 func isNavigation(r *http.Request) bool {
-	mode, dest := r.Header.Get("Sec-Fetch-Mode"), r.Header.Get("Sec-Fetch-Dest")
-	return (mode == "" || mode == "navigate") && (dest == "" || dest == "document")
+	switch dest := r.Header.Get("Sec-Fetch-Dest"); r.Header.Get("Sec-Fetch-Mode") {
+	case "navigate":
+		return dest == "" || dest == "document" || dest == "empty"
+	case "":
+		return dest == "" || dest == "document"
+	}
+	return false
 }

@@ -247,6 +247,8 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		Path:                a.cfg.Auth.Path,
 		PublicURL:           a.cfg.PublicURL,
 		ErrorPath:           a.cfg.Auth.ErrorPath,
+		LoginError:          a.loginError(),
+		TriggerMessages:     a.cfg.Auth.TriggerMessages,
 		AfterLogout:         a.cfg.Auth.AfterLogout,
 		AllowCrossSiteLogin: a.cfg.Auth.AllowCrossSiteLogin,
 		GroupsClaim:         groupsClaim(a.cfg.Provider.Kind),

@@ -25,6 +25,15 @@ func (a *App) verifyLogout() func(context.Context, string) (provider.LogoutToken
 	return a.provider.VerifyLogout
 }
 
+// loginError returns what explains the descriptions of failed logins. It returns nil
+// for other providers than Cognito, whose descriptions are not known.
+func (a *App) loginError() func(string) provider.LoginError {
+	if cognito.Profile(a.cfg.Provider.Kind) != cognito.Cognito {
+		return nil
+	}
+	return cognito.LoginError
+}
+
 // groupsClaim returns the claim of access tokens that holds the user's groups.
 func groupsClaim(kind string) string {
 	if cognito.Profile(kind) == cognito.Cognito {

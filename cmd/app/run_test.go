@@ -311,7 +311,7 @@ func TestMetricsMove(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		`tokenhandler_logins_total{outcome="ok"}`:                                 "1",
-		`tokenhandler_logins_total{outcome="access_denied"}`:                      "1",
+		`tokenhandler_logins_total{outcome="unknown_state"}`:                      "1",
 		`tokenhandler_logouts_total`:                                              "1",
 		`tokenhandler_revocations_total{outcome="ok"}`:                            "1",
 		`tokenhandler_refreshes_total{outcome="ok"}`:                              "1",

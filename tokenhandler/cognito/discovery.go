@@ -111,7 +111,7 @@ func (p *Provider) newConnection(endpoints Endpoints, document discoveryDocument
 	for i, alg := range algorithms {
 		algs[i] = string(alg)
 	}
-	return &connection{endpoints: endpoints, createsUsers: slices.Contains(document.Prompts, "create"), verifier: &verifier{
+	return &connection{endpoints: endpoints, sendsIssuer: document.SendsIssuer == true, createsUsers: slices.Contains(document.Prompts, "create"), verifier: &verifier{
 		cfg:          &p.cfg,
 		keys:         keys,
 		idTokens:     oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{ClientID: p.cfg.ClientID, SupportedSigningAlgs: algs, Now: earlier}),
@@ -155,6 +155,9 @@ type discoveryDocument struct {
 	// Prompts are the values of prompt (Initiating User Registration via OpenID Connect
 	// 1.0 §4.2).
 	Prompts []string `json:"prompt_values_supported"`
+	// SendsIssuer is true if callbacks have the parameter iss (RFC 9207 §3). Of another
+	// type it means nothing, and must not make the document unreadable.
+	SendsIssuer any `json:"authorization_response_iss_parameter_supported"`
 }
 
 func (p *Provider) fetchDiscovery(ctx context.Context) (discoveryDocument, error) {

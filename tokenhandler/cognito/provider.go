@@ -115,6 +115,8 @@ type connection struct {
 	endpoints Endpoints
 	// createsUsers is set if prompt=create leads to the provider's page for signing up.
 	createsUsers bool
+	// sendsIssuer is set if callbacks always have the parameter iss.
+	sendsIssuer bool
 }
 
 // New returns a provider that is not connected. It does not use the network.
@@ -148,8 +150,16 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// Issuer returns the provider's issuer.
-func (p *Provider) Issuer() string { return p.cfg.Issuer }
+// AcceptsIssuer reports whether an authorization response with this parameter iss can
+// be the provider's. It must have one if the provider's document says that it sends it
+// (RFC 9207 §2.4); sent says whether it has.
+func (p *Provider) AcceptsIssuer(iss string, sent bool) bool {
+	if sent {
+		return iss == p.cfg.Issuer
+	}
+	c := p.connected.Load()
+	return c == nil || !c.sendsIssuer
+}
 
 // Ready returns nil when the provider is connected, else why the last try to connect
 // failed.

@@ -44,6 +44,32 @@ type CodeGrant struct {
 	Client netip.Prefix
 }
 
+// LoginError is what a provider's error response to a login means, as far as its
+// description tells.
+type LoginError struct {
+	Kind LoginErrorKind
+	// Message is the text of the app's own rule, if Kind is TriggerRefused and the
+	// rule's authors write texts for users. It is not checked.
+	Message string
+}
+
+// LoginErrorKind is why a login was refused.
+type LoginErrorKind int
+
+// The kinds.
+const (
+	// OtherReason means that the description tells nothing.
+	OtherReason LoginErrorKind = iota
+	// UserDisabled means that the user's account is disabled.
+	UserDisabled
+	// TriggerRefused means that a rule of the app's, which runs at the provider,
+	// refused the login.
+	TriggerRefused
+	// AccountLinked means that this login only linked the user's account with that of
+	// an identity provider. The next one succeeds.
+	AccountLinked
+)
+
 // LogoutToken names the sessions that the provider has ended (OpenID Connect
 // Back-Channel Logout 1.0 §2.4). At least one of its fields is set.
 type LogoutToken struct {

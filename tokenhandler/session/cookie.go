@@ -18,6 +18,9 @@ const (
 	// request, names included. nginx accepts 8 KiB in one header line by default
 	// (large_client_header_buffers).
 	Budget = 7500
+	// beganBytes is how many bytes of the budget a session leaves to the cookie that says
+	// that a login began here.
+	beganBytes = 150
 	// acceptedBytes and acceptedCookies limit what a request may carry.
 	acceptedBytes   = 12000
 	acceptedCookies = 24

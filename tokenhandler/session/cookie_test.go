@@ -63,13 +63,13 @@ func TestAttributesOfTheCookies(t *testing.T) {
 
 func TestNamesOfTheCookies(t *testing.T) {
 	c := session.NewNames("session", false)
-	got := fmt.Sprint(c.Session, " ", c.Active, " ", c.Login, "x")
-	if got != "__Host-Http-session __Host-Http-active __Host-Http-login-x" {
+	got := fmt.Sprint(c.Session, " ", c.Active, " ", c.Began, " ", c.Login, "x")
+	if got != "__Host-Http-session __Host-Http-active __Host-Http-began __Host-Http-login-x" {
 		t.Error(got)
 	}
 	c = session.NewNames("shop", false)
-	got = fmt.Sprint(c.Session, " ", c.Active, " ", c.Login, "x")
-	if got != "__Host-Http-shop __Host-Http-shop-active __Host-Http-shop-login-x" {
+	got = fmt.Sprint(c.Session, " ", c.Active, " ", c.Began, " ", c.Login, "x")
+	if got != "__Host-Http-shop __Host-Http-shop-active __Host-Http-shop-began __Host-Http-shop-login-x" {
 		t.Error(got)
 	}
 }

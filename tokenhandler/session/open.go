@@ -131,7 +131,8 @@ func unreadable(err error) error {
 	return fmt.Errorf("%w: %w", ErrUnreadable, err)
 }
 
-// openLogin opens a request's login cookie into the Values of gs.
+// openLogin opens a request's login cookie, or the one that says that a login began,
+// into the Values of gs.
 func (s *Store) openLogin(gs *sessions.Session, r *http.Request) error {
 	var sealed string
 	var there bool

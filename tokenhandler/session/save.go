@@ -14,7 +14,7 @@ import (
 
 var errNoValue = errors.New("its Values hold nothing to save")
 
-// saveLogin writes or removes a login cookie.
+// saveLogin writes or removes a login cookie, or the one that says that a login began.
 func (s *Store) saveLogin(w http.ResponseWriter, gs *sessions.Session) error {
 	if gs.Options.MaxAge < 0 {
 		removeCookie(w, gs.Name(), gs.Options)
@@ -156,7 +156,7 @@ func (s *Store) sealValues(session *Session) ([]string, error) {
 	if !ok {
 		size += len(sealed)
 	}
-	if !ok || size > Budget {
+	if !ok || size > Budget-beganBytes {
 		s.metrics.TooLarge.Inc()
 		t, err := session.Tokens()
 		if err != nil {

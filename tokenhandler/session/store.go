@@ -24,7 +24,7 @@ const (
 
 // maxLogin and maxSealed are the largest sizes of sealed values in characters.
 const (
-	maxLogin  = 3000
+	maxLogin  = 3800
 	maxSealed = 64 << 10
 )
 

@@ -1,16 +1,21 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxReturnTo is the largest size of a return path, which is stored in the login cookie.
-const maxReturnTo = 1024
+const maxReturnTo = 2048
 
 // ReturnTo makes a return_to parameter safe. It returns a path on the public origin, or a
-// URL on an allowed origin, and "/" for anything else (open redirects, ASVS V3.7.2).
+// URL on an allowed origin, and "/" for anything else (open redirects, ASVS V3.7.2) and
+// for what is longer than 2,048 bytes. Spaces and characters beyond ASCII are
+// percent-encoded, as apps take them from their routers. A URL on the public origin
+// becomes its path, and a query or a fragment alone is one of the start page.
 //
 // Browsers and Go parse URLs differently: browsers read "\" as "/", ignore
 // tabs and newlines, and take "//host" and "/\host" for another host. So ReturnTo refuses
@@ -18,12 +23,47 @@ const maxReturnTo = 1024
 // parts. It also refuses paths below one of the prefixes in own: returning to
 // /auth/login would be a loop.
 func (s *Site) ReturnTo(raw string, own ...string) string {
-	if raw == "" || len(raw) > maxReturnTo || strings.ContainsFunc(raw, isUnsafeInURL) {
+	safe := s.safe(encode(raw), own...)
+	if len(safe) > maxReturnTo {
 		return "/"
+	}
+	return safe
+}
+
+// encode percent-encodes spaces and the bytes of characters beyond ASCII. What is not
+// UTF-8 stays as it is, and so is unsafe.
+func encode(raw string) string {
+	if !utf8.ValidString(raw) {
+		return raw
+	}
+	var encoded strings.Builder
+	for _, c := range []byte(raw) {
+		if c == ' ' || c >= utf8.RuneSelf {
+			fmt.Fprintf(&encoded, "%%%02X", c)
+			continue
+		}
+		encoded.WriteByte(c)
+	}
+	return encoded.String()
+}
+
+// safe is [Site.ReturnTo] without its encoding and its limit.
+func (s *Site) safe(raw string, own ...string) string {
+	if raw == "" || strings.ContainsFunc(raw, isUnsafeInURL) {
+		return "/"
+	}
+	if raw[0] == '?' || raw[0] == '#' {
+		raw = "/" + raw
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.User != nil || u.Opaque != "" {
 		return "/"
+	}
+	if u.Host != "" && Origin(u) == s.origin {
+		u.Scheme, u.Host = "", ""
+		if u.Path == "" {
+			u.Path = "/"
+		}
 	}
 	if u.Scheme != "" || u.Host != "" {
 		if !s.allowed[u.Scheme+"://"+u.Host] {
@@ -68,7 +108,7 @@ func isPlainPath(path string) bool {
 // from the configuration. A path that a browser could read as another host becomes "/".
 func (s *Site) Redirect(w http.ResponseWriter, status int, target string) {
 	if !strings.HasPrefix(target, "https://") && !strings.HasPrefix(target, "http://") {
-		target = s.ReturnTo(target)
+		target = s.safe(target)
 	}
 	h := w.Header()
 	h.Set("Location", target)
