@@ -10,8 +10,8 @@ import (
 
 const (
 	// maxRecent is how many sessions each half of a [recent] holds. With two cookies of
-	// 3.8 KB for each session, both halves take at most 12 MB.
-	maxRecent = 512
+	// 3.8 KB for each session, both halves take at most 6 MB.
+	maxRecent = 256
 	// maxRecentAge is how long a half is filled at most. So a session that no request
 	// uses any more is forgotten within twice this time.
 	maxRecentAge = time.Minute
