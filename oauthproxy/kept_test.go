@@ -169,7 +169,7 @@ func TestRefusedUploads(t *testing.T) {
 			_, _ = fmt.Fprintf(conn, "PUT /api/x HTTP/1.1\r\nHost: h\r\nSec-Fetch-Site: same-origin\r\nContent-Length: %d\r\n\r\n", len(body))
 			_, _ = conn.Write(body) // until the proxy closes the connection
 		}()
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil) //nolint:bodyclose // readAnswer does
 		if err != nil {
 			t.Fatal(err)
 		}

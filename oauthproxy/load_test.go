@@ -99,7 +99,7 @@ func TestStreamsAreCountedApart(t *testing.T) {
 			if stream.StatusCode != http.StatusOK {
 				t.Errorf("a stream was answered with %d", stream.StatusCode)
 			}
-			streams = append(streams, stream)
+			streams = append(streams, stream) //nolint:bodyclose // open does
 		}
 		wantLimited(t, p.get(t, "/api/events"))
 		ctx, cancel := context.WithCancel(t.Context())
