@@ -3,6 +3,7 @@ package config_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -73,4 +74,35 @@ session:
 	// tokenhandler.yaml:9: session.idle_timeuot: is not a known key; did you mean session.idle_timeout?
 	// TH_LOG__LEVEL: log.level: "verbose" is not one of the possible values; write debug, info, warn or error
 	// <nil> debug 30m0s 12h0m0s [[redacted]]
+}
+
+// TestExamplesOfProviders loads the file of every provider that the page beside them
+// lists.
+func TestExamplesOfProviders(t *testing.T) {
+	page, err := os.ReadFile("examples/providers/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range corpus(t, "examples/providers/*.yaml", 5) {
+		file, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := config.Load(file, name, nil, readFile)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if c.Provider.Kind != config.KindOIDC {
+			t.Errorf("%s is for %s", name, c.Provider.Kind)
+		}
+		for _, w := range c.Warnings {
+			if !strings.HasPrefix(w.Key, "provider.insecure_logout_token_without_exp") {
+				t.Errorf("%s: %s", name, w.String())
+			}
+		}
+		if base := filepath.Base(name); !strings.Contains(string(page), "]("+base+")") {
+			t.Errorf("the page does not list %s", base)
+		}
+	}
 }

@@ -3,6 +3,7 @@ package tokenhandler_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -201,7 +202,7 @@ func TestLogoutHeadFitsProxies(t *testing.T) {
 		if got := a.wantEnded(res).Has("id_token_hint"); got != want {
 			t.Errorf("%d bytes: hint %v, want %v", size, got, want)
 		}
-		for _, hop := range append(res.Via[:len(res.Via):len(res.Via)], res) {
+		for _, hop := range append(slices.Clip(res.Via), res) {
 			if n := headSize(hop.Header); n > 4096 && strings.HasPrefix(hop.URL, a.url) {
 				t.Errorf("%d bytes: the head has %d", size, n)
 			}

@@ -110,9 +110,8 @@ func (h *logoutHandler) proceed(w http.ResponseWriter, r *http.Request) error {
 	if !isNavigation(r) {
 		return web.NewProblem(web.CodeInvalidRequest, "this is a page: navigate to this URL instead of fetching it", nil)
 	}
-	var payload []byte
-	var e ending
-	if h.cfg.Store.Sealer().Decode(endingName, r.URL.Query().Get(endingParameter), &payload) != nil || json.Unmarshal(payload, &e) != nil {
+	e, ours := h.endingOf(r)
+	if !ours {
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.cfg.AfterLogout)
 		return nil
 	}
@@ -125,6 +124,14 @@ func (h *logoutHandler) proceed(w http.ResponseWriter, r *http.Request) error {
 	}
 	h.cfg.Site.Redirect(w, http.StatusSeeOther, target)
 	return nil
+}
+
+// endingOf returns the ending that a URL contains, if this service made it.
+func (h *logoutHandler) endingOf(r *http.Request) (e ending, ours bool) {
+	var payload []byte
+	err := h.cfg.Store.Sealer().Decode(endingName, r.URL.Query().Get(endingParameter), &payload)
+	ours = err == nil && json.Unmarshal(payload, &e) == nil
+	return e, ours
 }
 
 // use reports whether e may be used in this browser now, and removes its cookie.

@@ -125,8 +125,13 @@ func parseLogout(payload []byte) (logoutClaims, error) {
 		name string
 		into any
 	}{
-		{"jti", &c.id}, {"sub", &c.subject}, {"sid", &c.session}, {"events", &c.events},
-		{"iat", &c.issuedAt}, {"exp", &c.expiry}, {"nbf", &c.notBefore},
+		{"jti", &c.id},
+		{"sub", &c.subject},
+		{"sid", &c.session},
+		{"events", &c.events},
+		{"iat", &c.issuedAt},
+		{"exp", &c.expiry},
+		{"nbf", &c.notBefore},
 	} {
 		if raw, there := all[claim.name]; there && json.Unmarshal(raw, claim.into) != nil {
 			return c, badLogout("its " + claim.name + " is malformed")

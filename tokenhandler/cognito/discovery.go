@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,18 +22,29 @@ import (
 const (
 	firstConnectPause = 250 * time.Millisecond
 	maxConnectPause   = 5 * time.Second
+	// misconfiguredPause is the pause after an error that only an operator can end, here
+	// or at the provider.
+	misconfiguredPause = 5 * time.Minute
 	// skew is the accepted difference between this clock and the provider's.
 	skew = time.Minute
 )
 
 // Run calls [Provider.Connect] until it succeeds or ctx ends. So the service can
-// start while its provider is down (ASVS V16.5.2).
+// start while its provider is down (ASVS V16.5.2). If the configuration and the
+// provider do not agree, it tries again rarely and logs an error.
 func (p *Provider) Run(ctx context.Context) {
 	wait := firstConnectPause
 	for {
 		err := p.Connect(ctx)
 		if err == nil || ctx.Err() != nil {
 			return
+		}
+		if errors.Is(err, provider.ErrMisconfigured) {
+			p.cfg.Log.ErrorContext(ctx, "provider cannot be used as it is configured", "issuer", p.cfg.Issuer, "error", err.Error(), "pause", misconfiguredPause.String())
+			if p.sleep(ctx, misconfiguredPause) != nil {
+				return
+			}
+			continue
 		}
 		p.cfg.Log.WarnContext(ctx, "provider not reached, trying again", "issuer", p.cfg.Issuer, "error", err.Error(), "pause", wait.String())
 		if p.sleep(ctx, wait) != nil {
@@ -191,7 +203,8 @@ func (p *Provider) getJSON(ctx context.Context, op, address string, into any) er
 // do (README "Hosts and discovery").
 func merge(e Endpoints, document discoveryDocument, issuer string) (Endpoints, error) {
 	if document.Issuer != issuer {
-		return e, errors.New("the document names another issuer than provider.issuer")
+		return e, fmt.Errorf("the document names the issuer %s, and provider.issuer is another: %s; a slash at the end counts",
+			strconv.QuoteToASCII(bounded(document.Issuer)), strconv.QuoteToASCII(issuer))
 	}
 	for _, field := range []struct {
 		name      string

@@ -31,12 +31,12 @@ func TestDiscoveryIsRefused(t *testing.T) {
 		outage cognitotest.Outage
 		want   string // in the error
 	}{
-		{conformance + "discovery-issuer-mismatch", described("issuer", "https://evil.example.com/pool"), "another issuer than provider.issuer"},
+		{conformance + "discovery-issuer-mismatch", described("issuer", "https://evil.example.com/pool"), `names the issuer "https://evil.example.com/pool", and provider.issuer is another: "http://127.0.0.1:`},
 		{"a slash more in the issuer", cognitotest.EditJSON("slash", func(body map[string]any) {
 			issuer, _ := body["issuer"].(string)
 			body["issuer"] = issuer + "/"
-		}), "another issuer"},
-		{"no issuer", described("issuer", nil), "another issuer"},
+		}), `_TestPool/", and provider.issuer is another: "http`},
+		{"no issuer", described("issuer", nil), `names the issuer "", and`},
 		{"no token endpoint", described("token_endpoint", nil), "no token_endpoint; does the pool have a domain?"},
 		{"no authorization endpoint", described("authorization_endpoint", ""), "no authorization_endpoint; does the pool have a domain?"},
 		{"no keys", described("jwks_uri", nil), "no jwks_uri"},
@@ -231,6 +231,35 @@ func TestRunHealsWhenTheProviderDoes(t *testing.T) {
 		t.Errorf("%d discoveries, want 8", n)
 	}
 	p.wantNoLeak(nil)
+}
+
+// TestRunOfAWrongIssuer checks that the log names both issuers as an error, and that the
+// provider is then asked rarely.
+func TestRunOfAWrongIssuer(t *testing.T) {
+	p := newParty(t, cognitotest.Options{}, openID, func(cfg *cognito.Config) { cfg.Issuer += "/" })
+	ctx, cancel := context.WithCancel(t.Context())
+	var pauses []time.Duration
+	p.SetSleep(func(_ context.Context, d time.Duration) error {
+		if pauses = append(pauses, d); len(pauses) == 3 {
+			cancel()
+			return context.Canceled
+		}
+		return nil
+	})
+	p.Run(ctx)
+	if want := []time.Duration{5 * time.Minute, 5 * time.Minute, 5 * time.Minute}; !slices.Equal(pauses, want) {
+		t.Errorf("pauses %v, want %v", pauses, want)
+	}
+	records := p.log.RecordsOf(t, "provider cannot be used as it is configured")
+	if len(records) != 3 || records[0]["level"] != "ERROR" {
+		t.Fatalf("the log says %v", records)
+	}
+	text, _ := records[0]["error"].(string)
+	for _, issuer := range []string{`"` + p.pool.Issuer() + `"`, `"` + p.pool.Issuer() + `/"`} {
+		if !strings.Contains(text, issuer) {
+			t.Errorf("%s does not name %s", text, issuer)
+		}
+	}
 }
 
 func TestRunEndsWithItsContext(t *testing.T) {

@@ -36,7 +36,7 @@ func ErrorCode(code string) string {
 // x/oauth2 contain the body of the answer.
 func tokenError(op string, err error) *provider.Error {
 	if answered, ok := errors.AsType[*oauth2.RetrieveError](err); ok && answered.Response != nil {
-		return refusal(op, answered.Response, answered.ErrorCode)
+		return refusal(op, answered.Response, answered.ErrorCode, answered.ErrorDescription)
 	}
 	return networkError(op, err)
 }
@@ -44,8 +44,9 @@ func tokenError(op string, err error) *provider.Error {
 // refusal converts an OAuth error answer (RFC 6749 §5.2). The code counts only
 // with a 4xx status: a 200 that contains invalid_grant contradicts itself and must
 // not end a session.
-func refusal(op string, answer *http.Response, code string) *provider.Error {
+func refusal(op string, answer *http.Response, code, description string) *provider.Error {
 	e := statusError(op, answer)
+	e.Description = quoted(description)
 	if code == "" || errors.Is(e, provider.ErrUnavailable) || answer.StatusCode < http.StatusBadRequest {
 		return e
 	}

@@ -171,7 +171,7 @@ func TestErrorsNameTheRequestForTheSupport(t *testing.T) {
 	if failed.Status != http.StatusBadRequest || failed.Code != "invalid_grant" || failed.RequestID == "" {
 		t.Errorf("status %d, code %q, request id %q", failed.Status, failed.Code, failed.RequestID)
 	}
-	want := "redeeming the code: the provider refused the grant (status 400, invalid_grant, request id " + failed.RequestID + ")"
+	want := "redeeming the code: the provider refused the grant (status 400, invalid_grant, \"[removed]\", request id " + failed.RequestID + ")"
 	if err.Error() != want {
 		t.Errorf("%q, want %q", err.Error(), want)
 	}

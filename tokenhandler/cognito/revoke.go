@@ -98,8 +98,9 @@ func (p *Provider) postRevocation(ctx context.Context, c *connection, i int, ref
 		return nil
 	}
 	var body struct {
-		Error string `json:"error"`
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
 	}
 	_ = json.NewDecoder(answer.Body).Decode(&body) // without a code, the status decides
-	return refusal(opRevoke, answer, body.Error)
+	return refusal(opRevoke, answer, body.Error, body.Description)
 }

@@ -7,7 +7,8 @@
 // an error, with [errors.Is], and never by its text.
 //
 // It stands against a session that is ended because of a passing failure, and
-// against a provider's text in logs and answers: an [Error] holds none.
+// against a provider's text in answers, and in logs where it could be a token or end
+// the line.
 //
 // It must not know HTTP, cookies, sessions or any particular provider.
 package provider

@@ -41,9 +41,9 @@ var (
 // no kind of an [Error], because nothing failed.
 var ErrUnsupported = errors.New("the provider does not offer this")
 
-// Error is a failed call to the provider. It holds no text of the provider's and
-// no token, so it may be logged: Code is from a fixed list and RequestID is
-// checked by whoever sets it.
+// Error is a failed call to the provider. It holds no token, so it may be logged: Code
+// is from a fixed list, and RequestID and Description are checked by whoever sets
+// them. No browser may get it, because Description is text of the provider's.
 type Error struct {
 	// Op is what was being done, as a gerund.
 	Op string
@@ -56,6 +56,9 @@ type Error struct {
 	// Code is the OAuth error code (RFC 6749 §5.2), "other" for one that is not
 	// known, or empty.
 	Code string
+	// Description is error_description (RFC 6749 §5.2) in quotes: shortened, escaped, and
+	// without anything that could be a token. It may be empty.
+	Description string
 	// Status is the HTTP status, or 0 without an answer.
 	Status int
 	// RequestID is the provider's name for the request, or empty.
@@ -65,8 +68,8 @@ type Error struct {
 	RetryAfter time.Duration
 }
 
-// Error says what failed and why, with cause, status, code and request id if there
-// are any.
+// Error says what failed and why, with cause, status, code, description and request id
+// if there are any.
 func (e *Error) Error() string {
 	text := e.Op + ": " + e.Reason
 	if e.Cause != "" {
@@ -76,6 +79,9 @@ func (e *Error) Error() string {
 		text += fmt.Sprintf(" (status %d", e.Status)
 		if e.Code != "" {
 			text += ", " + e.Code
+		}
+		if e.Description != "" {
+			text += ", " + e.Description
 		}
 		if e.RequestID != "" {
 			text += ", request id " + e.RequestID
