@@ -3,8 +3,8 @@ package testkit
 import (
 	"encoding/json"
 	"net/http"
-	"net/url"
 	"net/http/httptest"
+	"net/url"
 	"testing"
 )
 
