@@ -41,7 +41,7 @@ func Codes() []Code {
 	return []Code{
 		CodeInvalidRequest, CodeNotAuthenticated, CodeSessionExpired, CodeCrossSiteRequest, CodeInsufficientScope, CodeNotFound,
 		CodeMethodNotAllowed, CodeTooLarge, CodeRateLimited, CodeSessionTooLarge, CodeCookiesTooLarge, CodeUpstreamError,
-		CodeUpstreamTimeout, CodeProviderError, CodeProviderUnavailable, CodeStoreUnavailable, CodeInternal,
+		CodeUpstreamTimeout, CodeProviderError, CodeProviderUnavailable, CodeStoreUnavailable, CodeInternal, CodeMisdirectedRequest,
 	}
 }
 
