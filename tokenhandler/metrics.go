@@ -62,7 +62,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"outcome"}),
 		Replaced: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_sessions_replaced_total",
-			Help: "Sessions that a login in the same browser has ended, by outcome: revoked (the refresh token, too), denied (the refresh token is not known, so that only the deny list ends the session).",
+			Help: "Sessions that a login in the same browser has ended, by outcome: revoked (its refresh token was revoked as well), denied (its refresh token is not known; only the deny list ends it).",
 		}, []string{"outcome"}),
 	}
 	m.begin()
@@ -80,7 +80,7 @@ func (m *Metrics) begin() {
 			string(web.CodeSessionTooLarge), string(web.CodeInternal),
 		},
 		m.ProviderLogouts: {"ok", "refused", "unavailable", "failed"},
-		m.Revocations:     {"ok", "failed"},
+		m.Revocations:     {"ok", "failed", "unsupported"},
 		m.Probes:          {"ok", "ended", "unknown"},
 		m.Verifications:   {"ok"},
 		m.SignOuts:        {"ok", "failed"},

@@ -166,7 +166,8 @@ func (v *verifier) checkLogin(op string, id *identity, grant provider.CodeGrant)
 // verifyRenewed verifies refreshed tokens. The ID token may be missing. If there is
 // one, its user must be the session's, and so must be its nonce and its auth_time, if
 // it has them (OpenID Connect Core 1.0 §12.2). A token of another user or of another
-// authentication ends the session.
+// authentication ends the session. The auth_time is not compared with the profile
+// [Cognito]: cognito-local, with which apps are tested, writes the time of the refresh.
 func (v *verifier) verifyRenewed(ctx context.Context, tokens, previous secret.Tokens) (secret.Tokens, error) {
 	if tokens.ID.IsZero() {
 		return v.verifyAccess(ctx, opRefresh, tokens)
@@ -179,7 +180,7 @@ func (v *verifier) verifyRenewed(ctx context.Context, tokens, previous secret.To
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrRejected, Reason: "ID token: the refreshed one names another user"}
 	case id.Nonce != "" && !v.cfg.InsecureSkipNonce && hashNonce(id.Nonce) != previous.NonceHash:
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrInvalidResponse, Reason: "ID token: the refreshed one has another nonce"}
-	case id.claims.AuthTime != nil && !id.authTime().Equal(previous.AuthTime) && knowsAuthTime(previous):
+	case v.cfg.Profile != Cognito && id.claims.AuthTime != nil && !id.authTime().Equal(previous.AuthTime) && knowsAuthTime(previous):
 		return secret.Tokens{}, &provider.Error{Op: opRefresh, Kind: provider.ErrRejected, Reason: "ID token: the refreshed one has another auth_time"}
 	}
 	v.keepUserinfo(id.all, previous)

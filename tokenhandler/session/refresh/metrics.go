@@ -32,7 +32,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"outcome"}),
 		Refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_refreshes_total",
-			Help: "Refresh calls to the provider, by outcome: ok, rotated, rejected (invalid_grant), refused (another OAuth error), unavailable, error, store_unavailable (no call, because the store is out).",
+			Help: "Refresh calls to the provider, by outcome: ok, rotated, rejected (invalid_grant), refused (another OAuth error), unavailable, error, store_unavailable (no call: the store is out).",
 		}, []string{"outcome"}),
 		RefreshSeconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "tokenhandler_refresh_duration_seconds",
