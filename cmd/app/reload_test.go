@@ -134,7 +134,7 @@ func TestSecretsAreReloaded(t *testing.T) {
 	if _, in := ua.Cookie("__Host-Http-session"); in {
 		t.Fatal("logged in with a wrong client secret")
 	}
-	s.write(clientFile, "planted-secret-of-last-year\nplanted-secret-of-last-year\n")
+	s.write(clientFile, strings.Repeat("planted-secret-of-last-year\n", 2))
 	s.gauge("client_secret", 0)
 	s.write(clientFile, cognitotest.DefaultSecret+"\n")
 	s.gauge("client_secret", 1)

@@ -37,7 +37,7 @@ const lastRecordsTime = time.Second
 // 2 for an invalid configuration.
 func run(ctx context.Context, args, environ []string, hangups <-chan os.Signal, stdout, stderr io.Writer) int {
 	c := &command{environ: environ, hangups: hangups, stdout: stdout, stderr: web.NewLogQueue(stderr)}
-	defer c.flush()
+	defer c.flush() //nolint:contextcheck // at the end ctx is over
 	root := c.root()
 	root.SetArgs(args)
 	root.SetOut(stdout)

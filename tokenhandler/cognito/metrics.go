@@ -79,6 +79,7 @@ func (m *Metrics) begin() {
 	}
 	m.Discarded.WithLabelValues("revoked")
 	m.Discarded.WithLabelValues("failed")
+	m.Discarded.WithLabelValues("unsupported")
 	for _, cause := range provider.Causes() {
 		m.Unreachable.WithLabelValues(string(cause))
 	}

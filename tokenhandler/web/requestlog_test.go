@@ -146,7 +146,7 @@ func TestRequestIDOfATrustedProxy(t *testing.T) {
 		})
 		r := request(t, "GET", "/", http.Header{"X-Request-Id": c.sent})
 		r.RemoteAddr = c.peer
-		answered := serve(h, r).Header().Get("X-Request-Id")
+		answered := serve(h, r).Header().Get("X-Request-ID")
 		logged := log.RecordsOf(t, "request")[0]["request_id"]
 		if answered != inside || logged != inside || len(inside) < 8 {
 			t.Errorf("%s: the ids are %q, %q and %q", name, answered, inside, logged)
