@@ -97,6 +97,9 @@ func (g Grant) Subject() string { return g.session.Session.Subject }
 // Key returns a key that all requests of the session have, and no other session has.
 func (g Grant) Key() [16]byte { return g.session.Session.ID }
 
+// SessionID returns the session's id as logs show it.
+func (g Grant) SessionID() string { return g.session.Session.ID.String() }
+
 // AccessToken returns the access token, which is valid for some seconds at least.
 func (g Grant) AccessToken() secret.String { return g.session.Session.Access }
 

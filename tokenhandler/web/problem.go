@@ -19,8 +19,11 @@ const (
 	CodeSessionExpired      Code = "session_expired"
 	CodeCrossSiteRequest    Code = "cross_site_request"
 	CodeInsufficientScope   Code = "insufficient_scope"
+	CodeQuotaExceeded       Code = "quota_exceeded"
 	CodeNotFound            Code = "not_found"
 	CodeMethodNotAllowed    Code = "method_not_allowed"
+	CodeAlreadyExists       Code = "already_exists"
+	CodePreconditionFailed  Code = "precondition_failed"
 	CodeTooLarge            Code = "too_large"
 	CodeMisdirectedRequest  Code = "misdirected_request"
 	CodeRateLimited         Code = "rate_limited"
@@ -39,9 +42,10 @@ const (
 // Codes returns all codes, for metrics that have them as label.
 func Codes() []Code {
 	return []Code{
-		CodeInvalidRequest, CodeNotAuthenticated, CodeSessionExpired, CodeCrossSiteRequest, CodeInsufficientScope, CodeNotFound,
-		CodeMethodNotAllowed, CodeTooLarge, CodeRateLimited, CodeSessionTooLarge, CodeCookiesTooLarge, CodeUpstreamError,
-		CodeUpstreamTimeout, CodeProviderError, CodeProviderUnavailable, CodeStoreUnavailable, CodeInternal, CodeMisdirectedRequest,
+		CodeInvalidRequest, CodeNotAuthenticated, CodeSessionExpired, CodeCrossSiteRequest, CodeInsufficientScope, CodeQuotaExceeded,
+		CodeNotFound, CodeMethodNotAllowed, CodeAlreadyExists, CodePreconditionFailed, CodeTooLarge, CodeMisdirectedRequest,
+		CodeRateLimited, CodeSessionTooLarge, CodeCookiesTooLarge, CodeUpstreamError, CodeUpstreamTimeout, CodeProviderError,
+		CodeProviderUnavailable, CodeStoreUnavailable, CodeInternal,
 	}
 }
 
@@ -52,12 +56,16 @@ func statusOf(c Code) int {
 		return http.StatusBadRequest
 	case CodeNotAuthenticated, CodeSessionExpired:
 		return http.StatusUnauthorized
-	case CodeCrossSiteRequest, CodeInsufficientScope:
+	case CodeCrossSiteRequest, CodeInsufficientScope, CodeQuotaExceeded:
 		return http.StatusForbidden
 	case CodeNotFound:
 		return http.StatusNotFound
 	case CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
+	case CodeAlreadyExists:
+		return http.StatusConflict
+	case CodePreconditionFailed:
+		return http.StatusPreconditionFailed
 	case CodeTooLarge:
 		return http.StatusRequestEntityTooLarge
 	case CodeMisdirectedRequest:
