@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"strings"
 
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -24,6 +25,9 @@ func (l *loader) checkStorage(s *Storage) {
 	if s.Bucket == "" {
 		l.storageIsOff()
 		return
+	}
+	if l.isSet("storage.kms_key_id") && l.valid("storage.sse") && !strings.HasPrefix(s.SSE, "aws:kms") {
+		l.fault("storage.kms_key_id", "is set, but storage.sse is neither aws:kms nor aws:kms:dsse", "set storage.sse, or remove it")
 	}
 	switch {
 	case s.Region != "" || !l.valid("storage.region", "storage.endpoint"):

@@ -214,10 +214,22 @@ type Storage struct {
 	// ContentTypes are in lower case. All types are allowed if it is empty.
 	ContentTypes []string
 	Expires      time.Duration
+	Quota        Quota
+	// SSE is empty for the bucket's own encryption.
+	SSE      string
+	KMSKeyID string
+	// ExpectedBucketOwner is the id of an AWS account, or empty for any.
+	ExpectedBucketOwner string
 	// Credentials is "service"; other values are reserved.
 	Credentials    string
 	RoleARN        string
 	IdentityPoolID string
+}
+
+// Quota limits each user's folder. 0 is no limit.
+type Quota struct {
+	Bytes   int64
+	Objects int64
 }
 
 // SPA configures the app that the service serves. It serves none if Dir is empty.

@@ -80,6 +80,11 @@ var samples = map[string]sample{
 	"storage.max_size":                 {file: "1", env: "64 KiB", with: bucket},
 	"storage.content_types":            {file: "[image/png]", env: "image/* image/GIF", with: bucket},
 	"storage.expires":                  {file: "1m", env: "168h", with: bucket},
+	"storage.quota.bytes":              {file: "1GiB", env: "64 KiB", with: bucket},
+	"storage.quota.objects":            {file: "10", env: "20", with: bucket},
+	"storage.sse":                      {file: "AES256", env: "aws:kms", with: bucket},
+	"storage.kms_key_id":               {file: "alias/a", env: "alias/b", with: append([]string{"TH_STORAGE__SSE=aws:kms"}, bucket...)},
+	"storage.expected_bucket_owner":    {file: "'123456789012'", env: "012345678901", with: bucket},
 	"storage.credentials":              {file: "service", env: "service", with: bucket}, // there is no other value yet
 	"storage.role_arn":                 {env: "arn", with: bucket},
 	"storage.identity_pool_id":         {env: "pool", with: bucket},

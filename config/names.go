@@ -13,6 +13,7 @@ import (
 
 var (
 	segmentPattern = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
+	accountPattern = regexp.MustCompile(`^[0-9]{12}$`)
 	cookiePattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 	scopePattern   = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
 	bucketPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
@@ -201,6 +202,14 @@ func parseBucket(s string) (string, *invalid) {
 func parseRegion(s string) (string, *invalid) {
 	if !regionPattern.MatchString(s) {
 		return "", &invalid{quote(s) + " is not a region", "write a region such as us-east-1"}
+	}
+	return s, nil
+}
+
+// parseAccount accepts the id of an AWS account.
+func parseAccount(s string) (string, *invalid) {
+	if !accountPattern.MatchString(s) {
+		return "", &invalid{quote(s) + " is not the id of an AWS account", "write its 12 digits, in quotes if it begins with 0"}
 	}
 	return s, nil
 }

@@ -108,7 +108,7 @@ func storageOptions(s *Storage) []option {
 		},
 		{
 			key: "storage.max_size", def: "100MiB", value: one(&s.MaxSize, "size", parseSize(1, storage.MaxObjectSize)),
-			doc: "The largest upload. The size of each upload is part of the signature, so S3 enforces it.", refused: "0; more than 5GiB, the limit of S3 for one PUT",
+			doc: "The largest upload. The size of each upload is part of the signature, so S3 enforces it. An upload over 5GiB must be made in parts.", refused: "0; more than 50000GiB, the limit of S3",
 		},
 		{
 			key: "storage.content_types", value: many(&s.ContentTypes, "list of content types", parseContentType),
@@ -117,6 +117,26 @@ func storageOptions(s *Storage) []option {
 		{
 			key: "storage.expires", def: "5m", value: one(&s.Expires, "duration", parseDuration(time.Second, storage.MaxExpires)),
 			doc: "How long a presigned URL is valid.", refused: "less than 1s; more than 168h, the limit of S3",
+		},
+		{
+			key: "storage.quota.bytes", value: one(&s.Quota.Bytes, "size", parseSize(1, maxQuota)),
+			doc: "How much a user's folder may hold. Uploads and copies beyond it get 403 `quota_exceeded`. The folder is counted by listing it; the count is kept for up to 5 minutes, and what was signed since counts until its URL has expired. So the limit is approximate, and each replica knows only what it has signed itself since its last count. Default: none.", refused: "0",
+		},
+		{
+			key: "storage.quota.objects", value: one(&s.Quota.Objects, "number", parseObjects),
+			doc: "How many objects a user's folder may hold. As `storage.quota.bytes`. Default: none.", refused: "0",
+		},
+		{
+			key: "storage.sse", value: one(&s.SSE, "word", oneOf("AES256", "aws:kms", "aws:kms:dsse")),
+			doc: "The encryption at rest that uploads and copies ask for: `AES256` (SSE-S3), `aws:kms` or `aws:kms:dsse`. It is signed, so S3 refuses an upload without it. Default: that of the bucket.",
+		},
+		{
+			key: "storage.kms_key_id", value: one(&s.KMSKeyID, "key id or ARN", parseText),
+			doc: "The KMS key for `storage.sse: aws:kms` or `aws:kms:dsse`. Browsers see its name, because they must send it. Default: the account's key for S3.", refused: "without one of these values of `storage.sse`",
+		},
+		{
+			key: "storage.expected_bucket_owner", value: one(&s.ExpectedBucketOwner, "account id", parseAccount),
+			doc: "The AWS account that must own the bucket. S3 refuses every request otherwise, so that nothing is stored in somebody else's bucket after the bucket was deleted and its name taken. Default: any.", refused: "other than 12 digits",
 		},
 		{
 			key: "storage.credentials", def: "service", value: one(&s.Credentials, "word", parseCredentials),
@@ -131,6 +151,15 @@ func storageOptions(s *Storage) []option {
 			doc: "The Cognito identity pool.",
 		},
 	}
+}
+
+// maxQuota is far above what anybody stores.
+const maxQuota = 1 << 60
+
+// parseObjects accepts a number of objects.
+func parseObjects(s string) (int64, *invalid) {
+	n, bad := parseCount(1, 1_000_000_000)(s)
+	return int64(n), bad
 }
 
 // parseCredentials also knows the values that a later version will accept, so that

@@ -15,7 +15,6 @@ import (
 	"cognito-token-handler/config"
 	"cognito-token-handler/oauthproxy"
 	"cognito-token-handler/oauthproxy/spa"
-	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/admin"
 	"cognito-token-handler/tokenhandler/cognito"
@@ -285,24 +284,6 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 		Site: site, Tokens: tokens{auth}, OurCookie: a.store.Withheld,
 		Log: a.log, Metrics: oauthproxy.NewMetrics(a.registry), Tracer: a.tracer,
 	}), nil
-}
-
-func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {
-	s := a.cfg.Storage
-	credentials, err := awsCredentials(ctx, s.Region, awsCallTimeout, a.tracer)
-	if err != nil {
-		return nil, fmt.Errorf("storage.credentials: %w", err)
-	}
-	a.credentials = newCredentialsWatch(credentials, a.log, a.registry)
-	handler, err := storage.New(storage.Config{
-		Path: s.Path, Bucket: s.Bucket, Region: s.Region, Endpoint: s.Endpoint, PathStyle: s.PathStyle,
-		Prefix: s.Prefix, MaxSize: s.MaxSize, ContentTypes: s.ContentTypes, Expires: s.Expires,
-		Credentials: credentials, Now: a.now, Site: site, Metrics: storage.NewMetrics(a.registry),
-	}, folders{auth})
-	if err != nil {
-		return nil, err
-	}
-	return handler, nil
 }
 
 func (a *App) newSPA(site *web.Site) (http.Handler, error) {

@@ -3,6 +3,7 @@ package app
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,7 +32,25 @@ func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 			notFound.ServeHTTP(w, r)
 		}
 	})
-	return site.Instrument(site.Deadlines(site.PlainPath(site.OneHost(dispatch))))
+	return site.Instrument(site.Deadlines(a.exceptObjects(site, site.PlainPath(site.OneHost(dispatch)), p.storage)))
+}
+
+// exceptObjects lets the storage itself check the paths of objects. A key may hold what
+// other servers could read as another path, such as an encoded percent sign. The storage
+// decodes it once, and hands no path to another server.
+func (a *App) exceptObjects(site *web.Site, plain, objects http.Handler) http.Handler {
+	if objects == nil {
+		return plain
+	}
+	objects = site.OneHost(objects)
+	prefix := a.cfg.Storage.Path + "/objects/"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, prefix) && strings.HasPrefix(r.RequestURI, prefix) {
+			objects.ServeHTTP(w, r)
+			return
+		}
+		plain.ServeHTTP(w, r)
+	})
 }
 
 // adminHandler returns the handler of the admin listener, behind the same middlewares.

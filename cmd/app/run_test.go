@@ -321,7 +321,7 @@ func TestMetricsMove(t *testing.T) {
 		`tokenhandler_proxy_requests_total{route="/down/",status="502"}`:          "1",
 		`tokenhandler_proxy_upstream_errors_total{kind="connect",route="/down/"}`: "1",
 		`tokenhandler_session_cookie_bytes_count`:                                 "2",
-		`tokenhandler_storage_presigns_total{operation="upload",outcome="ok"}`:    "1",
+		`tokenhandler_storage_requests_total{operation="upload",outcome="ok"}`:    "1",
 		`tokenhandler_provider_requests_total{endpoint="token",outcome="ok"}`:     "2",
 	} {
 		if values[name] != want {

@@ -1,6 +1,11 @@
 package storage
 
-import "net/http"
+import (
+	"context"
+	"net/http"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+)
 
 // Authorizer says who makes a request. It may be called concurrently, and must not
 // write a response.
@@ -11,13 +16,37 @@ type Authorizer interface {
 	Authorize(r *http.Request) (Grant, error)
 }
 
-// Grant is the permission to upload files for one user.
+// Grant is the permission to use the folder of one user.
 type Grant interface {
 	// Subject returns the user's stable id at the provider. It is NOT trusted to be a
 	// safe path segment: this package checks it before it uses it in a key.
 	Subject() string
+	// SessionID returns the session's id as logs show it. It is no secret.
+	SessionID() string
 	// Commit adds the session's cookies to the response's header. It is called once,
 	// right before the header is written, also when the request is refused: if the
 	// tokens were refreshed, the browser must get the new cookies in any case.
 	Commit(h http.Header)
 }
+
+// Credentials says with which AWS credentials the requests of a user are made and
+// signed. It may be called concurrently.
+type Credentials interface {
+	// For returns credentials for the user of grant. It is called for every request, so
+	// it must cache them, and it must return when ctx ends, which is after 10 seconds.
+	// An error that is a *web.Problem is the response; any other becomes
+	// upstream_error.
+	For(ctx context.Context, grant Grant) (aws.Credentials, error)
+}
+
+// ServiceCredentials are the same credentials for all users: those of the service. What
+// keeps the users apart is then this package alone. The provider must cache, as that of
+// config.LoadDefaultConfig does.
+type ServiceCredentials struct{ Provider aws.CredentialsProvider }
+
+// For implements [Credentials].
+func (s ServiceCredentials) For(ctx context.Context, _ Grant) (aws.Credentials, error) {
+	return s.Provider.Retrieve(ctx)
+}
+
+var _ Credentials = ServiceCredentials{}

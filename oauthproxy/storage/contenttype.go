@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"mime"
 	"slices"
 	"strings"
@@ -71,19 +72,16 @@ func newTypeList(entries []string) (typeList, error) {
 	return list, nil
 }
 
+// defaultType is the content type of a file whose type the browser does not know: its
+// type is "" then (File API, "type").
+const defaultType = "application/octet-stream"
+
 // check describes what is wrong with an upload's content type. It returns "" for a
 // good one. The type goes into a header that the browser must repeat byte by byte, so
 // only what every browser sends unchanged is signed.
 func (l typeList) check(contentType string) string {
-	switch {
-	case contentType == "":
-		return `"content_type" is required`
-	case len(contentType) > maxContentType:
-		return `"content_type" is over 255 bytes`
-	case strings.ContainsFunc(contentType, func(c rune) bool { return c < ' ' || c > '~' }):
-		return `"content_type" holds other characters than printable ASCII`
-	case strings.TrimSpace(contentType) != contentType:
-		return `"content_type" begins or ends with a space`
+	if fault := checkHeaderValue("content_type", contentType, maxContentType); fault != "" {
+		return fault
 	}
 	media, _, err := mime.ParseMediaType(contentType)
 	if err != nil || !strings.Contains(media, "/") || strings.Contains(media, "*") {
@@ -94,4 +92,43 @@ func (l typeList) check(contentType string) string {
 		return `"content_type" is not among those that may be uploaded`
 	}
 	return ""
+}
+
+// checkHeaderValue describes what is wrong with a text that becomes the value of a
+// header. S3 compares what it gets with what was signed, and spaces around a value do
+// not arrive.
+func checkHeaderValue(field, value string, limit int) string {
+	switch {
+	case len(value) > limit:
+		return fmt.Sprintf("%q is over %d bytes", field, limit)
+	case strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' }):
+		return quoted(field) + " holds other characters than printable ASCII"
+	case strings.TrimSpace(value) != value:
+		return quoted(field) + " begins or ends with a space"
+	}
+	return ""
+}
+
+// spelled returns a checked content type in the spelling that browsers send. Chromium's
+// XMLHttpRequest replaces any spelling of the charset with UTF-8 in capitals if it
+// sends a string, which the signature would not match.
+func spelled(contentType string) string {
+	media, params, err := mime.ParseMediaType(contentType)
+	if err != nil || !strings.EqualFold(params["charset"], "utf-8") {
+		return contentType
+	}
+	params["charset"] = "UTF-8"
+	return mime.FormatMediaType(media, params)
+}
+
+// opensSafely reports whether a browser that opens a document of this type runs
+// nothing of it. Other types could act on the bucket's origin as scripts do: HTML,
+// XML with its styles, SVG, PDF, and whatever the browser does not know and guesses.
+func opensSafely(contentType string) bool {
+	media, _, err := mime.ParseMediaType(contentType)
+	if err != nil || strings.Contains(media, "xml") {
+		return false
+	}
+	family, _, _ := strings.Cut(media, "/")
+	return media == "text/plain" || family == "image" || family == "audio" || family == "video"
 }

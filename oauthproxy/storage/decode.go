@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"mime"
 	"net/http"
@@ -23,19 +24,19 @@ func invalid(detail string) *web.Problem {
 	return web.NewProblem(web.CodeInvalidRequest, detail, nil)
 }
 
-// readJSON decodes r's body into fields: JSON name → pointer to a string or an integer.
-// It is stricter than encoding/json, so that every parser would read the same values
-// from the body as are signed: it refuses unknown names, names in another case,
-// repeated names, null, invalid UTF-8 and text after the object. A field whose name is
-// absent stays as it is.
-func readJSON(w http.ResponseWriter, r *http.Request, fields map[string]any) error {
-	media, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+// readJSON decodes q's body into fields: JSON name → pointer to a string, an integer, a
+// list of integers or a [stringMap]. It is stricter than encoding/json, so that every
+// parser would read the same values from the body as are signed: it refuses unknown
+// names, names in another case, repeated names, null, invalid UTF-8 and text after the
+// object. A field whose name is absent stays as it is.
+func (q *request) readJSON(fields map[string]any) error {
+	media, params, err := mime.ParseMediaType(q.Header.Get("Content-Type"))
 	charset, hasCharset := params["charset"]
 	if err != nil || media != "application/json" || hasCharset && !strings.EqualFold(charset, "utf-8") {
 		return invalid("the body must be sent as application/json")
 	}
 	var body bytes.Buffer
-	if _, err := body.ReadFrom(http.MaxBytesReader(w, r.Body, maxBody)); err != nil {
+	if _, err := body.ReadFrom(http.MaxBytesReader(q.w, q.Body, maxBody)); err != nil {
 		if problem := web.AsProblem(err); problem.Code == web.CodeTooLarge {
 			return problem
 		}
@@ -72,13 +73,46 @@ func decodeObject(body []byte, fields map[string]any) error {
 }
 
 func decodeField(dec *json.Decoder, name string, field any) error {
-	want := "a string"
-	if _, isNumber := field.(*int64); isNumber {
-		want = "a whole number"
-	}
 	var raw json.RawMessage
 	if err := dec.Decode(&raw); err != nil || string(raw) == "null" || json.Unmarshal(raw, field) != nil {
-		return invalid(fmt.Sprintf("%q must be %s", name, want))
+		return invalid(fmt.Sprintf("%q must be %s", name, kindOf(field)))
+	}
+	return nil
+}
+
+func kindOf(field any) string {
+	switch field.(type) {
+	case *int64, **int64:
+		return "a whole number"
+	case *[]int32:
+		return "a list of whole numbers"
+	case *stringMap:
+		return "an object of strings, without repeated names"
+	}
+	return "a string"
+}
+
+// stringMap is a JSON object of strings without repeated names.
+type stringMap map[string]string
+
+var errStringMap = errors.New("not an object of strings without repeated names")
+
+// UnmarshalJSON implements [json.Unmarshaler]. The JSON is valid.
+func (m *stringMap) UnmarshalJSON(data []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if start, err := dec.Token(); err != nil || start != json.Delim('{') {
+		return errStringMap
+	}
+	*m = stringMap{}
+	for dec.More() {
+		name, _ := dec.Token()
+		value, err := dec.Token()
+		nameText, _ := name.(string)
+		text, isText := value.(string)
+		if _, repeated := (*m)[nameText]; err != nil || !isText || repeated {
+			return errStringMap
+		}
+		(*m)[nameText] = text
 	}
 	return nil
 }

@@ -1,7 +1,12 @@
-// Package storage serves everything under /storage: it lets a signed-in browser put
-// files into the user's own folder of an S3 bucket. The bytes do not pass through this
-// service, and the browser gets no credentials: it gets a presigned request for one
-// key, one size and one content type.
+// Package storage serves everything under /storage: a signed-in browser stores, lists,
+// reads, copies and deletes the files of the user's own folder in an S3 bucket. The
+// bytes do not pass through this service, and the browser gets no credentials: it gets
+// presigned requests, each for one key, and for a PUT also for one size and one content
+// type. README.md describes every request.
+//
+// Each operation is one handler in a file of its own. [request.key] is the only way
+// from what a client calls a key to the key in the bucket, and [request.relative] the
+// only way back.
 //
 // It stands against a user who names another user's folder (dot segments, slashes,
 // backslashes, a folder whose name is a prefix of another's), and against a presigned
@@ -9,6 +14,9 @@
 // presigned URL is a bearer capability with the signer's rights until it expires
 // (Amazon S3 User Guide, "Download and upload objects with presigned URLs"), so it is
 // short-lived and never logged.
+//
+// What a browser keeps between two requests, the cursor of a list or the id of an upload
+// in parts, is sealed for its user, because both would otherwise name a key.
 //
 // It knows nothing of sessions, cookies, tokens or Cognito: an [Authorizer] says who
 // makes a request.

@@ -2,6 +2,7 @@ package storage
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -18,7 +19,7 @@ const (
 )
 
 // checkKey describes what is wrong with a key relative to the user's folder. It
-// returns "" for a good key.
+// returns "" for a good key. field is what the client calls the key.
 //
 // A dot segment would lead out of the folder wherever paths are normalised: in a
 // gateway in front of a file system, and in the browser, after which the signature
@@ -26,26 +27,67 @@ const (
 //
 // A key named exactly "soap" would be a problem with S3's path-style URLs. It needs
 // no rule, because every full key has the folder in front.
-func checkKey(key string) string {
+func checkKey(field, key string) string {
 	switch {
 	case key == "":
-		return `"key" is required`
+		return quoted(field) + " is required"
 	case len(key) > maxKey:
-		return `"key" is over 900 bytes`
+		return quoted(field) + " is over 900 bytes"
 	case !utf8.ValidString(key), strings.ContainsRune(key, utf8.RuneError):
 		// The JSON decoder replaces half a surrogate pair with U+FFFD: the object would
 		// get another name than the client asked for.
-		return `"key" is not valid UTF-8`
+		return quoted(field) + " is not valid UTF-8"
 	case strings.ContainsFunc(key, unicode.IsControl):
-		return `"key" holds a control character`
+		return quoted(field) + " holds a control character"
+	case strings.ContainsAny(key, "\ufffe\uffff"):
+		// XML 1.0 has no way to write them, and S3's lists and deletions are XML.
+		return quoted(field) + " holds a character that is none"
 	case strings.Contains(key, `\`):
-		return `"key" holds a backslash`
+		return quoted(field) + " holds a backslash"
 	case strings.HasPrefix(key, "/"), strings.HasSuffix(key, "/"):
-		return `"key" begins or ends with a slash`
+		return quoted(field) + " begins or ends with a slash"
 	case web.CheckSegments(key) != nil:
-		return `"key" holds an empty, "." or ".." segment`
+		return quoted(field) + ` holds an empty, "." or ".." segment`
 	}
 	return ""
+}
+
+func quoted(field string) string { return `"` + field + `"` }
+
+// key returns the full key of a key that the client sent, or invalid_request. It is the
+// only way from the one to the other.
+func (q *request) key(field, relative string) (string, error) {
+	if fault := checkKey(field, relative); fault != "" {
+		return "", invalid(fault)
+	}
+	if len(q.folder)+len(relative) > maxFullKey {
+		return "", invalid(fmt.Sprintf("%q is over %d bytes", field, maxFullKey-len(q.folder)))
+	}
+	return q.folder + relative, nil
+}
+
+// prefix is like [request.key] for the beginning of keys: "" means the user's whole
+// folder, and a slash at the end is allowed.
+func (q *request) prefix(field, relative string) (string, error) {
+	if relative == "" {
+		return q.folder, nil
+	}
+	trimmed := strings.TrimSuffix(relative, "/")
+	if trimmed == "" {
+		return "", invalid(quoted(field) + " begins or ends with a slash")
+	}
+	if _, err := q.key(field, trimmed); err != nil {
+		return "", err
+	}
+	return q.folder + relative, nil
+}
+
+// relative returns what clients call the object with a full key. It reports false for
+// an object that no client can name, such as the empty object "photos/" with which
+// S3's console shows a folder.
+func (q *request) relative(full string) (string, bool) {
+	relative, ok := strings.CutPrefix(full, q.folder)
+	return relative, ok && checkKey("key", relative) == ""
 }
 
 const (

@@ -7,35 +7,39 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// opUpload is the operation label of uploads.
-const opUpload = "upload"
+// outcomeOK is the outcome of a request that was not refused. Other outcomes are codes.
+const outcomeOK = "ok"
 
 // Metrics are the metrics of this package.
 type Metrics struct {
-	// Presigns counts the answered requests for a presigned URL, by operation (upload)
+	// Requests counts the answered requests of signed-in and other users, by operation
 	// and by outcome (ok, or the code of the problem).
-	Presigns *prometheus.CounterVec
+	Requests *prometheus.CounterVec
 }
 
-// NewMetrics registers the metrics with reg; nil leaves them unregistered.
+// NewMetrics registers the metrics with reg; nil leaves them unregistered. Every series
+// exists from the start, so that the first error is an increase.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
-	m := &Metrics{Presigns: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
-		Name: "tokenhandler_storage_presigns_total",
-		Help: "Requests for a presigned URL, by operation and by outcome: ok, or the code of the error.",
+	m := &Metrics{Requests: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+		Name: "tokenhandler_storage_requests_total",
+		Help: "Requests to the storage endpoints, by operation and by outcome: ok, or the code of the error.",
 	}, []string{"operation", "outcome"})}
-	// Every counter exists from the start, at 0: one that appears with its first event has
-	// no increase that rate() could see.
-	m.Presigns.WithLabelValues(opUpload, "ok")
-	for _, code := range web.Codes() {
-		m.Presigns.WithLabelValues(opUpload, string(code))
+	for _, operation := range []string{
+		opUpload, opList, opGet, opHead, opDelete, opDeleteFolder, opCopy,
+		opCreateParts, opSignParts, opListParts, opComplete, opAbort, opUsage,
+	} {
+		m.Requests.WithLabelValues(operation, outcomeOK)
+		for _, code := range web.Codes() {
+			m.Requests.WithLabelValues(operation, string(code))
+		}
 	}
 	return m
 }
 
 func (m *Metrics) count(operation string, err error) {
-	outcome := "ok"
+	outcome := outcomeOK
 	if err != nil {
 		outcome = string(web.AsProblem(err).Code)
 	}
-	m.Presigns.WithLabelValues(operation, outcome).Inc()
+	m.Requests.WithLabelValues(operation, outcome).Inc()
 }

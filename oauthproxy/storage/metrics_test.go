@@ -12,26 +12,13 @@ import (
 )
 
 func TestMetricsCountEveryOutcome(t *testing.T) {
-	registry := prometheus.NewRegistry()
+	operationsAndOutcomes := 13 * (1 + len(web.Codes())) // ok and the codes
 	cfg := goodConfig(t)
-	cfg.Metrics = storage.NewMetrics(registry)
+	cfg.Metrics = storage.NewMetrics(prometheus.NewRegistry())
 	auth := &authority{subject: subject}
 	h := mustNew(t, cfg, auth)
-	// compare checks the values; all other outcomes must exist, at 0.
-	compare := func(values map[string]float64) {
-		t.Helper()
-		for _, code := range append(web.Codes(), "ok") {
-			counter := cfg.Metrics.Presigns.WithLabelValues("upload", string(code))
-			if got := testutil.ToFloat64(counter); got != values[string(code)] {
-				t.Errorf("%s was counted %v times, want %v", code, got, values[string(code)])
-			}
-		}
-		if n := testutil.CollectAndCount(cfg.Metrics.Presigns); n != len(web.Codes())+1 {
-			t.Errorf("there are %d outcomes", n)
-		}
-	}
-	if n := testutil.CollectAndCount(cfg.Metrics.Presigns); n != len(web.Codes())+1 {
-		t.Errorf("there are %d outcomes at the start", n)
+	if got := testutil.CollectAndCount(cfg.Metrics.Requests); got != operationsAndOutcomes {
+		t.Errorf("%d series before the first request, want %d", got, operationsAndOutcomes)
 	}
 
 	for _, body := range []string{minimal, full, "{", `{"key":"a","content_type":"text/plain","size":99999999}`} {
@@ -39,6 +26,17 @@ func TestMetricsCountEveryOutcome(t *testing.T) {
 	}
 	auth.refusal = web.NewProblem(web.CodeSessionExpired, "", nil)
 	send(t, h, http.MethodPost, "/storage/uploads", "application/json", minimal)
-	send(t, h, http.MethodGet, "/storage/uploads", "", "") // does not ask for a URL
-	compare(map[string]float64{"ok": 2, "invalid_request": 1, "session_expired": 1, "too_large": 1})
+	send(t, h, http.MethodGet, "/storage/uploads", "", "") // refused before it is an operation
+	send(t, h, http.MethodHead, "/storage/objects/a", "", "")
+	for labels, want := range map[[2]string]float64{
+		{"upload", "ok"}: 2, {"upload", "invalid_request"}: 1, {"upload", "session_expired"}: 1, {"upload", "too_large"}: 1,
+		{"head", "session_expired"}: 1, {"get", "session_expired"}: 0,
+	} {
+		if got := testutil.ToFloat64(cfg.Metrics.Requests.WithLabelValues(labels[0], labels[1])); got != want {
+			t.Errorf("%v: %v, want %v", labels, got, want)
+		}
+	}
+	if got := testutil.CollectAndCount(cfg.Metrics.Requests); got != operationsAndOutcomes {
+		t.Errorf("%d series in the end: one did not exist from the start", got)
+	}
 }

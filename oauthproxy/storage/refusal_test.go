@@ -96,7 +96,7 @@ func TestUploadRefusesFields(t *testing.T) {
 		notMedia = `"content_type" is not a media type`
 		notASCII = `"content_type" holds other characters than printable ASCII`
 		notSum   = `"checksum_sha256" is not a SHA-256 in base64`
-		notSize  = `"size" is required and must be at least 1`
+		notSize  = `"size" is required and must be at least 0`
 	)
 	for name, c := range map[string]struct {
 		field  string
@@ -111,6 +111,7 @@ func TestUploadRefusesFields(t *testing.T) {
 		"key newline":       {"key", "a\nb", control},
 		"key tab":           {"key", "a\tb", control},
 		"key DEL":           {"key", "a\x7fb", control},
+		"key no character":  {"key", "a\uffffb", `"key" holds a character that is none`},
 		"key C1":            {"key", "a\u0085b", control},
 		"key backslash":     {"key", `a\b`, `"key" holds a backslash`},
 		"key backslash up":  {"key", `..\up\a`, `"key" holds a backslash`},
@@ -127,8 +128,8 @@ func TestUploadRefusesFields(t *testing.T) {
 		"key up and down":   {"key", "a/../../other-sub/a", segment},
 		"key dots last":     {"key", "a/..", segment},
 
-		"type missing":    {"content_type", nil, `"content_type" is required`},
-		"type empty":      {"content_type", "", `"content_type" is required`},
+		"type missing":    {"content_type", nil, `"content_type" is required; "" means application/octet-stream`},
+		"type empty":      {"content_type", "", `"content_type" is not among those that may be uploaded`}, // it means application/octet-stream
 		"type long":       {"content_type", "image/" + strings.Repeat("x", 250), `"content_type" is over 255 bytes`},
 		"type newline":    {"content_type", "text/plain\r\nx-amz-acl: public-read", notASCII},
 		"type tab":        {"content_type", "text/plain;\tcharset=utf-8", notASCII},
@@ -145,7 +146,6 @@ func TestUploadRefusesFields(t *testing.T) {
 		"type two":        {"content_type", "text/plain, text/html", notMedia},
 		"type begins so":  {"content_type", "text/plainer", `"content_type" is not among those that may be uploaded`},
 		"size missing":    {"size", nil, notSize},
-		"size 0":          {"size", 0, notSize},
 		"size negative":   {"size", -1, notSize},
 		"checksum hex":    {"checksum_sha256", strings.Repeat("ab", 32), notSum},
 		"checksum short":  {"checksum_sha256", "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuA==", notSum},
@@ -153,6 +153,26 @@ func TestUploadRefusesFields(t *testing.T) {
 		"checksum bare":   {"checksum_sha256", strings.TrimSuffix(sum, "="), notSum},
 		"checksum lines":  {"checksum_sha256", sum[:20] + "\r\n" + sum[20:], notSum},
 		"checksum bits":   {"checksum_sha256", strings.Replace(sum, "U=", "V=", 1), notSum},
+		"crc hex":         {"checksum_crc32", "d13183c7", `"checksum_crc32" is not a CRC32 in base64`},
+		"crc lines":       {"checksum_crc32", "0TGD\r\nxw==", `"checksum_crc32" is not a CRC32 in base64`},
+		"version bare":    {"if_match", "abc", `"if_match" must be an ETag with its quotes, as the list of objects has it`},
+		"version weak":    {"if_match", `W/"abc"`, `"if_match" must be an ETag with its quotes, as the list of objects has it`},
+		"version lines":   {"if_match", "\"abc\r\nX: y\"", `"if_match" must be an ETag with its quotes, as the list of objects has it`},
+		"metadata list":   {"metadata", []string{"a"}, `"metadata" must be an object of strings, without repeated names`},
+		"metadata number": {"metadata", map[string]any{"a": 1}, `"metadata" must be an object of strings, without repeated names`},
+		"metadata null":   {"metadata", map[string]any{"a": nil}, `"metadata" must be an object of strings, without repeated names`},
+		"metadata deep":   {"metadata", map[string]any{"a": map[string]any{"b": "c"}}, `"metadata" must be an object of strings, without repeated names`},
+		"metadata twice":  {"metadata", json.RawMessage(`{"a":"1","\u0061":"2"}`), `"metadata" must be an object of strings, without repeated names`},
+		"metadata name":   {"metadata", map[string]any{"A_b": "c"}, `"metadata" has the name "A_b"; names are lower-case letters, digits and dashes`},
+		"metadata colon":  {"metadata", map[string]any{"a:": "c"}, `"metadata" has the name "a:"; names are lower-case letters, digits and dashes`},
+		"metadata empty":  {"metadata", map[string]any{"a": ""}, `"metadata" has an empty value`},
+		"metadata lines":  {"metadata", map[string]any{"a": "b\r\nx-amz-acl: public-read"}, `"metadata" holds other characters than printable ASCII`},
+		"metadata wide":   {"metadata", map[string]any{"a": "ä"}, `"metadata" holds other characters than printable ASCII`},
+		"metadata long":   {"metadata", map[string]any{"a": strings.Repeat("x", 1024), "b": strings.Repeat("x", 1024)}, `"metadata" is over 2048 bytes`},
+		"cache lines":     {"cache_control", "no-store\nX: y", `"cache_control" holds other characters than printable ASCII`},
+		"cache long":      {"cache_control", strings.Repeat("x", 1025), `"cache_control" is over 1024 bytes`},
+		"disposition":     {"content_disposition", "form-data; name=x", `"content_disposition" is neither inline nor attachment (RFC 6266)`},
+		"disposition bad": {"content_disposition", `attachment; filename="`, `"content_disposition" is neither inline nor attachment (RFC 6266)`},
 		"condition etag":  {"if_none_match", `"abc"`, `"if_none_match" must be "*"`},
 		"condition stars": {"if_none_match", "*, *", `"if_none_match" must be "*"`},
 	} {
@@ -165,6 +185,16 @@ func TestUploadRefusesFields(t *testing.T) {
 			if header.Get("Set-Cookie") != "session=renewed" {
 				t.Error("the renewed session was lost with the refusal")
 			}
+		})
+	}
+	for name, c := range map[string]struct{ fields, detail string }{
+		"two checksums":    {`"size":1,"checksum_sha256":"` + sum + `","checksum_crc32":"AAAAAA=="`, `"checksum_sha256" and "checksum_crc32" exclude each other`},
+		"two conditions":   {`"size":1,"if_match":"\"a\"","if_none_match":"*"`, `"if_match" and "if_none_match" exclude each other`},
+		"empty, other sum": {`"size":0,"checksum_sha256":"` + strings.Repeat("A", 43) + `="`, `"checksum_sha256" is not that of an empty file`},
+		"empty, other CRC": {`"size":0,"checksum_crc32":"0TGDxw=="`, `"checksum_crc32" is not that of an empty file`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			refused(t, h, "/storage/uploads", "application/json", `{"key":"k","content_type":"text/plain",`+c.fields+`}`, 400, "invalid_request", c.detail)
 		})
 	}
 	t.Run("half a surrogate pair", func(t *testing.T) {
@@ -227,7 +257,7 @@ func TestUploadCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := goodConfig(t)
-			cfg.Credentials = c.provider
+			cfg.Credentials = service(c.provider)
 			// The body is compared exactly, so it contains no text of AWS.
 			refused(t, mustNew(t, cfg, authority{subject: subject}), "/storage/uploads", "application/json", minimal, 502, "upstream_error", c.detail)
 		})
@@ -238,14 +268,14 @@ func TestUploadCredentials(t *testing.T) {
 func TestUploadDoesNotWaitForCredentialsForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := goodConfig(t)
-		cfg.Credentials = aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
+		cfg.Credentials = service(aws.CredentialsProviderFunc(func(ctx context.Context) (aws.Credentials, error) {
 			select {
 			case <-ctx.Done():
 				return aws.Credentials{}, ctx.Err()
 			case <-time.After(time.Hour):
 				return aws.Credentials{}, errPlanted
 			}
-		})
+		}))
 		begun := time.Now()
 		refused(t, mustNew(t, cfg, authority{subject: subject}), "/storage/uploads", "application/json", minimal, 504, "upstream_timeout",
 			"the storage credentials took too long to arrive; try again later")
@@ -301,7 +331,7 @@ func TestSurface(t *testing.T) {
 	// A redirect to a cleaned path would lose the body and the method.
 	for _, path := range []string{
 		"/storage", "/storage/", "/storage/uploads/", "/storage//uploads", "/storage/./uploads", "/storage/x/../uploads",
-		"/storage/Uploads", "/storage/objects", "/storage/multipart", "/uploads", "/storagex/uploads", "/",
+		"/storage/Uploads", "/storage/objectsx", "/storage/multipart/", "/storage/multipart/x/y", "/storage/multipart/x/parts/", "/uploads", "/storagex/uploads", "/",
 	} {
 		t.Run(path, func(t *testing.T) {
 			refused(t, h, path, "application/json", minimal, 404, "not_found", "there is nothing at this path")
@@ -327,11 +357,16 @@ func TestNewRefuses(t *testing.T) {
 		"endpoint":         {func(c *storage.Config) { c.Endpoint = "s3.example.com" }, "configuring storage: endpoint must be an http or https URL without a path"},
 		"endpoint, path":   {func(c *storage.Config) { c.Endpoint = "https://s3.example.com/x" }, "configuring storage: endpoint must be an http or https URL without a path"},
 		"endpoint, user":   {func(c *storage.Config) { c.Endpoint = "https://u:p@s3.example.com" }, "configuring storage: endpoint must be an http or https URL without a path"},
-		"size 0":           {func(c *storage.Config) { c.MaxSize = 0 }, "configuring storage: max_size must be 1 byte to 5 GiB"},
-		"size over S3's":   {func(c *storage.Config) { c.MaxSize = 5<<30 + 1 }, "configuring storage: max_size must be 1 byte to 5 GiB"},
+		"size 0":           {func(c *storage.Config) { c.MaxSize = 0 }, "configuring storage: max_size must be 1 byte to 50,000 GiB"},
+		"size over S3's":   {func(c *storage.Config) { c.MaxSize = 50_000<<30 + 1 }, "configuring storage: max_size must be 1 byte to 50,000 GiB"},
 		"expires 0":        {func(c *storage.Config) { c.Expires = 0 }, "configuring storage: expires must be 1 second to 7 days"},
 		"expires 8 days":   {func(c *storage.Config) { c.Expires = 8 * 24 * time.Hour }, "configuring storage: expires must be 1 second to 7 days"},
 		"credentials":      {func(c *storage.Config) { c.Credentials = nil }, "configuring storage: credentials are missing"},
+		"sealer":           {func(c *storage.Config) { c.Sealer = nil }, "configuring storage: the sealer is missing"},
+		"log":              {func(c *storage.Config) { c.Log = nil }, "configuring storage: the log is missing"},
+		"quota":            {func(c *storage.Config) { c.Quota.Bytes = -1 }, "configuring storage: the quota must not be negative"},
+		"sse":              {func(c *storage.Config) { c.SSE = "AES128" }, "configuring storage: sse must be AES256, aws:kms or aws:kms:dsse"},
+		"kms key":          {func(c *storage.Config) { c.SSE, c.KMSKeyID = "AES256", "k" }, "configuring storage: kms_key_id needs sse aws:kms or aws:kms:dsse"},
 		"clock":            {func(c *storage.Config) { c.Now = nil }, "configuring storage: the clock is missing"},
 		"site":             {func(c *storage.Config) { c.Site = nil }, "configuring storage: the site is missing"},
 		"prefix empty":     {func(c *storage.Config) { c.Prefix = "" }, `configuring storage: prefix "" does not end with /`},

@@ -3,20 +3,26 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/smithy-go/middleware"
 
 	"cognito-token-handler/tokenhandler/web"
 )
 
 const (
-	// MaxObjectSize is the largest object that S3 accepts in one PUT, in bytes (Amazon
-	// S3 User Guide, "Uploading objects").
-	MaxObjectSize = 5 << 30
+	// MaxPutSize is the largest object that S3 accepts in one PUT and that it copies at
+	// once, in bytes (Amazon S3 User Guide, "Uploading objects").
+	MaxPutSize = 5 << 30
+	// MaxObjectSize is the largest object that S3 accepts in parts, in bytes: 10,000
+	// parts of 5 GiB (Amazon S3 User Guide, "Amazon S3 multipart upload limits").
+	MaxObjectSize = maxParts * MaxPutSize
 	// MaxExpires is the longest life of a presigned URL that S3 accepts (Amazon S3 API
 	// Reference, "Authenticating Requests: Using Query Parameters"). The SDK signs
 	// longer ones, which S3 then refuses.
@@ -38,7 +44,8 @@ type Config struct {
 	// Prefix is the pattern of a user's folder, such as users/{sub}/; see [CheckPrefix].
 	// Required.
 	Prefix string
-	// MaxSize is the largest upload in bytes, at most [MaxObjectSize]. Required.
+	// MaxSize is the largest upload in bytes, at most [MaxObjectSize]. One PUT is at
+	// most [MaxPutSize]. Required.
 	MaxSize int64
 	// ContentTypes are the content types that may be uploaded; see [ParseContentType].
 	// Default all, text/html included.
@@ -46,12 +53,29 @@ type Config struct {
 	// Expires is the life of a presigned URL, at most [MaxExpires]. It is cut to the
 	// life of the credentials that sign it. Required.
 	Expires time.Duration
-	// Credentials sign the URLs. They are retrieved for every request, so the provider
-	// must cache them (that of config.LoadDefaultConfig does), and must return when its
-	// context ends, which is after 10 seconds. Required.
-	Credentials aws.CredentialsProvider
+	// Quota limits each user's folder. Default no limit.
+	Quota Quota
+	// SSE is the encryption at rest that uploads and copies ask for: "AES256",
+	// "aws:kms" or "aws:kms:dsse". Default the bucket's own.
+	SSE string
+	// KMSKeyID is the key for the encryption with KMS. Default the account's own.
+	KMSKeyID string
+	// ExpectedBucketOwner is the id of the AWS account that must own the bucket. S3
+	// refuses all requests to another account's bucket then. Default any.
+	ExpectedBucketOwner string
+	// Credentials say with which credentials requests are made and signed. Required.
+	Credentials Credentials
+	// Sealer encrypts cursors and the ids of uploads in parts. Required.
+	Sealer Sealer
+	// HTTPClient makes the calls to S3. Default the SDK's.
+	HTTPClient s3.HTTPClient
+	// APIOptions are added to every call to S3, for tracing.
+	APIOptions []func(*middleware.Stack) error
 	// Now is the clock. Required.
 	Now func() time.Time
+	// Log receives one record for each object that is signed, deleted, copied or
+	// completed. Required.
+	Log *slog.Logger
 	// Site writes error responses and checks origins. Required.
 	Site *web.Site
 	// Metrics may be nil.
@@ -64,7 +88,8 @@ type Handler struct {
 	auth    Authorizer
 	folders folderPattern
 	types   typeList
-	signer  *signer
+	bucket  *bucket
+	ledger  *ledger
 	metrics *Metrics
 	handler http.Handler
 }
@@ -81,7 +106,7 @@ func New(cfg Config, auth Authorizer) (*Handler, error) {
 	if err := errors.Join(cfg.validate(), prefixErr, typesErr); err != nil {
 		return nil, fmt.Errorf("configuring storage: %w", err)
 	}
-	h := &Handler{cfg: cfg, auth: auth, folders: folders, types: types, signer: newSigner(cfg), metrics: cfg.Metrics}
+	h := &Handler{cfg: cfg, auth: auth, folders: folders, types: types, bucket: newBucket(cfg), ledger: newLedger(cfg), metrics: cfg.Metrics}
 	if h.metrics == nil {
 		h.metrics = NewMetrics(nil)
 	}
@@ -92,58 +117,8 @@ func New(cfg Config, auth Authorizer) (*Handler, error) {
 // fault names the value of which err says what is wrong.
 func fault(what, value string, err error) error { return fmt.Errorf("%s %q %w", what, value, err) }
 
-// endpoints serves all paths under Config.Path. It does not use [http.ServeMux], which
-// redirects requests for unclean paths.
-func (h *Handler) endpoints() http.Handler {
-	site := h.cfg.Site
-	uploads := site.Methods(h.authorized(opUpload, h.createUpload), http.MethodPost)
-	notFound := site.NotFound()
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.Path; path {
-		case h.cfg.Path + "/uploads":
-			web.NoteRoute(r, path)
-			uploads.ServeHTTP(w, r)
-		default:
-			notFound.ServeHTTP(w, r)
-		}
-	})
-}
-
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.handler.ServeHTTP(w, r) }
-
-// operation handles a request of the user subject. It returns its response instead of
-// writing it, because the session's cookies must be written before.
-type operation func(w http.ResponseWriter, r *http.Request, subject string) (response, error)
-
-type response struct {
-	status int
-	body   any
-}
-
-// authorized runs op for a signed-in user, in this order:
-//
-//  1. It authorises the request. Nothing of the body is read before.
-//  2. It runs op.
-//  3. It adds the session's cookies, also if op refuses the request.
-//  4. It counts and writes the response.
-func (h *Handler) authorized(name string, op operation) http.Handler {
-	return h.cfg.Site.Handle(func(w http.ResponseWriter, r *http.Request) error {
-		grant, err := h.auth.Authorize(r)
-		if err != nil {
-			h.metrics.count(name, err)
-			return err
-		}
-		result, err := op(w, r, grant.Subject())
-		grant.Commit(w.Header())
-		h.metrics.count(name, err)
-		if err != nil {
-			return err
-		}
-		web.WriteJSON(w, r, result.status, result.body)
-		return nil
-	})
-}
 
 func (c Config) validate() error {
 	var faults []error
@@ -156,10 +131,15 @@ func (c Config) validate() error {
 	check(c.Bucket != "", "bucket is missing")
 	check(c.Region != "", "region is missing")
 	check(c.Endpoint == "" || isOrigin(c.Endpoint), "endpoint must be an http or https URL without a path")
-	check(c.MaxSize >= 1 && c.MaxSize <= MaxObjectSize, "max_size must be 1 byte to 5 GiB")
+	check(c.MaxSize >= 1 && c.MaxSize <= MaxObjectSize, "max_size must be 1 byte to 50,000 GiB")
+	check(c.Quota.Bytes >= 0 && c.Quota.Objects >= 0, "the quota must not be negative")
+	check(c.SSE == "" || slices.Contains([]string{"AES256", "aws:kms", "aws:kms:dsse"}, c.SSE), "sse must be AES256, aws:kms or aws:kms:dsse")
+	check(c.KMSKeyID == "" || strings.HasPrefix(c.SSE, "aws:kms"), "kms_key_id needs sse aws:kms or aws:kms:dsse")
 	check(c.Expires >= time.Second && c.Expires <= MaxExpires, "expires must be 1 second to 7 days")
 	check(c.Credentials != nil, "credentials are missing")
+	check(c.Sealer != nil, "the sealer is missing")
 	check(c.Now != nil, "the clock is missing")
+	check(c.Log != nil, "the log is missing")
 	check(c.Site != nil, "the site is missing")
 	return errors.Join(faults...)
 }

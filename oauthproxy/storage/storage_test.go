@@ -2,6 +2,7 @@ package storage_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"io"
@@ -17,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 
 	"cognito-token-handler/oauthproxy/storage"
+	"cognito-token-handler/test/testkit"
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -24,6 +27,8 @@ const (
 	accessKey = "AKIAPLANTED"
 	secretKey = "planted-secret-access-key"
 	subject   = "0f9e-sub"
+	// otherOrigin is an origin from which the app may be called.
+	otherOrigin = "https://other.example.com"
 )
 
 // noon has a fraction of a second, as clocks do. Signature Version 4 counts in seconds.
@@ -45,14 +50,16 @@ func (a authority) Authorize(*http.Request) (storage.Grant, error) {
 type grant string
 
 func (g grant) Subject() string    { return string(g) }
+func (grant) SessionID() string    { return "0123456789abcdef" }
 func (grant) Commit(h http.Header) { h.Add("Set-Cookie", "session=renewed") }
 
 func newSite(log io.Writer) *web.Site {
 	return web.NewSite(web.Config{
-		PublicURL: &url.URL{Scheme: "https", Host: "app.example.com"},
-		LoginURL:  "/auth/login",
-		Log:       slog.New(slog.NewJSONHandler(log, nil)),
-		Now:       func() time.Time { return noon },
+		PublicURL:      &url.URL{Scheme: "https", Host: "app.example.com"},
+		AllowedOrigins: []string{otherOrigin},
+		LoginURL:       "/auth/login",
+		Log:            slog.New(slog.NewJSONHandler(log, nil)),
+		Now:            func() time.Time { return noon },
 	})
 }
 
@@ -67,10 +74,28 @@ func goodConfig(tb testing.TB) storage.Config {
 		Prefix:      "users/{sub}/",
 		MaxSize:     1 << 20,
 		Expires:     5 * time.Minute,
-		Credentials: credentials.NewStaticCredentialsProvider(accessKey, secretKey, ""),
+		Credentials: service(credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")),
+		Sealer:      newSealer(tb),
 		Now:         func() time.Time { return noon },
+		Log:         testkit.Logger(tb),
 		Site:        newSite(tb.Output()),
 	}
+}
+
+func service(provider aws.CredentialsProvider) storage.Credentials {
+	return storage.ServiceCredentials{Provider: provider}
+}
+
+// newSealer returns a sealer with a key of its own, as the service's are.
+func newSealer(tb testing.TB) storage.Sealer {
+	tb.Helper()
+	key := make([]byte, seal.KeySize)
+	_, _ = rand.Read(key)
+	keys, err := seal.NewKeyring([][]byte{key})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return seal.Codec{Keys: keys, MaxLength: 8192}
 }
 
 func mustNew(tb testing.TB, cfg storage.Config, auth storage.Authorizer) *storage.Handler {

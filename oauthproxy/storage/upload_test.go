@@ -59,6 +59,26 @@ func TestUploadAnswer(t *testing.T) {
 	}
 }
 
+// What the operator demands of uploads is signed, so a browser cannot leave it out.
+func TestUploadSignsTheOperatorsDemands(t *testing.T) {
+	cfg := goodConfig(t)
+	cfg.SSE, cfg.KMSKeyID, cfg.ExpectedBucketOwner = "aws:kms", "alias/files", "123456789012"
+	a, u := mustUpload(t, mustNew(t, cfg, authority{subject: subject}), minimal)
+	const signed = "content-length;content-type;host;x-amz-server-side-encryption;x-amz-server-side-encryption-aws-kms-key-id"
+	if got := u.Query().Get("X-Amz-SignedHeaders"); got != signed {
+		t.Errorf("signed headers %q, want %q", got, signed)
+	}
+	if got := u.Query().Get("x-amz-expected-bucket-owner"); got != "123456789012" {
+		t.Errorf("the owner is %q: %s", got, u)
+	}
+	want := map[string]string{
+		"Content-Type": "application/json", "X-Amz-Server-Side-Encryption": "aws:kms", "X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id": "alias/files",
+	}
+	if diff := cmp.Diff(want, a.Headers); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // S3 compares only the headers that X-Amz-SignedHeaders names.
 func TestUploadSignsEveryField(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -72,6 +92,32 @@ func TestUploadSignsEveryField(t *testing.T) {
 		"size 1": { // the SDK does not sign a size of 0
 			`{"key":"a","content_type":"text/plain","size":1}`, "content-length;content-type;host",
 			map[string]string{"Content-Type": "text/plain"},
+		},
+		"size 0": { // pinned by the checksum of nothing
+			`{"key":"a","content_type":"text/plain","size":0}`, "content-type;host;x-amz-checksum-sha256",
+			map[string]string{"Content-Type": "text/plain", "X-Amz-Checksum-Sha256": sum},
+		},
+		"size 0, weaker checksum": {
+			`{"key":"a","content_type":"text/plain","size":0,"checksum_crc32":"AAAAAA=="}`, "content-type;host;x-amz-checksum-sha256",
+			map[string]string{"Content-Type": "text/plain", "X-Amz-Checksum-Sha256": sum},
+		},
+		"CRC32": {
+			`{"key":"a","content_type":"text/plain","size":1,"checksum_crc32":"0TGDxw=="}`, "content-length;content-type;host;x-amz-checksum-crc32",
+			map[string]string{"Content-Type": "text/plain", "X-Amz-Checksum-Crc32": "0TGDxw=="},
+		},
+		"version": {
+			`{"key":"a","content_type":"text/plain","size":1,"if_match":"\"abc\""}`, "content-length;content-type;host;if-match",
+			map[string]string{"Content-Type": "text/plain", "If-Match": `"abc"`},
+		},
+		"metadata": {
+			`{"key":"a","content_type":"text/plain","size":1,"metadata":{"author":"a  b","page-2":"x"}}`,
+			"content-length;content-type;host;x-amz-meta-author;x-amz-meta-page-2",
+			map[string]string{"Content-Type": "text/plain", "X-Amz-Meta-Author": "a  b", "X-Amz-Meta-Page-2": "x"},
+		},
+		"headers of the answer": {
+			`{"key":"a","content_type":"text/plain","size":1,"cache_control":"max-age=60","content_disposition":"attachment; filename=\"a.txt\""}`,
+			"cache-control;content-disposition;content-length;content-type;host",
+			map[string]string{"Content-Type": "text/plain", "Cache-Control": "max-age=60", "Content-Disposition": `attachment; filename="a.txt"`},
 		},
 		"condition": {
 			`{"key":"a","content_type":"text/plain","size":1,"if_none_match":"*"}`, "content-length;content-type;host;if-none-match",
@@ -155,7 +201,7 @@ func TestUploadLifetimeIsCutToTheCredentials(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := goodConfig(t)
-			cfg.Credentials = expiring(noon.Add(c.left))
+			cfg.Credentials = service(expiring(noon.Add(c.left)))
 			a, u := mustUpload(t, mustNew(t, cfg, authority{subject: subject}), minimal)
 			if got := u.Query().Get("X-Amz-Expires"); got != c.expires || a.ExpiresAt != c.expiresAt {
 				t.Errorf("expires %s at %s, want %s at %s", got, a.ExpiresAt, c.expires, c.expiresAt)
@@ -181,7 +227,10 @@ func TestUploadAccepts(t *testing.T) {
 		"largest size":      {"size": 1 << 20},
 		"family":            {"content_type": "image/svg+xml"},
 		"case":              {"content_type": "IMAGE/Png"},
-		"parameter":         {"content_type": "text/plain; charset=utf-8"},
+		"charset":           {"content_type": "text/plain; charset=utf-8"},
+		"charset, quoted":   {"content_type": `text/plain;CHARSET="Utf-8"`},
+		"charset, other":    {"content_type": "text/plain; charset=iso-8859-1"},
+		"no size":           {"size": 0},
 		"quoted parameter":  {"content_type": `text/plain; name="a b.txt"`},
 		"longest type":      {"content_type": "image/" + strings.Repeat("x", 249)},
 		"empty is no check": {"checksum_sha256": "", "if_none_match": ""},
@@ -190,7 +239,15 @@ func TestUploadAccepts(t *testing.T) {
 			body := map[string]any{"key": "k", "content_type": "image/png", "size": 1}
 			maps.Copy(body, u)
 			a, link := mustUpload(t, h, jsonOf(t, body))
-			if a.Key != body["key"] || a.Headers["Content-Type"] != body["content_type"] {
+			wantType, ok := map[any]string{ // the others are signed as they came
+				"":                           "application/octet-stream",
+				"text/plain; charset=utf-8":  "text/plain; charset=UTF-8",
+				`text/plain;CHARSET="Utf-8"`: "text/plain; charset=UTF-8",
+			}[body["content_type"]]
+			if !ok {
+				wantType, _ = body["content_type"].(string)
+			}
+			if a.Key != body["key"] || a.Headers["Content-Type"] != wantType {
 				t.Errorf("the answer is for %q, %q", a.Key, a.Headers["Content-Type"])
 			}
 			if want := "/files/users/" + subject + "/" + a.Key; link.Path != want {

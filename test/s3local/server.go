@@ -136,7 +136,7 @@ func (s *Server) createBucket(ctx context.Context, appOrigin string) error {
 			AllowedOrigins: []string{appOrigin},
 			AllowedMethods: []string{http.MethodGet, http.MethodPut, http.MethodHead},
 			AllowedHeaders: []string{"*"},
-			ExposeHeaders:  []string{"ETag", "x-amz-checksum-sha256", "x-amz-request-id"},
+			ExposeHeaders:  []string{"ETag", "x-amz-checksum-sha256", "x-amz-checksum-crc32", "x-amz-request-id"},
 			MaxAgeSeconds:  aws.Int32(600),
 		}}},
 	})

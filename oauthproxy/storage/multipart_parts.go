@@ -1,0 +1,157 @@
+package storage
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+)
+
+// maxSignedParts bounds the parts that one request signs.
+const maxSignedParts = 100
+
+// signedPart is the JSON form of a presigned part.
+type signedPart struct {
+	PartNumber int64 `json:"part_number"`
+	// Size is the number of bytes that must be sent.
+	Size    int64             `json:"size"`
+	Method  string            `json:"method"`
+	URL     string            `json:"url"`
+	Headers map[string]string `json:"headers"`
+}
+
+// signPartsResponse is the JSON form of presigned parts.
+type signPartsResponse struct {
+	Parts     []signedPart `json:"parts"`
+	ExpiresAt time.Time    `json:"expires_at"`
+}
+
+// signParts handles POST /multipart/{upload_id}/parts. A part's size is signed: it
+// follows from the declared size of the whole.
+func (h *Handler) signParts(q *request) (response, error) {
+	var key string
+	var numbers []int32
+	if err := q.readJSON(map[string]any{"key": &key, "part_numbers": &numbers}); err != nil {
+		return response{}, err
+	}
+	u, full, err := h.openUpload(q, key)
+	if err != nil {
+		return response{}, err
+	}
+	if fault := u.checkNumbers(key, numbers); fault != "" {
+		return response{}, invalid(fault)
+	}
+	b, err := h.open(q)
+	if err != nil {
+		return response{}, err
+	}
+	var body signPartsResponse
+	total := int64(0)
+	for _, number := range numbers {
+		size := u.sizeOf(int64(number))
+		signed, err := b.signPart(q, full, u.ID, number, size)
+		if err != nil {
+			return response{}, err
+		}
+		total += size
+		body.ExpiresAt = signed.expiresAt
+		body.Parts = append(body.Parts, signedPart{
+			PartNumber: int64(number), Size: size, Method: signed.method, URL: signed.url, Headers: signed.headers,
+		})
+	}
+	if err := h.ledger.admit(q, b, claim{id: u.ID, bytes: u.Size, key: full, until: body.ExpiresAt}); err != nil {
+		return response{}, err
+	}
+	h.record(q, opSignParts, u.Key, total)
+	return response{status: http.StatusOK, body: body}, nil
+}
+
+func (u partsUpload) checkNumbers(key string, numbers []int32) string {
+	switch {
+	case key == "":
+		return `"key" is required`
+	case len(numbers) == 0 || len(numbers) > maxSignedParts:
+		return fmt.Sprintf(`"part_numbers" must name 1 to %d parts`, maxSignedParts)
+	}
+	seen := make(map[int32]bool, len(numbers))
+	for _, number := range numbers {
+		if number < 1 || int64(number) > u.partCount() {
+			return fmt.Sprintf(`"part_numbers" must be from 1 to %d for this upload`, u.partCount())
+		}
+		if seen[number] {
+			return fmt.Sprintf(`"part_numbers" holds %d twice`, number)
+		}
+		seen[number] = true
+	}
+	return ""
+}
+
+func (b userBucket) signPart(q *request, key, id string, number int32, size int64) (*signedRequest, error) {
+	input := &s3.UploadPartInput{
+		Bucket: &b.name, Key: &key, UploadId: &id, PartNumber: &number, ContentLength: &size, ExpectedBucketOwner: b.owner,
+	}
+	return b.sign("", func(o func(*s3.PresignOptions)) (*v4.PresignedHTTPRequest, error) {
+		return b.presign.PresignUploadPart(q.Context(), input, o)
+	})
+}
+
+// storedPart is the JSON form of a part that S3 has.
+type storedPart struct {
+	PartNumber int64  `json:"part_number"`
+	Size       int64  `json:"size"`
+	ETag       string `json:"etag"`
+}
+
+// listPartsResponse is the JSON form of the parts that S3 has.
+type listPartsResponse struct {
+	Key       string       `json:"key"`
+	Size      int64        `json:"size"`
+	PartSize  int64        `json:"part_size"`
+	PartCount int64        `json:"part_count"`
+	Parts     []storedPart `json:"parts"`
+}
+
+// listParts handles GET /multipart/{upload_id}: what a client needs to resume.
+func (h *Handler) listParts(q *request) (response, error) {
+	key, _, err := q.parameter("key")
+	if err != nil {
+		return response{}, err
+	}
+	u, full, err := h.openUpload(q, key)
+	if err != nil {
+		return response{}, err
+	}
+	b, err := h.open(q)
+	if err != nil {
+		return response{}, err
+	}
+	stored, err := b.storedParts(q, full, u.ID)
+	if err != nil {
+		return response{}, err
+	}
+	return response{status: http.StatusOK, body: listPartsResponse{
+		Key: u.Key, Size: u.Size, PartSize: u.partSize(), PartCount: u.partCount(), Parts: stored,
+	}}, nil
+}
+
+// storedParts lists the parts that S3 has, at most 10,000.
+func (b userBucket) storedParts(q *request, key, id string) ([]storedPart, error) {
+	parts := []storedPart{}
+	pages := s3.NewListPartsPaginator(b.parts, &s3.ListPartsInput{Bucket: &b.name, Key: &key, UploadId: &id, ExpectedBucketOwner: b.owner})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(q.Context(), b.as)
+		if err != nil {
+			return nil, problemOf("listing the parts of an upload", err)
+		}
+		for i := range page.Parts {
+			part := &page.Parts[i]
+			parts = append(parts, storedPart{
+				PartNumber: int64(aws.ToInt32(part.PartNumber)), Size: aws.ToInt64(part.Size), ETag: aws.ToString(part.ETag),
+			})
+		}
+	}
+	return parts, nil
+}
