@@ -1,9 +1,11 @@
 package web
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -23,6 +25,9 @@ const maxReturnTo = 2048
 // parts. It also refuses paths below one of the prefixes in own: returning to
 // /auth/login would be a loop.
 func (s *Site) ReturnTo(raw string, own ...string) string {
+	if len(raw) > maxReturnTo {
+		return "/"
+	}
 	safe := s.safe(encode(raw), own...)
 	if len(safe) > maxReturnTo {
 		return "/"
@@ -52,41 +57,29 @@ func (s *Site) safe(raw string, own ...string) string {
 	if raw == "" || strings.ContainsFunc(raw, isUnsafeInURL) {
 		return "/"
 	}
-	if raw[0] == '?' || raw[0] == '#' {
-		raw = "/" + raw
-	}
 	u, err := url.Parse(raw)
 	if err != nil || u.User != nil || u.Opaque != "" {
 		return "/"
 	}
-	if u.Host != "" && Origin(u) == s.origin {
-		u.Scheme, u.Host = "", ""
-		if u.Path == "" {
-			u.Path = "/"
-		}
-	}
-	if u.Scheme != "" || u.Host != "" {
-		if !s.allowed[u.Scheme+"://"+u.Host] {
-			return "/"
-		}
-		if u.Path == "" {
-			u.Path = "/"
-		}
+	safe := url.URL{Path: cmp.Or(u.Path, "/"), RawPath: u.RawPath, RawQuery: u.RawQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}
+	switch {
+	case u.Scheme == "" && u.Host == "", u.Host != "" && Origin(u) == s.origin:
+	case s.allowed[u.Scheme+"://"+u.Host]:
+		safe.Scheme, safe.Host = u.Scheme, u.Host
+	default:
+		return "/"
 	}
 	// The decoded path is checked, because browsers read %2e as a dot, and the mux and
 	// other software decode the rest.
-	if !isPlainPath(u.Path) || strings.ContainsFunc(u.Path, isUnsafeInPath) {
+	if !isPlainPath(safe.Path) || strings.ContainsFunc(safe.Path, isUnsafeInPath) || safe.Host == "" && isBelow(safe.Path, own) {
 		return "/"
 	}
-	if u.Host == "" {
-		for _, prefix := range own {
-			if u.Path == prefix || strings.HasPrefix(u.Path, prefix+"/") {
-				return "/"
-			}
-		}
-	}
-	safe := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery, Fragment: u.Fragment, RawFragment: u.RawFragment}
 	return safe.String()
+}
+
+// isBelow reports whether path is one of prefixes, or below it.
+func isBelow(path string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(prefix string) bool { return path == prefix || strings.HasPrefix(path, prefix+"/") })
 }
 
 func isUnsafeInURL(c rune) bool {
