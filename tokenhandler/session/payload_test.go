@@ -197,6 +197,16 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(payload)
 	}
+	atOnce, later := faultyDrafts()
+	for _, faults := range []map[string]func(*draft){atOnce, later} {
+		for _, spoil := range faults {
+			d := newDraft()
+			spoil(d)
+			payload, header := d.payload()
+			f.Add(payload)
+			f.Add(payload[:header/2])
+		}
+	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		sealed, err := codecOf(fix).Encode(sessionCookie, payload)
 		if err != nil {
