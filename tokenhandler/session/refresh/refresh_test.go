@@ -315,6 +315,8 @@ func TestPassingFailureKeepsTheSession(t *testing.T) {
 	}{
 		"nonsense": {errors.New("HTML"), 0, time.Second},
 		"429":      {busyError{}, 0, 7 * time.Second},
+		"429, 1 h": {&contract.Error{Kind: contract.ErrRateLimited, RetryAfter: time.Hour}, 0, 30 * time.Second},
+		"refused":  {&contract.Error{Kind: contract.ErrRefused, Status: http.StatusBadRequest}, 0, 10 * time.Second},
 		"hangs":    {nil, time.Hour, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
