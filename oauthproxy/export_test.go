@@ -65,3 +65,13 @@ func (h *Handler) WrapTransports(wrap func(http.RoundTripper) http.RoundTripper)
 		r.transport = wrap(r.transport)
 	}
 }
+
+// Held returns how many connections h has open that last, and how many sessions or client
+// connections have something under way.
+func (h *Handler) Held() (open, loads int) {
+	h.open.mu.Lock()
+	defer h.open.mu.Unlock()
+	h.loads.mu.Lock()
+	defer h.loads.mu.Unlock()
+	return len(h.open.closed), len(h.loads.of)
+}

@@ -239,6 +239,8 @@ func TestUpstreamErrors(t *testing.T) {
 		"SSH":              rawUpstream(t, "SSH-2.0-OpenSSH_inside\r\n"),
 		"echoes in line":   plainEcho,
 		"echoes in MIME":   echo,
+		"echoes at once":   rawUpstream(t, "HTTP/1.1 200 OK\r\n inside\r\n\r\n"),
+		"echoes as status": rawUpstream(t, "HTTP/1.1 inside OK\r\n\r\n"),
 		"bad length":       rawUpstream(t, "HTTP/1.1 200 OK\r\nContent-Length: inside\r\n\r\n"),
 		"two lengths":      rawUpstream(t, "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
 		"bad encoding":     rawUpstream(t, "HTTP/1.1 200 OK\r\nTransfer-Encoding: inside\r\n\r\n"),
@@ -262,7 +264,7 @@ func TestUpstreamErrors(t *testing.T) {
 				t.Errorf("counted %v", counts)
 			}
 			log := p.log.String()
-			for _, secret := range []string{accessToken, "planted", "garbage of", "renewed"} {
+			for _, secret := range []string{accessToken, "planted", "garbage of", "renewed", "inside"} {
 				if strings.Contains(log, secret) {
 					t.Errorf("%q was logged: %s", secret, log)
 				}

@@ -17,6 +17,7 @@ import (
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // openID returns the settings of an app in front of a plain OpenID provider.
@@ -252,4 +253,26 @@ func TestLogoutTokensNameOnlySessionsThatBegan(t *testing.T) {
 	a.clock.Advance(time.Second)
 	a.wantTold(token)
 	a.wantSession(ua, true)
+}
+
+// TestBackchannelLogoutLasts checks that the entry on the deny list outlives every session
+// that it means.
+func TestBackchannelLogoutLasts(t *testing.T) {
+	for name, sid := range map[string]string{"by session": "a-session-at-the-provider", "by subject": ""} {
+		a := newOpenIDApp(t, func(s *settings) { s.session = func(c *session.Config) { c.IdleTimeout = c.AbsoluteLifetime } })
+		ua := a.login()
+		sub := a.pool.User("demo").Sub
+		if sid != "" {
+			sid = a.provider.newest().SID
+		}
+		a.clock.Advance(time.Second)
+		told := a.clock.Now()
+		a.wantTold(a.pool.LogoutToken(sub, sid))
+		entries := a.denied.Entries()
+		if len(entries) != 1 || !entries[0].Before.Equal(told) || !entries[0].Until.Equal(told.Add(12*time.Hour)) {
+			t.Errorf("%s: told at %s, entries %+v", name, told, entries)
+		}
+		a.clock.Advance(12*time.Hour - 3*time.Second) // the session would have two more seconds
+		a.wantDead(ua)
+	}
 }
