@@ -75,3 +75,6 @@ func (h *Handler) Held() (open, loads int) {
 	defer h.loads.mu.Unlock()
 	return len(h.open.closed), len(h.loads.of)
 }
+
+// WithoutUpstreamText cuts off of an error what it may quote of a response.
+var WithoutUpstreamText = withoutUpstreamText

@@ -3,6 +3,7 @@ package oauthproxy_test
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -158,4 +159,17 @@ func TestOldTLSIsRefused(t *testing.T) {
 	own.AddCert(up.Certificate())
 	p := newProxy(t, oauthproxy.Route{Path: "/own/", Upstream: testkit.MustURL(t, up.URL), UpstreamCAs: own, Timeout: within, MaxBody: 10})
 	wantProblem(t, p.get(t, "/own/"), http.StatusBadGateway, "upstream_error")
+}
+
+// What net/http says of a malformed response may quote it with quotation marks or without.
+func TestErrorsQuoteNothing(t *testing.T) {
+	for text, want := range map[string]string{
+		"net/http: malformed MIME header line: Bearer inside": "net/http: malformed answer",
+		`bad Content-Length "inside"`:                         "bad Content-Length …",
+		"EOF":                                                 "EOF",
+	} {
+		if got := oauthproxy.WithoutUpstreamText(errors.New(text)).Error(); got != want {
+			t.Errorf("%s: %q", text, got)
+		}
+	}
 }

@@ -27,6 +27,7 @@ func TestAdminAnswersOnlyToKnownHosts(t *testing.T) {
 		http.StatusMisdirectedRequest: {
 			"evil.example", "evil.example:9090", "127.0.0.1.evil.example", "localhost.evil.example:9090", "svc.evil.example", "internal.example", "xinternal.com",
 			"a.ops.example.com", "ops.example.com.evil.example", "th.svc.cluster.local.evil.example", "10.0.0.1.nip.io", "[::1].evil.example", "a.local",
+			"th.evilsvc", "th.evilinternal", "th.svc.evilcluster.local", "admin.example.net.evil.example",
 		},
 	} {
 		for _, host := range hosts {
