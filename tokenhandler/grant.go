@@ -188,7 +188,10 @@ func (h *Handler) problemOf(r *http.Request, err error) *web.Problem {
 func keptProblem(err error) *web.Problem {
 	unavailable, isUnavailable := errors.AsType[*refresh.UnavailableError](err)
 	often, isTooOften := errors.AsType[*refresh.TooOftenError](err)
+	_, isTooLarge := errors.AsType[*session.TooLargeError](err)
 	switch {
+	case isTooLarge:
+		return web.NewProblem(web.CodeSessionTooLarge, "the renewed session does not fit into cookies and may end early; tell the operator", err)
 	case errors.Is(err, refresh.ErrDenyListOutdated):
 		return web.NewProblem(web.CodeStoreUnavailable, "it cannot be checked right now whether the session was ended; try again", err).RetryAfter(0)
 	case errors.Is(err, refresh.ErrStoreUnavailable):

@@ -47,6 +47,7 @@ type sessionBody struct {
 	ExpiresAt     time.Time      `json:"expires_at"`
 	IdleExpiresAt time.Time      `json:"idle_expires_at"`
 	AccessExpires time.Time      `json:"access_token_expires_at"`
+	Warning       string         `json:"warning"`
 }
 
 // session returns the answer of GET /auth/session, whose status must be 200.

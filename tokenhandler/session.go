@@ -25,6 +25,9 @@ type sessionBody struct {
 	ExpiresAt            string `json:"expires_at,omitempty"`
 	IdleExpiresAt        string `json:"idle_expires_at,omitempty"`
 	AccessTokenExpiresAt string `json:"access_token_expires_at,omitempty"`
+	// Warning is "session_too_large" while the newest tokens do not fit into the browser's
+	// cookies, else empty.
+	Warning web.Code `json:"warning,omitempty"`
 }
 
 // session answers GET /auth/session. The status is 200 with or without a session,
@@ -44,6 +47,9 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	if !ended {
 		body, err = newSessionBody(current)
 		ended = err != nil
+	}
+	if !ended && h.cfg.Store.Fits(current.Session) != nil {
+		body.Warning = web.CodeSessionTooLarge
 	}
 	if ended {
 		if !keepsCookies(err) {
@@ -79,7 +85,9 @@ func needsLogin(err error) bool {
 }
 
 // refresh answers POST /auth/refresh with new tokens. The request counts as
-// activity: the app sends it when the user wants to stay logged in.
+// activity: the app sends it when the user wants to stay logged in. New tokens that do
+// not fit into the browser's cookies are an error, which keeps the session: it lasts
+// only while the service remembers them.
 func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	current, err := h.open(r, refresh.OnDemand)
 	if err != nil {
@@ -87,6 +95,9 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	}
 	current.Touch()
 	body, err := newSessionBody(current)
+	if err == nil {
+		err = h.cfg.Store.Fits(current.Session)
+	}
 	if err != nil {
 		return h.sessionProblem(r, current, err)
 	}

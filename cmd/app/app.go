@@ -202,6 +202,7 @@ func (a *App) newSessions() {
 		AbsoluteLifetime: s.AbsoluteLifetime,
 		KeepIDToken:      needsIDToken(a.cfg),
 		Now:              a.now,
+		Log:              a.log,
 		Metrics:          session.NewMetrics(a.registry),
 	})
 	a.sessions = refresh.NewManager(refresh.Config{

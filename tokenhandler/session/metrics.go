@@ -17,6 +17,8 @@ type Metrics struct {
 	CookieBytes prometheus.Histogram
 	// TooLarge counts sessions that did not fit the cookie budget.
 	TooLarge prometheus.Counter
+	// NearlyTooLarge counts sessions that took more than 90 % of the cookie budget.
+	NearlyTooLarge prometheus.Counter
 
 	// last is the counter of the key that opened last: every request needs it.
 	last atomic.Pointer[keyCounter]
@@ -44,6 +46,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		TooLarge: f.NewCounter(prometheus.CounterOpts{
 			Name: "tokenhandler_session_too_large_total",
 			Help: "Sessions that did not fit the cookie budget and were not written.",
+		}),
+		NearlyTooLarge: f.NewCounter(prometheus.CounterOpts{
+			Name: "tokenhandler_session_nearly_too_large_total",
+			Help: "Sessions that took more than 90 % of the cookie budget when they were written, at the login and after each refresh.",
 		}),
 	}
 }

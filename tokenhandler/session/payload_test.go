@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/gorilla/securecookie"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -128,6 +130,49 @@ func TestSessionBeyondAllLimitsIsTooLarge(t *testing.T) {
 	err := f.begin(make(http.Header), want)
 	if large, ok := errors.AsType[*session.TooLargeError](err); !ok || large.Bytes <= session.Budget {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestNearlyTooLargeSessionIsWarnedOf: a session that takes more than 90 % of the budget is
+// written, and the operator is told of it once.
+func TestNearlyTooLargeSessionIsWarnedOf(t *testing.T) {
+	var near, far, over int
+	for size := 0; size < 9000; size += 250 {
+		log, metrics := &testkit.Log{}, session.NewMetrics(nil)
+		f := newFixture(t, func(c *session.Config) { c.Log, c.Metrics = log.Logger(), metrics })
+		random := make([]byte, size)
+		_, _ = rand.Read(random) // never fails
+		want := tokens(1, f.now)
+		want.Claims = `{"noise":"` + base64.RawURLEncoding.EncodeToString(random) + `"}`
+		h := make(http.Header)
+		err := f.begin(h, want)
+		warnings := log.RecordsOf(t, "session takes more than 90 % of the cookie budget")
+		if counted := testutil.ToFloat64(metrics.NearlyTooLarge); counted != float64(len(warnings)) {
+			t.Errorf("%v counted, %d logged", counted, len(warnings))
+		}
+		j, got := jar{}, 0
+		j.take(t, h)
+		for name, value := range j {
+			got += len(name) + len("=; ") + len(value)
+		}
+		isNear := got > session.Budget*9/10
+		switch {
+		case err != nil:
+			over++
+		case isNear:
+			near++
+		default:
+			far++
+		}
+		if (len(warnings) == 1) != isNear || len(warnings) > 1 {
+			t.Errorf("%d bytes: warnings %v", got, warnings)
+		}
+		if isNear && len(warnings) == 1 && (warnings[0]["bytes"] != float64(got) || warnings[0]["level"] != "WARN" || warnings[0]["sub"] != want.Subject) {
+			t.Errorf("%d bytes: %v", got, warnings[0])
+		}
+	}
+	if near == 0 || far == 0 || over == 0 {
+		t.Errorf("%d near, %d far, %d over", near, far, over)
 	}
 }
 

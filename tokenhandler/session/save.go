@@ -165,5 +165,6 @@ func (s *Store) sealValues(session *Session) ([]string, error) {
 		return nil, tooLarge(size, t)
 	}
 	s.metrics.CookieBytes.Observe(float64(size))
+	s.warnIfNear(session, size)
 	return values, nil
 }

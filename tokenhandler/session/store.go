@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -50,6 +51,8 @@ type Config struct {
 	KeepIDToken bool
 	// Now is the clock. Required.
 	Now func() time.Time
+	// Log receives a warning of each session that nearly is too large. It may be nil.
+	Log *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
 }
@@ -72,6 +75,7 @@ type Store struct {
 	Names
 
 	cfg     Config
+	log     *slog.Logger
 	metrics *Metrics
 	recent  recent
 
@@ -80,7 +84,10 @@ type Store struct {
 
 // NewStore builds a Store.
 func NewStore(cfg Config) *Store {
-	s := &Store{Names: cfg.Names, cfg: cfg, metrics: cfg.Metrics}
+	s := &Store{Names: cfg.Names, cfg: cfg, log: cfg.Log, metrics: cfg.Metrics}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
 	if s.metrics == nil {
 		s.metrics = NewMetrics(nil)
 	}

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"errors"
 	"fmt"
 
 	"cognito-token-handler/tokenhandler/secret"
@@ -27,4 +28,33 @@ func tooLarge(size int, t secret.Tokens) *TooLargeError {
 func (e *TooLargeError) Error() string {
 	return fmt.Sprintf("the session needs %d bytes of cookies, at most %d fit (access token %d, ID token %d, refresh token %d, claims %d bytes)",
 		e.Bytes, e.Budget, e.Access, e.ID, e.Refresh, e.Claims)
+}
+
+// nearBytes is the size of a session's cookies from which on the operator is warned: 90 %
+// of the [Budget].
+const nearBytes = Budget * 9 / 10
+
+// warnIfNear warns of a session that takes more than 90 % of the [Budget], before its
+// user gets so many more groups or claims that it does not fit any more.
+func (s *Store) warnIfNear(session *Session, size int) {
+	if size <= nearBytes {
+		return
+	}
+	s.metrics.NearlyTooLarge.Inc()
+	s.log.Warn("session takes more than 90 % of the cookie budget", "session", session.ID, "sub", session.Subject,
+		"generation", session.Generation, "bytes", size, "budget", Budget)
+}
+
+// Fits checks whether the cookies of a session fit into the [Budget]. The error is a
+// [*TooLargeError] if they do not: then the browser keeps an older generation, and this
+// one is only in the memory of the service and in the store that its replicas share.
+func (s *Store) Fits(session *Session) error {
+	if session.cookies == nil {
+		return nil // it was opened from cookies
+	}
+	_, err := s.values(session)
+	if large, ok := errors.AsType[*TooLargeError](err); ok {
+		return large
+	}
+	return nil
 }

@@ -19,8 +19,8 @@ type generation struct {
 }
 
 // notWritten logs, once, that this generation does not fit into cookies. The browser
-// keeps its older cookie then, and the session goes on from memory for as long as this
-// process lives.
+// keeps its older cookie then, and the session goes on from memory and from the shared
+// store: without a store, for as long as this process lives if the provider rotates.
 func (g *generation) notWritten(log *slog.Logger, err error) {
 	g.logging.Do(func() { log.Error("session not written", "error", err.Error(), "session", g.ID) })
 }

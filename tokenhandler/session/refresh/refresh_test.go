@@ -30,6 +30,8 @@ type provider struct {
 	fail    error
 	// unverified: the answers cannot be verified yet.
 	unverified bool
+	// claims are the user's claims in an answer; empty leaves those of the login.
+	claims string
 }
 
 func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.Tokens, error) {
@@ -52,7 +54,7 @@ func (p *provider) Refresh(ctx context.Context, previous secret.Tokens) (secret.
 		p.good = "" // reuse: all tokens of the session are revoked
 		return secret.Tokens{}, rejectedError{}
 	}
-	renewed := secret.Tokens{Access: secret.New(fmt.Sprint("access ", p.calls)), AccessExpires: time.Now().Add(time.Hour)}
+	renewed := secret.Tokens{Access: secret.New(fmt.Sprint("access ", p.calls)), AccessExpires: time.Now().Add(time.Hour), Claims: p.claims}
 	if p.rotate {
 		if token == p.good {
 			p.until[token] = time.Now().Add(p.grace)
