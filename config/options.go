@@ -27,10 +27,10 @@ func options(c *Config, readFile func(string) ([]byte, error)) []option {
 		doc:     "What happens to sessions while `session.store` cannot be reached. `allow`: the replica enforces the revocations that it knows. `deny`: every session gets 503, because it may have been revoked on another replica.",
 		refused: "`deny` without `session.store`",
 	}, option{
-		key: "api.requests_per_session", def: "256", value: one(&c.API.RequestsPerSession, "number", parseCount(1, maxPerSession)),
+		key: "api.requests_per_session", def: "256", value: one(&c.API.RequestsPerSession, "number", parseCount(maxPerSession)),
 		doc: "How many requests of one session may be forwarded at a time. Further ones get 429. A request whose client has gone counts for a second longer, and as long as a connection is being opened for it. Requests without a session are counted by connection.", refused: "less than 1; more than 100000",
 	}, option{
-		key: "api.streams_per_session", def: "256", value: one(&c.API.StreamsPerSession, "number", parseCount(1, maxPerSession)),
+		key: "api.streams_per_session", def: "256", value: one(&c.API.StreamsPerSession, "number", parseCount(maxPerSession)),
 		doc: "How many event streams and WebSockets of one session may be open at a time. They do not count as requests.", refused: "less than 1; more than 100000",
 	}, option{
 		key: "api.routes", value: routes(&c.API.Routes),

@@ -66,7 +66,7 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 			means: "accepts logout tokens that do not say when they expire",
 		},
 		{
-			key: "provider.max_requests_per_second", def: "100", value: one(&p.MaxRequestsPerSecond, "number", parseCount(1, maxRequestsPerSecond)),
+			key: "provider.max_requests_per_second", def: "100", value: one(&p.MaxRequestsPerSecond, "number", parseCount(maxRequestsPerSecond)),
 			doc: "How many calls (logins, refreshes, revocations, userInfo) this process sends to the provider per second; bursts may be a fifth larger. Further calls wait for their turn: refreshes before logins, and logins of different client addresses alternately (so set `trusted_proxies`). Addresses whose codes the provider refused share a quarter of the rate. A call whose turn would come too late is answered with 429. " +
 				"The default fits Cognito's quota of 120 calls per second for a whole user pool. Several replicas share that quota: divide by their number.",
 			refused: "less than 1; more than 10000",

@@ -158,7 +158,7 @@ const maxQuota = 1 << 60
 
 // parseObjects accepts a number of objects.
 func parseObjects(s string) (int64, *invalid) {
-	n, bad := parseCount(1, 1_000_000_000)(s)
+	n, bad := parseCount(1_000_000_000)(s)
 	return int64(n), bad
 }
 

@@ -189,12 +189,12 @@ func showDuration(d time.Duration) string {
 	return s
 }
 
-// parseCount accepts whole numbers from least to most.
-func parseCount(least, most int) parser[int] {
+// parseCount accepts whole numbers from 1 to most.
+func parseCount(most int) parser[int] {
 	return func(s string) (int, *invalid) {
 		n, err := strconv.Atoi(s)
-		if err != nil || n < least || n > most {
-			return 0, &invalid{quote(s) + " is not a number in the allowed range", fmt.Sprintf("write a whole number from %d to %d", least, most)}
+		if err != nil || n < 1 || n > most {
+			return 0, &invalid{quote(s) + " is not a number in the allowed range", fmt.Sprintf("write a whole number from 1 to %d", most)}
 		}
 		return n, nil
 	}

@@ -42,15 +42,15 @@ func own(s *session.Session) ownSession {
 	return ownSession{ID: slices.Clone(s.ID[:]), Ends: s.Expires.Unix()}
 }
 
-// beganOf returns what the browser began here lately, and false if it has no such cookie
-// that opens.
-func (h *loginHandler) beganOf(r *http.Request) (b began, there bool) {
+// beganOf returns what the browser began here lately. It is empty if the browser has no
+// such cookie that opens.
+func (h *loginHandler) beganOf(r *http.Request) (b began) {
 	cookie, err := h.cfg.Store.Get(r, h.cfg.Store.Began)
 	payload, there := cookie.Values[session.Key].([]byte)
 	if err != nil || !there || json.Unmarshal(payload, &b) != nil {
-		return began{}, false
+		return began{}
 	}
-	return b, true
+	return b
 }
 
 // writeBegan sets the cookie anew. Its sessions are all that the browser may have.
@@ -73,7 +73,7 @@ func (h *loginHandler) writeBegan(w http.ResponseWriter, r *http.Request, b bega
 // accept, only the former count.
 func (h *loginHandler) tellLogins(w http.ResponseWriter, r *http.Request, s *session.Session, returnTo string) {
 	cookie := make(http.Header)
-	b, _ := h.beganOf(r)
+	b := h.beganOf(r)
 	b.Sessions, b.Tries = []ownSession{own(s)}, 0 // the login worked: the next failure gets a new try
 	h.writeBegan(headerWriter(cookie), r, b)
 	if h.hasLogins(r) || headBytes(w.Header())+headBytes(cookie)+len(returnTo) <= maxHead {
@@ -85,7 +85,7 @@ func (h *loginHandler) tellLogins(w http.ResponseWriter, r *http.Request, s *ses
 // [began], and the one of the session cookie if the browser sent it. That may be idle: it
 // may have WebSockets and streams. current is that of the request.
 func (h *loginHandler) owned(r *http.Request) (all []ownSession, current *refresh.RequestSession) {
-	b, _ := h.beganOf(r)
+	b := h.beganOf(r)
 	current, _ = h.cfg.Sessions.Open(r)
 	if s := current.Stored; s != nil {
 		b.Sessions = slices.DeleteFunc(b.Sessions, func(o ownSession) bool { return string(o.ID) == string(s.ID[:]) })

@@ -20,7 +20,7 @@ type beginning struct {
 
 // noteBeginning sets the cookie of [began] for a login that begins.
 func (h *loginHandler) noteBeginning(w http.ResponseWriter, r *http.Request, begun *beginning) {
-	b, _ := h.beganOf(r)
+	b := h.beganOf(r)
 	b.Sessions, _ = h.owned(r)
 	if begun != nil {
 		b.beginning = *begun
@@ -31,7 +31,7 @@ func (h *loginHandler) noteBeginning(w http.ResponseWriter, r *http.Request, beg
 // beginningOf returns when the user began a login in this browser, if that is less than
 // an hour ago.
 func (h *loginHandler) beginningOf(r *http.Request) (beginning, bool) {
-	b, _ := h.beganOf(r)
+	b := h.beganOf(r)
 	age := h.cfg.Now().Sub(time.UnixMilli(b.Begun))
 	return b.beginning, age >= -time.Minute && age < beganLifetime
 }

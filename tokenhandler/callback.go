@@ -103,7 +103,7 @@ func (h *loginHandler) finish(w http.ResponseWriter, r *http.Request, l login, t
 		// Nobody will use these tokens.
 		h.revoker.revoke(r.Context(), tokens.Refresh)
 		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), login: l, err: err})
-		return nil
+		return nil //nolint:nilerr // fail has answered
 	}
 	h.replaceEarlier(r)
 	h.makeRoom(w, r)

@@ -195,7 +195,8 @@ func TestOnlyNavigationsStartALogin(t *testing.T) {
 	// A browser without Fetch Metadata, and a user who types the address.
 	// The app's service worker may pass the navigation on.
 	for _, header := range []http.Header{
-		nil, {"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}},
+		nil,
+		{"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}},
 		{"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"empty"}},
 	} {
 		if res := a.send(t.Context(), http.MethodGet, "/auth/login", header); res.Status != http.StatusFound {

@@ -56,7 +56,7 @@ func CheckAWSCredentials(ctx context.Context, region string) (roleOnly bool, err
 		return false, err
 	}
 	roleOnly = aws.IsCredentialsProvider(credentials, (*ec2rolecreds.Provider)(nil))
-	if roleOnly && strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true") { //nolint:forbidigo // the SDK reads the process's environment, too
+	if roleOnly && strings.EqualFold(os.Getenv("AWS_EC2_METADATA_DISABLED"), "true") { // as the SDK does
 		return false, errNoRole
 	}
 	return roleOnly, nil

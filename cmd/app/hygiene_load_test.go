@@ -27,7 +27,7 @@ const requestsPerSession = 256
 // rate only (CVE-2023-44487), and the service goes on serving others.
 func TestRapidReset(t *testing.T) {
 	var arrived atomic.Int32
-	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	up := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/raw/last" {
 			return
 		}

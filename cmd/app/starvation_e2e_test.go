@@ -160,7 +160,7 @@ func (s *service) attack(ctx context.Context, address string, sent *atomic.Int64
 		return answer
 	}
 	for ctx.Err() == nil {
-		began := get(publicURL+"/auth/login", "")
+		began := get(publicURL+"/auth/login", "") //nolint:bodyclose // get closes it
 		if began == nil {
 			continue
 		}
@@ -174,7 +174,7 @@ func (s *service) attack(ctx context.Context, address string, sent *atomic.Int64
 			panic(err)
 		}
 		for i := range 5 {
-			get(fmt.Sprintf("%s/auth/callback?code=x%d&state=%s", publicURL, i, to.Query().Get("state")), strings.Join(cookies, "; "))
+			get(fmt.Sprintf("%s/auth/callback?code=x%d&state=%s", publicURL, i, to.Query().Get("state")), strings.Join(cookies, "; ")) //nolint:bodyclose // get closes it
 			sent.Add(1)
 			select {
 			case <-time.After(attackPause):

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"slices"
 	"time"
 
 	"cognito-token-handler/cmd/app"
@@ -20,10 +21,8 @@ func machine(ctx context.Context, environ []string) config.Machine {
 // isContainer reports whether the process runs in a container: one of Docker, Podman,
 // Kubernetes or Amazon ECS.
 func isContainer(environ []string, exists func(path string) bool) bool {
-	for _, path := range []string{"/.dockerenv", "/run/.containerenv"} {
-		if exists(path) {
-			return true
-		}
+	if slices.ContainsFunc([]string{"/.dockerenv", "/run/.containerenv"}, exists) {
+		return true
 	}
 	for _, name := range []string{"container", "KUBERNETES_SERVICE_HOST", "ECS_CONTAINER_METADATA_URI_V4"} {
 		if isSet(name, environ) {

@@ -123,7 +123,8 @@ func (p *Provider) newConnection(endpoints Endpoints, document discoveryDocument
 	for i, alg := range algorithms {
 		algs[i] = string(alg)
 	}
-	return &connection{endpoints: endpoints, sendsIssuer: document.SendsIssuer == true, createsUsers: slices.Contains(document.Prompts, "create"), verifier: &verifier{
+	sendsIssuer, _ := document.SendsIssuer.(bool)
+	return &connection{endpoints: endpoints, sendsIssuer: sendsIssuer, createsUsers: slices.Contains(document.Prompts, "create"), verifier: &verifier{
 		cfg:          &p.cfg,
 		keys:         keys,
 		idTokens:     oidc.NewVerifier(p.cfg.Issuer, keys, &oidc.Config{ClientID: p.cfg.ClientID, SupportedSigningAlgs: algs, Now: earlier}),

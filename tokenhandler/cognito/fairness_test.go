@@ -54,7 +54,7 @@ func (c *crowd) timed(ctx context.Context, every time.Duration, do func(ctx cont
 		}
 		wg.Go(func() {
 			start := time.Now()
-			do(c.t.Context(), i)
+			do(context.WithoutCancel(ctx), i)
 			mu.Lock()
 			defer mu.Unlock()
 			took = append(took, time.Since(start))

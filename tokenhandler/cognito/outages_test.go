@@ -65,7 +65,7 @@ func kindAtRefresh(outage string) error {
 	switch kind := kinds[outage]; {
 	case outage == "waf-403":
 		return provider.ErrUnavailable
-	case kind == provider.ErrMisconfigured && outage != "invalid_client":
+	case errors.Is(kind, provider.ErrMisconfigured) && outage != "invalid_client":
 		return provider.ErrRefused
 	default:
 		return kind

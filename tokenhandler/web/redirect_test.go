@@ -17,8 +17,6 @@ import (
 
 // corpora are the files of open redirects and the minimum numbers of payloads in them, so
 // that the tests fail if a file is moved or emptied.
-//
-//nolint:gochecknoglobals // a constant
 var corpora = map[string]int{"open_redirects.txt": 120, "open_redirects_oauth2_proxy.txt": 558}
 
 func openRedirects(tb testing.TB) []string {
