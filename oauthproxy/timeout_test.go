@@ -92,7 +92,7 @@ func TestNothingStaysOfWhatHasEnded(t *testing.T) {
 				if n := p.tokens.watched.Load(); n != 0 {
 					t.Errorf("%d requests that have ended watch their session", n)
 				}
-				stream := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody)) //nolint:bodyclose // below
+				stream := p.open(t, p.request(t, http.MethodGet, "/api/events", http.NoBody))
 				synctest.Wait()
 				if open, loads := p.handler.Held(); open != 1 || loads != 1 {
 					t.Errorf("during a stream %d are open, with the load of %d", open, loads)
@@ -151,7 +151,7 @@ func TestMalformedTrailersAreNotLogged(t *testing.T) {
 // An upstream with an authority of its own needs TLS 1.2, as any other.
 func TestOldTLSIsRefused(t *testing.T) {
 	up := httptest.NewUnstartedServer(http.HandlerFunc(describeRequest))
-	up.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11} //nolint:gosec // to be refused
+	up.TLS = &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}
 	up.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	up.StartTLS()
 	t.Cleanup(up.Close)

@@ -306,3 +306,26 @@ func TestNextTakesTheNewEndOfTheRefreshToken(t *testing.T) {
 		}
 	}
 }
+
+// TestNextGenerationSurvivesItsCookie: a cookie tells whether its generation rotated the
+// refresh token, and whether it has only that.
+func TestNextGenerationSurvivesItsCookie(t *testing.T) {
+	f := newFixture(t)
+	first := tokens(1, f.now)
+	for name, c := range map[string]struct {
+		answer           secret.Tokens
+		rotates, partial bool
+	}{
+		"rotated":        {secret.Tokens{Access: secret.New("renewed"), Refresh: secret.New("next"), AccessExpires: f.now.Add(time.Hour)}, true, false},
+		"the same again": {secret.Tokens{Access: secret.New("renewed"), Refresh: first.Refresh, AccessExpires: f.now.Add(time.Hour)}, false, false},
+		"not verified":   {secret.Tokens{Refresh: secret.New("next")}, true, true},
+	} {
+		value, err := f.Codec().Encode(sessionCookie, f.Next(f.Begin(first, f.now), first, c.answer, 2, f.now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := f.mustOpen(t, jar{sessionCookie: "1" + value}); s.Rotates != c.rotates || s.Partial != c.partial || s.Generation != 2 {
+			t.Errorf("%s: rotates %v, partial %v, generation %d", name, s.Rotates, s.Partial, s.Generation)
+		}
+	}
+}
