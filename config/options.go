@@ -45,7 +45,7 @@ func serverOptions(c *Config) []option {
 	return []option{
 		{
 			key: "public_url", value: one(&c.PublicURL, "origin", parseOrigin),
-			doc:     "The origin under which browsers reach the service: scheme, host and port. Required.",
+			doc:     "The origin under which browsers reach the service: scheme, host and port. Required. With `http://localhost`, `http://127.0.0.1` or `http://[::1]` the cookies have neither `Secure` nor the prefix `__Host-Http-`, and the port in their names (`session-8080`), so that every browser keeps them and two apps on one machine do not end each other's sessions.",
 			refused: "a path, a query or a user; plain http, except for localhost or with `cookies.insecure_plain_http`",
 		},
 		{
@@ -76,7 +76,7 @@ func serverOptions(c *Config) []option {
 		},
 		{
 			key: "cookies.insecure_plain_http", def: "false", value: one(&c.Cookies.InsecurePlainHTTP, "true or false", parseBool),
-			doc:     "Leaves out `Secure` and the prefix `__Host-Http-`, so that browsers keep the cookies over plain http. For a test machine only. Localhost does not need it.",
+			doc:     "Leaves out `Secure` and the prefix `__Host-Http-`, so that browsers keep the cookies over plain http. For a test machine only. Localhost does not need it: see `public_url`.",
 			refused: "`true` unless `public_url` starts with `http://`",
 			means:   "sends cookies over plain http, and without the prefix that keeps other hosts from setting them",
 		},

@@ -139,7 +139,7 @@ func sessionOptions(s *Session, readFile func(string) ([]byte, error)) []option 
 		},
 		{
 			key: "session.cookie_name", def: "session", value: one(&s.CookieName, "name", parseCookieName),
-			doc: "The name of the session cookie, without the prefix `__Host-Http-`. The names of the other cookies are derived from it.", refused: "`active`, `began`, `login`, and names that start or end with one of them, such as `my-login`",
+			doc: "The name of the session cookie, without the prefix `__Host-Http-`. The names of the other cookies are derived from it. With `shop` it is `__Host-Http-shop`, and `shop-session-8080` on `http://localhost:8080`.", refused: "`active`, `began`, `login`, and names that start or end with one of them, such as `my-login`",
 		},
 		{
 			key: "session.store", value: store,

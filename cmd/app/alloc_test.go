@@ -22,6 +22,7 @@ import (
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -51,7 +52,7 @@ func TestProxiedRequestAllocatesLittle(t *testing.T) {
 	ua := s.login()
 	request := browserRequest(t)
 	for _, c := range ua.Cookies() {
-		if !strings.HasPrefix(c.Name, "__Host-Http-") {
+		if !testkit.Cookies(publicURL).Ours(c.Name) {
 			continue // a cookie of the test's API
 		}
 		request.AddCookie(&http.Cookie{Name: c.Name, Value: c.Value})

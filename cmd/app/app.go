@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -316,6 +317,9 @@ func SignOutURL(cfg config.Config) string {
 
 // Cookies returns the names of the service's cookies.
 func Cookies(cfg config.Config) session.Names {
+	if web.IsThisMachine(cfg.PublicURL) {
+		return session.NewLoopbackNames(cfg.Session.CookieName, cmp.Or(cfg.PublicURL.Port(), "80"))
+	}
 	return session.NewNames(cfg.Session.CookieName, cfg.Cookies.InsecurePlainHTTP)
 }
 

@@ -73,7 +73,7 @@ func (s *service) wantRejected() {
 	if s.pool.Count(cognitotest.TokenCode+".ok") != 1 {
 		s.tb.Error("the provider gave no tokens to reject")
 	}
-	if _, set := ua.Cookie("__Host-Http-session"); set || s.authenticated(ua) {
+	if _, set := ua.Cookie(testkit.Cookies(publicURL).Session); set || s.authenticated(ua) {
 		s.tb.Error("there is a session")
 	}
 	if r := ua.Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusUnauthorized {

@@ -1,11 +1,16 @@
 package app_test
 
 import (
+	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"testing"
 
+	"cognito-token-handler/cmd/app"
+	"cognito-token-handler/config"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -33,6 +38,53 @@ func TestUpstreamGetsNoSessionCookies(t *testing.T) {
 		if want := []string{"__Host-theme", "lang-2", "theme"}; !slices.Equal(names, want) {
 			t.Errorf("%s: the API got the cookies %q, want %q", path, names, want)
 		}
+	}
+}
+
+// TestNamesOfCookiesByPublicURL: on this machine they have its port, and neither the prefix
+// nor Secure. Everywhere else they have both, unless insecure_plain_http says otherwise.
+func TestNamesOfCookiesByPublicURL(t *testing.T) {
+	for _, c := range []struct {
+		publicURL string
+		environ   []string
+		want      string
+	}{
+		{"https://app.example.com", nil, "__Host-Http-session __Host-Http-active __Host-Http-began __Host-Http-login-"},
+		{"https://app.example.com:8443", []string{"TH_SESSION__COOKIE_NAME=shop"}, "__Host-Http-shop __Host-Http-shop-active __Host-Http-shop-began __Host-Http-shop-login-"},
+		{"https://localhost:8443", nil, "__Host-Http-session __Host-Http-active __Host-Http-began __Host-Http-login-"},
+		{"http://localhost:8080", nil, "session-8080 active-8080 began-8080 login-8080-"},
+		{"http://localhost:3000", []string{"TH_SESSION__COOKIE_NAME=shop"}, "shop-session-3000 shop-active-3000 shop-began-3000 shop-login-3000-"},
+		{"http://localhost:3000", []string{"TH_COOKIES__INSECURE_PLAIN_HTTP=true"}, "session-3000 active-3000 began-3000 login-3000-"},
+		{"http://LOCALHOST", nil, "session-80 active-80 began-80 login-80-"},
+		{"http://127.0.0.1:8080", nil, "session-8080 active-8080 began-8080 login-8080-"},
+		{"http://[::1]:65535", nil, "session-65535 active-65535 began-65535 login-65535-"},
+		{"http://app.test:8080", []string{"TH_COOKIES__INSECURE_PLAIN_HTTP=true"}, "session active began login-"},
+	} {
+		content := "public_url: " + c.publicURL + "\nprovider: {kind: oidc, issuer: https://login.example.com, client_id: app, client_secret: planted-secret}\n" +
+			"session: {keys: [MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=]}\n"
+		cfg, err := config.Load([]byte(content), "test.yaml", c.environ, os.ReadFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := app.Cookies(cfg)
+		if got := fmt.Sprint(names.Session, " ", names.Active, " ", names.Began, " ", names.Login); got != c.want {
+			t.Errorf("%s %s: %s, want %s", c.publicURL, c.environ, got, c.want)
+		}
+	}
+}
+
+// TestCookiesOfALogin: what a browser is given without the prefix goes without Secure too,
+// which WebKit keeps at localhost.
+func TestCookiesOfALogin(t *testing.T) {
+	s := start(t, cognitotest.Options{})
+	ua := s.login()
+	for _, c := range ua.Cookies() {
+		if testkit.Cookies(publicURL).Ours(c.Name) && (c.Secure || !c.HTTPOnly) {
+			t.Errorf("%s: Secure %t, HttpOnly %t", c.Name, c.Secure, c.HTTPOnly)
+		}
+	}
+	if _, in := ua.Cookie("session-8080"); !in {
+		t.Error("there is no session-8080")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -115,7 +116,7 @@ spa: {dir: %[3]q}`, up.URL, sister, newSPA(t)))
 func TestEveryErrorCanBeReadByAnAllowedOrigin(t *testing.T) {
 	s := startForSister(t)
 	ua, stranger, stuffed, refused := s.login(), s.browser(), s.browser(), s.login()
-	stuffed.SetCookie(useragent.Cookie{Name: "__Host-Http-session", Value: strings.Repeat("x", 13000), Path: "/", Secure: true, HTTPOnly: true})
+	stuffed.SetCookie(useragent.Cookie{Name: testkit.Cookies(publicURL).Session, Value: strings.Repeat("x", 13000), Path: "/", HTTPOnly: true})
 	dead := s.browser()
 	for _, c := range refused.Cookies() {
 		dead.SetCookie(c)

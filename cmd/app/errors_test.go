@@ -65,9 +65,9 @@ func TestEveryRowOfTheErrorTable(t *testing.T) {
 	}
 
 	large := s.browser()
-	large.SetCookie(useragent.Cookie{Name: "__Host-Http-session", Value: strings.Repeat("x", 13000), Path: "/", Secure: true, HTTPOnly: true})
+	large.SetCookie(useragent.Cookie{Name: testkit.Cookies(publicURL).Session, Value: strings.Repeat("x", 13000), Path: "/", HTTPOnly: true})
 	wantProblem(t, large.Fetch(http.MethodGet, "/api/me", ""), 431, "cookies_too_large")
-	if _, still := large.Cookie("__Host-Http-session"); still {
+	if _, still := large.Cookie(testkit.Cookies(publicURL).Session); still {
 		t.Error("cookies that are too large stay: the browser is stuck")
 	}
 
@@ -77,7 +77,7 @@ func TestEveryRowOfTheErrorTable(t *testing.T) {
 	}
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
 	wantProblem(t, copied.Fetch(http.MethodGet, "/api/me", ""), 401, "session_expired")
-	if _, still := copied.Cookie("__Host-Http-session"); still {
+	if _, still := copied.Cookie(testkit.Cookies(publicURL).Session); still {
 		t.Error("the cookie of a dead session stays")
 	}
 }
@@ -101,7 +101,7 @@ func TestProviderErrorsOfALogin(t *testing.T) {
 		t.Errorf("%d %s", r.Status, r.Body)
 	}
 	for _, c := range ua.Cookies() {
-		if strings.HasPrefix(c.Name, "__Host-") && c.Name != "__Host-Http-began" {
+		if names := testkit.Cookies(publicURL); names.Ours(c.Name) && c.Name != names.Began {
 			t.Errorf("a cookie of a session that was not written: %s", c.Name)
 		}
 	}

@@ -297,7 +297,7 @@ func TestNothingOpensARoute(t *testing.T) {
 		"X-Rewrite-Url: /raw/x", "X-Auth-Request-Redirect: /raw/x", "X-Forwarded-Method: OPTIONS", "X-Http-Method-Override: OPTIONS",
 		"X-Forwarded-User: demo", "X-Auth-Subject: demo", "Remote-User: demo", "X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1", "Forwarded: for=127.0.0.1",
 		"User-Agent: GoogleHC/1.0", "User-Agent: kube-probe/1.33", "User-Agent: ELB-HealthChecker/2.0",
-		"Authorization: Bearer x", "Authorization: Basic ZGVtbzpkZW1v", "Cookie: session=x", "Cookie: __Host-Http-session_0=x",
+		"Authorization: Bearer x", "Authorization: Basic ZGVtbzpkZW1v", "Cookie: session=x", "Cookie: __Host-Http-session_0=x", "Cookie: session-8080_0=x",
 	} {
 		tests = append(tests, wireTest{field, "GET /api/me HTTP/1.1\r\n" + ownHead + field + "\r\n\r\n", unknown, ""})
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -71,7 +72,7 @@ auth: {verify_secret: %[3]s}`, upstream.URL, newSPA(t), verifySecret))
 	stuffed := func() *useragent.UA {
 		t.Helper()
 		ua := s.browser()
-		ua.SetCookie(useragent.Cookie{Name: "__Host-Http-session", Value: strings.Repeat("x", 13000), Path: "/", Secure: true, HTTPOnly: true})
+		ua.SetCookie(useragent.Cookie{Name: testkit.Cookies(publicURL).Session, Value: strings.Repeat("x", 13000), Path: "/", HTTPOnly: true})
 		return ua
 	}
 	// callback returns the answer to the redirect from the provider.

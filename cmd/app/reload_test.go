@@ -131,7 +131,7 @@ func TestSecretsAreReloaded(t *testing.T) {
 	s.ready()
 	ua := s.browser()
 	ua.Navigate("/auth/login")
-	if _, in := ua.Cookie("__Host-Http-session"); in {
+	if _, in := ua.Cookie(testkit.Cookies(publicURL).Session); in {
 		t.Fatal("logged in with a wrong client secret")
 	}
 	s.write(clientFile, strings.Repeat("planted-secret-of-last-year\n", 2))

@@ -94,7 +94,7 @@ func (f forwarded) RoundTrip(r *http.Request) (*http.Response, error) {
 
 func loggedIn(ua *useragent.UA) bool {
 	res := ua.Navigate("/auth/login")
-	_, there := ua.Cookie("__Host-Http-session")
+	_, there := ua.Cookie(testkit.Cookies(publicURL).Session)
 	return res.Err == nil && there
 }
 

@@ -57,7 +57,7 @@ func (s *service) login() *useragent.UA {
 	ua.SetTransport(transport)
 	testkit.Eventually(s.t, "ready", func() bool { status, _ := s.get("http://" + s.admin + "/readyz"); return status == http.StatusOK })
 	ua.Navigate("/auth/login?return_to=/nowhere")
-	if _, in := ua.Cookie("__Host-Http-session"); !in {
+	if _, in := ua.Cookie(testkit.Cookies(publicURL).Session); !in {
 		s.t.Fatal("not logged in")
 	}
 	return ua

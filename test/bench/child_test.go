@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/testkit"
 )
 
 // setting is the setting in which a proxy's process runs.
@@ -248,7 +249,7 @@ func login(t *testing.T, address string) string {
 	}
 	hosted := visit(t, address, begun.location, "")
 	done := visit(t, address, hosted.location, begun.cookies)
-	if done.status != http.StatusSeeOther || !strings.Contains(done.cookies, "session=") {
+	if done.status != http.StatusSeeOther || !strings.Contains(done.cookies, testkit.Cookies(publicURL).Session+"=") {
 		t.Fatalf("the callback answered %d to %s", done.status, done.location)
 	}
 	return done.cookies

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+
+	"cognito-token-handler/test/testkit"
 )
 
 // cancelAfter is how long a client waits before it cancels its request.
@@ -116,7 +118,8 @@ func (b *browser) cancelRequest() error {
 
 // forgedSession sends a session cookie that was changed.
 func (b *browser) forgedSession() error {
-	forged := strings.Replace(b.cookies(), "session=", "session=A", 1)
+	name := testkit.Cookies(publicURL).Session
+	forged := strings.Replace(b.cookies(), name+"=", name+"=A", 1)
 	return b.expect(request{method: http.MethodGet, path: "/api/data", header: map[string]string{"Cookie": forged}}, http.StatusUnauthorized)
 }
 

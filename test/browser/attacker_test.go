@@ -65,7 +65,7 @@ func (w *world) attack(t *testing.T, victim *tab, address, site string) {
 	attacker.waitFor("the last window", func() bool { return w.asked(mark, http.MethodGet, "/auth/login") >= 2 })
 	w.wantRefused(t, mark, site)
 	after := victim.cookies()
-	for _, name := range []string{"__Host-Http-session", "__Host-Http-active"} {
+	for _, name := range []string{w.names().Session, w.names().Active} {
 		if after[name] == nil || after[name].Value != cookies[name].Value {
 			t.Errorf("the cookie %s was changed", name)
 		}

@@ -19,6 +19,7 @@ import (
 
 	"cognito-token-handler/test/cognitolocal"
 	"cognito-token-handler/test/devstack"
+	"cognito-token-handler/test/testkit"
 )
 
 // TestStory is one user's whole visit, with a hosted UI on another site and access tokens that last for seconds.
@@ -49,7 +50,7 @@ func TestStory(t *testing.T) {
 	sub := w.sub(cognitolocal.DemoUser)
 	tab.wantText("who-sub", sub)
 	w.wantSessionCookies(tab)
-	if !tab.kept("__Host-Http-session") {
+	if !tab.kept(w.names().Session) {
 		t.Error("the session's cookie went along although another site led here")
 	}
 	tab.wantNothingVisible("logged in")
@@ -87,19 +88,19 @@ func (w *world) sub(email string) string {
 	return sub
 }
 
-// began is the cookie that names the sessions of the browser for all its logins.
-const began = "__Host-Http-began"
+// names returns the names of the app's cookies.
+func (w *world) names() testkit.CookieNames { return testkit.Cookies(w.stack.URL) }
 
 // wantLoginCookie asserts that during a login there are its cookie and that for all logins, which the browser sends with the redirect
 // from the provider (Lax).
 func (w *world) wantLoginCookie(tab *tab) {
 	w.t.Helper()
-	cookies := tab.cookies()
-	if len(cookies) != 2 || cookies[began] == nil {
+	cookies, names := tab.cookies(), w.names()
+	if len(cookies) != 2 || cookies[names.Began] == nil {
 		w.t.Errorf("%d cookies during a login", len(cookies))
 	}
 	for name, cookie := range cookies {
-		if name != began && !strings.HasPrefix(name, "__Host-Http-login-") {
+		if name != names.Began && !strings.HasPrefix(name, names.Login) {
 			w.t.Errorf("a cookie called %s during a login", name)
 		}
 		w.wantCookie(cookie, network.CookieSameSiteLax)
@@ -109,8 +110,8 @@ func (w *world) wantLoginCookie(tab *tab) {
 // wantSessionCookies asserts that the login's cookie is deleted and that the session's two cookies are set.
 func (w *world) wantSessionCookies(tab *tab) {
 	w.t.Helper()
-	cookies := tab.cookies()
-	for _, name := range []string{"__Host-Http-session", "__Host-Http-active"} {
+	cookies, names := tab.cookies(), w.names()
+	for _, name := range []string{names.Session, names.Active} {
 		if cookies[name] == nil {
 			w.t.Errorf("there is no cookie %s", name)
 			continue
@@ -118,9 +119,9 @@ func (w *world) wantSessionCookies(tab *tab) {
 		w.wantCookie(cookies[name], network.CookieSameSiteStrict)
 		delete(cookies, name)
 	}
-	if cookie := cookies[began]; cookie != nil {
+	if cookie := cookies[names.Began]; cookie != nil {
 		w.wantCookie(cookie, network.CookieSameSiteLax)
-		delete(cookies, began)
+		delete(cookies, names.Began)
 	}
 	for name := range cookies {
 		w.t.Errorf("a cookie too many: %s", name)
@@ -129,7 +130,7 @@ func (w *world) wantSessionCookies(tab *tab) {
 
 func (w *world) wantCookie(cookie *network.Cookie, sameSite network.CookieSameSite) {
 	w.t.Helper()
-	if !cookie.HTTPOnly || !cookie.Secure || cookie.SameSite != sameSite || cookie.Path != "/" || cookie.Domain != "localhost" {
+	if !cookie.HTTPOnly || cookie.Secure != strings.HasPrefix(w.stack.URL, "https://") || cookie.SameSite != sameSite || cookie.Path != "/" || cookie.Domain != "localhost" {
 		w.t.Errorf("cookie %s: HttpOnly %t, Secure %t, SameSite %s, Path %s, Domain %s", cookie.Name, cookie.HTTPOnly, cookie.Secure,
 			cookie.SameSite, cookie.Path, cookie.Domain)
 	}
@@ -249,7 +250,7 @@ func (t *tab) callAtTheEndOfTheToken() bool {
 	if me, _ := t.last("/api/me"); me.status != http.StatusOK {
 		t.t.Errorf("%s", me)
 	}
-	const cookie = "__Host-Http-session"
+	cookie := t.w.names().Session
 	byCall := func() bool { return t.wasSet("/api/me", cookie, heads) }
 	t.waitFor("a new session cookie", func() bool { return byCall() || t.wasSet("/auth/session", cookie, heads) })
 	return byCall()

@@ -26,7 +26,8 @@ type world struct {
 	tabs    []*tab
 }
 
-func newWorld(t *testing.T, options devstack.Options) *world {
+// newWorld starts both. flags are further ones of Chromium.
+func newWorld(t *testing.T, options devstack.Options, flags ...chromedp.ExecAllocatorOption) *world {
 	t.Helper()
 	begun := time.Now()
 	program, err := exec.LookPath("chromium")
@@ -49,7 +50,7 @@ func newWorld(t *testing.T, options devstack.Options) *world {
 		}
 		w.stack.Close()
 	})
-	w.browser = startChromium(t, program)
+	w.browser = startChromium(t, program, flags)
 	if err := group.Wait(); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +58,7 @@ func newWorld(t *testing.T, options devstack.Options) *world {
 	return w
 }
 
-func startChromium(t *testing.T, program string) context.Context {
+func startChromium(t *testing.T, program string, further []chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	flags := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
@@ -73,7 +74,7 @@ func startChromium(t *testing.T, program string) context.Context {
 	if os.Geteuid() == 0 {
 		flags = append(flags, chromedp.NoSandbox) // Chromium's sandbox refuses to run as root
 	}
-	allocator, stop := chromedp.NewExecAllocator(t.Context(), flags...)
+	allocator, stop := chromedp.NewExecAllocator(t.Context(), append(flags, further...)...)
 	t.Cleanup(stop)
 	ctx, end := chromedp.NewContext(allocator)
 	t.Cleanup(end)

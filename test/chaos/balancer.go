@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/testkit"
 )
 
 const (
@@ -25,8 +26,6 @@ const (
 	requestHeader = "X-Chaos-Request"
 	// maxAnswer bounds what the balancer reads of an answer.
 	maxAnswer = 1 << 20
-	// sessionCookie is the cookie whose loss with an answer matters most.
-	sessionCookie = "__Host-Http-session="
 )
 
 // The faults that the harness itself injected into a request.
@@ -199,7 +198,7 @@ func (b *balancer) send(r *http.Request, life *life, body []byte) (*http.Respons
 func (b *balancer) loseAnswer(answer *http.Response) error {
 	id := answer.Request.Header.Get(requestHeader)
 	for _, line := range answer.Header.Values("Set-Cookie") {
-		if strings.HasPrefix(line, sessionCookie) && id != "" && b.lose.Add(-1) >= 0 {
+		if strings.HasPrefix(line, testkit.Cookies(b.URL).Session+"=") && id != "" && b.lose.Add(-1) >= 0 {
 			b.seal(id, fateCut)
 			b.note(id, "answer lost")
 			return errCut

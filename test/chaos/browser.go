@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -72,7 +73,7 @@ func newBrowser(tb testing.TB, w *world, user string) *browser {
 func (b *browser) login() error {
 	b.world.pool.LoginAs(b.user)
 	answer := b.ua.Navigate("/auth/login")
-	if _, in := b.ua.Cookie(strings.TrimSuffix(sessionCookie, "=")); !in {
+	if _, in := b.ua.Cookie(testkit.Cookies(b.world.balancer.URL).Session); !in {
 		return fmt.Errorf("%s: the login ended at %s with status %d (%w)", b.user, answer.URL, answer.Status, answer.Err)
 	}
 	return nil
@@ -172,7 +173,7 @@ func describe(answer *useragent.Response) string {
 	}
 	for _, line := range answer.Header.Values("Set-Cookie") {
 		if name, value, _ := strings.Cut(line, "="); value != "" {
-			summary.WriteString(" sets " + strings.TrimPrefix(name, "__Host-Http-"))
+			summary.WriteString(" sets " + name)
 		}
 	}
 	return summary.String()

@@ -18,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"cognito-token-handler/test/devstack"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -128,7 +129,7 @@ func TestRemovedUserLosesTheSession(t *testing.T) {
 			if r.Status != http.StatusUnauthorized || !strings.Contains(string(r.Body), `"code":"session_expired"`) {
 				t.Errorf("refresh: %d %s", r.Status, r.Body)
 			}
-			if _, there := ua.Cookie("__Host-Http-session"); there || whoAmI(t, ua).Authenticated {
+			if _, there := ua.Cookie(testkit.Cookies(stack.URL).Session); there || whoAmI(t, ua).Authenticated {
 				t.Error("the session continues")
 			}
 			if r := other.Fetch(http.MethodPost, "/auth/refresh", ""); r.Status != http.StatusOK {
@@ -227,7 +228,7 @@ func TestEventsStream(t *testing.T) {
 	ua := login(t, stack, demo)
 	var cookies []string
 	for _, c := range ua.Cookies() {
-		if strings.HasPrefix(c.Name, "__Host-Http-") {
+		if testkit.Cookies(stack.URL).Ours(c.Name) {
 			cookies = append(cookies, c.Name+"="+c.Value)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/devstack"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -50,7 +51,7 @@ func login(t *testing.T, stack *devstack.Stack, email string) *useragent.UA {
 	t.Helper()
 	ua := useragent.New(t, stack.URL)
 	r := signIn(t, ua, email, password)
-	if _, in := ua.Cookie("__Host-Http-session"); !in || !strings.HasPrefix(r.URL, stack.URL) {
+	if _, in := ua.Cookie(testkit.Cookies(stack.URL).Session); !in || !strings.HasPrefix(r.URL, stack.URL) {
 		t.Fatalf("the login ended at %s: %d %s", r.URL, r.Status, r.Body)
 	}
 	return ua

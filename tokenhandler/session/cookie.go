@@ -63,6 +63,22 @@ func NewNames(name string, insecurePlainHTTP bool) Names {
 	}
 }
 
+// NewLoopbackNames derives the names for a public URL of http://localhost or an address of
+// this machine, with that port. WebKit keeps no Secure cookie there, and so none with the
+// prefix. Cookies do not tell ports apart (RFC 6265 §8.5), so the port is a part of the
+// names: two apps on one machine would end each other's sessions otherwise.
+func NewLoopbackNames(name, port string) Names {
+	stem := ""
+	if name != "session" {
+		stem = name + "-"
+	}
+	session := stem + "session-" + port
+	return Names{
+		Session: session, Active: stem + "active-" + port, Began: stem + "began-" + port, Login: stem + "login-" + port + "-",
+		second: session + ".1", insecure: true,
+	}
+}
+
 // Ours reports whether a cookie of this name belongs to this service.
 func (n Names) Ours(name string) bool {
 	return strings.HasPrefix(name, n.Session) && (len(name) == len(n.Session) || name[len(n.Session)] == '.') ||
@@ -202,7 +218,7 @@ func split(sealed string) (values []string, ok bool) {
 // prefix __Host- forbids it. An answer that sets a cookie must not be stored by a
 // cache, which would hand the cookie to somebody else (RFC 9111 §7.3).
 func setCookie(w http.ResponseWriter, name, value string, o *sessions.Options) {
-	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is off only with insecure_plain_http
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure is off only with insecure_plain_http and on this machine
 		Name: name, Value: value, Path: o.Path, MaxAge: o.MaxAge,
 		Secure: o.Secure, HttpOnly: o.HttpOnly, Partitioned: o.Partitioned, SameSite: o.SameSite,
 	})

@@ -47,16 +47,21 @@ func TestAttributesOfTheCookies(t *testing.T) {
 	if h.Get("Cache-Control") != "no-store" {
 		t.Error("an answer that sets a cookie may be stored by a cache")
 	}
-	f = newFixture(t, func(c *session.Config) { c.Names = session.NewNames("session", true) })
-	h = make(http.Header)
-	if err := f.begin(h, tokens(1, f.now)); err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range h["Set-Cookie"] {
-		name, _, _ := strings.Cut(line, "=")
-		_, attributes, _ := strings.Cut(line, "; ")
-		if strings.HasPrefix(name, "__") || attributes != "Path=/; HttpOnly; SameSite=Strict" && attributes != "Path=/; Max-Age=0; HttpOnly; SameSite=Strict" {
-			t.Errorf("plain http: %s with %s", name, attributes)
+}
+
+// TestAttributesOverPlainHTTP: the cookies have neither the prefix nor Secure.
+func TestAttributesOverPlainHTTP(t *testing.T) {
+	for _, names := range []session.Names{session.NewNames("session", true), session.NewLoopbackNames("session", "8080")} {
+		f, h := newFixture(t, func(c *session.Config) { c.Names = names }), make(http.Header)
+		if err := f.begin(h, tokens(1, f.now)); err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range h["Set-Cookie"] {
+			name, _, _ := strings.Cut(line, "=")
+			_, attributes, _ := strings.Cut(line, "; ")
+			if strings.HasPrefix(name, "__") || attributes != "Path=/; HttpOnly; SameSite=Strict" && attributes != "Path=/; Max-Age=0; HttpOnly; SameSite=Strict" {
+				t.Errorf("%s with %s", name, attributes)
+			}
 		}
 	}
 }
@@ -71,6 +76,24 @@ func TestNamesOfTheCookies(t *testing.T) {
 	got = fmt.Sprint(c.Session, " ", c.Active, " ", c.Began, " ", c.Login, "x")
 	if got != "__Host-Http-shop __Host-Http-shop-active __Host-Http-shop-began __Host-Http-shop-login-x" {
 		t.Error(got)
+	}
+}
+
+// TestNamesOnLoopback: apps on several ports of one machine have different cookies.
+func TestNamesOnLoopback(t *testing.T) {
+	for name, want := range map[string]string{
+		"session": "session-8080 active-8080 began-8080 login-8080-x",
+		"shop":    "shop-session-8080 shop-active-8080 shop-began-8080 shop-login-8080-x",
+	} {
+		c := session.NewLoopbackNames(name, "8080")
+		if got := fmt.Sprint(c.Session, " ", c.Active, " ", c.Began, " ", c.Login, "x"); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+		for _, ours := range append(strings.Fields(want), c.Session+".1") {
+			if !c.Ours(ours) || session.NewLoopbackNames(name, "808").Ours(ours) || session.NewLoopbackNames(name, "80801").Ours(ours) {
+				t.Errorf("%s: it is not known whose it is", ours)
+			}
+		}
 	}
 }
 
@@ -293,7 +316,7 @@ func TestPersistentCookies(t *testing.T) {
 // TestWithheldCookies: an upstream gets neither the cookies of this service nor those of
 // another one on the same host, but all others.
 func TestWithheldCookies(t *testing.T) {
-	for _, names := range []session.Names{session.NewNames("session", false), session.NewNames("shop", true)} {
+	for _, names := range []session.Names{session.NewNames("session", false), session.NewNames("shop", true), session.NewLoopbackNames("session", "8080")} {
 		for _, name := range []string{
 			names.Session, names.Session + ".1", names.Session + ".7", names.Active, names.Began, names.Login + "x",
 			"__Host-Http-admin", "__host-http-admin", "__HOST-HTTP-x", "__Host-Http-", "__Host-Http-admin-login-x",

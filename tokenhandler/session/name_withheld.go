@@ -11,15 +11,13 @@ const prefix = "__Host-Http-"
 // Withheld reports whether a cookie of this name must not reach an upstream: it is a
 // cookie of this service, or may be one of another service like this on the same host.
 // An upstream that gets such a cookie could use it there. These are all names that begin
-// with __Host-Http- (browsers compare the prefix without regard to case), and the names
-// with a port that services on a developer's machine have.
+// with __Host-Http- (browsers compare the prefix without regard to case), and all that
+// [NewLoopbackNames] makes.
 func (n Names) Withheld(name string) bool {
 	return len(name) >= len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) || n.Ours(name) || isLoopbackName(name)
 }
 
-// isLoopbackName reports whether a service on a developer's machine may have a cookie of
-// this name: session-8080, active-8080, login-8080-x and the like, also with the name of
-// an app before them. Cookies do not tell ports apart (RFC 6265 §8.5).
+// isLoopbackName reports whether [NewLoopbackNames] makes this name for some app.
 func isLoopbackName(name string) bool {
 	for _, kind := range [...]string{"session-", "active-", "login-", "began-"} {
 		for from := 0; ; {

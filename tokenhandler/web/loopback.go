@@ -15,7 +15,7 @@ import (
 // in front of the service may change Host as it likes.
 func (s *Site) OneHost(next http.Handler) http.Handler {
 	public, err := url.Parse(s.origin)
-	if err != nil || !isThisMachine(public) {
+	if err != nil || !IsThisMachine(public) {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -32,12 +32,12 @@ func (s *Site) OneHost(next http.Handler) http.Handler {
 // the server of a bundler, which has changed Host: a redirect would come back here.
 func isOtherName(host string, public *url.URL) bool {
 	opened := &url.URL{Scheme: "http", Host: host}
-	return isThisMachine(opened) && opened.Port() == public.Port() && !strings.EqualFold(opened.Hostname(), public.Hostname())
+	return IsThisMachine(opened) && opened.Port() == public.Port() && !strings.EqualFold(opened.Hostname(), public.Hostname())
 }
 
-// isThisMachine reports whether an http URL has a name or an address of this machine (RFC
+// IsThisMachine reports whether an http URL has a name or an address of this machine (RFC
 // 6761 §6.3).
-func isThisMachine(u *url.URL) bool {
+func IsThisMachine(u *url.URL) bool {
 	host := strings.ToLower(u.Hostname())
 	ip, err := netip.ParseAddr(host)
 	return u.Scheme == "http" && (host == "localhost" || err == nil && ip.IsLoopback())

@@ -99,6 +99,8 @@
   }
   document.cookie = '__Host-Http-session=forged; Secure; Path=/'
   document.cookie = '__Host-Http-session=forged; Secure; Path=/; Domain=localhost'
+  // A cookie of 127.0.0.1 is none of the app's.
+  if (location.hostname === new URL(app).hostname) document.cookie = `session-${new URL(app).port}=forged; Path=/`
   await attempt('cookie', async () => document.cookie === '' ? 'refused' : document.cookie)
   return outcomes
 })
