@@ -138,7 +138,7 @@ func TestUnsolicitedResponsesAreNotLogged(t *testing.T) {
 			t.Errorf("the program wrote %.12s… of the token", part)
 		}
 	}
-	if s.out.Contains("Unsolicited") {
+	if s.out.Contains("Unsolicited response") {
 		t.Error("the program wrote the message of net/http")
 	}
 }
