@@ -10,7 +10,7 @@ import (
 
 // TestDocumentedUploadWorks sends the body that the documentation of uploads shows.
 func TestDocumentedUploadWorks(t *testing.T) {
-	body := regexp.MustCompile("`(\\{\"key\":.*?\\})`").FindStringSubmatch(read(t, "../../tokenhandler/README.md"))
+	body := regexp.MustCompile("(?s)## Upload\n\n```json\n(.*?)\n```").FindStringSubmatch(read(t, "../../oauthproxy/storage/README.md"))
 	if body == nil {
 		t.Fatal("the documentation shows no body of an upload")
 	}
