@@ -11,7 +11,7 @@ import (
 
 // said returns the faults of smallest with environ, or its warnings.
 func said(environ ...string) string {
-	c, err := config.Load([]byte(smallest), "b.yaml", environ, readFile)
+	c, err := config.Load([]byte(smallest), "b.yaml", environ, config.Machine{ReadFile: readFile})
 	if err != nil {
 		return err.Error()
 	}
@@ -78,7 +78,7 @@ func TestStorageAtItsBounds(t *testing.T) {
 
 func TestFileOfTheLargestSizeIsRead(t *testing.T) {
 	file := smallest + strings.Repeat("#", 1<<20-len(smallest))
-	if _, err := config.Load([]byte(file), "b.yaml", nil, readFile); err != nil {
+	if _, err := config.Load([]byte(file), "b.yaml", nil, config.Machine{ReadFile: readFile}); err != nil {
 		t.Error(err)
 	}
 }

@@ -9,26 +9,20 @@ import (
 	"cognito-token-handler/oauthproxy/spa"
 )
 
-// Machine is what [Check] asks about the machine that the service runs on, besides
-// its files.
+// Machine is what [Load] asks about the machine that the service runs on.
 type Machine struct {
-	// ReadFile reads a file of the operator's. Required.
+	// ReadFile reads a file of the operator's. Pass os.ReadFile. Nil means that the
+	// configuration may name no files.
 	ReadFile func(name string) ([]byte, error)
-	// Now is the clock. Required.
+	// Now is the clock. Nil means that [Load] reads only the files with values of keys, and
+	// checks nothing else of the machine: no certificate, app's directory and authorities
+	// of upstreams.
 	Now func() time.Time
 	// Container reports whether the service runs in a container.
 	Container bool
 	// AWSCredentials looks where AWS credentials would come from. roleOnly means that
 	// nothing but the role of the machine is left. Nil means that nothing is looked at.
 	AWSCredentials func(region string) (roleOnly bool, err error)
-}
-
-// Check is [Load], and looks at the files that the configuration names as well: the
-// certificate and its key, the app's directory, the authorities of upstreams. It
-// uses no network. The service starts with every configuration that Check accepts,
-// unless it cannot listen.
-func Check(file []byte, fileName string, environ []string, m Machine) (Config, error) {
-	return load(file, fileName, environ, m.ReadFile, func(l *loader, c *Config, table []option) { l.checkMachine(c, table, m) })
 }
 
 // checkMachine checks what the keys say about the machine. It skips keys that have a

@@ -85,7 +85,7 @@ func machine() config.Machine {
 // end, in which DIR stands for dir; it stands for it in the result, too.
 func checked(t *testing.T, m config.Machine, dir, more string, environ ...string) string {
 	t.Helper()
-	c, err := config.Check([]byte(smallest+strings.ReplaceAll(more, "DIR", dir)), "m.yaml", environ, m)
+	c, err := config.Load([]byte(smallest+strings.ReplaceAll(more, "DIR", dir)), "m.yaml", environ, m)
 	text := warnings(c)
 	if err != nil {
 		text = err.Error() + "\n"
@@ -192,7 +192,7 @@ func TestSecretsAreKept(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(dir, tt.file)
-			c, err := config.Check([]byte(smallest+strings.ReplaceAll(tt.more, "DIR", dir)), file, []string{tt.environ}, tt.machine)
+			c, err := config.Load([]byte(smallest+strings.ReplaceAll(tt.more, "DIR", dir)), file, []string{tt.environ}, tt.machine)
 			got := warnings(c)
 			if err != nil {
 				got = err.Error() + "\n"

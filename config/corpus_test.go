@@ -19,7 +19,7 @@ func TestBadFilesAreRefusedWithTheExactMessage(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = config.Load(file, "bad.yaml", nil, readFile)
+		_, err = config.Load(file, "bad.yaml", nil, config.Machine{ReadFile: readFile})
 		var faults config.Faults
 		if !errors.As(err, &faults) {
 			t.Errorf("%s: accepted, or not config.Faults: %v", name, err)

@@ -5,11 +5,9 @@
 // environment variables and reference.md are derived from it, and the tests walk
 // through it, so they cannot disagree.
 //
-// [Load] is pure: it opens no connection, resolves no name, and reads files only
-// through the function that it is given. The Config that it returns is complete
-// and checked. [Check] looks at the other files that the configuration names, too;
-// both report all faults at once, and what is allowed and may still be a mistake
-// as warnings. Where another package defines which values are valid, Load calls
+// [Load] opens no connection and resolves no name. The Config that it returns is
+// complete and checked, and so are the files that it names. Load reports all faults at
+// once, and what is allowed and may still be a mistake as warnings. Where another package defines which values are valid, Load calls
 // that package's check; this package only adds the key, the line and the fix.
 //
 // Tracing has no keys. It is set up by the standard environment variables of

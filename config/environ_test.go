@@ -175,7 +175,7 @@ func TestEnvironmentOverridesEveryKey(t *testing.T) {
 
 func refusedForNow(t *testing.T, k config.KeyInfo, environ []string) {
 	t.Helper()
-	_, err := config.Load(nil, "tokenhandler.yaml", environ, readFile)
+	_, err := config.Load(nil, "tokenhandler.yaml", environ, config.Machine{ReadFile: readFile})
 	want := fmt.Sprintf("%s: %s: is not yet available; remove it", k.Env, k.Key)
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
@@ -205,7 +205,7 @@ func TestEnvironmentFaults(t *testing.T) {
 		"several keys":    {[]string{"TH_SESSION__IDLE_TIMEOUT=13h"}, "TH_SESSION__IDLE_TIMEOUT: session.idle_timeout: makes the idle timeout (13h) longer than the absolute lifetime (12h); write an idle_timeout of at most absolute_lifetime"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := config.Load([]byte(smallest), "tokenhandler.yaml", c.environ, readFile)
+			_, err := config.Load([]byte(smallest), "tokenhandler.yaml", c.environ, config.Machine{ReadFile: readFile})
 			if err == nil || err.Error() != c.want {
 				t.Errorf("got  %v\nwant %s", err, c.want)
 			}
@@ -236,7 +236,7 @@ func TestEveryRouteKeyIsRead(t *testing.T) {
 		for k, v := range keys {
 			pairs = append(pairs, k+": "+v)
 		}
-		return config.Load([]byte(smallest+"api: {routes: [{"+strings.Join(pairs, ", ")+"}]}"), "tokenhandler.yaml", nil, readFile)
+		return config.Load([]byte(smallest+"api: {routes: [{"+strings.Join(pairs, ", ")+"}]}"), "tokenhandler.yaml", nil, config.Machine{ReadFile: readFile})
 	}
 	plain, err := load("", "")
 	if err != nil {
@@ -275,7 +275,7 @@ func TestKubernetesServiceLinksOnlyWarn(t *testing.T) {
 		"TH_PORT=8080", "TH_SERVICE_HOST=app.example.com", "TH_SERVICE_PORT=http", "TH_ADMIN_PORT=9090", "TH_SERVICE=x", "TH_PORT_8080=tcp://10.0.0.1",
 		"TH_LISTEN_PORT=1", "TH_PORTS=tcp://10.0.0.1:1", "TH_port=tcp://10.0.0.1:1",
 	} {
-		if _, err := config.Load([]byte(smallest), "tokenhandler.yaml", []string{entry}, readFile); err == nil || !strings.Contains(err.Error(), "is not a known variable") {
+		if _, err := config.Load([]byte(smallest), "tokenhandler.yaml", []string{entry}, config.Machine{ReadFile: readFile}); err == nil || !strings.Contains(err.Error(), "is not a known variable") {
 			t.Errorf("%s: %v", entry, err)
 		}
 	}

@@ -64,11 +64,11 @@ session:
   keys_file: /run/secrets/session_keys
   idle_timeuot: 30m
 `)
-	_, err := config.Load(file, "tokenhandler.yaml", []string{"TH_LOG__LEVEL=verbose"}, readFile)
+	_, err := config.Load(file, "tokenhandler.yaml", []string{"TH_LOG__LEVEL=verbose"}, config.Machine{ReadFile: readFile})
 	fmt.Println(err)
 
 	file = []byte(strings.Replace(string(file), "idle_timeuot", "idle_timeout", 1))
-	c, err := config.Load(file, "tokenhandler.yaml", []string{"TH_LOG__LEVEL=debug"}, readFile)
+	c, err := config.Load(file, "tokenhandler.yaml", []string{"TH_LOG__LEVEL=debug"}, config.Machine{ReadFile: readFile})
 	fmt.Println(err, c.Log.Level, c.Session.IdleTimeout, c.Session.AbsoluteLifetime, c.Provider.ClientSecret)
 	// Output:
 	// tokenhandler.yaml:9: session.idle_timeuot: is not a known key; did you mean session.idle_timeout?
@@ -88,7 +88,7 @@ func TestExamplesOfProviders(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := config.Load(file, name, nil, readFile)
+		c, err := config.Load(file, name, nil, config.Machine{ReadFile: readFile})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -26,21 +26,21 @@ func FuzzLoad(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, file []byte, routes, secretValue string) {
 		environ := []string{"TH_API__ROUTES=" + routes, "TH_ADMIN__TOKEN=" + plantedToken, "TH_PROVIDER__CLIENT_SECRET=" + plantedSecret, "TH_SESSION__KEYS=" + key(1) + "\nbad"}
-		_, err := config.Load(file, "f.yaml", environ, readFile)
+		_, err := config.Load(file, "f.yaml", environ, config.Machine{ReadFile: readFile})
 		check(t, err, plantedToken, plantedSecret, key(1))
-		_, err = config.Load(file, "f.yaml", nil, readFile)
+		_, err = config.Load(file, "f.yaml", nil, config.Machine{ReadFile: readFile})
 		check(t, err)
 		if len(secretValue) < 8 || strings.ContainsAny(secretValue, "\r\n\u0085\u2028\u2029") {
 			return
 		}
 		around := "provider:\n  client_secret: %\n"
-		_, err = config.Load([]byte(strings.Replace(around, "%", "x", 1)), "f.yaml", nil, readFile)
+		_, err = config.Load([]byte(strings.Replace(around, "%", "x", 1)), "f.yaml", nil, config.Machine{ReadFile: readFile})
 		if err != nil && strings.Contains(err.Error(), secretValue) {
 			return // the value equals a word of the message
 		}
-		_, err = config.Load([]byte(strings.Replace(around, "%", secretValue, 1)), "f.yaml", nil, readFile)
+		_, err = config.Load([]byte(strings.Replace(around, "%", secretValue, 1)), "f.yaml", nil, config.Machine{ReadFile: readFile})
 		check(t, err, secretValue)
-		_, err = config.Load(nil, "f.yaml", []string{"TH_SESSION__KEYS=" + secretValue, "TH_ADMIN__TOKEN=" + secretValue, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_HEADERS=" + secretValue}, readFile)
+		_, err = config.Load(nil, "f.yaml", []string{"TH_SESSION__KEYS=" + secretValue, "TH_ADMIN__TOKEN=" + secretValue, "OTEL_TRACES_EXPORTER=otlp", "OTEL_EXPORTER_OTLP_HEADERS=" + secretValue}, config.Machine{ReadFile: readFile})
 		check(t, err)
 	})
 }

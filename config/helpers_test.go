@@ -58,7 +58,7 @@ func readFile(name string) ([]byte, error) {
 
 func mustLoad(t *testing.T, file string, environ ...string) config.Config {
 	t.Helper()
-	c, err := config.Load([]byte(file), "tokenhandler.yaml", environ, readFile)
+	c, err := config.Load([]byte(file), "tokenhandler.yaml", environ, config.Machine{ReadFile: readFile})
 	if err != nil {
 		t.Fatalf("loading:\n%v", err)
 	}

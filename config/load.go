@@ -31,23 +31,19 @@ type setting struct {
 
 // Load returns the configuration of a YAML file, which may be empty, and the
 // environment. TH_ variables win over the file; OTEL_ variables set up tracing.
-// fileName is the name of the file in faults. readFile reads the files that the
-// …_file keys name; pass os.ReadFile.
+// fileName is the name of the file in faults.
 //
 // Load parses the file, matches the keys of the file and of the environment with
 // the table of options, parses defaults and values, and checks combinations of
-// keys. If anything is wrong, the error is [Faults] with all faults, and the
-// Config is empty.
+// keys, and what they say about the machine. It uses no network. If anything is wrong,
+// the error is [Faults] with all faults, and the Config is empty. The service starts
+// with every configuration that Load accepts, unless it cannot listen.
 //
 // Load reads yaml.Node itself. Libraries such as koanf read maps, in which line
 // numbers, repeated keys and the spelling of values are lost: a client_id of 0123
 // would become 83.
-func Load(file []byte, fileName string, environ []string, readFile func(string) ([]byte, error)) (Config, error) {
-	return load(file, fileName, environ, readFile, func(*loader, *Config, []option) {})
-}
-
-// load loads the configuration, and calls further to check more of it.
-func load(file []byte, fileName string, environ []string, readFile func(string) ([]byte, error), further func(*loader, *Config, []option)) (Config, error) {
+func Load(file []byte, fileName string, environ []string, m Machine) (Config, error) {
+	readFile := m.ReadFile
 	if readFile == nil {
 		readFile = func(string) ([]byte, error) { return nil, errors.New("reading files is not possible here") }
 	}
@@ -59,7 +55,9 @@ func load(file []byte, fileName string, environ []string, readFile func(string) 
 	l.merge(table, fromFile, fromEnv)
 	l.read(table)
 	l.check(&c)
-	further(l, &c, table)
+	if m.Now != nil {
+		l.checkMachine(&c, table, m)
+	}
 	l.warnOfInsecure(table)
 	c.Tracing = l.tracing(environ)
 	if len(l.faults) > 0 {

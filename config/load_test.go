@@ -94,7 +94,7 @@ func TestExamplesLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := config.Load(file, name, nil, readFile); err != nil {
+		if _, err := config.Load(file, name, nil, config.Machine{ReadFile: readFile}); err != nil {
 			t.Errorf("%v", err)
 		}
 	}
@@ -199,7 +199,7 @@ func TestOriginsAreWrittenAsBrowsersDo(t *testing.T) {
 }
 
 func TestFileSizeIsBounded(t *testing.T) {
-	_, err := config.Load([]byte(strings.Repeat("#", 1<<20+1)), "big.yaml", nil, readFile)
+	_, err := config.Load([]byte(strings.Repeat("#", 1<<20+1)), "big.yaml", nil, config.Machine{ReadFile: readFile})
 	if want := "big.yaml: is larger than 1MiB; check that this is the right file"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -210,7 +210,7 @@ func TestFaultsAreBounded(t *testing.T) {
 	for i := range 1000 {
 		fmt.Fprintf(&b, "unknown%d: 1\n", i)
 	}
-	_, err := config.Load([]byte(b.String()), "big.yaml", nil, readFile)
+	_, err := config.Load([]byte(b.String()), "big.yaml", nil, config.Machine{ReadFile: readFile})
 	if lines := strings.Split(fmt.Sprint(err), "\n"); len(lines) != 101 || !strings.HasPrefix(lines[100], "and 9") {
 		t.Errorf("%d faults, last %q", len(lines), lines[len(lines)-1])
 	}

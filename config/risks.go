@@ -210,7 +210,7 @@ func hasNonceOrHash(sources []string) bool {
 	return slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(s, "'nonce-") || strings.HasPrefix(s, "'sha") })
 }
 
-// riskDirectory finds system directories. [Check] finds those with files that the
+// riskDirectory finds system directories. [Load] finds those with files that the
 // configuration names.
 func (l *loader) riskDirectory(c *Config) {
 	if c.SPA.Dir == "" {

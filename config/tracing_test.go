@@ -77,7 +77,7 @@ func TestTracingContradiction(t *testing.T) {
 
 func wantTracingFault(t *testing.T, want string, environ ...string) {
 	t.Helper()
-	_, err := config.Load([]byte(smallest), "tokenhandler.yaml", environ, readFile)
+	_, err := config.Load([]byte(smallest), "tokenhandler.yaml", environ, config.Machine{ReadFile: readFile})
 	if err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}

@@ -16,7 +16,7 @@ func TestWarningsAreExact(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := config.Load(file, "warned.yaml", nil, readFile)
+		c, err := config.Load(file, "warned.yaml", nil, config.Machine{ReadFile: readFile})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue

@@ -59,7 +59,7 @@ func TestProxiedRequestAllocatesLittle(t *testing.T) {
 	}
 	// The service that is measured has the same keys, so the session is valid there. It logs
 	// as the binary does, but keeps nothing of it.
-	cfg, err := config.Load([]byte(strings.ReplaceAll(s.config, s.api.URL, upstream.URL)), "test.yaml", nil, os.ReadFile)
+	cfg, err := config.Load([]byte(strings.ReplaceAll(s.config, s.api.URL, upstream.URL)), "test.yaml", nil, config.Machine{ReadFile: os.ReadFile})
 	if err != nil {
 		t.Fatal(err)
 	}

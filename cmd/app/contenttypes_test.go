@@ -26,7 +26,7 @@ public_url: http://localhost:8080
 provider: {issuer: "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI", client_id: c, client_secret: some-secret}
 session: {keys: [MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=]}
 storage: {bucket: files, region: us-east-1, content_types: ["`+entry+`"]}
-`), "test.yaml", nil, os.ReadFile)
+`), "test.yaml", nil, config.Machine{ReadFile: os.ReadFile})
 		if (err == nil) != good {
 			t.Errorf("the configuration on %q: %v", entry, err)
 		}

@@ -62,7 +62,7 @@ func TestNamesOfCookiesByPublicURL(t *testing.T) {
 	} {
 		content := "public_url: " + c.publicURL + "\nprovider: {kind: oidc, issuer: https://login.example.com, client_id: app, client_secret: planted-secret}\n" +
 			"session: {keys: [MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=]}\n"
-		cfg, err := config.Load([]byte(content), "test.yaml", c.environ, os.ReadFile)
+		cfg, err := config.Load([]byte(content), "test.yaml", c.environ, config.Machine{ReadFile: os.ReadFile})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -117,7 +117,7 @@ api:
 		name, val, _ := strings.Cut(entry, "=")
 		s.tb.Setenv(name, val)
 	}
-	cfg, err := config.Load([]byte(s.config), "test.yaml", s.environ, os.ReadFile)
+	cfg, err := config.Load([]byte(s.config), "test.yaml", s.environ, config.Machine{ReadFile: os.ReadFile})
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -357,7 +357,7 @@ provider: {issuer: "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEf
 session: {keys: [MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=]}
 storage: {bucket: files, region: us-east-1}
 api: {routes: [{path: /api/, upstream: "http://localhost:1"}]}
-`), "test.yaml", nil, os.ReadFile)
+`), "test.yaml", nil, config.Machine{ReadFile: os.ReadFile})
 	if err != nil {
 		tb.Fatal(err)
 	}

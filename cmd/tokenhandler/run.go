@@ -95,7 +95,7 @@ func (c *command) load(cmd *cobra.Command) (config.Config, error) {
 	if err != nil {
 		return config.Config{}, fmt.Errorf("reading the configuration (--config): %w", err)
 	}
-	return config.Check(content, c.configFile, c.environ, machine(cmd.Context(), c.environ))
+	return config.Load(content, c.configFile, c.environ, machine(cmd.Context(), c.environ))
 }
 
 func readFile(name string) ([]byte, error) {

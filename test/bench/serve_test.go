@@ -66,7 +66,7 @@ type held struct {
 
 // serve runs the service and a bare proxy to the same upstream until its input ends.
 func serve(text string) error {
-	cfg, err := config.Load([]byte(text), "bench.yaml", nil, os.ReadFile)
+	cfg, err := config.Load([]byte(text), "bench.yaml", nil, config.Machine{ReadFile: os.ReadFile})
 	if err != nil {
 		return err
 	}

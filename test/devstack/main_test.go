@@ -34,7 +34,7 @@ func serve(file string) error {
 	if err != nil {
 		return err
 	}
-	c, err := config.Load(content, file, os.Environ(), os.ReadFile)
+	c, err := config.Load(content, file, os.Environ(), config.Machine{ReadFile: os.ReadFile})
 	if err != nil {
 		return err
 	}

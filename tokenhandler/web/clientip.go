@@ -55,10 +55,10 @@ func (s *Site) ClientNet(r *http.Request) netip.Prefix {
 	}
 	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil && len(r.Header["X-Forwarded-For"]) > 0 {
 		if addr := plainAddr(peer.Addr()); isPrivate(addr) && !s.trusted(addr) {
-			s.hiddenClients.Do(func() {
+			if s.hiddenClients.CompareAndSwap(false, true) {
 				s.log.WarnContext(r.Context(), "the clients' addresses are not known: a peer sends X-Forwarded-For and is not in trusted_proxies; "+
 					"if it is a proxy, add its address there; until then nothing is limited by client address", "peer", addr.String())
-			})
+			}
 			return netip.Prefix{}
 		}
 	}

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/tokenhandler/tracing"
@@ -52,8 +52,8 @@ type Site struct {
 	now      func() time.Time
 	rejected func()
 	tracer   *tracing.Tracer
-	// hiddenClients logs once that the addresses of clients are not known.
-	hiddenClients sync.Once
+	// hiddenClients is set when the log says that the addresses of clients are not known.
+	hiddenClients atomic.Bool
 	other         otherAddresses
 }
 
