@@ -111,7 +111,8 @@ func checkHeaderValue(field, value string, limit int) string {
 
 // spelled returns a checked content type in the spelling that browsers send. Chromium's
 // XMLHttpRequest replaces any spelling of the charset with UTF-8 in capitals if it
-// sends a string, which the signature would not match.
+// sends a string, which the signature would not match. It is "" for a type with a
+// parameter that cannot be written.
 func spelled(contentType string) string {
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil || !strings.EqualFold(params["charset"], "utf-8") {

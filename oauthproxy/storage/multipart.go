@@ -90,7 +90,7 @@ func (h *Handler) createParts(q *request) (response, error) {
 	parts := partsUpload{Key: u.key, Size: u.size, ID: started, IfNoneMatch: u.ifNoneMatch, IfMatch: u.ifMatch}
 	id, err := h.seal(uploadName(q.folder), parts)
 	if err == nil {
-		err = h.ledger.admit(q, b, claim{id: started, bytes: u.size, key: u.full, until: h.cfg.Now().Add(h.cfg.Expires)})
+		err = h.ledger.admit(q, b, claim{id: started, bytes: u.size, until: h.cfg.Now().Add(h.cfg.Expires)})
 	}
 	if err != nil {
 		if abortErr := b.abortParts(q, u.full, started); abortErr != nil {

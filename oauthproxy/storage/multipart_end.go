@@ -42,6 +42,9 @@ func (h *Handler) complete(q *request) (response, error) {
 		return response{}, invalid(fault)
 	}
 	if err := h.checkParts(q, b, full, u, stored); err != nil {
+		if !isVerdict(err) {
+			return response{}, err // the upload can go on
+		}
 		if abortErr := b.abortParts(q, full, u.ID); abortErr != nil {
 			return response{}, abortErr
 		}
@@ -142,4 +145,10 @@ func (h *Handler) abort(q *request) (response, error) {
 	h.ledger.release(q.folder, u.ID)
 	h.record(q, opAbort, u.Key, u.Size)
 	return response{status: http.StatusNoContent}, nil
+}
+
+// isVerdict reports whether an error of checkParts is about the upload. Other errors may
+// pass: S3 was not reached, or the folder could not be counted.
+func isVerdict(err error) bool {
+	return isProblem(err, web.CodeInvalidRequest) || isProblem(err, web.CodeTooLarge) || isProblem(err, web.CodeQuotaExceeded)
 }

@@ -68,7 +68,8 @@ type claim struct {
 	// the same id replaces the one before.
 	id    string
 	bytes int64
-	// key is the full key. What it holds now would be replaced.
+	// key is the full key, whose object the request would replace. It is "" for parts,
+	// which lie beside that object.
 	key string
 	// until is when the signed request expires.
 	until time.Time
@@ -93,6 +94,9 @@ func (l *ledger) admit(q *request, b userBucket, c claim) error {
 			return nil
 		}
 	}
+	if c.key == "" {
+		return l.exceeded()
+	}
 	replaced, err := b.stat(q.Context(), c.key)
 	if err != nil && !isProblem(err, web.CodeNotFound) {
 		return err
@@ -100,6 +104,10 @@ func (l *ledger) admit(q *request, b userBucket, c claim) error {
 	if err == nil && l.claim(q.folder, c, count{bytes: aws.ToInt64(replaced.ContentLength), objects: 1}) {
 		return nil
 	}
+	return l.exceeded()
+}
+
+func (l *ledger) exceeded() error {
 	return web.NewProblem(web.CodeQuotaExceeded, "the folder would grow over its quota of "+l.quota.String(), nil)
 }
 

@@ -78,6 +78,7 @@ func TestUploadRefusesBodies(t *testing.T) {
 		"size fraction":     {asJSON, `{"key":"a","content_type":"text/plain","size":1.5}`, `"size" must be a whole number`},
 		"size exponent":     {asJSON, `{"key":"a","content_type":"text/plain","size":1e3}`, `"size" must be a whole number`},
 		"size overflow":     {asJSON, `{"key":"a","content_type":"text/plain","size":18446744073709551617}`, `"size" must be a whole number`},
+		"type parameter":    {asJSON, `{"key":"a","content_type":"text/plain; charset=utf-8; *=utf-8''x","size":0}`, `"content_type" is not a media type`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			refused(t, h, "/storage/uploads", c.contentType, c.body, 400, "invalid_request", c.detail)

@@ -70,7 +70,7 @@ func (h *Handler) endpoints() http.Handler {
 	paths := map[string]http.Handler{
 		"/uploads":   h.methods("/uploads", post(opUpload, requestTimeout, h.createUpload)),
 		"/objects":   h.methods("/objects", get(opList, h.list)),
-		"/copies":    h.methods("/copies", post(opCopy, requestTimeout, h.copy)),
+		"/copies":    h.methods("/copies", post(opCopy, completeTimeout, h.copy)),
 		"/usage":     h.methods("/usage", get(opUsage, h.usage)),
 		"/multipart": h.methods("/multipart", post(opCreateParts, requestTimeout, h.createParts)),
 		"/objects/{key}": h.methods("/objects/{key}", map[string]http.Handler{

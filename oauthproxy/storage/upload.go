@@ -159,7 +159,9 @@ func (h *Handler) readUpload(q *request) (upload, error) {
 			return upload{}, invalid(fault)
 		}
 	}
-	u.contentType = spelled(u.contentType)
+	if u.contentType = spelled(u.contentType); u.contentType == "" {
+		return upload{}, invalid(`"content_type" is not a media type`)
+	}
 	if u.size == 0 {
 		// The SDK does not sign a size of 0, and S3 would accept any body. The checksum of
 		// nothing fits no other body; a CRC32 does.
