@@ -8,9 +8,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/net/http2"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/tracing"
 )
 
@@ -328,13 +330,16 @@ func TestInvalidStatus(t *testing.T) {
 }
 
 // An upstream that sends two responses at once must not answer the next request with the
-// second one.
+// second one: the connection is closed. net/http closes it a moment after the first
+// response, so the test waits for that.
 func TestResponseSplitting(t *testing.T) {
+	closed := make(chan struct{}, 5)
 	up := tcpServer(t, func(conn net.Conn) {
 		requests := bufio.NewReader(conn)
 		for {
 			r, err := http.ReadRequest(requests)
 			if err != nil {
+				closed <- struct{}{}
 				return
 			}
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: "+strconv.Itoa(len(r.URL.Path))+"\r\n\r\n"+r.URL.Path+
@@ -343,8 +348,13 @@ func TestResponseSplitting(t *testing.T) {
 	})
 	p := newProxy(t, api(t, up))
 	for range 5 {
-		if got := p.get(t, "/api/mine"); got.StatusCode == http.StatusOK && got.body != "/api/mine" {
-			t.Errorf("answered %q", got.body)
+		if got := p.get(t, "/api/mine"); got.StatusCode != http.StatusOK || got.body != "/api/mine" {
+			t.Errorf("answered %d %q", got.StatusCode, got.body)
+		}
+		select {
+		case <-closed:
+		case <-time.After(testkit.Deadline):
+			t.Fatal("the connection is kept")
 		}
 	}
 }
