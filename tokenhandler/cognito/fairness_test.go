@@ -174,9 +174,9 @@ func TestGoodCodesMakeUpForRefusedOnes(t *testing.T) {
 					var wg sync.WaitGroup
 					start := time.Now()
 					for range 10 {
+						grant := c.grant()
+						grant.Client = address(1)
 						wg.Go(func() {
-							grant := c.grant()
-							grant.Client = address(1)
 							_, err := c.Exchange(t.Context(), grant)
 							c.note(err)
 						})

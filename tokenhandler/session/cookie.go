@@ -19,8 +19,8 @@ const (
 	// (large_client_header_buffers).
 	Budget = 7500
 	// beganBytes is how many bytes of the budget a session leaves to the cookie that says
-	// that a login began here.
-	beganBytes = 150
+	// that a login began here, and which names up to four sessions.
+	beganBytes = 400
 	// acceptedBytes and acceptedCookies limit what a request may carry.
 	acceptedBytes   = 12000
 	acceptedCookies = 24

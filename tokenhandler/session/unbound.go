@@ -22,24 +22,18 @@ func anyActivity([]byte) bool { return true }
 func anyLogin([]byte) bool { return true }
 
 // namesUs reports whether the tokens of a payload were issued by this issuer for this
-// client: at least one of the access and the ID token says so, and none the contrary.
+// client. If there is an ID token, it decides: it is made for the client, but an access
+// token for APIs, with a provider's own names for the client or with none.
 func (s *Store) namesUs(payload []byte) bool {
 	var all tokens
 	if all.UnmarshalBinary(payload) != nil {
 		return false
 	}
-	named := false
-	for _, token := range []secret.String{all.Access, all.ID} {
-		of, ok := partiesOf(token)
-		if !ok {
-			continue // no token, or one that only its issuer can read
-		}
-		if of.Issuer != s.cfg.Issuer || !slices.Contains(of.clients(), s.cfg.ClientID) {
-			return false
-		}
-		named = true
+	of, ok := partiesOf(all.ID)
+	if !ok {
+		of, ok = partiesOf(all.Access)
 	}
-	return named
+	return ok && of.Issuer == s.cfg.Issuer && slices.Contains(of.clients(), s.cfg.ClientID)
 }
 
 // parties are the claims that say who issued a token and for whom.

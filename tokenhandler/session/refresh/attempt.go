@@ -3,6 +3,7 @@ package refresh
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
@@ -133,7 +134,8 @@ func (a *attempt) claim(ctx context.Context) (*lease, outcome) {
 	}
 	next, err := m.cfg.open(a.session.ID, claim.Generation, claim.Sealed)
 	if err != nil {
-		return nil, failed(err)
+		// The store's value is at fault and not the cookie: it must not count as the cookie's error.
+		return nil, failed(fmt.Errorf("%w: opening another replica's result: %s", ErrStoreUnavailable, err.Error()))
 	}
 	return nil, outcome{event: eventFound, next: next, epoch: epoch}
 }
