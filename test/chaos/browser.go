@@ -41,7 +41,8 @@ const (
 	// broken: the harness killed the replica that served it, or cut the connection.
 	killedUnder
 	cutOff
-	// stalled: the API refused the token, which expired while the machine stood still.
+	// stalled: the API refused the token, which expired on its way, because the machine
+	// stood still or was slow.
 	stalled
 	// lost: the user was logged out.
 	lost
@@ -122,7 +123,7 @@ func (b *browser) request(method, path, body string) outcome {
 	took := time.Since(begun)
 	fate, way := b.world.balancer.fate(id)
 	o := judge(path, answer, fate)
-	if o == failed && answer.Status == http.StatusUnauthorized && b.world.stalls.during(begun, begun.Add(took+stallTick)) {
+	if o == failed && answer.Status == http.StatusUnauthorized && (b.world.stalls.during(begun, begun.Add(took+stallTick)) || expiredOnItsWay(answer, took)) {
 		o = stalled
 	}
 	b.note(begun, took, o, fmt.Sprintf("%s %s: %s by way of %s", method, path, describe(answer), way))
@@ -131,6 +132,13 @@ func (b *browser) request(method, path, body string) outcome {
 	}
 	b.world.count(o, took, answer.Err == nil)
 	return o
+}
+
+// expiredOnItsWay reports whether the token of a request expired while the request was
+// under way, for longer than the token handler expects requests to take.
+func expiredOnItsWay(answer *useragent.Response, took time.Duration) bool {
+	ago, err := time.ParseDuration(answer.Header.Get(expiredHeader))
+	return err == nil && took > tokenMargin && ago < took
 }
 
 // judge returns the outcome that an answer means for the user.

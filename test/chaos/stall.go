@@ -9,10 +9,11 @@ import (
 const (
 	// stallTick is the interval of the timer that detects pauses of the machine.
 	stallTick = 20 * time.Millisecond
-	// stallLeast is how late the timer must be for a pause to count. The token handler
-	// uses an access token until some 600 ms before its end, so during a longer pause it
-	// can expire on its way to the API.
+	// stallLeast is how late the timer must be for a pause to count.
 	stallLeast = 200 * time.Millisecond
+	// tokenMargin is how long before its end the token handler stops to use an access
+	// token. A token can expire on its way to the API if that takes longer.
+	tokenMargin = 600 * time.Millisecond
 )
 
 // stalls records the pauses of this process, and so most likely of the whole machine.

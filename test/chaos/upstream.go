@@ -1,6 +1,8 @@
 package chaos
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -44,8 +46,27 @@ func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	if !u.pool.Accepts(token) {
 		u.refused.Add(1)
+		if ago := time.Since(expiryOf(token)); ago > 0 {
+			w.Header().Set(expiredHeader, ago.String())
+		}
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
 	_, _ = w.Write([]byte(`{"ok":true}`))
+}
+
+// expiredHeader tells how long ago a refused token has expired.
+const expiredHeader = "X-Expired"
+
+// expiryOf returns the exp of a token, or a time in the far future.
+func expiryOf(token string) time.Time {
+	var claims struct{ Exp int64 }
+	if parts := strings.Split(token, "."); len(parts) == 3 {
+		payload, _ := base64.RawURLEncoding.DecodeString(parts[1])
+		_ = json.Unmarshal(payload, &claims)
+	}
+	if claims.Exp == 0 {
+		return time.Now().Add(time.Hour)
+	}
+	return time.Unix(claims.Exp, 0)
 }
