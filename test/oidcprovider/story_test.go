@@ -103,7 +103,7 @@ func TestStolenRefreshTokenEndsTheSession(t *testing.T) {
 func TestLogoutRevokes(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	ua := w.login()
-	copied := w.copyOf(ua, isOurs)
+	copied := w.copyOf(ua, w.isOurs)
 	w.wantSession(copied, true)
 	refresh := w.refreshToken()
 	r := ua.Fetch(http.MethodPost, "/auth/logout", "")
@@ -157,8 +157,8 @@ func TestRPInitiatedLogout(t *testing.T) {
 func TestBackchannelLogout(t *testing.T) {
 	w := newWorld(t, time.Hour)
 	ua, other := w.login(), w.login()
-	copied := w.copyOf(ua, isOurs)
-	elsewhere := w.copyOf(ua, func(c useragent.Cookie) bool { return !isOurs(c) })
+	copied := w.copyOf(ua, w.isOurs)
+	elsewhere := w.copyOf(ua, func(c useragent.Cookie) bool { return !w.isOurs(c) })
 	confirmation := elsewhere.Navigate(w.provider.Issuer + "/session/end")
 	w.submit(elsewhere, confirmation, map[string][]string{"logout": {"yes"}})
 	if calls := w.observed().Calls; calls["backchannel ok"] != 1 || calls["backchannel failed"] != 0 {

@@ -22,6 +22,7 @@ import (
 
 	"cognito-token-handler/test/devstack/process"
 	"cognito-token-handler/test/oidcprovider"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 )
 
@@ -235,7 +236,7 @@ func (w *world) copyOf(ua *useragent.UA, pick func(useragent.Cookie) bool) *user
 	return other
 }
 
-func isOurs(c useragent.Cookie) bool { return strings.HasPrefix(c.Name, "__Host-") }
+func (w *world) isOurs(c useragent.Cookie) bool { return testkit.Cookies(w.url).Ours(c.Name) }
 
 // api records the bearer tokens that it receives.
 type api struct {
