@@ -189,6 +189,8 @@ func (r *RequestSession) takeNewest(err error, needed bool) error {
 	switch {
 	case rejected:
 		return ErrRejected
+	case errors.Is(err, ErrRevoked), !needed && r.Ended(): // while the request waited
+		return ErrRevoked
 	case newest.Generation > before && !newest.Partial, err == nil, !needed:
 		return nil
 	case errors.Is(err, ErrRejected):
