@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"syscall"
 )
@@ -47,10 +48,18 @@ func CauseOf(err error) Cause {
 		return CauseRefused
 	case isTimeout(err):
 		return CauseTimeout
-	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), isClosedBeforeRequest(err):
 		return CauseReset
 	}
 	return CauseOther
+}
+
+// isClosedBeforeRequest reports whether the server closed the connection before the
+// request was written. net/http exports no name for this error, so its fixed text is
+// compared.
+func isClosedBeforeRequest(err error) bool {
+	failed, ok := errors.AsType[*url.Error](err)
+	return ok && failed.Err.Error() == "http: server closed idle connection"
 }
 
 func isTimeout(err error) bool {

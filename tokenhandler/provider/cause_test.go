@@ -99,7 +99,11 @@ func TestCausesOfRealFailures(t *testing.T) {
 	expired, expiredCA := tlsServer(t, "idp.example", past, &tls.Config{MinVersion: tls.VersionTLS12})
 	other, otherCA := tlsServer(t, "other.example", future, &tls.Config{MinVersion: tls.VersionTLS12})
 	modern, modernCA := tlsServer(t, "idp.example", future, &tls.Config{MinVersion: tls.VersionTLS13})
-	closed := listen(t, func(conn net.Conn) { _ = conn.Close() })
+	closed := listen(t, func(conn net.Conn) { _ = conn.Close() }) // before or after the request was written
+	unread := listen(t, func(conn net.Conn) {
+		_, _ = conn.Read(make([]byte, 1024))
+		_ = conn.Close()
+	})
 	reset := listen(t, func(conn net.Conn) {
 		_, _ = conn.Read(make([]byte, 1))
 		if tcp, ok := conn.(*net.TCPConn); ok {
@@ -136,8 +140,13 @@ func TestCausesOfRealFailures(t *testing.T) {
 	if err := get(t, "https://"+plain, goodCA, long); provider.CauseOf(err) != provider.CauseTLS {
 		t.Errorf("plain http: %v: %s", err, provider.CauseOf(err))
 	}
-	if err := get(t, "http://"+closed, nil, long); provider.CauseOf(err) != provider.CauseReset {
-		t.Errorf("closed: %v: %s", err, provider.CauseOf(err))
+	for range 50 {
+		if err := get(t, "http://"+closed, nil, long); provider.CauseOf(err) != provider.CauseReset {
+			t.Errorf("closed: %v: %s", err, provider.CauseOf(err))
+		}
+	}
+	if err := get(t, "http://"+unread, nil, long); provider.CauseOf(err) != provider.CauseReset {
+		t.Errorf("closed without an answer: %v: %s", err, provider.CauseOf(err))
 	}
 }
 
