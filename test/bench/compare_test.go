@@ -18,6 +18,7 @@ var (
 	rounds   = flag.Int("rounds", 1, "rounds of each proxy in each setting")
 	duration = flag.Duration("duration", time.Second, "length of a round, in whole seconds")
 	settings = flag.String("settings", "free:100", "comma-separated settings, each cores:GOGC; cores is free or a core to which the proxy is pinned")
+	load     = flag.Float64("load", 0.5, "the fixed rate at which latency is measured, as a fraction of the rate that the bare proxy reaches")
 	before   = flag.String("before", "", "a second binary of the service, which is measured in the same rounds")
 )
 
@@ -31,7 +32,7 @@ const published = "for orientation, measured elsewhere in the same way: oauth2-p
 //  1. Every proxy runs in a process of its own, one for each setting; so do the upstream and the load.
 //  2. Capacity: wrk sends requests over 32 connections as fast as they are answered. CPU is the user and
 //     system time of the proxy's process.
-//  3. Latency: vegeta sends requests at half of the rate that the bare proxy reached in 2.
+//  3. Latency: vegeta sends requests at a fixed fraction of the rate that the bare proxy reached in 2.
 //
 // The rounds of all proxies and settings alternate, so that a disturbance of the machine hits all alike.
 func TestProxyAgainstABareOne(t *testing.T) {
@@ -68,7 +69,7 @@ func TestProxyAgainstABareOne(t *testing.T) {
 	}
 	for round := range *rounds + 1 {
 		for _, c := range runs {
-			rate := max(1, int(median(c.proxies[0].rates)/2))
+			rate := c.fixedRate()
 			for _, m := range c.proxies {
 				m.latency(t, login(t, session), rate, round > 0)
 			}
@@ -141,6 +142,11 @@ func median(values []float64) float64 {
 	return sorted[len(sorted)/2]
 }
 
+// fixedRate is the rate at which the latency of all proxies is measured.
+func (c *comparison) fixedRate() int {
+	return max(1, int(median(c.proxies[0].rates)**load))
+}
+
 // table returns the medians of the rounds, and the medians of the ratios to the bare
 // proxy. Each ratio is that of two neighbouring rounds, which found the machine in the
 // same state.
@@ -172,7 +178,7 @@ func (c *comparison) table() string {
 	row("  in user mode", func(m *measured) []float64 { return m.user })
 	row("  in the kernel", func(m *measured) []float64 { return m.system })
 	row("requests per second, at most", func(m *measured) []float64 { return m.rates })
-	rate := int(median(c.proxies[0].rates) / 2)
+	rate := c.fixedRate()
 	row(fmt.Sprintf("p50 at %d requests/s (µs)", rate), func(m *measured) []float64 { return m.p50 })
 	row(fmt.Sprintf("p99 at %d requests/s (µs)", rate), func(m *measured) []float64 { return m.p99 })
 	return out.String() + "\n"
