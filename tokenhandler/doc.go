@@ -3,11 +3,11 @@
 // turns the cookies of a request into a [Grant] for the packages that forward
 // requests with the user's token.
 //
-// It stands against login CSRF (a sealed cookie for each login, compared before
+// It protects against login CSRF (a sealed cookie for each login, compared before
 // the code is redeemed), injected codes (PKCE, nonce), open redirects, logins that
 // fail in a loop, calls from other sites, tokens in answers to a browser, and a
 // session that survives its logout.
 //
-// It must not know API routes, S3, the protocol of the provider (a [Provider]
-// does) and the form of the cookies (package session does).
+// The package does not depend on API routes and S3. A [Provider] hides the protocol of
+// the provider, and package session the form of the cookies.
 package tokenhandler

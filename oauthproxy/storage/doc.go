@@ -8,7 +8,7 @@
 // from what a client calls a key to the key in the bucket, and [request.relative] the
 // only way back.
 //
-// It stands against a user who names another user's folder (dot segments, slashes,
+// It protects against a user who names another user's folder (dot segments, slashes,
 // backslashes, a folder whose name is a prefix of another's), and against a presigned
 // request that permits more than was asked for: any size, any type, an overwrite. A
 // presigned URL is a bearer capability with the signer's rights until it expires
@@ -18,6 +18,6 @@
 // What a browser keeps between two requests, the cursor of a list or the id of an upload
 // in parts, is sealed for its user, because both would otherwise name a key.
 //
-// It knows nothing of sessions, cookies, tokens or Cognito: an [Authorizer] says who
-// makes a request.
+// The package does not depend on sessions, cookies, tokens or Cognito. An
+// [Authorizer] says who makes a request.
 package storage

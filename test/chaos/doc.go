@@ -35,6 +35,6 @@
 // [ledger.count] defines what counts as one expiry. Only calls for which
 // [script.steadyAt] is true count for the row that must be 1.00.
 //
-// The package must not know how the token handler is built, only what it promises:
-// its configuration, its answers, its metrics and the duration of its leases.
+// The package does not depend on how the token handler is built. It uses only
+// what is documented: its configuration, its answers, its metrics and the duration of its leases.
 package chaos

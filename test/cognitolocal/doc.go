@@ -2,6 +2,6 @@
 // puts a proxy in front of it that adds what Cognito has and cognito-local lacks: full discovery, client authentication, revocation, the userInfo endpoint,
 // logout, the refusal of disabled users and expired refresh tokens, and an expires_in that is true.
 //
-// It must not know the token handler. It listens on localhost only, and its signing key is public, because it is part of the npm
+// The package does not depend on the token handler. It listens on localhost only, and its signing key is public, because it is part of the npm
 // package: its tokens must not be trusted outside a developer's machine.
 package cognitolocal

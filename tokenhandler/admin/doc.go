@@ -1,9 +1,9 @@
 // Package admin serves everything under /admin on the admin listener: an operator
 // ends all sessions of a user, or one session, at once.
 //
-// It stands against clients that reach the listener without the operators' token,
+// It protects against clients that reach the listener without the operators' token,
 // and against pages that send a form there: the token is in a header that no form
 // can set.
 //
-// It must not know cookies, tokens and where revocations are kept.
+// The package does not depend on cookies, tokens and where revocations are kept.
 package admin

@@ -9,11 +9,11 @@
 // mention. README.md lists what is known of it, with sources. The profile [OIDC]
 // is plain OpenID Connect.
 //
-// It stands against tokens of another issuer, client, user or kind, unsigned
+// It protects against tokens of another issuer, client, user or kind, unsigned
 // tokens and other algorithms, answers that are no JSON or never end, forged
 // tokens that cause key fetches, waves of logins that use up the quota of all
 // users, refresh tokens that nobody holds, and text of the provider in logs and
 // answers.
 //
-// It must not know cookies, sessions and HTTP handlers.
+// The package does not depend on cookies, sessions and HTTP handlers.
 package cognito

@@ -6,9 +6,9 @@
 // these types, and package cognito implements them. Callers decide by the kind of
 // an error, with [errors.Is], and never by its text.
 //
-// It stands against a session that is ended because of a passing failure, and
+// It protects against a session that is ended because of a passing failure, and
 // against a provider's text in answers, and in logs where it could be a token or end
 // the line.
 //
-// It must not know HTTP, cookies, sessions or any particular provider.
+// The package does not depend on HTTP, cookies, sessions or a particular provider.
 package provider

@@ -16,5 +16,5 @@
 // The conformance suite in test/replicastest says what a store must do, and how a
 // further one is added.
 //
-// The package must not know cookies, tokens or HTTP.
+// The package does not depend on cookies, tokens or HTTP.
 package replicas

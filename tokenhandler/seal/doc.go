@@ -19,5 +19,5 @@
 // §8.3). A service with a hundred logins a second reaches that after sixteen
 // months; rotate the key before.
 //
-// The package knows nothing of HTTP and of what is sealed.
+// The package does not depend on HTTP and on what is sealed.
 package seal

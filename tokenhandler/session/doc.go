@@ -29,5 +29,5 @@
 // before cryptography), and an idle session that is kept alive by polling (only the
 // user's activity counts, and it is sealed together with the session's id).
 //
-// It knows nothing of OAuth, of refreshing, of revoked sessions and of routes.
+// The package does not depend on OAuth, refreshing, revoked sessions and routes.
 package session

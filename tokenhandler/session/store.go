@@ -67,8 +67,8 @@ type Config struct {
 //     Names.Login, and its Values hold the []byte of the caller.
 //   - What the browser began lately, called Names.Began. Its Values are like a login's.
 //
-// A Store checks whether a session is idle or has expired. It DOES NOT KNOW whether
-// the session was revoked: whoever authorizes a request has to check that.
+// A Store checks whether a session is idle or has expired. It does not check
+// whether the session was revoked: whoever authorizes a request has to check that.
 //
 // A Store is safe for concurrent use.
 type Store struct {

@@ -34,5 +34,5 @@
 // lease, two replicas can refresh the same session at once. Redis Sentinel is not
 // supported.
 //
-// The package must not know cookies, tokens or HTTP.
+// The package does not depend on cookies, tokens or HTTP.
 package valkey

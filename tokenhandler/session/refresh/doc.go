@@ -6,7 +6,7 @@
 // a late response that replaces a newer cookie or brings back a session that was
 // ended, and against the loss of the only copy of a rotated refresh token.
 //
-// It knows nothing of routes, of error pages and of how cookies are sealed: the
+// The package does not depend on routes, error pages and how cookies are sealed. The
 // provider is a [Refresher], the other processes are [Replicas], and sessions come
 // from a [session.Store].
 //
