@@ -27,6 +27,8 @@ COGNITO     := test/cognitolocal/node_modules/.package-lock.json
 OPENID      := test/oidcprovider/node_modules/.package-lock.json
 SPA_MODULES := test/demo/spa/node_modules/.package-lock.json
 SPA         := test/demo/spa/dist/index.html
+CLIENT_MODULES := tokenhandler/client/node_modules/.package-lock.json
+REACT18_MODULES := tokenhandler/client/test/react18/node_modules/.package-lock.json
 BINARY      := .build/tokenhandler
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 NPM_CI      := npm ci --no-audit --no-fund --loglevel=error
@@ -48,13 +50,17 @@ build: ## Build the binary into .build/
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BINARY) ./cmd/tokenhandler
 
 .PHONY: test
-test: unit e2e ## Run every test: unit with the race detector, integration, browser
+test: unit client e2e ## Run every test: unit with the race detector, the browser client, integration, browser
 
 .PHONY: unit
 unit: ## Unit tests only, with the race detector; the model-based test of sessions with 10,000 seeds
 	go test -race -timeout 30m ./...
 	go test -run Allocates ./tokenhandler/session ./cmd/app
 	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
+
+.PHONY: client
+client: $(CLIENT_MODULES) $(REACT18_MODULES) ## Build the browser client, and check its types, tests and sizes
+	npm run check --prefix tokenhandler/client --silent
 
 .PHONY: e2e
 e2e: $(SPA) tools ## Integration and browser tests only
@@ -74,7 +80,7 @@ lint: $(LINT) $(DEADCODE) ## Run the linters
 	@# deadcode exits 0 whatever it finds. Only the generator of reference.md may be unreachable.
 	@dead="$$($(DEADCODE) ./cmd/...)"; dead="$$(grep -v '^config/reference\.go:' <<<"$$dead" || true)"; \
 	  [ -z "$$dead" ] || { echo "$$dead"; echo "the binary does not reach these functions: delete them"; exit 1; }
-	@! grep -rnE '"resolved":' --include=package-lock.json test --exclude-dir=node_modules || { echo "a package-lock.json names a registry"; exit 1; }
+	@! grep -rnE '"resolved":' --include=package-lock.json test tokenhandler --exclude-dir=node_modules || { echo "a package-lock.json names a registry"; exit 1; }
 
 .PHONY: vuln
 vuln: $(VULNCHECK) ## Look for known vulnerabilities in what the binary reaches (the Go vulnerability database, as a Go module)
@@ -151,6 +157,14 @@ $(OPENID): test/oidcprovider/package-lock.json
 
 $(SPA_MODULES): test/demo/spa/package-lock.json
 	$(NPM_CI) --prefix test/demo/spa
+	touch $@
+
+$(CLIENT_MODULES): tokenhandler/client/package-lock.json
+	$(NPM_CI) --prefix tokenhandler/client
+	touch $@
+
+$(REACT18_MODULES): tokenhandler/client/test/react18/package-lock.json
+	$(NPM_CI) --prefix tokenhandler/client/test/react18
 	touch $@
 
 $(SPA): $(SPA_MODULES) $(shell find test/demo/spa/src test/demo/spa/index.html test/demo/spa/vite.config.ts -type f 2>/dev/null)

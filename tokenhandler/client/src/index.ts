@@ -1,0 +1,3 @@
+export { createAuth } from './auth'
+export { ApiError } from './error'
+export type * from './types'
