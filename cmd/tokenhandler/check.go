@@ -11,6 +11,8 @@ import (
 
 	"cognito-token-handler/cmd/app"
 	"cognito-token-handler/config"
+	"cognito-token-handler/oauthproxy/storage"
+	"cognito-token-handler/tokenhandler/web"
 )
 
 // check validates the configuration, without the network, and prints what to register
@@ -102,8 +104,14 @@ Cookies:
 `, cookies.Session, cookies.Active, cookies.Began, cookies.Login+"<id>")
 	if cfg.Storage.Bucket != "" {
 		_, _ = fmt.Fprintf(w, `
-Storage: let the bucket's CORS rules allow PUT, GET and HEAD from %s with all
-headers, and the app's Content-Security-Policy connect to %s
-`, cfg.PublicURL, cfg.Storage.Origin())
+Storage: the bucket's CORS rules must allow %s from %s with the headers
+of config/deploy/s3/cors.json, and the app's Content-Security-Policy must connect to
+%s
+`, strings.Join(storage.BrowserMethods(), " and "), origins(cfg), cfg.Storage.Origin())
 	}
+}
+
+// origins names the origins whose pages send presigned requests.
+func origins(cfg config.Config) string {
+	return strings.Join(append([]string{web.Origin(cfg.PublicURL)}, cfg.AllowedOrigins...), ", ")
 }

@@ -13,6 +13,10 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
+// BrowserMethods returns the methods of presigned requests, which the bucket's CORS rules
+// must allow. Everything else this service asks of S3 itself.
+func BrowserMethods() []string { return []string{http.MethodGet, http.MethodPut} }
+
 // signedRequest is a presigned request in the form that a browser needs.
 type signedRequest struct {
 	method    string

@@ -134,7 +134,7 @@ func (s *Server) createBucket(ctx context.Context, appOrigin string) error {
 		Bucket: &s.Bucket,
 		CORSConfiguration: &types.CORSConfiguration{CORSRules: []types.CORSRule{{
 			AllowedOrigins: []string{appOrigin},
-			AllowedMethods: []string{http.MethodGet, http.MethodPut, http.MethodHead},
+			AllowedMethods: []string{http.MethodGet, http.MethodPut},
 			AllowedHeaders: []string{"*"},
 			ExposeHeaders:  []string{"ETag", "x-amz-checksum-sha256", "x-amz-checksum-crc32", "x-amz-request-id"},
 			MaxAgeSeconds:  aws.Int32(600),
