@@ -10,6 +10,7 @@ import (
 	"sync"
 
 	"github.com/chromedp/cdproto/audits"
+	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/fetch"
 	"github.com/chromedp/cdproto/log"
@@ -63,6 +64,7 @@ type record struct {
 	documents  []string                               // the addresses that the tab went to, redirects included
 	sent       map[network.RequestID]*network.Request // the requests that are under way
 	withheld   []string                               // cookies that were not sent because they are Strict
+	downloads  []string                               // the names of files that were to be downloaded
 }
 
 func newRecord() *record {
@@ -94,6 +96,8 @@ func (r *record) observe(event any) {
 		}
 	case *network.EventLoadingFailed:
 		r.noteFailure(event)
+	case *browser.EventDownloadWillBegin:
+		r.downloads = append(r.downloads, event.SuggestedFilename)
 	case *runtime.EventExceptionThrown:
 		r.complaints = append(r.complaints, "exception: "+thrown(event.ExceptionDetails))
 	case *runtime.EventConsoleAPICalled:
@@ -213,6 +217,13 @@ func (r *record) take(ctx context.Context, paused *fetch.EventRequestPaused) {
 		r.mu.Unlock()
 	}
 	_, _ = chromedp.Call(ctx, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: paused.RequestID})
+}
+
+// files returns the names of the downloads that have begun.
+func (r *record) files() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.downloads)
 }
 
 func (r *record) complain(text string) {
