@@ -122,7 +122,7 @@ cover: ## Show the coverage of the unit tests
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools $(OPENID) $(VEGETA_STAMP) chromium redis nginx caddy wrk ## Install what the tests need
+tools: stack-tools $(OPENID) $(VEGETA_STAMP) chromium redis nginx caddy wrk prometheus ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -178,7 +178,7 @@ define debian
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(2) $(3); }
 endef
 
-.PHONY: chromium redis nginx caddy wrk
+.PHONY: chromium redis nginx caddy wrk prometheus
 chromium:
 	$(call debian,chromium,chromium,fonts-dejavu-core)
 redis:
@@ -189,3 +189,5 @@ caddy:
 	$(call debian,caddy,caddy)
 wrk:
 	$(call debian,wrk,wrk)
+prometheus: # with promtool
+	$(call debian,promtool,prometheus)
