@@ -47,7 +47,7 @@ var hopByHop = []string{
 var protectedRequest = headerSet{
 	names: setOf(
 		// Ours, and what the proxy decides itself.
-		"Authorization", "Proxy-Authorization", "Cookie", "Traceparent", "Tracestate", "X-Request-Id",
+		"Authorization", "Proxy-Authorization", "Cookie", "Traceparent", "Tracestate", "X-Expected-Sub", "X-Request-Id",
 		"Content-Length", "Transfer-Encoding", // spelled with "_": net/http has taken out the others
 		// The address of the client.
 		"Ali-Cdn-Real-Ip", "Cdn-Src-Ip", "Cf-Pseudo-Ipv4", "Client-Ip", "Do-Connecting-Ip", "Fastly-Client-Ip", "Fly-Client-Ip",

@@ -24,7 +24,8 @@ type Grant struct {
 // as the user's activity.
 //
 // The error is a [*web.Problem]: not_authenticated without a cookie;
-// session_expired with the cookies removed; cookies_too_large;
+// session_expired with the cookies removed; cookies_too_large; user_changed if the
+// request expects another user;
 // provider_unavailable or rate_limited if the access token has expired and cannot
 // be refreshed now, which keeps the session.
 func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error) {
@@ -42,9 +43,9 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 	return Grant{session: current, permissionCache: h.permissions}, nil
 }
 
-// open opens the session of a request and refreshes its tokens. The result is never
-// nil. After an error it has no Session, except after [refresh.ErrRejected] and
-// errors that keep the session.
+// open opens the session of a request and refreshes its tokens, unless the request
+// expects another user. The result is never nil. After an error it has no Session, except
+// after [refresh.ErrRejected] and errors that keep the session.
 func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSession, error) {
 	current, err := h.cfg.Sessions.Open(r)
 	if current.Stored != nil {
@@ -52,6 +53,9 @@ func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSes
 	}
 	if err != nil {
 		return current, err
+	}
+	if !isExpected(r, current.Session.Subject) {
+		return current, errUserChanged
 	}
 	before := current.Session
 	err = current.Refresh(r.Context(), why)
@@ -151,6 +155,8 @@ func (h *Handler) sessionProblem(r *http.Request, current *refresh.RequestSessio
 func (h *Handler) problemOf(r *http.Request, err error) *web.Problem {
 	code, detail, remove := web.CodeSessionExpired, "the session is over; log in again", true
 	switch {
+	case errors.Is(err, errUserChanged):
+		return userChanged()
 	case errors.Is(err, refresh.ErrNone):
 		code, detail, remove = web.CodeNotAuthenticated, "there is no session; log in", false
 	case errors.Is(err, refresh.ErrSuperseded):

@@ -104,7 +104,8 @@ type Handler struct {
 	mux         *http.ServeMux
 	prober      prober
 	permissions *permissionCache // of the access tokens in use
-	gateway     *gatewayHandler  // nil without Config.VerifySecret
+	loggedOut   loggedOut
+	gateway     *gatewayHandler // nil without Config.VerifySecret
 }
 
 // New returns a Handler.
@@ -131,7 +132,7 @@ func (h *Handler) routes() {
 	h.call("/session", h.session, http.MethodGet, http.MethodHead)
 	h.call("/refresh", h.refresh, http.MethodPost)
 
-	logout := &logoutHandler{cfg: &h.cfg, revoker: revoker}
+	logout := &logoutHandler{cfg: &h.cfg, revoker: revoker, loggedOut: &h.loggedOut}
 	h.call("/logout", logout.logout, http.MethodPost)
 	h.page("/logout/continue", logout.proceed)
 	if h.cfg.VerifyLogout != nil { // called by the provider's server, so cookies and origins decide nothing

@@ -42,8 +42,12 @@ func save(tb testing.TB, store *session.Store, h http.Header, name string, value
 // sessionBody is the answer of GET /auth/session as clients read it.
 type sessionBody struct {
 	Authenticated bool           `json:"authenticated"`
+	Now           time.Time      `json:"now"`
 	LoginURL      string         `json:"login_url"`
+	Ended         string         `json:"ended"`
 	User          map[string]any `json:"user"`
+	SessionID     string         `json:"session_id"`
+	AuthTime      time.Time      `json:"auth_time"`
 	ExpiresAt     time.Time      `json:"expires_at"`
 	IdleExpiresAt time.Time      `json:"idle_expires_at"`
 	AccessExpires time.Time      `json:"access_token_expires_at"`
@@ -61,7 +65,14 @@ func (a *app) session(ua *useragent.UA) sessionBody {
 	if got := res.Header.Get("Cache-Control"); got != "no-store" {
 		a.tb.Errorf("GET /auth/session: Cache-Control %q", got)
 	}
-	if !body.Authenticated && strings.TrimSpace(string(res.Body)) != `{"authenticated":false,"login_url":"/auth/login"}` {
+	var fields map[string]any
+	if err := res.JSON(&fields); err != nil || !body.Now.Equal(a.clock.Now()) {
+		a.tb.Errorf("GET /auth/session: %v %s", err, res.Body)
+	}
+	for _, name := range []string{"authenticated", "now", "ended"} {
+		delete(fields, name)
+	}
+	if !body.Authenticated && (len(fields) != 1 || fields["login_url"] != "/auth/login") || body.Authenticated && (body.LoginURL != "" || body.Ended != "") {
 		a.tb.Errorf("GET /auth/session: %s", res.Body)
 	}
 	return body

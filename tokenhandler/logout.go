@@ -12,12 +12,14 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 // logoutHandler serves logouts, which the app or the provider starts.
 type logoutHandler struct {
-	cfg     *Config
-	revoker revoker
+	cfg       *Config
+	revoker   revoker
+	loggedOut *loggedOut
 }
 
 // logout answers POST /auth/logout:
@@ -41,6 +43,10 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 	}
 	current, err := h.cfg.Sessions.Open(r)
 	if s := cmp.Or(current.Session, current.Stored); s != nil {
+		if !isExpected(r, s.Subject) {
+			return userChanged()
+		}
+		h.loggedOut.addSession(s.ID)
 		alive := current.End() // also one that is idle: it may have WebSockets and streams
 		everywhere := alive && query["everywhere"] == "true" && !errors.Is(err, refresh.ErrRevoked) && !errors.Is(err, session.ErrExpired)
 		if everywhere {
@@ -61,15 +67,14 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 		goOn(w, "Signed out", next)
 		return nil
 	}
-	web.WriteJSON(w, r, http.StatusOK, struct {
-		LogoutURL string `json:"logout_url"`
-	}{next})
+	web.WriteJSON(w, r, http.StatusOK, wire.Logout{LogoutURL: next})
 	return nil
 }
 
 // endAll ends all sessions of a user that have begun by now.
 func (h *logoutHandler) endAll(ctx context.Context, sub string) {
 	now := h.cfg.Now()
+	h.loggedOut.addUser(sub, now)
 	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
 	if err := h.cfg.Revoke(ctx, entry); err != nil {
 		h.cfg.Log.ErrorContext(ctx, "sessions not ended everywhere", "sub", sub, "error", err.Error())

@@ -4,31 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
-	"time"
 
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
+	"cognito-token-handler/tokenhandler/wire"
 )
-
-// sessionBody is the answer to GET /auth/session and POST /auth/refresh. It never
-// contains a token.
-type sessionBody struct {
-	Authenticated bool `json:"authenticated"`
-	// LoginURL is set when not authenticated.
-	LoginURL string `json:"login_url,omitempty"`
-	// User has the claims of session.claims.
-	User json.RawMessage `json:"user,omitempty"`
-	// ExpiresAt is when the session ends, unless a refresh prolongs its refresh token,
-	// IdleExpiresAt its end without further activity, AccessTokenExpiresAt the time before which the access token
-	// is refreshed (RFC 3339, UTC).
-	ExpiresAt            string `json:"expires_at,omitempty"`
-	IdleExpiresAt        string `json:"idle_expires_at,omitempty"`
-	AccessTokenExpiresAt string `json:"access_token_expires_at,omitempty"`
-	// Warning is "session_too_large" while the newest tokens do not fit into the browser's
-	// cookies, else empty.
-	Warning web.Code `json:"warning,omitempty"`
-}
 
 // session answers GET /auth/session. The status is 200 with or without a session,
 // except while revocation.on_outage refuses everybody. Tokens are refreshed if they
@@ -36,20 +17,20 @@ type sessionBody struct {
 // an absent user logged in.
 func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	current, err := h.open(r, refresh.IfDue)
-	if errors.Is(err, refresh.ErrDenyListOutdated) {
-		return h.sessionProblem(r, current, err) // whether there is a session is not known
+	if errors.Is(err, refresh.ErrDenyListOutdated) || errors.Is(err, errUserChanged) {
+		return h.sessionProblem(r, current, err) // for the former: whether there is a session is not known
 	}
 	// While the provider or the store is merely out of reach, the session goes on: the
 	// answer then shows an access token that has expired.
 	kept := errors.Is(err, refresh.ErrSuperseded) || needsLogin(err)
 	ended := current.Session == nil || kept || errors.Is(err, refresh.ErrRejected)
-	var body sessionBody
+	var body wire.Session
 	if !ended {
-		body, err = newSessionBody(current)
+		body, err = h.describe(current)
 		ended = err != nil
 	}
 	if !ended && h.cfg.Store.Fits(current.Session) != nil {
-		body.Warning = web.CodeSessionTooLarge
+		body.Warning = string(web.CodeSessionTooLarge)
 	}
 	if ended {
 		if !keepsCookies(err) {
@@ -61,7 +42,9 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 		if kept {
 			current.Commit(w)
 		}
-		web.WriteJSON(w, r, http.StatusOK, sessionBody{LoginURL: h.cfg.Site.LoginURL(r)})
+		web.WriteJSON(w, r, http.StatusOK, wire.Session{
+			Now: wire.Time{Time: h.cfg.Now()}, LoginURL: h.cfg.Site.LoginURL(r), Ended: h.whyEnded(current, err),
+		})
 		return nil
 	}
 	current.Commit(w)
@@ -94,7 +77,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 		return h.sessionProblem(r, current, err)
 	}
 	current.Touch()
-	body, err := newSessionBody(current)
+	body, err := h.describe(current)
 	if err == nil {
 		err = h.cfg.Store.Fits(current.Session)
 	}
@@ -106,21 +89,22 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// newSessionBody describes a session. The error is [session.ErrUnreadable], because
-// the claims are decrypted only here.
-func newSessionBody(current *refresh.RequestSession) (sessionBody, error) {
+// describe describes a session. The error is [session.ErrUnreadable], because the claims
+// are decrypted only here.
+func (h *Handler) describe(current *refresh.RequestSession) (wire.Session, error) {
 	s := current.Session
 	tokens, err := s.Tokens()
 	if err != nil {
-		return sessionBody{}, err
+		return wire.Session{}, err
 	}
-	return sessionBody{
+	return wire.Session{
 		Authenticated:        true,
+		Now:                  wire.Time{Time: h.cfg.Now()},
 		User:                 json.RawMessage(tokens.Claims),
-		ExpiresAt:            timestamp(s.Ends()),
-		IdleExpiresAt:        timestamp(current.IdleExpires()),
-		AccessTokenExpiresAt: timestamp(s.AccessExpires),
+		SessionID:            s.ID.String(),
+		AuthTime:             wire.At(tokens.AuthTime),
+		ExpiresAt:            wire.At(s.Ends()),
+		IdleExpiresAt:        wire.At(current.IdleExpires()),
+		AccessTokenExpiresAt: wire.At(s.AccessExpires),
 	}, nil
 }
-
-func timestamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -80,8 +80,9 @@ func TestWholeStory(t *testing.T) {
 func wantSessionJSON(t *testing.T, a *app, ua *useragent.UA) {
 	t.Helper()
 	now := a.clock.Now()
-	want := `{"authenticated":true,"user":{"sub":"` + a.pool.User("demo").Sub + `","username":"demo","email":"demo@example.com",` +
+	want := `{"authenticated":true,"now":"` + now.Format(time.RFC3339) + `","user":{"sub":"` + a.pool.User("demo").Sub + `","username":"demo","email":"demo@example.com",` +
 		`"email_verified":true,"name":"Demo User","groups":["readers","writers"]},` +
+		`"session_id":"` + a.sessionName() + `","auth_time":"` + now.Format(time.RFC3339) + `",` +
 		`"expires_at":"` + now.Add(12*time.Hour).Format(time.RFC3339) + `",` +
 		`"idle_expires_at":"` + now.Add(time.Hour).Format(time.RFC3339) + `",` +
 		`"access_token_expires_at":"` + now.Add(time.Hour).Format(time.RFC3339) + `"}`
@@ -92,6 +93,14 @@ func wantSessionJSON(t *testing.T, a *app, ua *useragent.UA) {
 	if got := res.Header.Get("Content-Type"); got != "application/json" {
 		t.Errorf("Content-Type %q", got)
 	}
+}
+
+// sessionName returns the name of the session that was begun last, as the log shows it.
+func (a *app) sessionName() string {
+	a.tb.Helper()
+	logins := a.log.RecordsOf(a.tb, "login")
+	name, _ := logins[len(logins)-1]["session"].(string)
+	return name
 }
 
 // wantSecrecy checks that no place that a script can read has a token, and that the

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 // Code is the machine-readable name of an error. Clients branch on it, so it never
@@ -23,6 +25,7 @@ const (
 	CodeNotFound            Code = "not_found"
 	CodeMethodNotAllowed    Code = "method_not_allowed"
 	CodeAlreadyExists       Code = "already_exists"
+	CodeUserChanged         Code = "user_changed"
 	CodePreconditionFailed  Code = "precondition_failed"
 	CodeTooLarge            Code = "too_large"
 	CodeMisdirectedRequest  Code = "misdirected_request"
@@ -43,7 +46,7 @@ const (
 func Codes() []Code {
 	return []Code{
 		CodeInvalidRequest, CodeNotAuthenticated, CodeSessionExpired, CodeCrossSiteRequest, CodeInsufficientScope, CodeQuotaExceeded,
-		CodeNotFound, CodeMethodNotAllowed, CodeAlreadyExists, CodePreconditionFailed, CodeTooLarge, CodeMisdirectedRequest,
+		CodeNotFound, CodeMethodNotAllowed, CodeAlreadyExists, CodeUserChanged, CodePreconditionFailed, CodeTooLarge, CodeMisdirectedRequest,
 		CodeRateLimited, CodeSessionTooLarge, CodeCookiesTooLarge, CodeUpstreamError, CodeUpstreamTimeout, CodeProviderError,
 		CodeProviderUnavailable, CodeStoreUnavailable, CodeInternal,
 	}
@@ -62,7 +65,7 @@ func statusOf(c Code) int {
 		return http.StatusNotFound
 	case CodeMethodNotAllowed:
 		return http.StatusMethodNotAllowed
-	case CodeAlreadyExists:
+	case CodeAlreadyExists, CodeUserChanged:
 		return http.StatusConflict
 	case CodePreconditionFailed:
 		return http.StatusPreconditionFailed
@@ -151,17 +154,6 @@ func AsProblem(err error) *Problem {
 	return NewProblem(CodeInternal, "an internal error occurred", err)
 }
 
-// problemBody is the JSON of a [Problem] (RFC 9457 §3).
-type problemBody struct {
-	Type      string `json:"type"`
-	Title     string `json:"title"`
-	Status    int    `json:"status"`
-	Code      Code   `json:"code"`
-	Detail    string `json:"detail,omitempty"`
-	LoginURL  string `json:"login_url,omitempty"`
-	RequestID string `json:"request_id,omitempty"`
-}
-
 // WriteProblem responds to r with err as application/problem+json, and adds it to the
 // request's log record. Every 401 has a login_url. Every error has the CORS headers, because
 // not all errors pass through [Site.Guard].
@@ -169,11 +161,11 @@ func (s *Site) WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	p := AsProblem(err)
 	noteError(r, p)
 	status := p.Status()
-	body := problemBody{
+	body := wire.Problem{
 		Type:      "about:blank",
 		Title:     http.StatusText(status),
 		Status:    status,
-		Code:      p.Code,
+		Code:      string(p.Code),
 		Detail:    p.Detail,
 		RequestID: RequestID(r),
 	}
@@ -208,7 +200,11 @@ func WriteBare(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Cache-Control", "no-store")
 	h.Set(ErrorHeader, string(p.Code))
 	h.Set("Content-Length", "0")
-	w.WriteHeader(p.Status())
+	status := p.Status()
+	if p.Code == CodeUserChanged {
+		status = http.StatusForbidden // nginx takes 401 and 403 only for a refusal, and others for a failure
+	}
+	w.WriteHeader(status)
 }
 
 // WriteJSON responds with value as application/json and Cache-Control: no-store.

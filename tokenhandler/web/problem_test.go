@@ -33,6 +33,7 @@ func TestProblemBodies(t *testing.T) {
 		{"cross_site_request", `{"type":"about:blank","title":"Forbidden","status":403,"code":"cross_site_request","detail":"D"}`},
 		{"quota_exceeded", `{"type":"about:blank","title":"Forbidden","status":403,"code":"quota_exceeded","detail":"D"}`},
 		{"already_exists", `{"type":"about:blank","title":"Conflict","status":409,"code":"already_exists","detail":"D"}`},
+		{"user_changed", `{"type":"about:blank","title":"Conflict","status":409,"code":"user_changed","detail":"D"}`},
 		{"precondition_failed", `{"type":"about:blank","title":"Precondition Failed","status":412,"code":"precondition_failed","detail":"D"}`},
 		{"not_found", `{"type":"about:blank","title":"Not Found","status":404,"code":"not_found","detail":"D"}`},
 		{"method_not_allowed", `{"type":"about:blank","title":"Method Not Allowed","status":405,"code":"method_not_allowed","detail":"D"}`},
