@@ -17,6 +17,7 @@ export default defineConfig({
   },
   test: {
     alias: { 'cognito-token-handler': new URL('./src/index.ts', import.meta.url).pathname },
+    environmentOptions: { happyDOM: { url: 'https://app.example.com/orders?id=7#top' } },
     restoreMocks: true,
   },
 })

@@ -18,9 +18,9 @@ export interface AuthenticatedSession {
     status: 'authenticated';
     user: User;
     /** The 16 hex digits that the service's log shows. */
-    sessionId?: string;
+    sessionId?: string | undefined;
     /** When the user logged in. */
-    authTime?: Date;
+    authTime?: Date | undefined;
     /** When the session ends, whatever the user does. */
     expiresAt: Date;
     /** When the session ends without further activity. Calls through `auth.fetch` are activity. */
@@ -28,14 +28,14 @@ export interface AuthenticatedSession {
     /** Until when the service uses the access token that it has. It renews it by itself. */
     accessTokenExpiresAt: Date;
     /** `session_too_large`: the newest tokens do not fit into cookies, so the session may end early. */
-    warning?: string;
+    warning?: string | undefined;
 }
 /** Nobody is logged in. */
 export interface AnonymousSession {
     status: 'anonymous';
     /** Where a login starts. */
     loginUrl: string;
-    ended?: Ended;
+    ended?: Ended | undefined;
 }
 /**
  * The service could not be asked: it is offline or answers with an error. That is not a logout. `user` is who was logged in
@@ -44,7 +44,7 @@ export interface AnonymousSession {
 export interface UnknownSession {
     status: 'unknown';
     error: Error;
-    user?: User;
+    user?: User | undefined;
 }
 export type Session = LoadingSession | AuthenticatedSession | AnonymousSession | UnknownSession;
 /** The events of {@link Auth.on}, and what a listener gets. */
@@ -81,6 +81,11 @@ export interface LoginOptions {
     prompt?: string;
     /** What `takeState` returns after the login, in this tab. It must survive `JSON.stringify`. */
     state?: unknown;
+    /**
+     * The app starts the login, not the user. Then nothing happens, and `login` returns false, if the app did so within the
+     * last minute, which did not help, or if the page is being left already.
+     */
+    auto?: boolean;
 }
 export interface LogoutOptions {
     /** Ends all sessions of the user, in other browsers too. */
@@ -122,12 +127,12 @@ export interface Auth {
     check(): Promise<Session>;
     /** Prolongs the session ("stay logged in") and renews the user's tokens. */
     refresh(): Promise<Session>;
-    /** Leaves the page for a login. */
-    login(options?: LoginOptions): void;
+    /** Leaves the page for a login, and tells whether it did. */
+    login(options?: LoginOptions): boolean;
     /** Like `login`, at Cognito's page for new users. */
-    signUp(options?: LoginOptions): void;
+    signUp(options?: LoginOptions): boolean;
     /** Like `login`, at Cognito's page for a forgotten password. */
-    forgotPassword(options?: LoginOptions): void;
+    forgotPassword(options?: LoginOptions): boolean;
     /** Leaves the page to add a passkey to the signed-in user. */
     addPasskey(options?: {
         returnTo?: string;
@@ -142,6 +147,8 @@ export interface Auth {
      * Requests to other origins are sent as they are.
      */
     fetch(input: RequestInfo | URL, init?: AuthRequestInit): Promise<Response>;
+    /** Stops the timer and leaves the other tabs, for tests and hot module replacement. */
+    close(): void;
 }
 
 /** An error answer of the service (RFC 9457), of an API, or no answer at all. */
@@ -151,17 +158,16 @@ export declare class ApiError extends Error {
     /** The service's stable code, `unreachable` without an answer, else `unknown`. */
     readonly code: string;
     /** The id with which the service's log names the request. */
-    readonly requestId: string | undefined;
+    readonly requestId?: string | undefined;
     /** After how many milliseconds a new try makes sense, if the answer says so. */
-    readonly retryAfterMs: number | undefined;
-    constructor(status: number, code: string, message: string, more?: {
-        requestId?: string;
-        retryAfterMs?: number;
-        cause?: unknown;
-    });
+    readonly retryAfterMs?: number | undefined;
+    constructor(message: string, more: Pick<ApiError, 'status' | 'code' | 'requestId' | 'retryAfterMs' | 'cause'>);
     /** The error that an answer outside 2xx stands for. It reads the body. */
     static from(response: Response): Promise<ApiError>;
 }
 
-/** Creates the client. In a browser it asks for the session at once; on a server it does nothing. */
-export declare function createAuth(options?: AuthOptions): Auth;
+/**
+ * Creates the client. In a browser it asks for the session at once. On a server it does nothing, and `session` stays `loading`.
+ * It holds no token: the session is in a cookie that no script can read.
+ */
+export declare function createAuth({ baseUrl, authPath, expiringMs, fetch: sender }?: AuthOptions): Auth;

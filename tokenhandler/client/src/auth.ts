@@ -1,6 +1,65 @@
-import type { Auth, AuthOptions } from './types'
+import { ApiError } from './error'
+import { keepState, mayStartByItself, pageUrl, takeState, withQuery } from './pages'
+import { send, type Caller } from './requests'
+import { userOf } from './session'
+import type { Auth, AuthOptions, AuthRequestInit, LoginOptions, LogoutOptions } from './types'
+import { createWatch } from './watch'
+import type { LogoutAnswer } from './wire'
 
-/** Creates the client. In a browser it asks for the session at once; on a server it does nothing. */
-export function createAuth(options: AuthOptions = {}): Auth {
-  throw new Error(`not in this build yet: ${Object.keys(options).join()}`)
+/**
+ * Creates the client. In a browser it asks for the session at once. On a server it does nothing, and `session` stays `loading`.
+ * It holds no token: the session is in a cookie that no script can read.
+ */
+export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, fetch: sender }: AuthOptions = {}): Auth {
+  const here = typeof document === 'undefined' ? 'http://localhost' : location.origin
+  const { origin } = new URL(baseUrl ?? here)
+  const crossOrigin = origin !== here
+  const base = origin + authPath
+  let leaving = false
+
+  const caller: Caller = {
+    origin,
+    crossOrigin,
+    send: (request) => (sender ?? fetch)(request),
+    sub: () => userOf(watch.auth.session)?.sub,
+    doubt: () => watch.askAgain(),
+  }
+  /** Calls the service for whoever is logged in. */
+  const call = (url: string, method: string) => send(caller, url, { method, cache: 'no-store', expectedSub: null }, 1)
+  const watch = createWatch(base, call, expiringMs)
+
+  function go(url: string): void {
+    leaving = true
+    location.assign(url)
+    // A page that comes back from the back/forward cache may leave again.
+    addEventListener('pageshow', () => (leaving = false), { once: true })
+  }
+
+  const leaveFor = (page: string) => ({ auto, state, ...options }: LoginOptions = {}) => {
+    if (auto && (leaving || !mayStartByItself())) return false
+    if (state !== undefined) keepState(state, caller.sub())
+    go(pageUrl(base + page, crossOrigin, options))
+    return true
+  }
+
+  return Object.assign(watch.auth, {
+    login: leaveFor('/login'),
+    signUp: leaveFor('/signup'),
+    forgotPassword: leaveFor('/forgot-password'),
+    addPasskey: leaveFor('/passkeys/add'),
+    async logout({ everywhere, returnTo }: LogoutOptions = {}) {
+      const url = withQuery(base + '/logout', { everywhere: everywhere && 'true', return_to: returnTo })
+      const response = await call(url, 'POST')
+      if (!response.ok) throw await ApiError.from(response)
+      const { logout_url: next } = (await response.json()) as LogoutAnswer
+      leaving = true // before the app hears of the end and starts a login
+      watch.end()
+      go(next)
+    },
+    takeState<T>() {
+      const { session } = watch.auth
+      return session.status === 'authenticated' ? (takeState(session.user.sub) as T | undefined) : undefined
+    },
+    fetch: (input: RequestInfo | URL, init?: AuthRequestInit) => send(caller, input, init),
+  })
 }

@@ -1,27 +1,12 @@
-/** The members of an `application/problem+json` body. */
-export interface Problem {
-  title?: string
-  status?: number
-  code?: string
-  detail?: string
-  login_url?: string
-  request_id?: string
-}
+import type { Problem } from './wire'
 
 /** Reads the body as a problem; of anything else it returns an empty one. */
 export async function readProblem(response: Response): Promise<Problem> {
-  if (!response.headers.get('Content-Type')?.startsWith('application/problem+json')) return {}
-  try {
-    return ((await response.json()) as Problem | null) ?? {}
-  } catch {
-    return {}
-  }
+  const problem = response.headers.get('Content-Type')?.startsWith('application/problem+json')
+  return ((problem && (await response.json().catch(() => 0))) as Problem) || {}
 }
 
-/** The milliseconds of `Retry-After`, which is a number of seconds or a date (RFC 9110 §10.2.3). */
-export function retryAfter(response: Response): number | undefined {
-  const value = response.headers.get('Retry-After')
-  if (!value) return undefined
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms)
+/** The milliseconds of `Retry-After`, which the service gives in seconds. */
+export function retryAfter(response: Response): number {
+  return Number(response.headers.get('Retry-After')) * 1000 || 0
 }

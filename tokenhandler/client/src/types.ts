@@ -21,9 +21,9 @@ export interface AuthenticatedSession {
   status: 'authenticated'
   user: User
   /** The 16 hex digits that the service's log shows. */
-  sessionId?: string
+  sessionId?: string | undefined
   /** When the user logged in. */
-  authTime?: Date
+  authTime?: Date | undefined
   /** When the session ends, whatever the user does. */
   expiresAt: Date
   /** When the session ends without further activity. Calls through `auth.fetch` are activity. */
@@ -31,7 +31,7 @@ export interface AuthenticatedSession {
   /** Until when the service uses the access token that it has. It renews it by itself. */
   accessTokenExpiresAt: Date
   /** `session_too_large`: the newest tokens do not fit into cookies, so the session may end early. */
-  warning?: string
+  warning?: string | undefined
 }
 
 /** Nobody is logged in. */
@@ -39,7 +39,7 @@ export interface AnonymousSession {
   status: 'anonymous'
   /** Where a login starts. */
   loginUrl: string
-  ended?: Ended
+  ended?: Ended | undefined
 }
 
 /**
@@ -49,7 +49,7 @@ export interface AnonymousSession {
 export interface UnknownSession {
   status: 'unknown'
   error: Error
-  user?: User
+  user?: User | undefined
 }
 
 export type Session = LoadingSession | AuthenticatedSession | AnonymousSession | UnknownSession
@@ -83,6 +83,11 @@ export interface LoginOptions {
   prompt?: string
   /** What `takeState` returns after the login, in this tab. It must survive `JSON.stringify`. */
   state?: unknown
+  /**
+   * The app starts the login, not the user. Then nothing happens, and `login` returns false, if the app did so within the
+   * last minute, which did not help, or if the page is being left already.
+   */
+  auto?: boolean
 }
 
 export interface LogoutOptions {
@@ -128,12 +133,12 @@ export interface Auth {
   check(): Promise<Session>
   /** Prolongs the session ("stay logged in") and renews the user's tokens. */
   refresh(): Promise<Session>
-  /** Leaves the page for a login. */
-  login(options?: LoginOptions): void
+  /** Leaves the page for a login, and tells whether it did. */
+  login(options?: LoginOptions): boolean
   /** Like `login`, at Cognito's page for new users. */
-  signUp(options?: LoginOptions): void
+  signUp(options?: LoginOptions): boolean
   /** Like `login`, at Cognito's page for a forgotten password. */
-  forgotPassword(options?: LoginOptions): void
+  forgotPassword(options?: LoginOptions): boolean
   /** Leaves the page to add a passkey to the signed-in user. */
   addPasskey(options?: { returnTo?: string }): void
   /** Ends the session here and leaves the page to end the provider's. */
@@ -146,4 +151,6 @@ export interface Auth {
    * Requests to other origins are sent as they are.
    */
   fetch(input: RequestInfo | URL, init?: AuthRequestInit): Promise<Response>
+  /** Stops the timer and leaves the other tabs, for tests and hot module replacement. */
+  close(): void
 }

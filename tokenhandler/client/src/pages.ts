@@ -1,0 +1,68 @@
+import type { LoginOptions } from './types'
+
+/** The keys in sessionStorage, which is the tab's own. */
+const stateKey = 'tokenhandler:state'
+const autoKey = 'tokenhandler:auto'
+
+/** A login that starts by itself within this time after the last one did not help: another would not either. */
+const autoMs = 60_000
+
+/** The address of a page of the service with the options of a login there. */
+export function pageUrl(page: string, crossOrigin: boolean, options: LoginOptions): string {
+  const { pathname, search, hash, href } = location
+  return withQuery(page, {
+    return_to: options.returnTo ?? (crossOrigin ? href : pathname + search + hash),
+    identity_provider: options.provider,
+    login_hint: options.loginHint,
+    lang: options.lang,
+    prompt: options.prompt,
+  })
+}
+
+/** The address with those parameters that have a value. */
+export function withQuery(address: string, values: Record<string, string | false | undefined>): string {
+  const url = new URL(address)
+  for (const name in values) if (values[name]) url.searchParams.set(name, values[name])
+  return url.href
+}
+
+/** What is kept in this tab while the user is at the login. */
+interface Kept {
+  sub?: string | undefined
+  value?: unknown
+}
+
+/** Keeps a value in this tab until the user `sub` is back from the login. */
+export function keepState(value: unknown, sub: string | undefined): void {
+  write(stateKey, { sub, value })
+}
+
+/** The value that was kept, once, and only for the user who was logged in then, if there was one. */
+export function takeState(sub: string): unknown {
+  const { sub: owner = sub, value } = read(stateKey)
+  write(stateKey, {})
+  return owner === sub ? value : undefined
+}
+
+/** Whether a login may start by itself now. If so, it counts as started. */
+export function mayStartByItself(): boolean {
+  if (Math.abs(Date.now() - Number(read(autoKey).value)) < autoMs) return false
+  write(autoKey, { value: Date.now() })
+  return true
+}
+
+// A browser may refuse storage to a page; then nothing is kept.
+
+function read(key: string): Kept {
+  try {
+    return JSON.parse(sessionStorage.getItem(key)!) ?? {}
+  } catch {
+    return {}
+  }
+}
+
+function write(key: string, kept: Kept): void {
+  try {
+    sessionStorage.setItem(key, JSON.stringify(kept))
+  } catch {}
+}
