@@ -56,7 +56,7 @@ test: unit client e2e ## Run every test: unit with the race detector, the browse
 unit: ## Unit tests only, with the race detector; the model-based test of sessions with 10,000 seeds
 	go test -race -timeout 30m ./...
 	go test -run Allocates ./tokenhandler/session ./cmd/app
-	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
+	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -timeout 30m -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
 
 .PHONY: client
 client: $(CLIENT_MODULES) $(REACT18_MODULES) ## Build the browser client, and check its types, tests and sizes
