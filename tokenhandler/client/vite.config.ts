@@ -3,7 +3,13 @@ import { defineConfig } from 'vitest/config'
 /** The modules that apps import, by the name of their file in `dist`. Each has a line in `exports` of package.json. */
 const entries = {
   client: 'src/index.ts',
+  react: 'src/react/index.ts',
+  router: 'src/router.ts',
+  vite: 'src/vite.ts',
+  compat: 'src/compat.ts',
 }
+
+const src = new URL('./src', import.meta.url).pathname
 
 export default defineConfig({
   build: {
@@ -12,12 +18,27 @@ export default defineConfig({
     rolldownOptions: {
       // The core is one file, which the service also serves: the other entries import it by the package's name.
       external: [/^cognito-token-handler/, /^react(-dom|-router)?(\/|$)/, /^vite$/, /^node:/],
+      onLog: (level, log, handle) => log.code === 'MODULE_LEVEL_DIRECTIVE' || handle(level, log), // 'use client' is kept
       output: { minify: true, chunkFileNames: 'shared/[name].js' },
     },
   },
   test: {
-    alias: { 'cognito-token-handler': new URL('./src/index.ts', import.meta.url).pathname },
+    alias: [
+      { find: /^cognito-token-handler$/, replacement: `${src}/index.ts` },
+      { find: /^cognito-token-handler\/(.*)$/, replacement: `${src}/$1` },
+    ],
     environmentOptions: { happyDOM: { url: 'https://app.example.com/orders?id=7#top' } },
     restoreMocks: true,
+    projects: [
+      { extends: true, test: { name: 'newest', include: ['test/*.test.{ts,tsx}'] } },
+      {
+        extends: true,
+        test: {
+          name: 'React 18',
+          include: ['test/react.test.tsx', 'test/compat.test.tsx'],
+          alias: [{ find: /^(react|react-dom)(?=\/|$)/, replacement: new URL('./test/react18/node_modules/$1', import.meta.url).pathname }],
+        },
+      },
+    ],
   },
 })

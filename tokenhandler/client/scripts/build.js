@@ -1,7 +1,8 @@
 // Builds dist: the entries with Vite, their types with TypeScript, and the core's types as one file. The core is committed,
 // because the service's binary contains it. With --check the build fails if what was committed is not what the sources make.
 import { execFileSync } from 'node:child_process'
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 
@@ -20,6 +21,13 @@ const before = committed.map(read)
 rmSync('dist', { recursive: true, force: true })
 await build({ logLevel: 'warn' })
 execFileSync('node_modules/.bin/tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit' })
+
+// TypeScript leaves the imports of the declarations as they are, but Node's resolution wants whole file names.
+const declarations = readdirSync('dist', { recursive: true }).filter((file) => file.endsWith('.d.ts'))
+for (const file of declarations) {
+  const whole = (_, from, path) => `${from}'${path}${existsSync(join('dist', dirname(file), `${path}.d.ts`)) ? '' : '/index'}.js'`
+  writeFileSync(join('dist', file), read(join('dist', file)).replace(/(from |import\()'(\.[^']*)'/g, whole))
+}
 
 // The modules that declare what index.ts exports, without their imports of each other.
 const modules = ['types', 'error', 'auth']

@@ -1,0 +1,104 @@
+import type { AnonymousSession, UnknownSession, User } from 'cognito-token-handler'
+import { createElement as h, Fragment, useEffect, useRef, useState, type ReactElement, type ReactNode } from 'react'
+import { useAuthClient, userOf, useSession, useTimeLeft } from './hooks'
+
+/** What {@link RequireAuthProps.signedOut} gets. */
+export interface SignedOut {
+  session: AnonymousSession
+  /** Starts a login in this tab. */
+  login: () => void
+  /** True if the page under it is kept: a login in another tab lets the user go on in it. */
+  kept: boolean
+}
+
+export interface RequireAuthProps {
+  children?: ReactNode
+  /** Shown until the session is known, and while the page is left for the login. */
+  fallback?: ReactNode
+  /** Shown to a user who is not logged in when no login starts by itself: after a logout, an expiry, or a login that did not help. */
+  signedOut?: (props: SignedOut) => ReactNode
+  /** Shown when the service does not answer and has not said yet who is logged in. */
+  unreachable?: (session: UnknownSession) => ReactNode
+}
+
+/**
+ * Shows its children to a user who is logged in, and starts a login for anybody else. When the session expires, the children
+ * are hidden, not removed: after a login in another tab the same user goes on where they were, and nothing typed is lost.
+ * Another user gets new children, with no state of the first one's.
+ */
+export function RequireAuth({ children, fallback, signedOut = askToLogIn, unreachable }: RequireAuthProps): ReactNode {
+  const auth = useAuthClient()
+  const session = useSession()
+  const [refused, setRefused] = useState(false)
+  const started = useRef(false)
+  const last = useRef<User>(undefined)
+
+  const user = userOf(session)
+  if (user) last.current = user
+  const loggedOut = session.status === 'anonymous' && session.ended === 'logout'
+  if (loggedOut) last.current = undefined
+  const kept = last.current
+  const starts = session.status === 'anonymous' && !loggedOut && !kept
+
+  useEffect(() => {
+    if (!starts) return
+    if (!started.current) setRefused(!auth.login({ auto: true }))
+    started.current = true // StrictMode runs this twice
+    // The user came back from the login with the browser's button.
+    const back = ({ persisted }: PageTransitionEvent) => persisted && setRefused(true)
+    addEventListener('pageshow', back)
+    return () => removeEventListener('pageshow', back)
+  }, [starts, auth])
+
+  let notice: ReactNode
+  if (session.status === 'loading' || (starts && !refused)) notice = fallback
+  else if (session.status === 'anonymous') notice = signedOut({ session, login: () => auth.login(), kept: !!kept })
+  else if (session.status === 'unknown' && !user) notice = unreachable?.(session) ?? fallback
+  const page = kept && h('div', { key: kept.sub, style: { display: user ? 'contents' : 'none' } }, children)
+  return h(Fragment, null, page, notice)
+}
+
+function askToLogIn({ session, login, kept }: SignedOut): ReactElement {
+  const text = session.ended === 'idle' || session.ended === 'expired' ? 'Your session has ended.' : 'You are logged out.'
+  const { pathname, search } = location
+  const again = kept
+    ? h('a', { href: `${session.loginUrl}?return_to=${encodeURIComponent(pathname + search)}`, target: '_blank' }, 'Log in again in a new tab')
+    : h('button', { type: 'button', onClick: login }, 'Log in')
+  return h('div', { role: 'alert' }, h('p', null, text), again)
+}
+
+/** What the children of {@link SessionWarning} get. */
+export interface Warning {
+  /** The milliseconds that are left. */
+  left: number
+  /** Prolongs the session. */
+  stay: () => void
+  logout: () => void
+}
+
+export interface SessionWarningProps {
+  /** How long before the end it is shown, in milliseconds. The default is two minutes. */
+  within?: number
+  /** Another look. */
+  children?: (props: Warning) => ReactNode
+}
+
+/** Asks a user whose session is about to end whether to stay logged in. */
+export function SessionWarning({ within = 120_000, children = askToStay }: SessionWarningProps): ReactNode {
+  const auth = useAuthClient()
+  const left = useTimeLeft(within)
+  if (!left) return null
+  return children({ left, stay: () => void auth.refresh().catch(auth.check), logout: () => void auth.logout() })
+}
+
+function askToStay({ left, stay, logout }: Warning): ReactElement {
+  const seconds = Math.ceil(left / 1000)
+  const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
+  return h(
+    'div',
+    { role: 'alertdialog', 'aria-label': 'Your session is about to end' },
+    h('p', null, 'You will be logged out in ', h('span', { role: 'timer' }, time), '.'),
+    h('button', { type: 'button', onClick: stay }, 'Stay logged in'),
+    h('button', { type: 'button', onClick: logout }, 'Log out'),
+  )
+}

@@ -1,0 +1,90 @@
+import type { Auth, LoginOptions, LogoutOptions, Session, User } from 'cognito-token-handler'
+import { createContext, createElement, useContext, useEffect, useState, useSyncExternalStore, type ReactElement, type ReactNode } from 'react'
+
+const Context = createContext<Auth | undefined>(undefined)
+
+/** Gives the components below it the session. `auth` comes from `createAuth()`, which is called once, outside of components. */
+export function AuthProvider({ auth, children }: { auth: Auth; children?: ReactNode }): ReactElement {
+  return createElement(Context.Provider, { value: auth }, children)
+}
+
+/** The client that {@link AuthProvider} was given. */
+export function useAuthClient(): Auth {
+  const auth = useContext(Context)
+  if (!auth) throw new Error('useAuth needs an <AuthProvider auth={createAuth()}> above it')
+  return auth
+}
+
+/** What a server renders, and a browser at first. */
+const loading: Session = { status: 'loading' }
+
+/** The session. The component renders again when it changes. */
+export function useSession(): Session {
+  const auth = useAuthClient()
+  return useSyncExternalStore(auth.subscribe, () => auth.session, () => loading)
+}
+
+/** What {@link useAuth} returns. The functions are always the same ones. */
+export interface AuthHook {
+  isLoggedIn: boolean
+  login: (options?: LoginOptions) => boolean
+  logout: (options?: LogoutOptions) => Promise<void>
+  signUp: (options?: LoginOptions) => boolean
+  /** Prolongs the session ("stay logged in"). Tokens are renewed without it. */
+  refreshSession: () => Promise<Session>
+  getCurrentUser: () => User | null
+  user: User | undefined
+  status: Session['status']
+  /** When the session ends if the user does nothing, by the server's clock. */
+  expiresAt: Date | undefined
+}
+
+/** Who is logged in, and what changes it. */
+export function useAuth(): AuthHook {
+  const { login, logout, signUp, refresh } = useAuthClient()
+  const session = useSession()
+  const user = userOf(session)
+  return {
+    isLoggedIn: session.status === 'authenticated',
+    login,
+    logout,
+    signUp,
+    refreshSession: refresh,
+    getCurrentUser: () => user ?? null,
+    user,
+    status: session.status,
+    expiresAt: endOf(session),
+  }
+}
+
+/** The user, or undefined if nobody is logged in. During an outage it is who was. */
+export function useUser(): User | undefined {
+  return userOf(useSession())
+}
+
+export function userOf(session: Session): User | undefined {
+  return 'user' in session ? session.user : undefined
+}
+
+function endOf(session: Session): Date | undefined {
+  if (session.status !== 'authenticated') return undefined
+  const { expiresAt, idleExpiresAt } = session
+  return idleExpiresAt < expiresAt ? idleExpiresAt : expiresAt
+}
+
+/**
+ * The milliseconds until the session ends if the user does nothing, every second. Undefined without a session, and while more
+ * than `within` are left: the component then does not render until they are not.
+ */
+export function useTimeLeft(within = Infinity): number | undefined {
+  const auth = useAuthClient()
+  const end = endOf(useSession())
+  const [, render] = useState(0)
+  const left = end ? Math.max(0, +end - auth.now()) : Infinity
+  useEffect(() => {
+    if (left === Infinity) return
+    const timer = setTimeout(() => render((n) => n + 1), left > within ? Math.min(left - within, 2e9) : left % 1000 || 1000)
+    return () => clearTimeout(timer)
+  })
+  return left > within || !end ? undefined : left
+}

@@ -1,0 +1,5 @@
+'use client'
+export { AuthProvider, useAuth, useAuthClient, useSession, useTimeLeft, useUser } from './hooks'
+export type { AuthHook } from './hooks'
+export { RequireAuth, SessionWarning } from './components'
+export type { RequireAuthProps, SessionWarningProps, SignedOut, Warning } from './components'
