@@ -7,6 +7,7 @@ const entries = {
   router: 'src/router.ts',
   vite: 'src/vite.ts',
   compat: 'src/compat.ts',
+  storage: 'src/storage/index.ts',
 }
 
 const src = new URL('./src', import.meta.url).pathname
@@ -30,7 +31,7 @@ export default defineConfig({
     environmentOptions: { happyDOM: { url: 'https://app.example.com/orders?id=7#top' } },
     restoreMocks: true,
     projects: [
-      { extends: true, test: { name: 'newest', include: ['test/*.test.{ts,tsx}'] } },
+      { extends: true, test: { name: 'newest', include: ['test/**/*.test.{ts,tsx}'] } },
       {
         extends: true,
         test: {

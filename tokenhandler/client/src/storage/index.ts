@@ -1,0 +1,93 @@
+import { find, remember, remembered } from './notebook'
+import { asAttachment, download, head, list, storedObject, url } from './objects'
+import { abandon, inParts } from './parts'
+import { endpoints, objectPath, type Endpoints } from './requests'
+import { inOnePiece, type Description, type Job } from './single'
+import { createTask } from './task'
+import type { ObjectStorage, RemoveOptions, StorageAuth, StorageOptions, UploadData, UploadOptions, UploadTask } from './types'
+
+export type * from './types'
+
+interface WireUsage {
+  bytes: number
+  objects: number
+  quota_bytes: number | null
+  quota_objects: number | null
+  as_of: string
+}
+
+/** Creates the client of the signed-in user's folder. */
+export function createStorage(auth: StorageAuth, options: StorageOptions = {}): ObjectStorage {
+  const base = options.path ?? '/storage'
+  const api = () => endpoints(auth, base)
+  return {
+    upload: (key, data, how = {}) => upload(api(), options, key, data, how),
+    unfinished: () => {
+      const { sub } = api()
+      return remembered().filter((entry) => entry.sub === sub)
+    },
+    discard: async ({ fingerprint }) => {
+      const id = find(fingerprint)
+      if (id) await abandon(api(), id)
+      remember(fingerprint)
+    },
+    download: (key, how) => download(api(), key, how),
+    url: (key, how) => url(api(), key, how),
+    src: (key, how = {}) => base + objectPath(key) + asAttachment('?', how.download),
+    list: (prefix = '', how = {}) => list(api, prefix, how),
+    head: (key, how = {}) => head(api(), key, how.signal),
+    copy: async (from, to, { ifAbsent, signal } = {}) =>
+      storedObject(await api().post('/copies', { from, to, if_none_match: ifAbsent ? '*' : undefined }, signal)),
+    remove: (key, how = {}) => remove(api(), key, how),
+    usage: async ({ signal } = {}) => {
+      const { quota_bytes: quotaBytes, quota_objects: quotaObjects, as_of, ...counted } = await api().get<WireUsage>('/usage', signal)
+      return { ...counted, quotaBytes, quotaObjects, asOf: new Date(as_of) }
+    },
+  }
+}
+
+function upload(api: Endpoints, options: StorageOptions, key: string, data: UploadData, how: UploadOptions): UploadTask {
+  const { partsFrom = 8 << 20, parallel = 4, retries = 6 } = options
+  const blob = data instanceof Blob ? data : new Blob([data], { type: typeof data === 'string' ? 'text/plain;charset=utf-8' : '' })
+  const { size, type } = blob
+  const what: Description = {
+    key,
+    content_type: how.contentType ?? type,
+    size,
+    if_none_match: how.ifAbsent ? '*' : undefined,
+    if_match: how.ifMatch,
+    metadata: how.metadata,
+    cache_control: how.cacheControl,
+    content_disposition: how.contentDisposition,
+  }
+  const job: Job = { api, what, data: blob, retries, head: (name) => head(api, name) }
+  const work =
+    size > partsFrom
+      ? inParts(job, parallel, fingerprint(api, data, what, how))
+      : inOnePiece(job, how.checksum !== false)
+  return createTask(work, size, how.onProgress, how.signal)
+}
+
+/** What must be the same for an upload to go on: the user, the data, and what the upload was begun with. */
+function fingerprint({ sub }: Endpoints, data: UploadData, what: Description, how: UploadOptions): string | undefined {
+  const { name, lastModified } = data as Partial<File>
+  const mark = how.fingerprint ?? (name && [name, lastModified])
+  return mark && JSON.stringify([mark, sub, what])
+}
+
+async function remove(api: Endpoints, key: string, { ifMatch, recursive, signal, onProgress }: RemoveOptions): Promise<number> {
+  const path = objectPath(key)
+  if (!recursive) {
+    await api.send('DELETE', path, { signal, headers: ifMatch ? { 'If-Match': ifMatch } : {} })
+    return 1
+  }
+  let deleted = 0
+  let more
+  do {
+    const answer = await api.send('DELETE', `${path.replace(/\/$/, '')}/?recursive=true`, { signal })
+    const step = (await answer.json()) as { deleted: number; more: boolean }
+    onProgress?.((deleted += step.deleted))
+    more = step.more
+  } while (more)
+  return deleted
+}

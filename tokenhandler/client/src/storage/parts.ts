@@ -1,0 +1,157 @@
+import { ApiError } from 'cognito-token-handler'
+import { find, remember } from './notebook'
+import type { Endpoints } from './requests'
+import { retrying } from './retry'
+import type { Job } from './single'
+import type { Work } from './task'
+import { transfer, type Signed } from './transfer'
+import type { Uploaded } from './types'
+
+interface Begun {
+  upload_id: string
+  part_size: number
+  part_count: number
+}
+
+interface Stored extends Begun {
+  parts: { part_number: number; size: number; etag: string }[]
+}
+
+/** How many parts one request signs. Their URLs expire, so not all are signed at the beginning. */
+const batch = 8
+
+/**
+ * An upload in parts. What S3 has is remembered over pauses, and with a fingerprint over reloads.
+ *
+ * @param fingerprint `undefined` if the upload cannot go on after a reload
+ */
+export function inParts({ api, what, data, retries, head }: Job, parallel: number, fingerprint: string | undefined): Work {
+  const { key, size } = what
+  const done = new Set<number>()
+  const signed = new Map<number, Promise<Signed>>()
+  let begun: Begun | undefined
+
+  const part = (number: number) => data.slice((number - 1) * begun!.part_size, number * begun!.part_size)
+
+  const forget = () => {
+    if (fingerprint) remember(fingerprint)
+    begun = undefined
+    done.clear()
+    signed.clear()
+  }
+
+  const discard = async () => {
+    const id = begun?.upload_id
+    forget()
+    if (id) await abandon(api, id)
+  }
+
+  /** Finds the upload that an earlier visit has begun with the same data, if S3 still has it. */
+  const recall = async (signal: AbortSignal) => {
+    const upload_id = fingerprint && find(fingerprint)
+    if (!upload_id) return
+    try {
+      const stored = await retrying(retries, signal, () => api.get<Stored>(`/multipart/${upload_id}?key=${encodeURIComponent(key)}`, signal))
+      begun = { ...stored, upload_id }
+      for (const { part_number } of stored.parts) done.add(part_number)
+    } catch (error) {
+      if ((error as Partial<ApiError>).status !== 404) throw error
+      forget()
+    }
+  }
+
+  const begin = async (signal: AbortSignal) => {
+    begun = await retrying(retries, signal, () => api.post<Begun>('/multipart', what, signal))
+    if (fingerprint) remember(fingerprint, { key, size, fingerprint, id: begun.upload_id, sub: api.sub, startedAt: Date.now() })
+  }
+
+  /** Returns the presigned request of a part. The next parts are signed with it. */
+  const sign = (number: number, next: number[], signal: AbortSignal): Promise<Signed> => {
+    if (!signed.has(number)) {
+      const part_numbers = [number, ...next.filter((other) => !signed.has(other)).slice(0, batch - 1)]
+      const answer = api.post<{ parts: Signed[] }>(`/multipart/${begun!.upload_id}/parts`, { key, part_numbers }, signal)
+      part_numbers.forEach((other, i) => {
+        const request = answer.then(({ parts }) => parts[i]!)
+        request.catch(() => signed.delete(other))
+        signed.set(other, request)
+      })
+    }
+    return signed.get(number)!
+  }
+
+  const send = (number: number, next: number[], signal: AbortSignal, onLoaded: (bytes: number) => void): Promise<void> =>
+    retrying(retries, signal, async () => {
+      onLoaded(0)
+      const request = await sign(number, next, signal)
+      signed.delete(number) // another try is signed anew, because the URL may have expired
+      await transfer(request, part(number), signal, onLoaded)
+    })
+
+  /** Sends what is missing, some parts at once. The first failure ends all of them. */
+  const sendAll = async (controller: AbortController, onLoaded: (bytes: number) => void) => {
+    const { signal } = controller
+    const missing = Array.from({ length: begun!.part_count }, (_, i) => i + 1).filter((number) => !done.has(number))
+    let loaded = 0
+    for (const number of done) loaded += part(number).size
+    onLoaded(loaded)
+    const sender = async () => {
+      for (let number; (number = missing.shift()); ) {
+        let own = 0
+        const count = (bytes: number) => {
+          loaded += bytes - own
+          own = bytes
+          onLoaded(loaded)
+        }
+        await send(number, missing, signal, count)
+        done.add(number)
+        count(part(number).size)
+      }
+    }
+    try {
+      await Promise.all(Array.from({ length: parallel }, sender))
+    } catch (error) {
+      controller.abort(error)
+      throw error
+    }
+  }
+
+  /** Completes the upload. If an answer was lost, a second try finds no upload: then the object must be there. */
+  const complete = (signal: AbortSignal): Promise<Uploaded> =>
+    retrying(retries, signal, async (failures) => {
+      const { upload_id, part_count } = begun!
+      try {
+        const { etag } = await api.post<Required<Uploaded>>(`/multipart/${upload_id}/complete`, { key }, signal)
+        return { key, size, etag }
+      } catch (error) {
+        const { status } = error as Partial<ApiError>
+        if (status === 404 && failures > 0) {
+          const found = await head(key)
+          if (found.size === size && found.etag.endsWith(`-${part_count}"`)) return { key, size, etag: found.etag }
+        }
+        if (status === 409 || status === 412) await discard().catch(() => {})
+        throw error
+      }
+    })
+
+  return {
+    run: async (controller, onLoaded) => {
+      const { signal } = controller
+      if (!begun) await recall(signal)
+      if (!begun) await begin(signal)
+      await sendAll(controller, onLoaded)
+      const uploaded = await complete(signal)
+      forget()
+      return uploaded
+    },
+    discard,
+  }
+}
+
+/** Deletes the parts of an upload. One that is no more is no error. */
+export async function abandon(api: Endpoints, id: string): Promise<void> {
+  try {
+    await api.send('DELETE', `/multipart/${id}`, { signal: undefined })
+  } catch (error) {
+    if ((error as Partial<ApiError>).status !== 404) throw error
+  }
+}

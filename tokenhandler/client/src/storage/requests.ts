@@ -1,0 +1,44 @@
+import { ApiError, type AuthenticatedSession, type AuthRequestInit } from 'cognito-token-handler'
+import type { StorageAuth } from './types'
+
+type Signal = AbortSignal | undefined
+
+interface Init {
+  signal: Signal
+  headers?: HeadersInit
+  body?: string
+}
+
+/** The service's endpoints, for one user: the service refuses a request if somebody else has logged in since. */
+export interface Endpoints {
+  readonly sub: string | undefined
+  /** Sends a request. Answers outside 2xx are thrown as an ApiError. */
+  send(method: string, path: string, init: Init): Promise<Response>
+  post<T>(path: string, body: unknown, signal: Signal): Promise<T>
+  get<T>(path: string, signal: Signal): Promise<T>
+}
+
+/** What a status means where the answer does not say it: after HEAD, and of S3. */
+export const codes: Record<number, string> = { 404: 'not_found', 412: 'precondition_failed' }
+
+export function endpoints(auth: StorageAuth, base: string): Endpoints {
+  const sub = (auth.session as Partial<AuthenticatedSession>).user?.sub
+  const send = async (method: string, path: string, init: Init) => {
+    const response = await auth.fetch(base + path, { ...init, method, expectedSub: sub } as AuthRequestInit)
+    if (response.ok) return response
+    const error = await ApiError.from(response)
+    if (method !== 'HEAD') throw error
+    throw Object.assign(error, { code: codes[error.status] ?? error.code })
+  }
+  const json = async (method: string, path: string, init: Init) => (await send(method, path, init)).json() as never
+  return {
+    sub,
+    send,
+    post: (path, body, signal) =>
+      json('POST', path, { signal, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
+    get: (path, signal) => json('GET', path, { signal }),
+  }
+}
+
+/** The path of an object. Its slashes stay, because some proxies refuse encoded ones. */
+export const objectPath = (key: string) => `/objects/${key.split('/').map(encodeURIComponent).join('/')}`

@@ -1,0 +1,73 @@
+import type { Progress, Uploaded, UploadState, UploadTask } from './types'
+
+/** What a task does. It is called again after a pause, and goes on with what it remembers. */
+export interface Work {
+  run(controller: AbortController, onLoaded: (bytes: number) => void): Promise<Uploaded>
+  /** Deletes what a canceled upload has left at S3. */
+  discard?(): Promise<void>
+}
+
+const pausing = {}
+
+export function createTask(work: Work, total: number, onProgress?: (progress: Progress) => void, abort?: AbortSignal): UploadTask {
+  let running = new AbortController()
+  let wake = () => {}
+
+  const report = (loaded: number) => onProgress?.((task.progress = { loaded, total }))
+
+  const end = (reason: unknown) => {
+    if (task.state !== 'running' && task.state !== 'paused') return
+    task.state = 'canceled'
+    running.abort(reason)
+    running = new AbortController() // of a paused upload, the old one has another reason
+    running.abort(reason)
+    wake()
+  }
+
+  const loop = async (): Promise<Uploaded> => {
+    await null // the caller has the task before anything is reported
+    for (;;) {
+      const { signal } = running
+      try {
+        signal.throwIfAborted()
+        const uploaded = await work.run(running, (loaded) => signal.aborted || report(loaded))
+        task.state = 'done'
+        report(total)
+        return uploaded
+      } catch (error) {
+        if (error !== pausing) {
+          if (task.state === 'canceled') await work.discard?.().catch(() => {})
+          else task.state = 'failed'
+          throw error
+        }
+        if (task.state === 'paused') await new Promise<void>((resolve) => (wake = resolve))
+      }
+    }
+  }
+
+  const onAbort = () => end(abort?.reason)
+  abort?.addEventListener('abort', onAbort)
+  const result = loop().finally(() => abort?.removeEventListener('abort', onAbort))
+  result.catch(() => {}) // whoever awaits it gets the error; a task that nobody awaits is no unhandled rejection
+
+  const task = {
+    state: 'running' as UploadState,
+    progress: { loaded: 0, total },
+    result,
+    then: result.then.bind(result) as UploadTask['then'],
+    pause: () => {
+      if (task.state !== 'running') return
+      task.state = 'paused'
+      running.abort(pausing)
+    },
+    resume: () => {
+      if (task.state !== 'paused') return
+      task.state = 'running'
+      running = new AbortController()
+      wake()
+    },
+    cancel: () => end(new DOMException('canceled', 'AbortError')),
+  }
+  if (abort?.aborted) onAbort()
+  return task
+}

@@ -1,0 +1,54 @@
+import { ApiError } from 'cognito-token-handler'
+import { codes } from './requests'
+
+/** A presigned request, as the service describes it. */
+export interface Signed {
+  method: string
+  url: string
+  headers: Record<string, string>
+}
+
+/** A connection that carries nothing for so many milliseconds is given up. */
+const stalledAfter = 60_000
+
+/** Sends data to S3 and returns the ETag. `fetch` would tell nothing of an upload's progress. */
+export function transfer(signed: Signed, body: Blob, signal: AbortSignal, onLoaded: (bytes: number) => void, ifAbsent?: boolean): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
+    const xhr = new XMLHttpRequest()
+    let watch: ReturnType<typeof setTimeout>
+    const abort = () => xhr.abort()
+    const alive = () => {
+      clearTimeout(watch)
+      watch = setTimeout(abort, stalledAfter)
+    }
+    signal.addEventListener('abort', abort)
+    xhr.open(signed.method, signed.url)
+    for (const name in signed.headers) xhr.setRequestHeader(name, signed.headers[name]!)
+    xhr.upload.onprogress = (event) => {
+      alive()
+      onLoaded(event.loaded)
+    }
+    xhr.onloadend = () => {
+      clearTimeout(watch)
+      signal.removeEventListener('abort', abort)
+      if (signal.aborted) reject(signal.reason)
+      else if (xhr.status === 200) resolve(xhr.getResponseHeader('ETag') ?? undefined)
+      else reject(xhr.status ? refusal(xhr.status, xhr.responseText, ifAbsent) : noAnswer())
+    }
+    alive()
+    xhr.send(body)
+  })
+}
+
+/** S3 did not answer, or the browser withholds the answer. */
+export const noAnswer = (cause?: unknown) =>
+  new ApiError('no answer, or CORS rules refuse this page', { status: 0, code: 'unreachable', cause })
+
+/** The error that S3's answer stands for. Of its XML only the code is used. */
+export function refusal(status: number, text: string, ifAbsent?: boolean): ApiError {
+  const reason = /<Code>(\w+)/.exec(text)?.[1] ?? status
+  const exists = ifAbsent && status === 412
+  const code = exists ? 'already_exists' : (codes[status] ?? 'storage_refused')
+  return new ApiError(`S3 refused: ${reason}`, { status: exists ? 409 : status, code })
+}
