@@ -15,11 +15,14 @@ VEGETA_VERSION    := v12.13.0
 LINT_VERSION      := v2.15.0
 DEADCODE_VERSION  := v0.51.0
 VULNCHECK_VERSION := v1.9.0
+# The newest version whose modules the Go module proxy has.
+NFPM_VERSION      := v2.45.2
 # The newest entries count: a pinned database would not know what was found since.
 VULNDB_VERSION    ?= latest
 LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)-$(GOTOOLCHAIN)
 DEADCODE    := $(TOKENHANDLER_TOOLS)/bin/deadcode-$(DEADCODE_VERSION)-$(GOTOOLCHAIN)
 VULNCHECK   := $(TOKENHANDLER_TOOLS)/bin/govulncheck-$(VULNCHECK_VERSION)-$(GOTOOLCHAIN)
+NFPM        := $(TOKENHANDLER_TOOLS)/bin/nfpm-$(NFPM_VERSION)-$(GOTOOLCHAIN)
 VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
 VEGETA_STAMP    := $(TOKENHANDLER_TOOLS)/bin/.vegeta-$(VEGETA_VERSION)
 VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
@@ -30,7 +33,13 @@ SPA         := test/demo/spa/dist/index.html
 CLIENT_MODULES := tokenhandler/client/node_modules/.package-lock.json
 REACT18_MODULES := tokenhandler/client/test/react18/node_modules/.package-lock.json
 BINARY      := .build/tokenhandler
+RELEASES    := .build/linux-amd64/tokenhandler .build/linux-arm64/tokenhandler
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Packages need a version that can be compared, also before the first tag.
+RELEASE     := $(shell git describe --tags --match 'v[0-9]*' 2>/dev/null | sed -E 's/-([0-9]+)-g/+\1.g/' | grep . || git log -1 --format=0.0.0-git%cd.g%h --date=format:%Y%m%d%H%M%S 2>/dev/null || echo 0.0.0)
+# The same commit gives the same bytes.
+COMMIT_TIME := $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+MAINTAINER  ?= The operators of the token handler <root@localhost>
 NPM_CI      := npm ci --no-audit --no-fund --loglevel=error
 FUZZTIME    ?= 20s
 BENCH       ?= -rounds 12 -duration 3s -settings free:100,free:400,0:100,0:400
@@ -47,7 +56,22 @@ run: build $(SPA) stack-tools ## Start the local stack: http://localhost:8080 (R
 
 .PHONY: build
 build: ## Build the binary into .build/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(BINARY) ./cmd/tokenhandler
+	$(call compile,$(BINARY))
+
+# compile builds the binary $(1).
+compile = CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o $(1) ./cmd/tokenhandler
+
+.PHONY: $(RELEASES)
+$(RELEASES): .build/linux-%/tokenhandler:
+	GOOS=linux GOARCH=$* $(call compile,$@)
+
+.PHONY: packages
+packages: $(RELEASES) $(NFPM) ## Make the .deb and .rpm packages for amd64 and arm64 in .build/packages/
+	rm -rf .build/packages && mkdir -p .build/packages
+	for arch in amd64 arm64; do for kind in deb rpm; do \
+	  ARCH=$$arch VERSION='$(RELEASE)' BINARY=.build/linux-$$arch/tokenhandler MAINTAINER='$(MAINTAINER)' SOURCE_DATE_EPOCH=$(COMMIT_TIME) \
+	  $(NFPM) package --config config/deploy/packages/nfpm.yaml --packager $$kind --target .build/packages/; \
+	done; done
 
 .PHONY: test
 test: unit client e2e ## Run every test: unit with the race detector, the browser client, integration, browser
@@ -63,7 +87,7 @@ client: $(CLIENT_MODULES) $(REACT18_MODULES) ## Build the browser client, and ch
 	npm run check --prefix tokenhandler/client --silent
 
 .PHONY: e2e
-e2e: $(SPA) tools ## Integration and browser tests only
+e2e: $(SPA) tools packages ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
 	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 30m $(E2E_PACKAGES)
 
@@ -122,7 +146,7 @@ cover: ## Show the coverage of the unit tests
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools $(OPENID) $(VEGETA_STAMP) chromium redis nginx caddy wrk prometheus ## Install what the tests need
+tools: stack-tools $(OPENID) $(VEGETA_STAMP) chromium redis nginx caddy wrk prometheus systemd rpm ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -138,6 +162,10 @@ $(DEADCODE):
 $(VULNCHECK):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install golang.org/x/vuln/cmd/govulncheck@$(VULNCHECK_VERSION)
 	mv $(TOKENHANDLER_TOOLS)/bin/govulncheck $@
+
+$(NFPM):
+	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
+	mv $(TOKENHANDLER_TOOLS)/bin/nfpm $@
 
 $(VERSITYGW_STAMP):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)
@@ -178,7 +206,7 @@ define debian
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(2) $(3); }
 endef
 
-.PHONY: chromium redis nginx caddy wrk prometheus
+.PHONY: chromium redis nginx caddy wrk prometheus systemd rpm
 chromium:
 	$(call debian,chromium,chromium,fonts-dejavu-core)
 redis:
@@ -191,3 +219,7 @@ wrk:
 	$(call debian,wrk,wrk)
 prometheus: # with promtool
 	$(call debian,promtool,prometheus)
+systemd:
+	$(call debian,systemd-analyze,systemd)
+rpm:
+	$(call debian,rpm,rpm)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"cognito-token-handler/config"
 	"cognito-token-handler/tokenhandler/seal"
 )
 
@@ -16,13 +18,63 @@ import (
 const keyMode = 0o600
 
 func (c *command) keygenCommand() *cobra.Command {
-	var out string
+	var out, ids string
 	keygen := &cobra.Command{
 		Use: "keygen", Short: "Print a new session key, or write it to a new file", Args: cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error { return c.keygen(out) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("ids") {
+				return c.printKeyIDs(ids)
+			}
+			return c.keygen(out)
+		},
 	}
 	keygen.Flags().StringVar(&out, "out", "", "the file to create, with the mode 0600")
+	keygen.Flags().StringVar(&ids, "ids", "", "make no key, but print the line and the id of each key in this file; metrics show the ids")
+	keygen.MarkFlagsMutuallyExclusive("out", "ids")
 	return keygen
+}
+
+// printKeyIDs prints the line and the id of each key in a file, never a key. The metric
+// tokenhandler_session_opens_by_key_total has the ids of the keys that a replica knows.
+func (c *command) printKeyIDs(name string) error {
+	content, err := readFile(name)
+	if err != nil {
+		return fmt.Errorf("reading the keys (--ids): %w", err)
+	}
+	keys, err := config.ParseKeys(content)
+	if err != nil {
+		return err
+	}
+	ring, err := seal.NewKeyring(config.KeyBytes(keys))
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	ids := ring.IDs()
+	for number, line := range keyLines(content) {
+		_, _ = fmt.Fprintf(c.stdout, "%s\tline %d\t%s\n", ids[number], line, keyUse(number))
+	}
+	return nil
+}
+
+// keyUse says what the service does with the key at this place of the file.
+func keyUse(number int) string {
+	if number == 0 {
+		return "encrypts and decrypts"
+	}
+	return "decrypts"
+}
+
+// keyLines returns the numbers of the lines with a key, from 1 on, in the order of
+// [config.ParseKeys].
+func keyLines(content []byte) (numbers []int) {
+	number := 0
+	for line := range bytes.Lines(content) {
+		number++
+		if line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\ufeff"))); len(line) > 0 && line[0] != '#' {
+			numbers = append(numbers, number)
+		}
+	}
+	return numbers
 }
 
 // keygen writes a new key to a new file, or to standard output if there is no name.

@@ -63,6 +63,49 @@ func keyCommands(t *testing.T) []string {
 	return commands
 }
 
+// TestTheKeysPageRotates runs the commands of config/deploy/keys.md as they stand there:
+// append a key, see its id, move it to the top, remove the old one.
+func TestTheKeysPageRotates(t *testing.T) {
+	page, err := os.ReadFile("../../config/deploy/keys.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []string
+	for line := range strings.Lines(string(page)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "(umask 077") || strings.HasPrefix(line, "new=") || strings.HasPrefix(line, "old=") {
+			steps = append(steps, line)
+		}
+	}
+	if len(steps) != 5 {
+		t.Fatalf("the page has %d steps: %q", len(steps), steps)
+	}
+	bin, dir := t.TempDir(), t.TempDir()
+	if err := os.Symlink(program(t), filepath.Join(bin, "tokenhandler")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	// Without a line feed at its end, as an editor may leave a file.
+	const first = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY="
+	if err := os.WriteFile(filepath.Join(dir, "session_keys"), []byte("# since March\n"+first), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	rotate := func(steps ...string) []string {
+		return runKeyCommand(t, dir, "set -e; keys=session_keys\n"+strings.Join(steps, "\n"))
+	}
+	appended := rotate(steps[0], steps[1], `test "$(tokenhandler keygen --ids "$keys" | sed -n 2p | cut -f 1)" = "$new"`)
+	if len(appended) != 2 || appended[0] != first {
+		t.Errorf("appended: the first key is not the old one, or %d keys", len(appended))
+	}
+	moved := rotate(steps[2])
+	if len(moved) != 2 || moved[0] != appended[1] || moved[1] != first {
+		t.Errorf("moved: %d keys, or in the wrong order", len(moved))
+	}
+	removed := rotate(steps[3], `test "$old" = 063abc8a`, steps[4])
+	if len(removed) != 1 || removed[0] != appended[1] {
+		t.Errorf("removed: %d keys, or the wrong one", len(removed))
+	}
+}
+
 // runKeyCommand runs a command in dir and returns the keys of the file.
 func runKeyCommand(t *testing.T, dir, command string) []string {
 	t.Helper()

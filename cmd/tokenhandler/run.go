@@ -133,7 +133,8 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 			service.Reload()
 		}
 	}()
-	return service.Run(cmd.Context(), nil)
+	defer notifyStopping(cmd.Context(), log)()
+	return service.Run(cmd.Context(), notifyStarted(cmd.Context(), log))
 }
 
 func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
