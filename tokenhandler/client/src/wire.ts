@@ -5,7 +5,7 @@ import type { Ended, User } from './types'
 /** The answer to `GET /auth/session` and `POST /auth/refresh`. Times are RFC 3339. */
 export interface SessionAnswer {
   authenticated: boolean
-  now?: string
+  now: string
   login_url?: string
   ended?: Ended
   user?: User

@@ -78,7 +78,7 @@ export class Service {
   }
 
   private time(ms: number): string {
-    return new Date(ms + this.ahead).toISOString().slice(0, 19) + 'Z'
+    return new Date(ms + this.ahead).toISOString()
   }
 
   /** How often a path was asked for. */
