@@ -88,7 +88,7 @@ func authOptions(a *Auth, readFile func(string) ([]byte, error)) []option {
 	return []option{
 		{
 			key: "auth.path", def: "/auth", value: one(&a.Path, "path", parsePrefix),
-			doc: "The prefix of login, callback, session and logout. Register `public_url` + this path + `/callback` as the callback URL.", refused: "`/`; a slash at the end; a path that overlaps `storage.path`",
+			doc: "The prefix of login, callback, session and logout. Register `public_url` + this path + `/callback` as the callback URL, and at Cognito also `/passkeys/done` if users of the app add passkeys.", refused: "`/`; a slash at the end; a path that overlaps `storage.path`",
 		},
 		{
 			key: "auth.error_path", value: one(&a.ErrorPath, "path", parseOptionalAppPath),
@@ -100,7 +100,7 @@ func authOptions(a *Auth, readFile func(string) ([]byte, error)) []option {
 		},
 		{
 			key: "auth.after_logout", def: "/", value: one(&a.AfterLogout, "path", parseAppPath),
-			doc: "The page that the provider sends the browser to after logout. Register `public_url` + this path as the sign-out URL.", refused: "a URL with a host",
+			doc: "The page that the provider sends the browser to after logout. Register `public_url` + this path as the sign-out URL, and also `{auth.path}/logout/done` if the app logs out with `return_to`.", refused: "a URL with a host",
 		},
 		{
 			key: "auth.allow_cross_site_login", def: "false", value: one(&a.AllowCrossSiteLogin, "true or false", parseBool),

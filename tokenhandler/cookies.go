@@ -19,10 +19,10 @@ func removeCookie(store *session.Store, w http.ResponseWriter, r *http.Request, 
 }
 
 // removeLogins removes the cookies of all logins that have not come back from the
-// provider, and what is known of them.
-func removeLogins(store *session.Store, w http.ResponseWriter, r *http.Request) {
+// provider, and what is known of them, but not those that are named in keep.
+func removeLogins(store *session.Store, w http.ResponseWriter, r *http.Request, keep ...string) {
 	for name := range carriedCookies(store, r) {
-		if isLogin(store, name) || name == store.Began {
+		if (isLogin(store, name) || name == store.Began) && !slices.Contains(keep, name) {
 			removeCookie(store, w, r, name)
 		}
 	}

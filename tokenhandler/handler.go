@@ -55,6 +55,9 @@ type Config struct {
 	ErrorPath string
 	// AfterLogout is the path to which the provider's logout page redirects.
 	AfterLogout string
+	// PasskeyURL returns the provider's page where a signed-in user adds a passkey, which
+	// redirects to returnTo. The error is a [*provider.Error]. Nil if the provider has none.
+	PasskeyURL func(returnTo string) (string, error)
 	// LoginError tells what the description of the provider's error response means. Nil
 	// if the provider's descriptions mean nothing.
 	LoginError func(description string) provider.LoginError
@@ -132,11 +135,13 @@ func (h *Handler) routes() {
 	h.call("/session", h.session, http.MethodGet, http.MethodHead)
 	h.call("/refresh", h.refresh, http.MethodPost)
 
-	logout := &logoutHandler{cfg: &h.cfg, revoker: revoker, loggedOut: &h.loggedOut}
-	h.call("/logout", logout.logout, http.MethodPost)
-	h.page("/logout/continue", logout.proceed)
-	if h.cfg.VerifyLogout != nil { // called by the provider's server, so cookies and origins decide nothing
-		h.handle("/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(logout.backchannel), http.MethodPost)))
+	h.logoutRoutes(revoker)
+	h.clientRoutes()
+
+	if h.cfg.PasskeyURL != nil {
+		passkeys := &passkeyHandler{cfg: &h.cfg, back: wayBack{cfg: &h.cfg, name: "passkey", otherwise: "/"}}
+		h.page("/passkeys/add", passkeys.add)
+		h.page(PasskeysDone, passkeys.back.proceed)
 	}
 
 	if !h.cfg.VerifySecret.IsZero() { // called by gateways, which send the secret
@@ -147,6 +152,20 @@ func (h *Handler) routes() {
 		h.handle("/verify/envoy/", h.gateway.verify(http.StatusOK))
 	}
 	h.mux.Handle("/", web.OwnHeaders(h.cfg.Site.CORS(h.cfg.Site.NotFound())))
+}
+
+// logoutRoutes registers the paths of logouts.
+func (h *Handler) logoutRoutes(revoker revoker) {
+	logout := &logoutHandler{
+		cfg: &h.cfg, revoker: revoker, loggedOut: &h.loggedOut,
+		back: wayBack{cfg: &h.cfg, name: "logout", otherwise: h.cfg.Site.ReturnTo(h.cfg.AfterLogout, h.cfg.Path)},
+	}
+	h.call("/logout", logout.logout, http.MethodPost)
+	h.page("/logout/continue", logout.proceed)
+	h.page(LogoutDone, logout.back.proceed)
+	if h.cfg.VerifyLogout != nil { // called by the provider's server, so cookies and origins decide nothing
+		h.handle("/backchannel-logout", web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(logout.backchannel), http.MethodPost)))
+	}
 }
 
 // ReplaceVerifySecret replaces the gateways' secret: from now on only the new one is

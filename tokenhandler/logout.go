@@ -20,6 +20,7 @@ type logoutHandler struct {
 	cfg       *Config
 	revoker   revoker
 	loggedOut *loggedOut
+	back      wayBack
 }
 
 // logout answers POST /auth/logout:
@@ -29,7 +30,9 @@ type logoutHandler struct {
 //  2. Revoke the refresh token, also of a session that has expired, unless the session
 //     was ended before. A failure is counted and logged.
 //  3. Remove all cookies, also those of logins that have not come back.
-//  4. Send the browser, or tell the app to send it, to the provider's logout page. A form
+//  4. Remember return_to in a cookie, because the provider brings nothing back. It must be
+//     what a login accepts.
+//  5. Send the browser, or tell the app to send it, to the provider's logout page. A form
 //     is not answered by a redirect, but by a page that navigates on: browsers apply
 //     form-action of the app's Content-Security-Policy to all redirects after a form,
 //     and the provider's may lead to other origins (CSP Level 3 §6.4.1).
@@ -60,15 +63,39 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 			"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
 	}
 	removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
-	removeLogins(h.cfg.Store, w, r)
+	returnTo := h.returnTo(query)
+	h.removeLogins(w, r, returnTo)
 	h.cfg.Metrics.Logouts.Inc()
-	next := h.next(w, r, hintOf(current))
+	next := h.next(w, r, returnTo, hintOf(current))
 	if isFormNavigation(r) {
 		goOn(w, "Signed out", next)
 		return nil
 	}
 	web.WriteJSON(w, r, http.StatusOK, wire.Logout{LogoutURL: next})
 	return nil
+}
+
+// removeLogins removes the cookies of logins, and that of the way back if there is none. If
+// there is one, its cookie is set anew.
+func (h *logoutHandler) removeLogins(w http.ResponseWriter, r *http.Request, returnTo string) {
+	if returnTo == "" {
+		removeLogins(h.cfg.Store, w, r)
+		return
+	}
+	removeLogins(h.cfg.Store, w, r, h.back.cookieName())
+}
+
+// returnTo returns the page of the app to which the browser goes after the logout, or ""
+// for the one of the configuration.
+func (h *logoutHandler) returnTo(query map[string]string) string {
+	raw, asked := query["return_to"]
+	if !asked {
+		return ""
+	}
+	if returnTo := h.cfg.Site.ReturnTo(raw, h.cfg.Path); returnTo != h.cfg.AfterLogout {
+		return returnTo
+	}
+	return ""
 }
 
 // endAll ends all sessions of a user that have begun by now.

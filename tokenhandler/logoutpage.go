@@ -14,11 +14,18 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// logoutURL returns the provider's logout page, or the app's page if there is none.
-// It has no state parameter: the user is logged out already, so a forged return can
-// do nothing.
-func (h *logoutHandler) logoutURL(hint secret.String) string {
+// LogoutDone is the path, behind Config.Path, to which the provider redirects the browser
+// after a logout with a page to return to. It is a sign-out URL to be registered.
+const LogoutDone = "/logout/done"
+
+// logoutURL returns the provider's logout page, or where that would redirect to if there
+// is none: [LogoutDone] if returns, else the page of the configuration. It has no state
+// parameter: the user is logged out already, so a forged return can do nothing.
+func (h *logoutHandler) logoutURL(returns bool, hint secret.String) string {
 	back := h.cfg.Site.PublicOrigin() + h.cfg.AfterLogout
+	if returns {
+		back = h.cfg.Site.PublicOrigin() + h.cfg.Path + LogoutDone
+	}
 	if target := h.cfg.Provider.LogoutURL(back, hint); target != "" {
 		return target
 	}
@@ -63,16 +70,22 @@ type ending struct {
 	Until int64 `json:"u"`
 	// Hint is the ID token.
 	Hint string `json:"h"`
+	// Returns tells that the browser goes to [LogoutDone] after that page.
+	Returns bool `json:"r,omitempty"`
 }
 
-// next returns where the browser goes after its logout. It sets the cookie of an
-// [ending] if the provider takes a hint and there is one.
-func (h *logoutHandler) next(w http.ResponseWriter, r *http.Request, hint secret.String) string {
-	plain := h.logoutURL(secret.String{})
-	if target := h.logoutURL(hint); target == plain || len(target) > maxHead {
+// endingCookieSize is the size of an ending's cookie in the head of an answer, at most.
+const endingCookieSize = 400
+
+// next returns where the browser goes after its logout, at last to returnTo unless that
+// is empty. It sets the cookie of an [ending] if the provider takes a hint and there is one.
+func (h *logoutHandler) next(w http.ResponseWriter, r *http.Request, returnTo string, hint secret.String) string {
+	returns := returnTo != "" && h.back.set(w, r, returnTo, endingCookieSize)
+	plain := h.logoutURL(returns, secret.String{})
+	if target := h.logoutURL(returns, hint); target == plain || len(target) > maxHead {
 		return plain
 	}
-	e := ending{ID: random(), Until: h.cfg.Now().Add(endingLifetime).Unix(), Hint: hint.Reveal()}
+	e := ending{ID: random(), Until: h.cfg.Now().Add(endingLifetime).Unix(), Hint: hint.Reveal(), Returns: returns}
 	payload, err := json.Marshal(e)
 	if err != nil {
 		return plain
@@ -115,10 +128,10 @@ func (h *logoutHandler) proceed(w http.ResponseWriter, r *http.Request) error {
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.cfg.AfterLogout)
 		return nil
 	}
-	target := h.logoutURL(secret.String{})
+	target := h.logoutURL(e.Returns, secret.String{})
 	if h.use(w, r, e) && r.Header.Get("Sec-Fetch-Mode") == "navigate" {
 		// A proxy would answer 502 if the head were larger. The hint is only recommended.
-		if hinted := h.logoutURL(secret.New(e.Hint)); headBytes(w.Header())+len(hinted) <= maxHead {
+		if hinted := h.logoutURL(e.Returns, secret.New(e.Hint)); headBytes(w.Header())+len(hinted) <= maxHead {
 			target = hinted
 		}
 	}

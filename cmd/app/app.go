@@ -249,6 +249,7 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		PublicURL:           a.cfg.PublicURL,
 		ErrorPath:           a.cfg.Auth.ErrorPath,
 		LoginError:          a.loginError(),
+		PasskeyURL:          a.passkeyURL(),
 		TriggerMessages:     a.cfg.Auth.TriggerMessages,
 		AfterLogout:         a.cfg.Auth.AfterLogout,
 		AllowCrossSiteLogin: a.cfg.Auth.AllowCrossSiteLogin,
@@ -313,6 +314,17 @@ func BackchannelLogoutURL(cfg config.Config) string {
 // SignOutURL returns the sign-out URL that must be registered at the provider.
 func SignOutURL(cfg config.Config) string {
 	return web.Origin(cfg.PublicURL) + cfg.Auth.AfterLogout
+}
+
+// SignOutReturnURL returns the one to register for logouts with return_to.
+func SignOutReturnURL(cfg config.Config) string {
+	return web.Origin(cfg.PublicURL) + cfg.Auth.Path + tokenhandler.LogoutDone
+}
+
+// PasskeyURL returns the callback URL that must be registered at Cognito if the app lets
+// its users add passkeys.
+func PasskeyURL(cfg config.Config) string {
+	return web.Origin(cfg.PublicURL) + cfg.Auth.Path + tokenhandler.PasskeysDone
 }
 
 // Cookies returns the names of the service's cookies.

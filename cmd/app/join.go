@@ -34,6 +34,15 @@ func (a *App) loginError() func(string) provider.LoginError {
 	return cognito.LoginError
 }
 
+// passkeyURL returns what knows the provider's page for passkeys. It returns nil for other
+// providers than Cognito, which have none that is standardised.
+func (a *App) passkeyURL() func(string) (string, error) {
+	if cognito.Profile(a.cfg.Provider.Kind) != cognito.Cognito {
+		return nil
+	}
+	return a.provider.PasskeyURL
+}
+
 // groupsClaim returns the claim of access tokens that holds the user's groups.
 func groupsClaim(kind string) string {
 	if cognito.Profile(kind) == cognito.Cognito {

@@ -60,11 +60,14 @@ func printAppClient(w io.Writer, cfg config.Config) {
 	_, _ = fmt.Fprintf(w, `
 Register at the app client in Cognito, exactly as written:
   Allowed callback URL   %s
+                         %s (for %s/passkeys/add)
   Allowed sign-out URL   %s
+                         %s (for return_to of %s/logout)
   OAuth grant            Authorization code grant
   OpenID Connect scopes  %s
   Client secret          %s
-`, app.CallbackURL(cfg), app.SignOutURL(cfg), strings.Join(cfg.Provider.Scopes, " "), secret)
+`, app.CallbackURL(cfg), app.PasskeyURL(cfg), cfg.Auth.Path, app.SignOutURL(cfg), app.SignOutReturnURL(cfg), cfg.Auth.Path,
+		strings.Join(cfg.Provider.Scopes, " "), secret)
 }
 
 // printClient prints what to enter at another provider, in the words of OpenID Connect
@@ -80,12 +83,13 @@ func printClient(w io.Writer, cfg config.Config) {
 Register at the client of your OpenID provider, exactly as written:
   Redirect URI               %s
   Post-logout redirect URI   %s
+                             %s (for return_to of %s/logout)
   Back-channel logout URI    %s
   Grant types                authorization_code, refresh_token
   Scopes                     %s
   Client authentication      %s
   PKCE                       S256
-`, app.CallbackURL(cfg), app.SignOutURL(cfg), app.BackchannelLogoutURL(cfg), strings.Join(p.Scopes, " "), authentication)
+`, app.CallbackURL(cfg), app.SignOutURL(cfg), app.SignOutReturnURL(cfg), cfg.Auth.Path, app.BackchannelLogoutURL(cfg), strings.Join(p.Scopes, " "), authentication)
 	if !slices.Contains(p.Scopes, "offline_access") {
 		_, _ = fmt.Fprintln(w, `
 provider.scopes has no offline_access. Many providers then issue no refresh token,

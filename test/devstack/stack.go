@@ -172,9 +172,10 @@ func (s *Stack) release() {
 // startServers starts the pool and the S3 server side by side.
 func (s *Stack) startServers(ctx context.Context, options Options) error {
 	group, ctx := errgroup.WithContext(ctx)
-	callbacks, logouts := []string{s.URL + "/auth/callback"}, []string{s.URL + "/"}
-	for _, app := range options.Apps {
-		callbacks, logouts = append(callbacks, app+"/auth/callback"), append(logouts, app+"/")
+	var callbacks, logouts []string
+	for _, app := range append([]string{s.URL}, options.Apps...) {
+		callbacks = append(callbacks, app+"/auth/callback", app+"/auth/passkeys/done")
+		logouts = append(logouts, app+"/", app+"/auth/logout/done")
 	}
 	group.Go(func() (err error) {
 		s.Pool, err = cognitolocal.Start(ctx, cognitolocal.Options{

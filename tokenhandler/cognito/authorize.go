@@ -3,6 +3,7 @@ package cognito
 import (
 	"net/url"
 	"slices"
+	"strings"
 
 	"golang.org/x/oauth2"
 
@@ -56,6 +57,29 @@ func (p *Provider) AuthorizeURL(request provider.AuthRequest) (string, error) {
 		return "", &provider.Error{Op: opLogin, Kind: provider.ErrMisconfigured, Reason: "the authorization endpoint is no URL"}
 	}
 	u.Path, u.RawPath = path, ""
+	return u.String(), nil
+}
+
+const opPasskey = "adding a passkey"
+
+// PasskeyURL returns Cognito's page where a user adds a passkey. It asks users to sign in
+// whose session at the hosted pages is over, for which it has the parameters of a login
+// (README "Hosts and discovery"). It redirects to returnTo, which must be a registered
+// callback URL; that may get a code, which nobody needs. The error is
+// [provider.ErrUnavailable] until the provider is connected.
+func (p *Provider) PasskeyURL(returnTo string) (string, error) {
+	c, err := p.connection(opPasskey)
+	if err != nil {
+		return "", err
+	}
+	u, err := url.Parse(c.endpoints.Authorization)
+	if err != nil {
+		return "", &provider.Error{Op: opPasskey, Kind: provider.ErrMisconfigured, Reason: "the authorization endpoint is no URL"}
+	}
+	u.Path, u.RawPath = "/passkeys/add", ""
+	u.RawQuery = url.Values{
+		"client_id": {p.cfg.ClientID}, "redirect_uri": {returnTo}, "response_type": {"code"}, "scope": {strings.Join(p.cfg.Scopes, " ")},
+	}.Encode()
 	return u.String(), nil
 }
 
