@@ -21,6 +21,9 @@ func outageCases(r *Replica) (cases []testCase) {
 			testCase{"DenyListHealsFromReplicas", denyListHealsFromReplicas},
 		)
 	}
+	if r.Maps != nil {
+		cases = append(cases, testCase{"MapsInAnOutage", mapsInAnOutage})
+	}
 	return cases
 }
 

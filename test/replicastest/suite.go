@@ -23,8 +23,18 @@ type DenyList interface {
 	Begin(sub, sid string) time.Time
 }
 
+// Maps are small maps that all replicas share.
+type Maps interface {
+	// ReadMap returns a map and its version; of a map that does not exist, no entries and "".
+	ReadMap(ctx context.Context, name string) (entries map[string]string, version string, err error)
+	// ChangeMap changes a map if it still has this version, and keeps it for the given time. It reports false if it has another one.
+	ChangeMap(ctx context.Context, name, version string, set map[string]string, remove []string, keep time.Duration) (changed bool, err error)
+}
+
 // Replica is one process that uses the store.
 type Replica struct {
+	// Maps shares small maps. It is nil if the store has none.
+	Maps Maps
 	// Refreshes shares leases and results. It is nil if the store has none.
 	Refreshes refresh.Replicas
 	// DenyList shares revocations. It is nil if the store has none.
@@ -63,6 +73,9 @@ func Run(t *testing.T, open func(t *testing.T) Store) {
 	cases := []testCase{}
 	if replica.Refreshes != nil {
 		cases = append(cases, refreshCases()...)
+	}
+	if replica.Maps != nil {
+		cases = append(cases, mapCases()...)
 	}
 	if replica.DenyList != nil {
 		cases = append(cases, denyListCases()...)

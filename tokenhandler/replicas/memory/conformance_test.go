@@ -20,11 +20,11 @@ func (d denyList) Revoke(_ context.Context, revocation replicas.Revocation) erro
 
 func TestConformance(t *testing.T) {
 	replicastest.Run(t, func(*testing.T) replicastest.Store {
-		list := denyList{memory.New(time.Now)}
+		list, shared := denyList{memory.New(time.Now)}, memory.NewMaps(time.Now, 1000)
 		return replicastest.Store{
 			Alone: true, SyntheticTime: true,
 			Start: func(*testing.T) *replicastest.Replica {
-				return &replicastest.Replica{DenyList: list, Crash: func() {}}
+				return &replicastest.Replica{DenyList: list, Maps: shared, Crash: func() {}}
 			},
 		}
 	})

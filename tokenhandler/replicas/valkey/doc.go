@@ -1,4 +1,4 @@
-// Package valkey shares the deny list and the refreshes of sessions between
+// Package valkey shares the deny list, the refreshes of sessions and small maps between
 // replicas through a Valkey or Redis server, version 6 or later: a single server,
 // a cluster, or Amazon ElastiCache.
 //
@@ -10,6 +10,7 @@
 //	{tokenhandler}:denied       a stream of revocations that every replica follows
 //	{tokenhandler}:lease:NAME   which replica refreshes the session now
 //	{tokenhandler}:result:NAME  the newest result of its refresh, sealed
+//	{tokenhandler}:map:HASH     a small map, such as what was signed for a user's folder
 //
 // All of them carry the same hash tag, so a cluster keeps them in one slot and on
 // one shard. The reason is that every script also reads the first key: only the

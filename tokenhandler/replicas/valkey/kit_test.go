@@ -131,5 +131,5 @@ func command(t *testing.T, client driver.Client, words ...string) {
 
 // permissions are what a user of the server must be allowed to do, in the words of ACL SETUSER. config/deploy/README.md quotes them.
 func permissions() []string {
-	return strings.Fields("~{tokenhandler}:* -@all +eval +xread +time +info +exists +hmget +hget +hset +get +set +del +pexpire +xadd +xrange +xdel")
+	return strings.Fields("~{tokenhandler}:* -@all +eval +xread +time +info +exists +hmget +hget +hgetall +hset +hdel +get +set +del +pexpire +xadd +xrange +xdel")
 }

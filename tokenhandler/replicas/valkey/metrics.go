@@ -34,7 +34,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}),
 		Operations: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_store_operations_total",
-			Help: "Operations on the shared store, by operation (claim, publish, release, restore, revoke, follow, beat) and outcome (ok, down, timeout, unreachable, refused, canceled).",
+			Help: "Operations on the shared store, by operation (claim, publish, release, restore, revoke, follow, beat, read_map, change_map) and outcome (ok, down, timeout, unreachable, refused, canceled).",
 		}, []string{"operation", "outcome"}),
 		Seconds: f.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tokenhandler_store_operation_duration_seconds",
@@ -60,7 +60,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	// Every series exists from the start, at 0: a counter that appears with its first event
 	// has no increase that rate() could see.
-	for _, operation := range []string{"claim", "publish", "release", "restore", "revoke", "follow", "beat"} {
+	for _, operation := range []string{"claim", "publish", "release", "restore", "revoke", "follow", "beat", "read_map", "change_map"} {
 		for _, outcome := range []string{"ok", "down", "timeout", "unreachable", "refused", "canceled"} {
 			m.Operations.WithLabelValues(operation, outcome)
 		}

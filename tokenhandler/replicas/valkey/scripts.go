@@ -2,6 +2,8 @@ package valkey
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 
 	"github.com/valkey-io/valkey-go"
 
@@ -17,6 +19,15 @@ const (
 
 func leaseKey(name session.Name) string  { return "{tokenhandler}:lease:" + name.String() }
 func resultKey(name session.Name) string { return "{tokenhandler}:result:" + name.String() }
+
+// mapKey hashes the name of a map, which may be that of a user.
+func mapKey(name string) string {
+	sum := sha256.Sum256([]byte(name))
+	return "{tokenhandler}:map:" + hex.EncodeToString(sum[:])
+}
+
+// versionEntry is the entry that holds the version of a map.
+const versionEntry = ""
 
 // script is one operation. It must be safe to run twice, because the client repeats a
 // script if the connection breaks before the answer.
@@ -130,9 +141,37 @@ end
 return {id}`
 )
 
+const (
+	readMapBody = `
+local answer = redis.call('HGETALL', KEYS[3])
+table.insert(answer, 1, id)
+return answer`
+
+	// ARGV: version that the map must have, its new one, milliseconds to keep it, number
+	// of entries to set, their names and values, names of entries to remove.
+	changeMapBody = `
+local version = redis.call('HGET', KEYS[3], '') or ''
+if version == ARGV[3] then
+  return {id, 'changed'} -- by the first run of this script
+end
+if version ~= ARGV[2] then
+  return {id, 'stale'}
+end
+local remove = 6 + 2 * ARGV[5]
+redis.call('HSET', KEYS[3], '', ARGV[3])
+for i = 6, remove - 1, 2 do
+  redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1])
+end
+for i = remove, #ARGV do
+  redis.call('HDEL', KEYS[3], ARGV[i])
+end
+redis.call('PEXPIRE', KEYS[3], ARGV[4])
+return {id, 'changed'}`
+)
+
 // scripts are all operations.
 type scripts struct {
-	claim, publish, release, restore, revoke, follow, beat script
+	claim, publish, release, restore, revoke, follow, beat, readMap, changeMap script
 }
 
 func newScripts() scripts {
@@ -144,5 +183,6 @@ func newScripts() scripts {
 		revoke:  script{"revoke", revokeBody},
 		follow:  script{"follow", "return {id}"},
 		beat:    script{"beat", beatBody},
+		readMap: script{"read_map", readMapBody}, changeMap: script{"change_map", changeMapBody},
 	}
 }
