@@ -120,7 +120,7 @@ func storageOptions(s *Storage) []option {
 		},
 		{
 			key: "storage.quota.bytes", value: one(&s.Quota.Bytes, "size", parseSize(1, maxQuota)),
-			doc: "How much a user's folder may hold. Uploads and copies beyond it get 403 `quota_exceeded`. The folder is counted by listing it; the count is kept for up to 5 minutes, and what was signed since counts until its URL has expired. So the limit is approximate, and each replica knows only what it has signed itself since its last count. Default: none.", refused: "0",
+			doc: "How much a user's folder may hold. Uploads and copies beyond it get 403 `quota_exceeded`. The folder is counted by listing it; the count is kept for up to 5 minutes, and what was signed since counts until it must have arrived, which is later than its URL expires. So the limit is approximate. With `session.store`, replicas share what they have signed; else each knows only its own. Default: none.", refused: "0",
 		},
 		{
 			key: "storage.quota.objects", value: one(&s.Quota.Objects, "number", parseObjects),

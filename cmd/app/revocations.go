@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"cognito-token-handler/config"
+	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/tokenhandler/admin"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/replicas"
@@ -98,6 +99,14 @@ func (d denyList) handOver(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// sharedMaps returns the store, or nil without session.store.
+func (d denyList) sharedMaps() storage.Maps {
+	if d.shared == nil {
+		return nil
+	}
+	return d.shared
 }
 
 // replicas returns the store, or nil without session.store.

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -42,14 +43,15 @@ func (h *Handler) copy(q *request) (response, error) {
 			return response{}, alreadyExists(err)
 		}
 	}
-	if err := h.ledger.admit(q, b, claim{bytes: size, key: c.fullTo, until: h.cfg.Now()}); err != nil {
+	room := nameOf(ofCopy, c.fullTo)
+	if err := h.ledger.admit(q, b, claim{name: room, bytes: size, key: c.fullTo, until: h.cfg.Now().Add(completeTimeout)}); err != nil {
 		return response{}, err
 	}
 	done, err := b.copyObject(q, c, source)
 	if err != nil {
 		return response{}, err
 	}
-	h.ledger.outdate(q.folder)
+	h.ledger.release(q.Context(), q.folder, room)
 	h.record(q, opCopy, c.to, size)
 	body := object{Key: c.to, Size: size}
 	if result := done.CopyObjectResult; result != nil {
@@ -70,10 +72,25 @@ func (b userBucket) copyObject(q *request, c copying, source *s3.HeadObjectOutpu
 		return done, nil
 	}
 	err = problemOf("copying an object", err)
-	if c.ifNoneMatch != "" && isProblem(err, web.CodePreconditionFailed) {
-		return nil, alreadyExists(err)
+	if isProblem(err, web.CodePreconditionFailed) {
+		return nil, b.whichCondition(q.Context(), c.ifNoneMatch, c.fullTo, "the object was replaced while it was copied; try again", err)
 	}
 	return nil, err
+}
+
+// whichCondition says why S3 refused a request with two conditions: already_exists if
+// there is an object where none may be, else that something has changed meanwhile.
+func (b userBucket) whichCondition(ctx context.Context, ifNoneMatch, key, changed string, cause error) error {
+	if ifNoneMatch != "" {
+		_, err := b.stat(ctx, key)
+		if err == nil {
+			return alreadyExists(cause)
+		}
+		if !isProblem(err, web.CodeNotFound) {
+			return err
+		}
+	}
+	return web.NewProblem(web.CodePreconditionFailed, changed, cause)
 }
 
 // alreadyExists returns already_exists, or err if it says that it could not be seen

@@ -47,7 +47,7 @@ func (h *Handler) delete(q *request) (response, error) {
 	if _, err := b.objects.DeleteObject(q.Context(), input, b.as); err != nil {
 		return response{}, problemOf("deleting an object", err)
 	}
-	h.ledger.outdate(q.folder)
+	h.ledger.outdate(q.Context(), q.folder)
 	h.record(q, opDelete, q.name, aws.ToInt64(found.ContentLength))
 	return response{status: http.StatusNoContent}, nil
 }
@@ -130,7 +130,7 @@ func (h *Handler) deleteAll(q *request, b userBucket, page *s3.ListObjectsV2Outp
 	if err != nil {
 		return 0, problemOf("deleting objects", err)
 	}
-	h.ledger.outdate(q.folder)
+	h.ledger.outdate(q.Context(), q.folder)
 	for _, object := range done.Deleted {
 		key := aws.ToString(object.Key)
 		h.record(q, opDeleteFolder, strings.TrimPrefix(key, q.folder), sizes[key])

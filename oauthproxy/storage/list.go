@@ -132,16 +132,23 @@ func (q *request) pageOf(page *s3.ListObjectsV2Output) (listResponse, error) {
 // listed decodes a key of a list. It refuses the whole list if a key is not in the
 // user's folder, whatever the server thought that the prefix means.
 func (q *request) listed(key *string, encoding types.EncodingType) (string, error) {
-	full := aws.ToString(key)
-	if encoding == types.EncodingTypeUrl {
-		decoded, err := url.QueryUnescape(full)
-		if err != nil {
-			return "", web.NewProblem(web.CodeUpstreamError, "the storage answered nonsense", fmt.Errorf("decoding a listed key: %w", err))
-		}
-		full = decoded
+	full, err := decodeKey(key, encoding)
+	if err != nil {
+		return "", web.NewProblem(web.CodeUpstreamError, "the storage answered nonsense", err)
 	}
 	if !strings.HasPrefix(full, q.folder) {
 		return "", web.NewProblem(web.CodeUpstreamError, "the storage answered nonsense", errForeignKey)
 	}
 	return full, nil
+}
+
+func decodeKey(key *string, encoding types.EncodingType) (string, error) {
+	if encoding != types.EncodingTypeUrl {
+		return aws.ToString(key), nil
+	}
+	decoded, err := url.QueryUnescape(aws.ToString(key))
+	if err != nil {
+		return "", fmt.Errorf("decoding a listed key: %w", err)
+	}
+	return decoded, nil
 }

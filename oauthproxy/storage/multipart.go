@@ -3,6 +3,7 @@ package storage
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -63,8 +64,9 @@ type createPartsResponse struct {
 // createParts handles POST /multipart:
 //
 //  1. It checks the same body as for an upload in one piece.
-//  2. It refuses a user who leaves too many uploads unfinished.
-//  3. It starts the upload at S3, and counts the declared size against the quota.
+//  2. It starts the upload at S3.
+//  3. It aborts the upload if the user leaves too many unfinished, or if the declared
+//     size does not fit into the quota.
 func (h *Handler) createParts(q *request) (response, error) {
 	u, err := h.readUpload(q)
 	if err != nil {
@@ -80,9 +82,6 @@ func (h *Handler) createParts(q *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	if err := b.limitUnfinished(q); err != nil {
-		return response{}, err
-	}
 	started, err := b.startParts(q, u)
 	if err != nil {
 		return response{}, err
@@ -90,7 +89,10 @@ func (h *Handler) createParts(q *request) (response, error) {
 	parts := partsUpload{Key: u.key, Size: u.size, ID: started, IfNoneMatch: u.ifNoneMatch, IfMatch: u.ifMatch}
 	id, err := h.seal(uploadName(q.folder), parts)
 	if err == nil {
-		err = h.ledger.admit(q, b, claim{id: started, bytes: u.size, until: h.cfg.Now().Add(h.cfg.Expires)})
+		err = b.limitUnfinished(q)
+	}
+	if err == nil {
+		err = h.ledger.admit(q, b, parts.claim(h.cfg.Now().Add(h.cfg.Expires)))
 	}
 	if err != nil {
 		if abortErr := b.abortParts(q, u.full, started); abortErr != nil {
@@ -104,17 +106,23 @@ func (h *Handler) createParts(q *request) (response, error) {
 	}}, nil
 }
 
+// claim is the room that the upload needs if its parts are signed until then.
+func (u partsUpload) claim(expires time.Time) claim {
+	return claim{name: nameOf(ofUpload, u.ID), bytes: u.Size, until: arrived(expires, u.partSize())}
+}
+
 func uploadName(folder string) string { return sealedFor("upload", folder) }
 
-// limitUnfinished refuses a user with too many unfinished uploads.
+// limitUnfinished refuses a user with too many unfinished uploads, the new one included:
+// of requests at the same time, none could know of the others before it has begun.
 func (b userBucket) limitUnfinished(q *request) error {
 	page, err := b.many.ListMultipartUploads(q.Context(), &s3.ListMultipartUploadsInput{
-		Bucket: &b.name, ExpectedBucketOwner: b.owner, Prefix: &q.folder, MaxUploads: aws.Int32(maxUnfinished),
+		Bucket: &b.name, ExpectedBucketOwner: b.owner, Prefix: &q.folder, MaxUploads: aws.Int32(maxUnfinished + 1),
 	}, b.as)
 	if err != nil {
 		return problemOf("listing unfinished uploads", err)
 	}
-	if len(page.Uploads) >= maxUnfinished {
+	if len(page.Uploads) > maxUnfinished {
 		return web.NewProblem(web.CodeQuotaExceeded, fmt.Sprintf("%d uploads in parts are unfinished; complete or abort some", maxUnfinished), nil)
 	}
 	return nil

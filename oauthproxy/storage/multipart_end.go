@@ -48,13 +48,13 @@ func (h *Handler) complete(q *request) (response, error) {
 		if abortErr := b.abortParts(q, full, u.ID); abortErr != nil {
 			return response{}, abortErr
 		}
-		h.ledger.release(q.folder, u.ID)
+		h.ledger.release(q.Context(), q.folder, nameOf(ofUpload, u.ID))
 		return response{}, err
 	}
 	if err := b.completeParts(q, full, u, stored); err != nil {
 		return response{}, err
 	}
-	h.ledger.release(q.folder, u.ID)
+	h.ledger.release(q.Context(), q.folder, nameOf(ofUpload, u.ID))
 	h.record(q, opComplete, u.Key, u.Size)
 	found, err := b.stat(q.Context(), full)
 	if err != nil {
@@ -103,7 +103,7 @@ func (h *Handler) checkParts(q *request, b userBucket, full string, u partsUploa
 	case total > h.cfg.MaxSize:
 		return web.NewProblem(web.CodeTooLarge, fmt.Sprintf("the object is over the limit of %d bytes; the upload was aborted", h.cfg.MaxSize), nil)
 	}
-	return h.ledger.admit(q, b, claim{id: u.ID, bytes: total, key: full, until: h.cfg.Now()})
+	return h.ledger.admit(q, b, claim{name: nameOf(ofUpload, u.ID), bytes: total, key: full, until: h.cfg.Now().Add(completeTimeout)})
 }
 
 func (b userBucket) completeParts(q *request, key string, u partsUpload, stored []storedPart) error {
@@ -118,9 +118,13 @@ func (b userBucket) completeParts(q *request, key string, u partsUpload, stored 
 	if err == nil {
 		return nil
 	}
+	if code := errorCode(err); code == "InvalidPart" || code == "EntityTooSmall" {
+		// The list of parts was the newest, so one was uploaded again since.
+		return web.NewProblem(web.CodePreconditionFailed, "a part was replaced while the upload was completed; try again", err)
+	}
 	err = problemOf("completing an upload in parts", err)
 	if u.IfNoneMatch != "" && isProblem(err, web.CodePreconditionFailed) {
-		return alreadyExists(err)
+		return b.whichCondition(q.Context(), u.IfNoneMatch, key, "another request changed the object at the same time; try again", err)
 	}
 	return err
 }
@@ -142,7 +146,7 @@ func (h *Handler) abort(q *request) (response, error) {
 	if err := b.abortParts(q, full, u.ID); err != nil {
 		return response{}, err
 	}
-	h.ledger.release(q.folder, u.ID)
+	h.ledger.release(q.Context(), q.folder, nameOf(ofUpload, u.ID))
 	h.record(q, opAbort, u.Key, u.Size)
 	return response{status: http.StatusNoContent}, nil
 }

@@ -62,7 +62,7 @@ func (h *Handler) signParts(q *request) (response, error) {
 			PartNumber: int64(number), Size: size, Method: signed.method, URL: signed.url, Headers: signed.headers,
 		})
 	}
-	if err := h.ledger.admit(q, b, claim{id: u.ID, bytes: u.Size, until: body.ExpiresAt}); err != nil {
+	if err := h.ledger.admit(q, b, u.claim(body.ExpiresAt)); err != nil {
 		return response{}, err
 	}
 	h.record(q, opSignParts, u.Key, total)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cognito-token-handler/oauthproxy/storage"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 )
 
 // The usage counts objects, and the parts of uploads that are not finished. An upload in
@@ -36,23 +37,30 @@ func TestServerCountsUploadsInParts(t *testing.T) {
 	wantUsage(h, 20*mib, 1)
 	p.put(t, h, zeros, 1, 2)
 	wantUsage(h, 20*mib, 1)
-	wantUsage(mustNew(t, cfg, authority{subject: "user-a"}), 16*mib, 0) // another replica sees what has arrived
+	wantUsage(another(t, cfg), 16*mib, 0) // another replica sees what has arrived
 	p.put(t, h, zeros, 3)
 	answerOf[listedObject](t, h, http.MethodPost, p.path("/complete"), "", 201)
 	if u := usageOf(t, h); u.Bytes < 20*mib {
 		t.Errorf("%+v", u)
 	}
-	wantUsage(mustNew(t, cfg, authority{subject: "user-a"}), 20*mib, 1)
+	wantUsage(another(t, cfg), 20*mib, 1)
 
 	// The quota is that of the day on which an upload is completed.
-	p = createParts(t, mustNew(t, cfg, authority{subject: "user-a"}), map[string]any{"key": "m", "content_type": "text/plain", "size": 10 * mib})
-	p.put(t, mustNew(t, cfg, authority{subject: "user-a"}), zeros, 1, 2)
+	p = createParts(t, another(t, cfg), map[string]any{"key": "m", "content_type": "text/plain", "size": 10 * mib})
+	p.put(t, another(t, cfg), zeros, 1, 2)
 	lower := cfg
 	lower.Quota.Bytes = 29 * mib
-	wantCode(t, mustNew(t, lower, authority{subject: "user-a"}), http.MethodPost, p.path("/complete"), "", 403, "quota_exceeded")
+	wantCode(t, another(t, lower), http.MethodPost, p.path("/complete"), "", 403, "quota_exceeded")
 	if unfinished(t, server) != 0 {
 		t.Error("the upload over the quota was not aborted")
 	}
+}
+
+// another is a replica that knows nothing of what others have signed.
+func another(t *testing.T, cfg storage.Config) *storage.Handler {
+	t.Helper()
+	cfg.Claims = memory.NewMaps(time.Now, 1000)
+	return mustNew(t, cfg, authority{subject: "user-a"})
 }
 
 type zero struct{}
@@ -79,6 +87,6 @@ func TestServerQuota(t *testing.T) {
 	}
 	// The URL still works, so it counts until it expires. Another replica knows nothing of it.
 	wantCode(t, h, http.MethodPost, "/storage/uploads", note(t, map[string]any{"key": "b", "size": 90}), 403, "quota_exceeded")
-	mustUpload(t, mustNew(t, cfg, authority{subject: "user-a"}), note(t, map[string]any{"key": "b", "size": 90}))
+	mustUpload(t, another(t, cfg), note(t, map[string]any{"key": "b", "size": 90}))
 	mustUpload(t, mustNew(t, cfg, authority{subject: "user-b"}), note(t, map[string]any{"key": "b", "size": 90}))
 }

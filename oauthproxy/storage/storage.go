@@ -55,6 +55,11 @@ type Config struct {
 	Expires time.Duration
 	// Quota limits each user's folder. Default no limit.
 	Quota Quota
+	// Claims keeps what this process has signed for each folder. Required.
+	Claims Maps
+	// SharedClaims keeps what all replicas have signed. Default nil: the quota is that of
+	// each replica.
+	SharedClaims Maps
 	// SSE is the encryption at rest that uploads and copies ask for: "AES256",
 	// "aws:kms" or "aws:kms:dsse". Default the bucket's own.
 	SSE string
@@ -137,6 +142,7 @@ func (c Config) validate() error {
 	check(c.KMSKeyID == "" || strings.HasPrefix(c.SSE, "aws:kms"), "kms_key_id needs sse aws:kms or aws:kms:dsse")
 	check(c.Expires >= time.Second && c.Expires <= MaxExpires, "expires must be 1 second to 7 days")
 	check(c.Credentials != nil, "credentials are missing")
+	check(c.Claims != nil, "the claims are missing")
 	check(c.Sealer != nil, "the sealer is missing")
 	check(c.Now != nil, "the clock is missing")
 	check(c.Log != nil, "the log is missing")

@@ -19,6 +19,7 @@ import (
 
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/test/testkit"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -75,6 +76,7 @@ func goodConfig(tb testing.TB) storage.Config {
 		MaxSize:     1 << 20,
 		Expires:     5 * time.Minute,
 		Credentials: service(credentials.NewStaticCredentialsProvider(accessKey, secretKey, "")),
+		Claims:      memory.NewMaps(time.Now, 100_000),
 		Sealer:      newSealer(tb),
 		Now:         func() time.Time { return noon },
 		Log:         testkit.Logger(tb),

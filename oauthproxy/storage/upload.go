@@ -79,7 +79,7 @@ func (h *Handler) createUpload(q *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	if err := h.ledger.admit(q, b, claim{bytes: u.size, key: u.full, until: signed.expiresAt}); err != nil {
+	if err := h.ledger.admit(q, b, claim{name: nameOf(ofKey, u.full), bytes: u.size, key: u.full, until: arrived(signed.expiresAt, u.size)}); err != nil {
 		return response{}, err
 	}
 	h.record(q, opUpload, u.key, u.size)

@@ -7,6 +7,9 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+
+	"cognito-token-handler/tokenhandler/web"
 )
 
 // usageAge is how old a count may be that GET /usage shows, if nothing was deleted,
@@ -32,10 +35,11 @@ func (h *Handler) usage(q *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	if err := h.ledger.refresh(q, b, demand{age: usageAge, current: true}); err != nil {
+	err = h.ledger.refresh(q, b, demand{age: usageAge, current: true})
+	used, asOf := h.ledger.used(q.Context(), q.folder)
+	if err != nil && (asOf.IsZero() || !isProblem(err, web.CodeUpstreamTimeout)) {
 		return response{}, err
 	}
-	used, asOf := h.ledger.used(q.folder)
 	body := usageResponse{Bytes: used.bytes, Objects: used.objects, AsOf: asOf.UTC().Truncate(time.Second)}
 	if limit := h.cfg.Quota.Bytes; limit > 0 {
 		body.QuotaBytes = &limit
@@ -46,44 +50,63 @@ func (h *Handler) usage(q *request) (response, error) {
 	return response{status: http.StatusOK, body: body}, nil
 }
 
-// count is what the lists of a folder show.
-type count struct {
-	bytes, objects int64
-	// unfinished maps S3's id of an unfinished upload to the bytes of its parts. They
-	// are in bytes, too.
-	unfinished map[string]int64
-}
-
-// countFolder lists a folder, page by page.
-func (b userBucket) countFolder(ctx context.Context, folder string) (count, error) {
-	total := count{unfinished: make(map[string]int64)}
-	objects := s3.NewListObjectsV2Paginator(b.many, &s3.ListObjectsV2Input{Bucket: &b.name, ExpectedBucketOwner: b.owner, Prefix: &folder})
+// countFolder lists a folder, page by page. names are those of the claims of which it
+// tells what it has seen.
+func (b userBucket) countFolder(ctx context.Context, folder string, names map[string]bool, into *counted) error {
+	objects := s3.NewListObjectsV2Paginator(b.many, &s3.ListObjectsV2Input{
+		Bucket: &b.name, ExpectedBucketOwner: b.owner, Prefix: &folder, EncodingType: types.EncodingTypeUrl,
+	})
 	for objects.HasMorePages() {
-		page, err := objects.NextPage(ctx, b.as)
+		page, err := pageOf(ctx, objects.NextPage, b.as)
 		if err != nil {
-			return count{}, problemOf("counting objects", err)
+			return problemOf("counting objects", err)
 		}
-		total.objects += int64(len(page.Contents))
 		for i := range page.Contents {
-			total.bytes += aws.ToInt64(page.Contents[i].Size)
+			into.add(&page.Contents[i], page.EncodingType, names)
 		}
 	}
+	return b.countUploads(ctx, folder, into)
+}
+
+// pageOf gets one page. A call that hangs must not hold a count until countTimeout.
+func pageOf[T any](ctx context.Context, next func(context.Context, ...func(*s3.Options)) (T, error), as func(*s3.Options)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	return next(ctx, as)
+}
+
+// add counts one object.
+func (c *counted) add(object *types.Object, encoding types.EncodingType, names map[string]bool) {
+	size := aws.ToInt64(object.Size)
+	c.bytes += size
+	c.objects++
+	if len(names) == 0 {
+		return
+	}
+	key, err := decodeKey(object.Key, encoding)
+	if name := nameOf(ofKey, key); err == nil && names[name] {
+		c.seen[name] = stored{size, 1}
+	}
+}
+
+// countUploads counts the parts of unfinished uploads.
+func (b userBucket) countUploads(ctx context.Context, folder string, into *counted) error {
 	uploads := s3.NewListMultipartUploadsPaginator(b.many, &s3.ListMultipartUploadsInput{Bucket: &b.name, ExpectedBucketOwner: b.owner, Prefix: &folder})
 	for uploads.HasMorePages() {
-		page, err := uploads.NextPage(ctx, b.as)
+		page, err := pageOf(ctx, uploads.NextPage, b.as)
 		if err != nil {
-			return count{}, problemOf("counting unfinished uploads", err)
+			return problemOf("counting unfinished uploads", err)
 		}
 		for i := range page.Uploads {
 			size, err := b.countParts(ctx, page.Uploads[i].Key, page.Uploads[i].UploadId)
 			if err != nil {
-				return count{}, err
+				return err
 			}
-			total.bytes += size
-			total.unfinished[aws.ToString(page.Uploads[i].UploadId)] = size
+			into.bytes += size
+			into.seen[nameOf(ofUpload, aws.ToString(page.Uploads[i].UploadId))] = stored{bytes: size}
 		}
 	}
-	return total, nil
+	return nil
 }
 
 // countParts returns the bytes of an unfinished upload; 0 if it was ended meanwhile.
@@ -91,7 +114,7 @@ func (b userBucket) countParts(ctx context.Context, key, id *string) (int64, err
 	total := int64(0)
 	pages := s3.NewListPartsPaginator(b.parts, &s3.ListPartsInput{Bucket: &b.name, Key: key, UploadId: id, ExpectedBucketOwner: b.owner})
 	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx, b.as)
+		page, err := pageOf(ctx, pages.NextPage, b.as)
 		if errorCode(err) == "NoSuchUpload" {
 			return 0, nil
 		}
