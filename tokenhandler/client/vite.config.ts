@@ -8,6 +8,7 @@ const entries = {
   vite: 'src/vite.ts',
   compat: 'src/compat.ts',
   storage: 'src/storage/index.ts',
+  mirror: 'src/mirror/index.ts',
 }
 
 const src = new URL('./src', import.meta.url).pathname

@@ -10,6 +10,7 @@ const budgets: Record<string, number> = {
   vite: 1024,
   compat: 1.5 * 1024,
   storage: 4 * 1024,
+  mirror: 2 * 1024,
 }
 
 test.each(Object.entries(budgets))('%s keeps its budget', (name, budget) => {

@@ -357,6 +357,7 @@ export class Memory {
   readonly items = new Map<string, string>()
   getItem = (name: string) => this.items.get(name) ?? null
   setItem = (name: string, value: string) => void this.items.set(name, value)
+  removeItem = (name: string) => void this.items.delete(name)
 }
 
 /** Lets the fake clock run until the promise is settled, and returns its outcome. */

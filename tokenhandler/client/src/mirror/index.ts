@@ -1,0 +1,217 @@
+import { ApiError } from 'cognito-token-handler'
+import { copies, type Base, type Copies } from './copies'
+import type { Conflict, Mirror, MirrorAuth, MirrorOptions, MirrorSnapshot, MirrorStatus, MirrorStorage } from './types'
+
+export { mergeById } from './merge'
+export type * from './types'
+
+/** How soon after a look into the folder a tab that comes to the front looks again, in milliseconds. */
+const freshFor = 5_000
+
+/**
+ * Keeps a value of the signed-in user in `localStorage`, and in their folder. What another browser has written meanwhile is never
+ * overwritten: `merge` makes one value of both, or the conflict waits for `resolve`.
+ */
+export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: string, options: MirrorOptions<T>): Mirror<T> {
+  const { initial, merge, adopt, path = `mirror/${key}.json`, delay = 1000, keep } = options
+  const listeners = new Set<() => void>()
+  let snapshot: MirrorSnapshot<T> = { value: initial, status: 'loading' }
+  let text: string | null = null // of the snapshot
+  let sub: string | undefined
+  let copy: Copies | undefined
+  let rounds = Promise.resolve()
+  let timer: ReturnType<typeof setTimeout> | undefined
+  let changedAt = 0 // of the first change that has not been sent; 0 if there is none
+  let lookedAt = 0
+  let failures = 0
+  let rival: Base | undefined // the other version of a conflict
+
+  /** Shows the value of this browser with a status. */
+  const show = (status: MirrorStatus, more: Pick<MirrorSnapshot<T>, 'conflict' | 'error'> = {}) => {
+    const now = copy?.text ?? null
+    const value = now === null ? initial : now === text ? snapshot.value : (JSON.parse(now) as T)
+    text = now
+    snapshot = { value, status, ...more }
+    for (const listener of listeners) listener()
+  }
+  const signedIn = () => auth.session.status === 'authenticated'
+  const current = (): MirrorStatus => (!signedIn() ? 'signedOut' : copy?.changed ? 'pending' : 'synced')
+
+  const later = (ms: number) => {
+    clearTimeout(timer)
+    timer = setTimeout(() => void sync(false), ms)
+  }
+
+  /** Compares and sends, one after the other. Unless `look` is set there must be something to send. */
+  const sync = (look: boolean) => (rounds = rounds.then(() => round(look)))
+
+  const round = async (look: boolean) => {
+    const mine = copy
+    if (!mine || !signedIn() || (!look && !mine.changed)) return
+    clearTimeout(timer)
+    changedAt = 0
+    show('syncing')
+    try {
+      const conflict = await alone(mine.name, () => reconcile(mine))
+      if (mine !== copy) return
+      failures = 0
+      if (conflict) return show('conflict', { conflict })
+      show(current())
+      if (mine.changed) later(delay)
+    } catch (error) {
+      if (mine !== copy) return
+      const passing = error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500)
+      if (passing) later(Math.min(60_000, 2000 * 2 ** failures++))
+      show(passing ? 'offline' : signedIn() ? 'failed' : 'signedOut', { error })
+    }
+  }
+
+  /** Brings both sides together. The result is a conflict that nobody has solved. */
+  const reconcile = async (mine: Copies): Promise<Conflict<T> | undefined> => {
+    for (;;) {
+      const theirs = await load(mine.base?.etag)
+      if (mine !== copy) return undefined // another user, whose folder is another
+      const { base, text: own } = mine
+      if (theirs && theirs !== 'same') {
+        const value = JSON.parse(theirs.text) as T
+        if (own !== null && own !== base?.text && own !== theirs.text) {
+          const conflict = { base: base ? (JSON.parse(base.text) as T) : undefined, mine: JSON.parse(own) as T, theirs: value }
+          if (!merge) {
+            rival = theirs
+            return conflict
+          }
+          mine.text = JSON.stringify(merge(conflict))
+        } else {
+          mine.text = theirs.text
+        }
+        mine.base = theirs
+      } else if (!theirs) {
+        mine.base = null // deleted elsewhere: this copy is the last one
+      }
+      if (!mine.changed || (await save(mine))) return undefined
+    }
+  }
+
+  /** Loads what the folder has, unless it is the version that this browser knows. */
+  const load = async (known: string | undefined) => {
+    lookedAt = Date.now()
+    try {
+      if ((await storage.head(path)).etag === known) return 'same'
+      const { blob, etag } = await storage.download(path)
+      if (!etag) throw new Error("the bucket's CORS rules must expose ETag")
+      return { etag, text: await blob.text() }
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'not_found') return undefined
+      throw error
+    }
+  }
+
+  /** Sends the value, unless the folder has another version than `base` by now. */
+  const save = async (mine: Copies): Promise<boolean> => {
+    const sent = mine.text!
+    const { base } = mine
+    try {
+      const { etag } = await storage.upload(path, sent, { contentType: 'application/json', ...(base ? { ifMatch: base.etag } : { ifAbsent: true }) })
+      mine.base = { etag: etag!, text: sent }
+      return true
+    } catch (error) {
+      if (error instanceof ApiError && /^(already_exists|precondition_failed)$/.test(error.code)) return false
+      throw error
+    }
+  }
+
+  /** Takes over what the app kept before it had a mirror. */
+  const adoptFor = (user: string, mine: Copies) => {
+    const old = typeof adopt === 'function' ? adopt(user) : adopt
+    const found = old === undefined || mine.text !== null ? null : localStorage.getItem(old)
+    if (found === null) return
+    try {
+      JSON.parse(found)
+      mine.text = found
+    } catch {
+      mine.text = JSON.stringify(found)
+    }
+    localStorage.removeItem(old!)
+  }
+
+  /** Follows the session. A session that ran out keeps what the page shows, so that nothing typed is lost; a logout does not. */
+  const follow = () => {
+    const { session } = auth
+    if (session.status === 'anonymous') {
+      if (copy && (session.ended ?? 'logout') === 'logout') {
+        if (!keep && !copy.changed) copy.forget()
+        copy = sub = undefined
+      }
+      return show('signedOut')
+    }
+    if (session.status !== 'authenticated') return
+    const user = session.user.sub
+    if (user !== sub) {
+      sub = user
+      copy = copies(user, key)
+      adoptFor(user, copy)
+      show(copy.text === null ? 'loading' : current())
+    } else if (!/signedOut|pending|offline/.test(snapshot.status)) return
+    void sync(true)
+  }
+
+  const stops = [
+    auth.subscribe(follow),
+    on('storage', ({ key: name }: StorageEvent) => {
+      if (!copy || !name?.startsWith(copy.name)) return
+      if (snapshot.status !== 'conflict' || !copy.changed) show(current())
+      if (copy.changed) later(3 * delay) // unless the tab that has changed it sends it
+    }),
+    on('online', () => void sync(true)),
+    on('visibilitychange', () => {
+      const hidden = document.visibilityState === 'hidden'
+      if (hidden || Date.now() - lookedAt > freshFor) void sync(!hidden)
+    }),
+  ]
+  follow()
+
+  const set = (value: T | ((value: T) => T)) => {
+    if (!copy) throw new Error('nobody is logged in')
+    if (value instanceof Function) value = value(copy.text === null ? initial : (JSON.parse(copy.text) as T))
+    copy.text = JSON.stringify(value)
+    const { conflict } = snapshot
+    if (conflict && rival) show('conflict', { conflict: { ...conflict, mine: value } })
+    else show(current())
+    changedAt ||= Date.now()
+    later(Math.min(delay, Math.max(0, changedAt + 10 * delay - Date.now())))
+  }
+
+  return {
+    get snapshot() {
+      return snapshot
+    },
+    get value() {
+      return snapshot.value
+    },
+    subscribe: (listener) => {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    set,
+    sync: () => sync(true),
+    resolve: (value) => {
+      if (copy && rival) copy.base = rival
+      rival = undefined
+      set(() => value)
+      void sync(true)
+    },
+    close: () => {
+      clearTimeout(timer)
+      for (const stop of stops) stop()
+      copy = undefined
+    },
+  }
+}
+
+/** One tab at a time, where the browser has Web Locks. Without them, ETags still keep tabs from overwriting each other. */
+const alone = <R>(name: string, work: () => Promise<R>): Promise<R> => (navigator.locks ? navigator.locks.request(name, work) : work()) as Promise<R>
+
+function on<E extends keyof WindowEventMap | 'visibilitychange'>(name: E, listener: (event: never) => void): () => void {
+  globalThis.addEventListener?.(name, listener as () => void)
+  return () => removeEventListener(name, listener as () => void)
+}
