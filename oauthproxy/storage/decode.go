@@ -25,7 +25,7 @@ func invalid(detail string) *web.Problem {
 }
 
 // readJSON decodes q's body into fields: JSON name → pointer to a string, an integer, a
-// list of integers or a [stringMap]. It is stricter than encoding/json, so that every
+// list of either or a [stringMap]. It is stricter than encoding/json, so that every
 // parser would read the same values from the body as are signed: it refuses unknown
 // names, names in another case, repeated names, null, invalid UTF-8 and text after the
 // object. A field whose name is absent stays as it is.
@@ -86,6 +86,8 @@ func kindOf(field any) string {
 		return "a whole number"
 	case *[]int32:
 		return "a list of whole numbers"
+	case *[]string:
+		return "a list of strings"
 	case *stringMap:
 		return "an object of strings, without repeated names"
 	}

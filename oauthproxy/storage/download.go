@@ -49,7 +49,9 @@ func headerOf(found *s3.HeadObjectOutput) http.Header {
 	set(cacheControlHeader, found.CacheControl)
 	set("X-Amz-Checksum-Sha256", found.ChecksumSHA256)
 	set("X-Amz-Checksum-Crc32", found.ChecksumCRC32)
+	set("X-Amz-Checksum-Crc32c", found.ChecksumCRC32C)
 	set("X-Amz-Checksum-Crc64nvme", found.ChecksumCRC64NVME)
+	set("X-Amz-Checksum-Type", optional(string(found.ChecksumType)))
 	set("X-Amz-Server-Side-Encryption", optional(string(found.ServerSideEncryption)))
 	set("X-Amz-Server-Side-Encryption-Aws-Kms-Key-Id", found.SSEKMSKeyId)
 	if found.LastModified != nil {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -34,6 +35,8 @@ type partsUpload struct {
 	ID          string `json:"i"`
 	IfNoneMatch string `json:"n,omitempty"`
 	IfMatch     string `json:"m,omitempty"`
+	// Algorithm is that of the parts' checksums.
+	Algorithm checksumAlgorithm `json:"a,omitempty"`
 }
 
 // partSize returns the size of all parts but the last: as small as possible, in MiB.
@@ -76,7 +79,7 @@ func (h *Handler) createParts(q *request) (response, error) {
 	case u.size == 0:
 		return response{}, invalid(`"size" must be at least 1 for an upload in parts`)
 	case u.sha256 != "" || u.crc32 != "":
-		return response{}, invalid("an upload in parts takes no checksum of the whole: each part has an ETag")
+		return response{}, invalid(`an upload in parts takes no checksum of the whole; with "checksum_algorithm", each part has one`)
 	}
 	b, err := h.open(q)
 	if err != nil {
@@ -86,7 +89,7 @@ func (h *Handler) createParts(q *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	parts := partsUpload{Key: u.key, Size: u.size, ID: started, IfNoneMatch: u.ifNoneMatch, IfMatch: u.ifMatch}
+	parts := partsUpload{Key: u.key, Size: u.size, ID: started, IfNoneMatch: u.ifNoneMatch, IfMatch: u.ifMatch, Algorithm: u.algorithm}
 	id, err := h.seal(uploadName(q.folder), parts)
 	if err == nil {
 		err = b.limitUnfinished(q)
@@ -134,6 +137,7 @@ func (b userBucket) startParts(q *request, u upload) (string, error) {
 		Bucket: &b.name, Key: &u.full, ExpectedBucketOwner: b.owner, ContentType: &u.contentType, Metadata: u.metadata,
 		CacheControl: optional(u.cacheControl), ContentDisposition: optional(u.contentDisposition),
 		ServerSideEncryption: b.sse, SSEKMSKeyId: b.kmsKey,
+		ChecksumAlgorithm: types.ChecksumAlgorithm(u.algorithm), ChecksumType: u.algorithm.kind(),
 	}, b.as)
 	if err != nil {
 		return "", problemOf("starting an upload in parts", err)

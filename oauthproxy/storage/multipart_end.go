@@ -34,7 +34,7 @@ func (h *Handler) complete(q *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	stored, err := b.storedParts(q, full, u.ID)
+	stored, err := b.storedParts(q, full, u)
 	if err != nil {
 		return response{}, err
 	}
@@ -110,10 +110,14 @@ func (b userBucket) completeParts(q *request, key string, u partsUpload, stored 
 	parts := make([]types.CompletedPart, len(stored))
 	for i := range stored {
 		parts[i] = types.CompletedPart{ETag: &stored[i].ETag, PartNumber: aws.Int32(int32(stored[i].PartNumber))} //nolint:gosec // at most 10,000
+		if stored[i].Checksum != "" {
+			u.Algorithm.complete(&parts[i], stored[i].Checksum)
+		}
 	}
 	_, err := b.parts.CompleteMultipartUpload(q.Context(), &s3.CompleteMultipartUploadInput{
 		Bucket: &b.name, Key: &key, UploadId: &u.ID, ExpectedBucketOwner: b.owner, MpuObjectSize: &u.Size,
 		IfNoneMatch: optional(u.IfNoneMatch), IfMatch: optional(u.IfMatch), MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
+		ChecksumType: u.Algorithm.kind(),
 	}, b.as)
 	if err == nil {
 		return nil

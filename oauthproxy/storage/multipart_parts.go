@@ -34,27 +34,49 @@ type signPartsResponse struct {
 func (h *Handler) signParts(q *request) (response, error) {
 	var key string
 	var numbers []int32
-	if err := q.readJSON(map[string]any{"key": &key, "part_numbers": &numbers}); err != nil {
+	var checksums []string
+	if err := q.readJSON(map[string]any{"key": &key, "part_numbers": &numbers, "checksums": &checksums}); err != nil {
 		return response{}, err
 	}
 	u, full, err := h.openUpload(q, key)
 	if err != nil {
 		return response{}, err
 	}
-	if fault := u.checkNumbers(key, numbers); fault != "" {
-		return response{}, invalid(fault)
+	for _, fault := range []string{u.checkNumbers(key, numbers), u.Algorithm.checkParts(checksums, len(numbers))} {
+		if fault != "" {
+			return response{}, invalid(fault)
+		}
 	}
 	b, err := h.open(q)
 	if err != nil {
 		return response{}, err
 	}
-	var body signPartsResponse
-	total := int64(0)
-	for _, number := range numbers {
+	body, total, err := b.signAll(q, full, u, numbers, checksums)
+	if err != nil {
+		return response{}, err
+	}
+	if err := h.ledger.admit(q, b, u.claim(body.ExpiresAt)); err != nil {
+		return response{}, err
+	}
+	h.record(q, opSignParts, u.Key, total)
+	return response{status: http.StatusOK, body: body}, nil
+}
+
+// signAll signs parts, and returns how many bytes they have.
+func (b userBucket) signAll(q *request, key string, u partsUpload, numbers []int32, checksums []string) (body signPartsResponse, total int64, err error) {
+	for i, number := range numbers {
 		size := u.sizeOf(int64(number))
-		signed, err := b.signPart(q, full, u.ID, number, size)
+		input := &s3.UploadPartInput{
+			Bucket: &b.name, Key: &key, UploadId: &u.ID, PartNumber: &number, ContentLength: &size, ExpectedBucketOwner: b.owner,
+		}
+		if u.Algorithm != "" {
+			u.Algorithm.sign(input, checksums[i])
+		}
+		signed, err := b.sign("", func(o func(*s3.PresignOptions)) (*v4.PresignedHTTPRequest, error) {
+			return b.presign.PresignUploadPart(q.Context(), input, o)
+		})
 		if err != nil {
-			return response{}, err
+			return signPartsResponse{}, 0, err
 		}
 		total += size
 		body.ExpiresAt = signed.expiresAt
@@ -62,11 +84,7 @@ func (h *Handler) signParts(q *request) (response, error) {
 			PartNumber: int64(number), Size: size, Method: signed.method, URL: signed.url, Headers: signed.headers,
 		})
 	}
-	if err := h.ledger.admit(q, b, u.claim(body.ExpiresAt)); err != nil {
-		return response{}, err
-	}
-	h.record(q, opSignParts, u.Key, total)
-	return response{status: http.StatusOK, body: body}, nil
+	return body, total, nil
 }
 
 func (u partsUpload) checkNumbers(key string, numbers []int32) string {
@@ -89,20 +107,13 @@ func (u partsUpload) checkNumbers(key string, numbers []int32) string {
 	return ""
 }
 
-func (b userBucket) signPart(q *request, key, id string, number int32, size int64) (*signedRequest, error) {
-	input := &s3.UploadPartInput{
-		Bucket: &b.name, Key: &key, UploadId: &id, PartNumber: &number, ContentLength: &size, ExpectedBucketOwner: b.owner,
-	}
-	return b.sign("", func(o func(*s3.PresignOptions)) (*v4.PresignedHTTPRequest, error) {
-		return b.presign.PresignUploadPart(q.Context(), input, o)
-	})
-}
-
 // storedPart is the JSON form of a part that S3 has.
 type storedPart struct {
 	PartNumber int64  `json:"part_number"`
 	Size       int64  `json:"size"`
 	ETag       string `json:"etag"`
+	// Checksum is in base64, if the upload has an algorithm.
+	Checksum string `json:"checksum,omitempty"`
 }
 
 // listPartsResponse is the JSON form of the parts that S3 has.
@@ -128,7 +139,7 @@ func (h *Handler) listParts(q *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	stored, err := b.storedParts(q, full, u.ID)
+	stored, err := b.storedParts(q, full, u)
 	if err != nil {
 		return response{}, err
 	}
@@ -138,9 +149,9 @@ func (h *Handler) listParts(q *request) (response, error) {
 }
 
 // storedParts lists the parts that S3 has, at most 10,000.
-func (b userBucket) storedParts(q *request, key, id string) ([]storedPart, error) {
+func (b userBucket) storedParts(q *request, key string, u partsUpload) ([]storedPart, error) {
 	parts := []storedPart{}
-	pages := s3.NewListPartsPaginator(b.parts, &s3.ListPartsInput{Bucket: &b.name, Key: &key, UploadId: &id, ExpectedBucketOwner: b.owner})
+	pages := s3.NewListPartsPaginator(b.parts, &s3.ListPartsInput{Bucket: &b.name, Key: &key, UploadId: &u.ID, ExpectedBucketOwner: b.owner})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(q.Context(), b.as)
 		if err != nil {
@@ -149,7 +160,7 @@ func (b userBucket) storedParts(q *request, key, id string) ([]storedPart, error
 		for i := range page.Parts {
 			part := &page.Parts[i]
 			parts = append(parts, storedPart{
-				PartNumber: int64(aws.ToInt32(part.PartNumber)), Size: aws.ToInt64(part.Size), ETag: aws.ToString(part.ETag),
+				PartNumber: int64(aws.ToInt32(part.PartNumber)), Size: aws.ToInt64(part.Size), ETag: aws.ToString(part.ETag), Checksum: u.Algorithm.of(part),
 			})
 		}
 	}

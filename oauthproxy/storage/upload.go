@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"encoding/base64"
 	"fmt"
 	"mime"
 	"net/http"
@@ -33,6 +32,8 @@ type upload struct {
 	size        int64
 	// sha256 and crc32 are in base64. At most one is set.
 	sha256, crc32 string
+	// algorithm is that of the parts' checksums, if the file is uploaded in parts.
+	algorithm checksumAlgorithm
 	// ifNoneMatch is "*" (the object must not exist yet) or "".
 	ifNoneMatch string
 	// ifMatch is the ETag that the object must have, or "".
@@ -67,6 +68,9 @@ func (h *Handler) createUpload(q *request) (response, error) {
 	u, err := h.readUpload(q)
 	if err != nil {
 		return response{}, err
+	}
+	if u.algorithm != "" {
+		return response{}, invalid(`"checksum_algorithm" is for uploads in parts; send the checksum itself`)
 	}
 	if u.size > MaxPutSize {
 		return response{}, web.NewProblem(web.CodeTooLarge, `"size" is over the limit of 5 GiB for one request; upload it in parts`, nil)
@@ -127,6 +131,7 @@ func (h *Handler) readUpload(q *request) (upload, error) {
 		"size":                &size,
 		"checksum_sha256":     &u.sha256,
 		"checksum_crc32":      &u.crc32,
+		"checksum_algorithm":  &u.algorithm,
 		"if_none_match":       &u.ifNoneMatch,
 		"if_match":            &u.ifMatch,
 		"metadata":            &u.metadata,
@@ -152,7 +157,7 @@ func (h *Handler) readUpload(q *request) (upload, error) {
 		u.contentType = defaultType
 	}
 	for _, fault := range []string{
-		h.types.check(u.contentType), u.checkChecksum(), u.checkConditions(), checkMetadata(u.metadata),
+		h.types.check(u.contentType), u.checkChecksum(), u.algorithm.check(), u.checkConditions(), checkMetadata(u.metadata),
 		checkHeaderValue("cache_control", u.cacheControl, maxHeaderValue), checkDisposition(u.contentDisposition),
 	} {
 		if fault != "" {
@@ -238,11 +243,4 @@ func checkDisposition(value string) string {
 		return `"content_disposition" is neither inline nor attachment (RFC 6266)`
 	}
 	return ""
-}
-
-// isBase64 reports whether text is n bytes in base64. It compares the length as well,
-// because the decoder skips line breaks, which must not reach a header.
-func isBase64(text string, n int) bool {
-	decoded, err := base64.StdEncoding.Strict().DecodeString(text)
-	return err == nil && len(decoded) == n && len(text) == base64.StdEncoding.EncodedLen(n)
 }
