@@ -1,0 +1,191 @@
+//go:build e2e
+
+package browser_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+
+	"cognito-token-handler/test/cognitolocal"
+	"cognito-token-handler/test/devstack"
+	"cognito-token-handler/tokenhandler/client"
+)
+
+// within is how long another tab may take to show a login or a logout, in milliseconds.
+const within = 1000
+
+// newClientWorld starts a world whose app uses the browser client.
+func newClientWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(repo(t), "test", "browser", "testdata", "client"))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "client.js"), client.Core, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return newWorld(t, devstack.Options{ExtraConfig: func(stack *devstack.Stack, config devstack.Config) {
+		onAnotherSite(stack, config)
+		config.Set("spa.dir", dir)
+	}})
+}
+
+// TestClientInTwoWindows shows the same app in two windows: what happens in one is seen in the other, and one user's window does
+// nothing for another user.
+func TestClientInTwoWindows(t *testing.T) {
+	w := newClientWorld(t)
+	first, second := w.tab(), w.tab()
+	for _, tab := range []*tab{first, second} {
+		tab.open("/?page=1#top")
+		tab.waitStatus("anonymous")
+	}
+	first.clientLogin(cognitolocal.DemoUser, `{ state: { draft: "half a sentence" } }`)
+	if at := run[string](first, "location.pathname + location.search + location.hash"); at != "/?page=1#top" {
+		t.Errorf("the login led to %s", at)
+	}
+	if draft := run[string](first, "auth.takeState().draft"); draft != "half a sentence" {
+		t.Errorf("the app got %q back", draft)
+	}
+	second.waitStatus("authenticated")
+	w.wantSoon(first, "signedIn", second, "signedIn")
+	first.wantFetch(`"/api/me"`, http.StatusOK)
+
+	second.clientLogin(cognitolocal.SecondUser, `{ prompt: "login" }`)
+	first.wait(`seen.some(({ event }) => event === "userChanged")`)
+	w.wantSoon(second, "signedIn", first, "userChanged")
+	if user := run[string](first, "auth.session.user.email"); user != cognitolocal.SecondUser {
+		t.Errorf("the first window shows %s", user)
+	}
+	first.wantFetch(`"/api/me", { expectedSub: "`+w.sub(cognitolocal.DemoUser)+`" }`, http.StatusConflict)
+
+	mark := len(w.stack.HandlerLog())
+	run[any](first, `sessionStorage.left = Date.now(); auth.logout(); null`)
+	second.waitStatus("anonymous")
+	if left, seen := run[float64](first, `Number(sessionStorage.left)`), second.at("signedOut"); seen-left > 3*within {
+		t.Errorf("the second window saw the logout after %.0f ms", seen-left)
+	}
+	if ended := run[string](second, "auth.session.ended"); ended != "logout" {
+		t.Errorf("the second window says that the session ended by %q", ended)
+	}
+	first.waitStatus("anonymous")
+	if n := w.asked(mark, http.MethodGet, "/auth/session"); n > 4 {
+		t.Errorf("a logout in one of two windows made %d requests for the session", n)
+	}
+	for _, tab := range []*tab{first, second} {
+		tab.wait(`!Object.keys(sessionStorage).some((key) => sessionStorage[key].includes("draft"))`)
+	}
+	w.wantCleanAnswers()
+	w.wantQuiet("409 GET /api/me")
+}
+
+// TestClientComesBack leaves a page and returns to it by the browser's cache, and cuts a page off from the network.
+func TestClientComesBack(t *testing.T) {
+	w := newClientWorld(t)
+	left, other := w.tab(), w.tab()
+	left.open("/")
+	left.waitStatus("anonymous")
+	left.clientLogin(cognitolocal.DemoUser, "")
+	other.open("/")
+	other.waitStatus("authenticated")
+
+	left.open(strings.Replace(w.stack.URL, "localhost", "127.0.0.1", 1) + "/robots.txt")
+	run[any](other, `window.leaving = true; auth.logout(); null`)
+	other.wait(`!window.leaving && window.auth?.session.status === "anonymous"`)
+	history, err := chromedp.Run(left.ctx, chromedp.NavigationEntries())
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(left, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[history.CurrentIndex-1].ID})
+	left.waitStatus("anonymous")
+	t.Logf("the page came out of the back/forward cache: %t", run[bool](left, `seen.some(({ event }) => event === "persisted")`))
+
+	other.clientLogin(cognitolocal.DemoUser, "")
+	other.offline(true)
+	if status := run[string](other, `auth.check().then(({ status }) => status)`); status != "authenticated" {
+		t.Errorf("without a network the session is %s", status)
+	}
+	if code := run[string](other, `auth.fetch("/api/me").catch(({ code }) => code)`); code != "unreachable" {
+		t.Errorf("without a network a call fails with %s", code)
+	}
+	if events := other.events(); !slices.Contains(events, "unreachable") || slices.Contains(events, "signedOut") {
+		t.Errorf("without a network there were the events %v", events)
+	}
+	mark := len(w.stack.HandlerLog())
+	other.offline(false)
+	other.waitFor("a request for the session", func() bool { return w.asked(mark, http.MethodGet, "/auth/session") > 0 })
+	other.wantFetch(`"/api/me"`, http.StatusOK)
+	other.wantNoSecretVisible()
+}
+
+func (t *tab) waitStatus(status string) {
+	t.t.Helper()
+	t.wait(`window.auth?.session.status === "` + status + `"`)
+}
+
+// clientLogin logs in by auth.login with these options.
+func (t *tab) clientLogin(email, options string) {
+	t.t.Helper()
+	run[any](t, `auth.login(`+options+`); null`)
+	t.wait(`document.querySelector("input[name=password]") && document.readyState === "complete"`)
+	t.finishLogin(email, cognitolocal.DemoPassword)
+	t.waitStatus("authenticated")
+	if user := run[string](t, "auth.session.user.email"); user != email {
+		t.t.Errorf("%s is logged in, not %s", user, email)
+	}
+}
+
+func (t *tab) wantFetch(arguments string, status int) {
+	t.t.Helper()
+	if got := run[int](t, `auth.fetch(`+arguments+`).then((answer) => answer.status)`); got != status {
+		t.t.Errorf("fetch(%s) answers %d, want %d", arguments, got, status)
+	}
+}
+
+func (t *tab) events() []string {
+	t.t.Helper()
+	return run[[]string](t, `seen.map(({ event }) => event)`)
+}
+
+// at returns the time of the last event of this name, in milliseconds.
+func (t *tab) at(event string) float64 {
+	t.t.Helper()
+	return run[float64](t, `seen.findLast((one) => one.event === "`+event+`")?.at ?? 0`)
+}
+
+// wantSoon asserts that what happened in one tab was seen in the other within a second.
+func (w *world) wantSoon(one *tab, event string, other *tab, seen string) {
+	w.t.Helper()
+	if ms := other.at(seen) - one.at(event); ms > within || other.at(seen) == 0 {
+		w.t.Errorf("%s was seen as %s after %.0f ms", event, seen, ms)
+	}
+}
+
+// offline cuts the tab off from the network, or connects it again.
+func (t *tab) offline(cut bool) {
+	t.t.Helper()
+	rules := []*network.Conditions{}
+	if cut {
+		rules = append(rules, &network.Conditions{Offline: true, DownloadThroughput: -1, UploadThroughput: -1})
+	}
+	must(t, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{MatchedNetworkConditions: rules})
+	must(t, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: cut, DownloadThroughput: -1, UploadThroughput: -1})
+}
+
+// wantNoSecretVisible looks for secrets in all places of a page whose app keeps something in sessionStorage.
+func (t *tab) wantNoSecretVisible() {
+	t.t.Helper()
+	secrets := t.w.secrets()
+	for place, content := range t.visible() {
+		if found := leak(content, secrets); found != "" {
+			t.t.Errorf("%s holds %s", place, found)
+		}
+	}
+}
