@@ -44,7 +44,7 @@ func (l *loader) checkMachine(c *Config, table []option, m Machine) {
 // store that wants them.
 func (l *loader) checkCredentials(c *Config, m Machine) {
 	var keys []string
-	if c.Storage.Bucket != "" {
+	if c.Storage.Bucket != "" && !c.Storage.NeedsIDToken() {
 		keys = append(keys, "storage.bucket")
 	}
 	if u, err := url.Parse(c.Session.Store.Reveal()); err == nil && u.Query().Get("iam") == "true" {

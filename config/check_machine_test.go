@@ -229,9 +229,14 @@ func TestCredentialsOfAWS(t *testing.T) {
 		err      error
 		want     string
 	}{
-		"keys":            {bucket, []string{store}, false, nil, ""},
-		"role":            {bucket, nil, true, nil, "m.yaml:9: storage.bucket: needs AWS credentials, and only a role of the machine itself could have them here" + fix},
-		"none":            {bucket, nil, false, errors.New("none are there"), "m.yaml:9: storage.bucket: needs AWS credentials: none are there" + fix},
+		"keys":          {bucket, []string{store}, false, nil, ""},
+		"role":          {bucket, nil, true, nil, "m.yaml:9: storage.bucket: needs AWS credentials, and only a role of the machine itself could have them here" + fix},
+		"none":          {bucket, nil, false, errors.New("none are there"), "m.yaml:9: storage.bucket: needs AWS credentials: none are there" + fix},
+		"users' tokens": {"storage: {bucket: files, region: eu-west-1, credentials: web_identity, role_arn: 'arn:aws:iam::123456789012:role/r'}\n", nil, true, errors.New("none are there"), ""},
+		"to assume a role": {
+			"storage: {bucket: files, region: eu-west-1, credentials: session_policy, role_arn: 'arn:aws:iam::123456789012:role/r'}\n", nil, false, errors.New("none are there"),
+			"m.yaml:9: storage.bucket: needs AWS credentials: none are there" + fix,
+		},
 		"none, for store": {"", []string{store}, false, errors.New("none are there"), "TH_SESSION__STORE: session.store: needs AWS credentials: none are there" + fix},
 		"not needed":      {"", []string{"TH_SESSION__STORE=rediss://cache"}, true, errors.New("none are there"), ""},
 	} {

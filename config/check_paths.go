@@ -29,6 +29,7 @@ func (l *loader) checkStorage(s *Storage) {
 	if l.isSet("storage.kms_key_id") && l.valid("storage.sse") && !strings.HasPrefix(s.SSE, "aws:kms") {
 		l.fault("storage.kms_key_id", "is set, but storage.sse is neither aws:kms nor aws:kms:dsse", "set storage.sse, or remove it")
 	}
+	l.checkKind(s)
 	switch {
 	case s.Region != "" || !l.valid("storage.region", "storage.endpoint"):
 	case s.Endpoint == "":

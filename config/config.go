@@ -220,8 +220,10 @@ type Storage struct {
 	KMSKeyID string
 	// ExpectedBucketOwner is the id of an AWS account, or empty for any.
 	ExpectedBucketOwner string
-	// Credentials is "service"; other values are reserved.
-	Credentials    string
+	// Credentials is "service", "session_policy", "web_identity" or "identity_pool".
+	Credentials string
+	// RoleARN is set with session_policy and web_identity, IdentityPoolID with
+	// identity_pool.
 	RoleARN        string
 	IdentityPoolID string
 }

@@ -1,7 +1,6 @@
 package config_test
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -85,9 +84,9 @@ var samples = map[string]sample{
 	"storage.sse":                      {file: "AES256", env: "aws:kms", with: bucket},
 	"storage.kms_key_id":               {file: "alias/a", env: "alias/b", with: append([]string{"TH_STORAGE__SSE=aws:kms"}, bucket...)},
 	"storage.expected_bucket_owner":    {file: "'123456789012'", env: "012345678901", with: bucket},
-	"storage.credentials":              {file: "service", env: "service", with: bucket}, // there is no other value yet
-	"storage.role_arn":                 {env: "arn", with: bucket},
-	"storage.identity_pool_id":         {env: "pool", with: bucket},
+	"storage.credentials":              {file: "session_policy", env: "web_identity", with: append([]string{"TH_STORAGE__ROLE_ARN=arn:aws:iam::123456789012:role/r"}, bucket...)},
+	"storage.role_arn":                 {file: "'arn:aws:iam::123456789012:role/a'", env: "arn:aws-cn:iam::123456789012:role/p/b", with: append([]string{"TH_STORAGE__CREDENTIALS=session_policy"}, bucket...)},
+	"storage.identity_pool_id":         {file: "us-east-1:12345678-90ab-cdef-1234-567890abcdef", env: "us-gov-west-1:12345678-90ab-cdef-1234-567890abcdef", with: append([]string{"TH_STORAGE__CREDENTIALS=identity_pool"}, bucket...)},
 	"spa.dir":                          {file: "a", env: "b"},
 	"spa.content_security_policy":      {file: "a", env: "b", with: []string{"TH_SPA__DIR=d"}},
 	"shutdown.delay":                   {file: "1s", env: "2s"},
@@ -149,10 +148,6 @@ func TestEnvironmentOverridesEveryKey(t *testing.T) {
 			}
 			environ := append(base(k.Key), s.with...)
 			variable := k.Env + "=" + s.env
-			if k.Unavailable {
-				refusedForNow(t, k, append(environ, variable))
-				return
-			}
 			fileOnly := environ
 			if k.Key == "provider.insecure_public_client" {
 				fileOnly = append(slices.Clone(environ), "TH_PROVIDER__CLIENT_SECRET=base")
@@ -170,15 +165,6 @@ func TestEnvironmentOverridesEveryKey(t *testing.T) {
 				t.Errorf("%s changes nothing", k.Env)
 			}
 		})
-	}
-}
-
-func refusedForNow(t *testing.T, k config.KeyInfo, environ []string) {
-	t.Helper()
-	_, err := config.Load(nil, "tokenhandler.yaml", environ, config.Machine{ReadFile: readFile})
-	want := fmt.Sprintf("%s: %s: is not yet available; remove it", k.Env, k.Key)
-	if err == nil || err.Error() != want {
-		t.Errorf("got %v\nwant %s", err, want)
 	}
 }
 
@@ -245,11 +231,9 @@ func TestEveryRouteKeyIsRead(t *testing.T) {
 	for _, k := range config.AllRouteKeys() {
 		c, err := load(k.Key, values[k.Key])
 		switch {
-		case k.Unavailable && (err == nil || !strings.Contains(err.Error(), "api.routes[0]."+k.Key+": is not yet available; remove it")):
-			t.Errorf("%s: %v, want that it is not yet available", k.Key, err)
-		case !k.Unavailable && err != nil:
+		case err != nil:
 			t.Errorf("%s: %v", k.Key, err)
-		case !k.Unavailable && cmp.Equal(c, plain, revealed()):
+		case cmp.Equal(c, plain, revealed()):
 			t.Errorf("%s changes nothing", k.Key)
 		}
 	}

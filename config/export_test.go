@@ -2,9 +2,8 @@ package config
 
 // KeyInfo describes an option to tests.
 type KeyInfo struct {
-	Key, Env    string
-	Unavailable bool
-	Means       string
+	Key, Env string
+	Means    string
 }
 
 // AllKeys lists all options, so that no table of tests can miss one.
@@ -12,7 +11,7 @@ func AllKeys() []KeyInfo {
 	var c Config
 	var infos []KeyInfo
 	for _, o := range options(&c, nil) {
-		infos = append(infos, KeyInfo{Key: o.key, Env: o.env(), Unavailable: o.unavailable, Means: o.means})
+		infos = append(infos, KeyInfo{Key: o.key, Env: o.env(), Means: o.means})
 	}
 	return infos
 }
@@ -22,7 +21,7 @@ func AllRouteKeys() []KeyInfo {
 	var r Route
 	var infos []KeyInfo
 	for _, o := range routeOptions(&r) {
-		infos = append(infos, KeyInfo{Key: o.key, Unavailable: o.unavailable, Means: o.means})
+		infos = append(infos, KeyInfo{Key: o.key, Means: o.means})
 	}
 	return infos
 }

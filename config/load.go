@@ -141,10 +141,6 @@ func (l *loader) read(table []option) {
 			continue
 		}
 		fault := l.reporter(o.key, s)
-		if o.unavailable {
-			fault(s.node, "", "is not yet available", "remove it")
-			continue
-		}
 		o.read(s.node, fault)
 	}
 }

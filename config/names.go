@@ -17,8 +17,11 @@ var (
 	cookiePattern  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,32}$`)
 	scopePattern   = regexp.MustCompile(`^[\x21\x23-\x5b\x5d-\x7e]+$`)
 	bucketPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
+	rolePattern    = regexp.MustCompile(`^arn:aws[a-z-]*:iam::[0-9]{12}:role/[A-Za-z0-9+=,.@_/-]{1,512}$`)
 	regionPattern  = regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`)
 	methodPattern  = regexp.MustCompile(`^[A-Z]+(-[A-Z]+)*$`)
+
+	identityPoolPattern = regexp.MustCompile(`^[a-z]+(-[a-z]+)+-[0-9]+:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 )
 
 // plainSegments refuses paths that two parsers could read differently: dot segments,
@@ -210,6 +213,22 @@ func parseRegion(s string) (string, *invalid) {
 func parseAccount(s string) (string, *invalid) {
 	if !accountPattern.MatchString(s) {
 		return "", &invalid{quote(s) + " is not the id of an AWS account", "write its 12 digits, in quotes if it begins with 0"}
+	}
+	return s, nil
+}
+
+// parseRoleARN accepts the ARN of an IAM role (IAM User Guide, "IAM identifiers").
+func parseRoleARN(s string) (string, *invalid) {
+	if !rolePattern.MatchString(s) {
+		return "", &invalid{quote(s) + " is not the ARN of a role", "write an ARN such as arn:aws:iam::123456789012:role/my-app-user-files"}
+	}
+	return s, nil
+}
+
+// parseIdentityPool accepts the id of a Cognito identity pool.
+func parseIdentityPool(s string) (string, *invalid) {
+	if !identityPoolPattern.MatchString(s) {
+		return "", &invalid{quote(s) + " is not the id of an identity pool", "write an id such as us-east-1:12345678-90ab-cdef-1234-567890abcdef"}
 	}
 	return s, nil
 }

@@ -23,8 +23,6 @@ type option struct {
 	means string
 	// fileFor is the key of the secret that this key names a file for.
 	fileFor string
-	// unavailable marks a key that is reserved for a later version.
-	unavailable bool
 }
 
 // value says how an option is written and where its value is stored.

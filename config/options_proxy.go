@@ -139,16 +139,16 @@ func storageOptions(s *Storage) []option {
 			doc: "The AWS account that must own the bucket. S3 refuses every request otherwise, so that nothing is stored in somebody else's bucket after the bucket was deleted and its name taken. Default: any.", refused: "other than 12 digits",
 		},
 		{
-			key: "storage.credentials", def: "service", value: one(&s.Credentials, "word", parseCredentials),
-			doc: "Which AWS credentials sign. `service`: those of this service. Not yet available: `session_policy`, `web_identity`, `identity_pool`.",
+			key: "storage.credentials", def: credentialsService, value: one(&s.Credentials, "word", oneOf(credentialsService, credentialsSessionPolicy, credentialsWebIdentity, credentialsIdentityPool)),
+			doc: "Which AWS credentials sign. `service`: those of this service, which reach the folders of all users. The others reach one user's folder only, so that S3 itself keeps users apart: `session_policy` assumes `storage.role_arn` with a policy for the user's folder; `web_identity` does so with the user's ID token, and needs no credentials of the service; `identity_pool` exchanges the ID token at a Cognito identity pool. See [deploy/s3](deploy/s3/README.md).",
 		},
 		{
-			key: "storage.role_arn", unavailable: true, value: one(&s.RoleARN, "ARN", parseText),
-			doc: "The role to assume.",
+			key: "storage.role_arn", value: one(&s.RoleARN, "ARN", parseRoleARN),
+			doc: "The role to assume with `storage.credentials: session_policy` or `web_identity`. It must allow all folders; a policy of each user's session restricts it to one.", refused: "with another value of `storage.credentials`; what is not the ARN of a role",
 		},
 		{
-			key: "storage.identity_pool_id", unavailable: true, value: one(&s.IdentityPoolID, "name", parseText),
-			doc: "The Cognito identity pool.",
+			key: "storage.identity_pool_id", value: one(&s.IdentityPoolID, "id", parseIdentityPool),
+			doc: "The Cognito identity pool of `storage.credentials: identity_pool`. Its role must restrict the user to the own folder.", refused: "with another value of `storage.credentials`; what is not the id of an identity pool",
 		},
 	}
 }
@@ -160,13 +160,4 @@ const maxQuota = 1 << 60
 func parseObjects(s string) (int64, *invalid) {
 	n, bad := parseCount(1_000_000_000)(s)
 	return int64(n), bad
-}
-
-// parseCredentials also knows the values that a later version will accept, so that
-// the fault does not call them unknown.
-func parseCredentials(s string) (string, *invalid) {
-	if _, bad := oneOf("session_policy", "web_identity", "identity_pool")(s); bad == nil {
-		return "", &invalid{quote(s) + " is not yet available", "write service"}
-	}
-	return oneOf("service")(s)
 }

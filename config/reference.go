@@ -73,14 +73,11 @@ func writeOption(b *strings.Builder, o option, env bool) {
 	if env {
 		cells = append(cells, "`"+o.env()+"`")
 	}
-	def, doc := "", o.doc
+	def := ""
 	if o.def != "" {
 		def = "`" + o.def + "`"
 	}
-	if o.unavailable {
-		doc = "**Not yet available**, refused for now. " + doc
-	}
-	cells = append(cells, o.kind, def, doc, o.refused)
+	cells = append(cells, o.kind, def, o.doc, o.refused)
 	for i, cell := range cells {
 		cells[i] = strings.ReplaceAll(cell, "|", `\|`)
 	}

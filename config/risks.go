@@ -82,6 +82,14 @@ func outwardRisks() []risk {
 			"a user could upload a page or script that acts as the app", (*loader).riskUploads,
 		},
 		{
+			"`storage.credentials: web_identity` or `identity_pool` with an issuer that is not `https://`", isWarned,
+			"AWS cannot verify the ID tokens, so that nobody gets credentials", (*loader).riskIssuerOfStorage,
+		},
+		{
+			"`storage.credentials: web_identity` with `token: id` for a route", isWarned,
+			"that API can assume the role itself, without the policy that restricts it to one user's folder", (*loader).riskSharedIDToken,
+		},
+		{
 			"`OTEL_EXPORTER_OTLP_HEADERS` with an `http://` endpoint on another machine", isWarned, "the collector's key crosses the network in the clear", nil,
 		},
 		{

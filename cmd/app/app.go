@@ -225,9 +225,10 @@ func (a *App) newSessions() {
 }
 
 // needsIDToken reports whether sessions must keep the ID token: because a route sends
-// it to its API, or because the provider expects it at logout (id_token_hint).
+// it to its API, because the user's AWS credentials are got with it, or because the
+// provider expects it at logout (id_token_hint).
 func needsIDToken(cfg config.Config) bool {
-	if cfg.Provider.Kind == config.KindOIDC {
+	if cfg.Provider.Kind == config.KindOIDC || cfg.Storage.NeedsIDToken() {
 		return true
 	}
 	routes := cfg.API.Routes

@@ -34,16 +34,25 @@ var (
 // without timeout, which bounds each of its calls, a call that hangs would stop all
 // later uploads.
 func awsCredentials(ctx context.Context, region string, timeout time.Duration, tracer *tracing.Tracer) (aws.CredentialsProvider, error) {
-	client := awshttp.NewBuildableClient().WithTimeout(timeout)
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client),
-		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{traceAWS(tracer)}))
+	cfg, err := awsConfig(ctx, region, timeout, tracer)
 	if err != nil {
-		return nil, fmt.Errorf("loading AWS configuration: %w", err)
+		return nil, err
 	}
 	if cfg.Credentials == nil {
 		return nil, errNoCredentials
 	}
 	return cfg.Credentials, nil
+}
+
+// awsConfig returns the configuration of the AWS SDK. It bounds each call by timeout.
+func awsConfig(ctx context.Context, region string, timeout time.Duration, tracer *tracing.Tracer) (aws.Config, error) {
+	client := awshttp.NewBuildableClient().WithTimeout(timeout)
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client),
+		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{traceAWS(tracer)}))
+	if err != nil {
+		return aws.Config{}, fmt.Errorf("loading AWS configuration: %w", err)
+	}
+	return cfg, nil
 }
 
 // CheckAWSCredentials looks, without the network, where the AWS SDK would get
@@ -66,9 +75,10 @@ func CheckAWSCredentials(ctx context.Context, region string) (roleOnly bool, err
 const credentialsTimeout = 10 * time.Second
 
 // credentialsWatch tries whether there are AWS credentials for the bucket, so that
-// their lack is seen at the start and not by the first user who uploads.
+// their lack is seen at the start and not by the first user who uploads. If only the
+// users' ID tokens get them, it shows what the newest call has found.
 type credentialsWatch struct {
-	provider aws.CredentialsProvider
+	provider aws.CredentialsProvider // nil if only users get credentials
 	log      *slog.Logger
 	up       prometheus.Gauge
 	state    atomic.Pointer[string] // nil before the first try
@@ -85,6 +95,9 @@ func newCredentialsWatch(credentials aws.CredentialsProvider, log *slog.Logger, 
 // run looks at the credentials until ctx ends. They are cached, so most looks use no
 // network.
 func (w *credentialsWatch) run(ctx context.Context, every time.Duration) {
+	if w.provider == nil {
+		return
+	}
 	ticks := time.NewTicker(every)
 	defer ticks.Stop()
 	for {
@@ -104,9 +117,13 @@ func (w *credentialsWatch) look(ctx context.Context) {
 	if err == nil && !credentials.HasKeys() {
 		err = errNoCredentials
 	}
-	if ctx.Err() != nil {
-		return
+	if ctx.Err() == nil {
+		w.note(err)
 	}
+}
+
+// note remembers what a call for credentials has found: its error, or nil.
+func (w *credentialsWatch) note(err error) {
 	state := describeCredentials(err)
 	before := w.state.Swap(&state)
 	if err == nil {
@@ -116,7 +133,7 @@ func (w *credentialsWatch) look(ctx context.Context) {
 	}
 	w.up.Set(0)
 	if before == nil || *before != state {
-		w.log.WarnContext(ctx, "no AWS credentials for the bucket: uploads fail", "error", state)
+		w.log.Warn("no AWS credentials for the bucket: uploads fail", "error", state)
 	}
 }
 
@@ -136,10 +153,13 @@ func describeCredentials(err error) string {
 }
 
 // ready returns the state for /readyz, and whether there have been credentials at any
-// time.
+// time, or nothing is known about that before the first user.
 func (w *credentialsWatch) ready() (state string, obtained bool) {
 	if state := w.state.Load(); state != nil {
-		return *state, w.obtained.Load()
+		return *state, w.provider == nil || w.obtained.Load()
+	}
+	if w.provider == nil {
+		return "not known before the first user", true
 	}
 	return "not known yet", false
 }

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -10,6 +11,8 @@ import (
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/provider"
+	"cognito-token-handler/tokenhandler/session/refresh"
+	"cognito-token-handler/tokenhandler/web"
 )
 
 // Packages tokenhandler and oauthproxy do not import each other. Each declares the
@@ -72,7 +75,19 @@ func (f folders) Authorize(r *http.Request) (storage.Grant, error) {
 	if err != nil {
 		return nil, err
 	}
-	return grant, nil
+	return folderGrant{grant}, nil
+}
+
+// folderGrant is a grant that says which failed renewals end the session.
+type folderGrant struct{ tokenhandler.Grant }
+
+// Renew implements [storage.User].
+func (g folderGrant) Renew(ctx context.Context) error {
+	err := g.Grant.Renew(ctx)
+	if errors.Is(err, refresh.ErrRejected) || errors.Is(err, refresh.ErrRevoked) {
+		return web.NewProblem(web.CodeSessionExpired, "the session has ended", err)
+	}
+	return err
 }
 
 var (

@@ -45,7 +45,7 @@ type service struct {
 	built func(*app.App)
 	kind  string // of the provider; default cognito
 	// Further keys of the configuration, each with a comma before it.
-	provider, session, admins string
+	provider, session, admins, storage string
 	// routes are further routes to the API, without their upstream.
 	routes []string
 	// further are further lines of the configuration.
@@ -103,7 +103,7 @@ admin: {listen: "localhost:0"%s}
 provider: {kind: %s, issuer: %q, client_id: %q, client_secret: %q%s}
 session: {keys_file: %q, refresh_before: 1s%s}
 log: {level: debug}
-storage: {bucket: files, region: us-east-1, endpoint: "http://localhost:7070", path_style: true, max_size: 1000, content_types: [text/plain]}
+storage: {bucket: files, region: us-east-1, endpoint: "http://localhost:7070", path_style: true, max_size: 1000, content_types: [text/plain]%s}
 api:
   routes:
     - {path: /api/, upstream: %q, methods: [GET, POST], max_body: 1000}
@@ -112,7 +112,7 @@ api:
     - {path: /live/, upstream: %q, websocket: true}
     - {path: /down/, upstream: "http://localhost:1"}
 %s`, publicURL, s.admins, cmp.Or(s.kind, "cognito"), issuer, cognitotest.DefaultClientID, cognitotest.DefaultSecret, s.provider,
-		s.keys, s.session, s.api.URL, s.api.URL, s.api.URL, s.api.URL, further.String()) + strings.Join(more, "\n")
+		s.keys, s.session, s.storage, s.api.URL, s.api.URL, s.api.URL, s.api.URL, further.String()) + strings.Join(more, "\n")
 	for _, entry := range s.environ { // libraries read some of it
 		name, val, _ := strings.Cut(entry, "=")
 		s.tb.Setenv(name, val)

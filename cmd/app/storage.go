@@ -4,10 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
+	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/cognitoidentity"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
 
 	"cognito-token-handler/oauthproxy/storage"
+	"cognito-token-handler/oauthproxy/storage/usercredentials"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
@@ -24,18 +31,17 @@ const maxClaims = 500_000
 
 func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {
 	s := a.cfg.Storage
-	credentials, err := awsCredentials(ctx, s.Region, awsCallTimeout, a.tracer)
+	credentials, err := a.newStorageCredentials(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("storage.credentials: %w", err)
 	}
-	a.credentials = newCredentialsWatch(credentials, a.log, a.registry)
 	handler, err := storage.New(storage.Config{
 		Path: s.Path, Bucket: s.Bucket, Region: s.Region, Endpoint: s.Endpoint, PathStyle: s.PathStyle,
 		Prefix: s.Prefix, MaxSize: s.MaxSize, ContentTypes: s.ContentTypes, Expires: s.Expires,
 		Quota:  storage.Quota{Bytes: s.Quota.Bytes, Objects: s.Quota.Objects},
 		Claims: memory.NewMaps(a.now, maxClaims), SharedClaims: a.denied.sharedMaps(),
 		SSE: s.SSE, KMSKeyID: s.KMSKeyID, ExpectedBucketOwner: s.ExpectedBucketOwner,
-		Credentials: storage.ServiceCredentials{Provider: credentials},
+		Credentials: credentials,
 		Sealer:      seal.Codec{Keys: a.keys, MaxLength: maxSealed}, APIOptions: []func(*middleware.Stack) error{traceAWS(a.tracer)},
 		Now: a.now, Log: a.log, Site: site, Metrics: storage.NewMetrics(a.registry),
 	}, folders{auth})
@@ -43,4 +49,67 @@ func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler
 		return nil, err
 	}
 	return handler, nil
+}
+
+// userCallAttempts is how often a call for a user's credentials is made. The user waits
+// for it.
+const userCallAttempts = 2
+
+// newStorageCredentials returns the credentials of the configured kind, and sets
+// a.credentials, which watches whether there are any.
+func (a *App) newStorageCredentials(ctx context.Context) (storage.Credentials, error) {
+	s, metrics := a.cfg.Storage, usercredentials.NewMetrics(a.registry)
+	if s.Credentials == "service" {
+		credentials, err := awsCredentials(ctx, s.Region, awsCallTimeout, a.tracer)
+		if err != nil {
+			return nil, err
+		}
+		a.credentials = newCredentialsWatch(credentials, a.log, a.registry)
+		return storage.ServiceCredentials{Provider: credentials}, nil
+	}
+	cfg, err := awsConfig(ctx, s.Region, awsCallTimeout, a.tracer)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Retryer = func() aws.Retryer {
+		return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts = userCallAttempts })
+	}
+	source, probe, err := a.newSource(cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.credentials = newCredentialsWatch(probe, a.log, a.registry)
+	settings := usercredentials.Config{
+		Kind: s.Credentials, Source: source, Ahead: s.Expires + time.Minute,
+		Now: a.now, Log: a.log, Metrics: metrics,
+	}
+	if probe == nil {
+		settings.Observe = a.credentials.note
+	}
+	return usercredentials.New(ctx, settings), nil
+}
+
+// newSource returns what issues the credentials of one user, and what shows before the
+// first user whether it can; nil if nothing does.
+func (a *App) newSource(cfg aws.Config) (usercredentials.Source, aws.CredentialsProvider, error) {
+	s := a.cfg.Storage
+	if s.Credentials == usercredentials.KindIdentityPool {
+		cfg.Region, _, _ = strings.Cut(s.IdentityPoolID, ":")
+		cfg.Credentials = aws.AnonymousCredentials{}
+		return usercredentials.IdentityPool(cognitoidentity.NewFromConfig(cfg), s.IdentityPoolID, a.cfg.Provider.Issuer), nil, nil
+	}
+	folderOf, err := storage.FolderOf(s.Prefix)
+	if err != nil {
+		return nil, nil, err
+	}
+	folder := usercredentials.Folder{Bucket: s.Bucket, Of: folderOf, KMS: s.Endpoint == ""}
+	if s.Credentials == usercredentials.KindWebIdentity {
+		cfg.Credentials = aws.AnonymousCredentials{}
+		return usercredentials.WebIdentity(sts.NewFromConfig(cfg), s.RoleARN, folder), nil, nil
+	}
+	if cfg.Credentials == nil {
+		return nil, nil, errNoCredentials
+	}
+	api := sts.NewFromConfig(cfg)
+	return usercredentials.SessionPolicy(api, s.RoleARN, folder), aws.NewCredentialsCache(usercredentials.Probe(api, s.RoleARN)), nil
 }

@@ -72,7 +72,7 @@ func TestDeployedPublicAccessBlock(t *testing.T) {
 // TestDeployedFilesAreDocumented: README.md links every file.
 func TestDeployedFilesAreDocumented(t *testing.T) {
 	files, err := filepath.Glob(deployed + "*.json")
-	if err != nil || len(files) < 5 {
+	if err != nil || len(files) < 10 {
 		t.Fatalf("only %d files: %v", len(files), err)
 	}
 	readme, err := os.ReadFile(deployed + "README.md")

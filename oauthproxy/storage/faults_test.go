@@ -113,6 +113,39 @@ func TestFaultsOfS3(t *testing.T) {
 	}
 }
 
+// Credentials that may list their own prefix only are refused when they ask for an object
+// that is not there. The answer is 404 all the same, and 502 if the object is there.
+func TestMissingObjectsOfLimitedCredentials(t *testing.T) {
+	for name, c := range map[string]struct {
+		listed string
+		status int
+	}{
+		"nothing":        {"", 404},
+		"a longer key":   {"<Contents><Key>users/0f9e-sub/ab</Key></Contents>", 404},
+		"really refused": {"<Contents><Key>users/0f9e-sub/a</Key></Contents>", 502},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log testkit.Log
+			h := faultyS3(t, &log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodHead || r.URL.Query().Get("prefix") != "users/0f9e-sub/a" {
+					s3Error(403, "AccessDenied").ServeHTTP(w, r)
+					return
+				}
+				w.Header().Set("Content-Type", "application/xml")
+				_, _ = fmt.Fprintf(w, `<ListBucketResult>%s</ListBucketResult>`, c.listed)
+			}))
+			for _, r := range [][2]string{{"GET", "/storage/objects/a"}, {"HEAD", "/storage/objects/a"}, {"DELETE", "/storage/objects/a"}} {
+				if rec := send(t, h, r[0], r[1], "", ""); rec.Code != c.status {
+					t.Errorf("%s: %d %s", r[0], rec.Code, rec.Body)
+				}
+			}
+			if rec := send(t, h, http.MethodPost, "/storage/copies", "application/json", `{"from":"a","to":"b"}`); rec.Code != c.status {
+				t.Errorf("copy: %d %s", rec.Code, rec.Body)
+			}
+		})
+	}
+}
+
 // An S3 that does not answer holds a request for 20 seconds at most.
 func TestSlowS3(t *testing.T) {
 	for path, patience := range map[string]time.Duration{

@@ -144,6 +144,17 @@ func parsePrefix(prefix string) (folderPattern, error) {
 	return folderPattern{before: before, after: after}, nil
 }
 
+// FolderOf returns a function that returns the folder of a user, or an error for a
+// subject that cannot name one. A folder consists of letters, digits and -._~:/ only.
+// prefix must be one that [CheckPrefix] accepts.
+func FolderOf(prefix string) (func(subject string) (string, error), error) {
+	folders, err := parsePrefix(prefix)
+	if err != nil {
+		return nil, fault("prefix", prefix, err)
+	}
+	return folders.folderOf, nil
+}
+
 // folderOf returns the folder of subject, with a slash at its end: without it
 // users/abc would contain users/abcd as well. A subject that is not a single plain
 // path segment is refused. It need not be a UUID, because not every provider's is.

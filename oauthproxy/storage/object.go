@@ -36,6 +36,9 @@ func (b userBucket) statWith(ctx context.Context, key string, mode types.Checksu
 	if err == nil {
 		return found, nil
 	}
+	if statusCode(err) == http.StatusForbidden && b.isMissing(ctx, key) {
+		return nil, noSuchObject(err)
+	}
 	err = problemOf("asking for an object", err)
 	if isProblem(err, web.CodeNotFound) {
 		// The answer to a HEAD has no body: it does not say whether the object or the
@@ -46,6 +49,16 @@ func (b userBucket) statWith(ctx context.Context, key string, mode types.Checksu
 		}
 	}
 	return nil, err
+}
+
+// isMissing reports whether a list says that there is no such object. Credentials that
+// may list only one prefix are refused when they ask for an object that is not there: the
+// request has no prefix, so that the condition of their policy is not met.
+func (b userBucket) isMissing(ctx context.Context, key string) bool {
+	page, err := b.many.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+		Bucket: &b.name, ExpectedBucketOwner: b.owner, Prefix: &key, MaxKeys: aws.Int32(1),
+	}, b.as)
+	return err == nil && (len(page.Contents) == 0 || aws.ToString(page.Contents[0].Key) != key)
 }
 
 // head handles HEAD /objects/{key}: it answers with what is known of the object, and

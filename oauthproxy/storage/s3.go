@@ -130,11 +130,11 @@ func (b userBucket) as(o *s3.Options) {
 	o.Credentials = aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) { return b.credentials, nil })
 }
 
-// retrieve gets the credentials of the user of grant. The error is a [*web.Problem].
-func retrieve(ctx context.Context, source Credentials, grant Grant) (aws.Credentials, error) {
+// retrieve gets the credentials of a user. The error is a [*web.Problem].
+func retrieve(ctx context.Context, source Credentials, user User) (aws.Credentials, error) {
 	bounded, cancel := context.WithTimeout(ctx, credentialsTimeout)
 	defer cancel()
-	credentials, err := source.For(bounded, grant)
+	credentials, err := source.For(bounded, user)
 	if err == nil && !credentials.HasKeys() {
 		err = errCredentialsEmpty // the SDK would sign with them
 	}
@@ -146,9 +146,9 @@ func retrieve(ctx context.Context, source Credentials, grant Grant) (aws.Credent
 	}
 	err = fmt.Errorf("retrieving storage credentials: %w", err)
 	if errors.Is(bounded.Err(), context.DeadlineExceeded) {
-		return aws.Credentials{}, web.NewProblem(web.CodeUpstreamTimeout, "the storage credentials took too long to arrive; try again later", err)
+		return aws.Credentials{}, web.NewProblem(web.CodeUpstreamTimeout, "the storage credentials took too long to arrive; try again later", err).RetryAfter(retryAfter)
 	}
-	return aws.Credentials{}, web.NewProblem(web.CodeUpstreamError, "the storage credentials are unavailable; try again later", err)
+	return aws.Credentials{}, web.NewProblem(web.CodeUpstreamError, "the storage credentials are unavailable; try again later", err).RetryAfter(retryAfter)
 }
 
 // problemOf turns an error of a call to S3 into a response. Nothing of S3's text
@@ -158,10 +158,7 @@ func problemOf(what string, err error) error {
 		return problem
 	}
 	err = fmt.Errorf("%s: %w", what, err)
-	code, status := errorCode(err), 0
-	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
-		status = response.HTTPStatusCode()
-	}
+	code, status := errorCode(err), statusCode(err)
 	switch {
 	case code == "NoSuchKey" || code == "NotFound":
 		return noSuchObject(err)
@@ -196,6 +193,14 @@ func errorCode(err error) string {
 		return api.ErrorCode()
 	}
 	return ""
+}
+
+// statusCode returns the status of S3's answer, or 0.
+func statusCode(err error) int {
+	if response, ok := errors.AsType[*awshttp.ResponseError](err); ok {
+		return response.HTTPStatusCode()
+	}
+	return 0
 }
 
 func optional(value string) *string {

@@ -21,6 +21,7 @@ import (
 	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/seal"
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -53,6 +54,10 @@ type grant string
 func (g grant) Subject() string    { return string(g) }
 func (grant) SessionID() string    { return "0123456789abcdef" }
 func (grant) Commit(h http.Header) { h.Add("Set-Cookie", "session=renewed") }
+
+func (grant) IDToken() secret.String                    { return secret.String{} }
+func (grant) Renew(context.Context) error               { return nil }
+func (grant) Watch(ctx context.Context) context.Context { return ctx }
 
 func newSite(log io.Writer) *web.Site {
 	return web.NewSite(web.Config{
