@@ -17,12 +17,14 @@ DEADCODE_VERSION  := v0.51.0
 VULNCHECK_VERSION := v1.9.0
 # The newest version whose modules the Go module proxy has.
 NFPM_VERSION      := v2.45.2
+SBOM_VERSION      := v1.10.0
 # The newest entries count: a pinned database would not know what was found since.
 VULNDB_VERSION    ?= latest
 LINT        := $(TOKENHANDLER_TOOLS)/bin/golangci-lint-$(LINT_VERSION)-$(GOTOOLCHAIN)
 DEADCODE    := $(TOKENHANDLER_TOOLS)/bin/deadcode-$(DEADCODE_VERSION)-$(GOTOOLCHAIN)
 VULNCHECK   := $(TOKENHANDLER_TOOLS)/bin/govulncheck-$(VULNCHECK_VERSION)-$(GOTOOLCHAIN)
 NFPM        := $(TOKENHANDLER_TOOLS)/bin/nfpm-$(NFPM_VERSION)-$(GOTOOLCHAIN)
+SBOM        := $(TOKENHANDLER_TOOLS)/bin/cyclonedx-gomod-$(SBOM_VERSION)-$(GOTOOLCHAIN)
 VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
 VEGETA_STAMP    := $(TOKENHANDLER_TOOLS)/bin/.vegeta-$(VEGETA_VERSION)
 VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
@@ -73,6 +75,18 @@ packages: $(RELEASES) $(NFPM) ## Make the .deb and .rpm packages for amd64 and a
 	  $(NFPM) package --config config/deploy/packages/nfpm.yaml --packager $$kind --target .build/packages/; \
 	done; done
 
+.PHONY: image
+image: $(RELEASES) ## Make the container image for amd64 and arm64 in .build/image/ (an OCI layout) and .build/image.tar
+	go run ./config/deploy/image -out .build/image -version '$(VERSION)' -revision '$(shell git rev-parse HEAD 2>/dev/null)' -created $(COMMIT_TIME) \
+	  amd64=.build/linux-amd64/tokenhandler arm64=.build/linux-arm64/tokenhandler
+	tar --create --file .build/image.tar --directory .build/image --sort=name --mtime=@$(COMMIT_TIME) --owner=0 --group=0 --numeric-owner --format=ustar .
+
+.PHONY: sbom
+sbom: $(RELEASES) $(SBOM) ## List what the binaries contain, with licences, in .build/sbom-*.json (CycloneDX)
+	for arch in amd64 arm64; do \
+	  $(SBOM) bin -json -std -licenses -noserial -notimestamp -version '$(VERSION)' -output .build/sbom-$$arch.json .build/linux-$$arch/tokenhandler; \
+	done
+
 .PHONY: test
 test: unit client e2e ## Run every test: unit with the race detector, the browser client, integration, browser
 
@@ -87,7 +101,7 @@ client: $(CLIENT_MODULES) $(REACT18_MODULES) ## Build the browser client, and ch
 	npm run check --prefix tokenhandler/client --silent
 
 .PHONY: e2e
-e2e: $(SPA) tools packages ## Integration and browser tests only
+e2e: $(SPA) tools packages image ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
 	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 30m $(E2E_PACKAGES)
 
@@ -166,6 +180,10 @@ $(VULNCHECK):
 $(NFPM):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/goreleaser/nfpm/v2/cmd/nfpm@$(NFPM_VERSION)
 	mv $(TOKENHANDLER_TOOLS)/bin/nfpm $@
+
+$(SBOM):
+	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(SBOM_VERSION)
+	mv $(TOKENHANDLER_TOOLS)/bin/cyclonedx-gomod $@
 
 $(VERSITYGW_STAMP):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)

@@ -103,12 +103,10 @@ func (r root) serve(environ []string, line ...string) {
 			t.Logf("the service wrote:\n%s", out.String())
 		}
 	})
-	if state := receive(t, socket); !strings.HasPrefix(state, "READY=1\n") {
-		t.Errorf("systemd was told %q", state)
-	}
-	admin := adminAddress.FindStringSubmatch(out.String())
+	state := receive(t, socket)
+	admin := started.FindStringSubmatch(state)
 	if admin == nil {
-		t.Fatal("the service does not tell its addresses")
+		t.Fatalf("systemd was told %q", state)
 	}
 	testkit.Eventually(t, "ready", func() bool { return status(t, "http://"+admin[1]+"/readyz") == http.StatusOK })
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -122,7 +120,8 @@ func (r root) serve(environ []string, line ...string) {
 	}
 }
 
-var adminAddress = regexp.MustCompile(`"msg":"listening".*"admin":"([^"]+)"`)
+// started is what the service tells systemd when it listens.
+var started = regexp.MustCompile(`^READY=1\nSTATUS=listening on \S+, administration on (\S+)$`)
 
 // listen opens a socket for messages to systemd.
 func (r root) listen(name string) *net.UnixConn {
