@@ -34,6 +34,7 @@ SPA_MODULES := test/demo/spa/node_modules/.package-lock.json
 SPA         := test/demo/spa/dist/index.html
 CLIENT_MODULES := tokenhandler/client/node_modules/.package-lock.json
 REACT18_MODULES := tokenhandler/client/test/react18/node_modules/.package-lock.json
+AMPLIFY_MODULES := tokenhandler/client/test/amplify/node_modules/.package-lock.json
 BINARY      := .build/tokenhandler
 RELEASES    := .build/linux-amd64/tokenhandler .build/linux-arm64/tokenhandler
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -97,7 +98,7 @@ unit: ## Unit tests only, with the race detector; the model-based test of sessio
 	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -timeout 30m -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
 
 .PHONY: client
-client: $(CLIENT_MODULES) $(REACT18_MODULES) ## Build the browser client, and check its types, tests and sizes
+client: $(CLIENT_MODULES) $(REACT18_MODULES) $(AMPLIFY_MODULES) ## Build the browser client, and check its types, tests and sizes
 	npm run check --prefix tokenhandler/client --silent
 
 .PHONY: e2e
@@ -211,6 +212,10 @@ $(CLIENT_MODULES): tokenhandler/client/package-lock.json
 
 $(REACT18_MODULES): tokenhandler/client/test/react18/package-lock.json
 	$(NPM_CI) --prefix tokenhandler/client/test/react18
+	touch $@
+
+$(AMPLIFY_MODULES): tokenhandler/client/test/amplify/package-lock.json
+	$(NPM_CI) --prefix tokenhandler/client/test/amplify
 	touch $@
 
 $(SPA): $(SPA_MODULES) $(shell find test/demo/spa/src test/demo/spa/index.html test/demo/spa/vite.config.ts -type f 2>/dev/null)

@@ -9,6 +9,9 @@ const entries = {
   compat: 'src/compat.ts',
   storage: 'src/storage/index.ts',
   mirror: 'src/mirror/index.ts',
+  'amplify/auth': 'src/amplify/auth.ts',
+  'amplify/storage': 'src/amplify/storage.ts',
+  'amplify/utils': 'src/amplify/utils.ts',
 }
 
 const src = new URL('./src', import.meta.url).pathname
