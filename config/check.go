@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/url"
 	"slices"
+
+	"cognito-token-handler/oauthproxy/spa"
 )
 
 // check checks combinations of keys, and that the required keys are set.
@@ -21,8 +23,22 @@ func (l *loader) check(c *Config) {
 	l.checkRoutes(c)
 	l.checkStorage(&c.Storage)
 	l.checkRisks(c)
-	if c.SPA.ContentSecurityPolicy != "" && c.SPA.Dir == "" {
-		l.fault("spa.content_security_policy", "is set, but spa.dir is not", "set spa.dir, or remove it")
+	l.checkPolicy(&c.SPA)
+}
+
+// checkPolicy checks what the keys of the app's Content-Security-Policy say together.
+func (l *loader) checkPolicy(s *SPA) {
+	const key = "spa.content_security_policy_extra"
+	for _, policy := range []struct{ key, value string }{{"spa.content_security_policy", s.ContentSecurityPolicy}, {key, s.ExtraPolicy}} {
+		if policy.value != "" && s.Dir == "" {
+			l.fault(policy.key, "is set, but spa.dir is not", "set spa.dir, or remove it")
+		}
+	}
+	if s.ExtraPolicy == "" || !l.valid(key) {
+		return
+	}
+	if err := spa.CheckExtra(s.ExtraPolicy); err != nil {
+		l.fault(key, err.Error(), "write directives with sources, such as script-src https://js.stripe.com; frame-src https://js.stripe.com")
 	}
 }
 

@@ -237,8 +237,10 @@ type Quota struct {
 // SPA configures the app that the service serves. It serves none if Dir is empty.
 type SPA struct {
 	Dir string
-	// ContentSecurityPolicy is empty for the built-in strict policy.
+	// ContentSecurityPolicy is empty for the built-in strict policy, to which ExtraPolicy
+	// adds sources.
 	ContentSecurityPolicy string
+	ExtraPolicy           string
 }
 
 // Admin configures the listener for operators.

@@ -98,6 +98,8 @@ var samples = map[string]sample{
 	"log.format":                       {file: "json", env: "text"},
 
 	"provider.insecure_logout_token_without_exp": {file: "false", env: "true"},
+
+	"spa.content_security_policy_extra": {file: "img-src a.example", env: "img-src b.example", with: []string{"TH_SPA__DIR=d"}},
 }
 
 // base returns the smallest configuration, without the settings that the key under

@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"cognito-token-handler/oauthproxy/spa"
+)
 
 // Limits that several options share.
 const (
@@ -121,11 +125,15 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 	return append([]option{
 		{
 			key: "spa.dir", value: one(&c.SPA.Dir, "directory", parsePath),
-			doc: "The directory of the built app to serve, with security headers. A path that is no file and belongs to nothing else gets `index.html`. If `app.js.br` or `app.js.gz` lies beside `app.js`, clients that accept it get it. Without this key, another server serves the app.", refused: "a directory without `index.html`",
+			doc: "The directory of the built app to serve, with security headers. `/about` is also `about.html` or `about/index.html`, as static exports write them. Any other path that belongs to nothing else gets `200.html` or else `index.html`; an export of Next.js (a directory `_next`) answers 404 with its `404.html`. If `app.js.br` or `app.js.gz` lies beside `app.js`, clients that accept it get it. Without this key, another server serves the app.", refused: "a directory without `index.html`",
 		},
 		{
 			key: "spa.content_security_policy", value: one(&c.SPA.ContentSecurityPolicy, "header value", parseText),
-			doc: "Replaces the built-in strict policy.", refused: "without `spa.dir`",
+			doc: "Replaces the built-in policy, which is `" + spa.DefaultPolicy("") + "`. In it, the bucket's origin is added to `img-src`, `media-src` and `connect-src`, and to the policy of an HTML file the hashes of the scripts, styles and event handlers that stand in the file itself. Wherever the word `" + spa.Placeholder + "` stands in an HTML file, it is replaced by a random value, another one in each response, which `style-src` allows, too: libraries that make style elements while the app runs take it as their nonce. Such a file is not stored by browsers. In a policy of your own, the word is replaced, too.", refused: "without `spa.dir`",
+		},
+		{
+			key: "spa.content_security_policy_extra", value: one(&c.SPA.ExtraPolicy, "directives", parseText),
+			doc: "Sources that are added to the policy, directive by directive, written as a policy: `script-src https://js.stripe.com; frame-src https://js.stripe.com`.", refused: "without `spa.dir`; directives without sources, such as `sandbox`; `default-src`; `'none'`",
 		},
 		{
 			key: "shutdown.delay", def: "5s", value: one(&c.Shutdown.Delay, "duration", parseDuration(0, MaxShutdownDelay)),

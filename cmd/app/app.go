@@ -292,7 +292,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 
 func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 	handler, err := spa.New(spa.Config{
-		Dir: a.cfg.SPA.Dir, ContentSecurityPolicy: a.cfg.SPA.ContentSecurityPolicy,
+		Dir: a.cfg.SPA.Dir, ContentSecurityPolicy: a.cfg.SPA.ContentSecurityPolicy, ExtraPolicy: a.cfg.SPA.ExtraPolicy,
 		StorageOrigin: a.cfg.Storage.Origin(), Site: site,
 	})
 	if err != nil {

@@ -13,21 +13,21 @@ import (
 const (
 	// maxTaggedSize is the size in bytes of the largest file that gets an ETag.
 	maxTaggedSize = 1 << 20
-	// maxTags bounds the number of cached tags. An app has fewer files that need one.
+	// maxTags bounds the number of versions in a cache. An app has fewer files that need one.
 	maxTags = 4096
-	// settleTime is the age of a file's last change from which its tag is cached. A file
+	// settleTime is the age of a file's last change from which it is cached. A file
 	// system's clock can be coarse: a file that is changed twice in quick succession
 	// may not show the second change.
 	settleTime = 2 * time.Second
 )
 
-// tagCache caches the entity tags of file versions, so that a file is read and hashed
-// once and not for every request.
-type tagCache struct {
+// versions caches what was found out about versions of files, so that a file is read once
+// and not for every request.
+type versions[T any] struct {
 	now func() time.Time
 
-	mu   sync.Mutex
-	tags map[version]string
+	mu    sync.Mutex
+	known map[version]T
 }
 
 // version identifies the content of a file. The time of its last change of status is
@@ -40,36 +40,36 @@ type version struct {
 	changed       int64 // nanoseconds since 1970: ctime (inode(7))
 }
 
-// tag returns the entity tag of content, which info describes. It is a hash of the
-// content: the modification time does not distinguish an app from its successor,
-// because a rollback has an older one, and images are built with the same time for
-// every file.
-func (c *tagCache) tag(content io.ReadSeeker, info fs.FileInfo) (string, error) {
+// get returns what find returns for the file that info describes.
+func (c *versions[T]) get(info fs.FileInfo, find func() (T, error)) (T, error) {
 	v, known := versionOf(info)
 	if known {
 		c.mu.Lock()
-		tag, cached := c.tags[v]
+		value, cached := c.known[v]
 		c.mu.Unlock()
 		if cached {
-			return tag, nil
+			return value, nil
 		}
 	}
-	tag, err := entityTag(content)
+	value, err := find()
 	if err == nil && known && c.now().Sub(time.Unix(0, v.changed)) > settleTime {
-		c.store(v, tag)
+		c.store(v, value)
 	}
-	return tag, err
+	return value, err
 }
 
-func (c *tagCache) store(v version, tag string) {
+func (c *versions[T]) store(v version, value T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.tags == nil || len(c.tags) >= maxTags {
-		c.tags = make(map[version]string)
+	if c.known == nil || len(c.known) >= maxTags {
+		c.known = make(map[version]T)
 	}
-	c.tags[v] = tag
+	c.known[v] = value
 }
 
+// entityTag returns the entity tag of content. It is a hash of the content: the
+// modification time does not distinguish an app from its successor, because a rollback
+// has an older one, and images are built with the same time for every file.
 func entityTag(content io.ReadSeeker) (string, error) {
 	hash := sha256.New()
 	if _, err := io.Copy(hash, content); err != nil {

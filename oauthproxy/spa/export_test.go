@@ -4,8 +4,8 @@ package spa
 func (h *Handler) ReplaceTags(tag string) int {
 	h.tags.mu.Lock()
 	defer h.tags.mu.Unlock()
-	for v := range h.tags.tags {
-		h.tags.tags[v] = tag
+	for v := range h.tags.known {
+		h.tags.known[v] = tag
 	}
-	return len(h.tags.tags)
+	return len(h.tags.known)
 }

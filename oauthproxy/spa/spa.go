@@ -1,6 +1,8 @@
 package spa
 
 import (
+	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +11,7 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,8 +22,11 @@ import (
 type Config struct {
 	// Dir is the directory of the built app. It must contain index.html. Required.
 	Dir string
-	// ContentSecurityPolicy replaces [DefaultPolicy].
+	// ContentSecurityPolicy replaces [DefaultPolicy] and what HTML files need beyond it.
+	// [Placeholder] is replaced in it, too.
 	ContentSecurityPolicy string
+	// ExtraPolicy are sources that are added to the policy, written as a policy.
+	ExtraPolicy string
 	// StorageOrigin is the bucket's origin, to which the app may connect and from which
 	// it may show images. Default none.
 	StorageOrigin string
@@ -30,21 +36,46 @@ type Config struct {
 
 // Handler serves the app.
 type Handler struct {
-	files   fs.FS
-	policy  string
-	tags    tagCache
-	handler http.Handler
+	files fs.FS
+	// policy is that of all files but HTML files. custom tells that it is the operator's;
+	// otherwise it is base.
+	policy string
+	custom bool
+	base   policy
+	tags   versions[string]
+	pages  versions[page]
+	// exported tells that Next.js has exported the app: every page has a file.
+	exported bool
+	handler  http.Handler
 }
 
-const index = "index.html"
+const (
+	index = "index.html"
+	// fallback is the page for all paths that have no file, if a build has one beside a
+	// prerendered index.html (SvelteKit, "Single-page apps").
+	fallback = "200.html"
+	// missing is the page for paths that do not exist, and nextDir the directory by which
+	// an export of Next.js is recognised. Elsewhere a file of that name may be a copy of
+	// index.html, as for hosts that know no other fallback.
+	missing = "404.html"
+	nextDir = "_next"
+)
 
-// New opens the directory. It returns an error if that has no index.html.
+// New opens the directory. It returns an error if that has no index.html, or if
+// Config.ExtraPolicy is malformed.
 func New(cfg Config) (*Handler, error) {
 	root, err := open(cfg.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("opening spa.dir: %w", err)
 	}
-	h := &Handler{files: root.FS(), policy: policy(cfg), tags: tagCache{now: cfg.Site.Now}}
+	h := &Handler{files: root.FS(), custom: cfg.ContentSecurityPolicy != ""}
+	h.tags.now, h.pages.now = cfg.Site.Now, cfg.Site.Now
+	if err := h.setPolicy(cfg); err != nil {
+		return nil, err
+	}
+	if info, err := fs.Stat(h.files, nextDir); err == nil && info.IsDir() {
+		h.exported = true
+	}
 	h.handler = cfg.Site.Methods(cfg.Site.Handle(h.serve), http.MethodGet, http.MethodHead)
 	return h, nil
 }
@@ -78,70 +109,122 @@ func open(dir string) (*os.Root, error) {
 	return nil, fmt.Errorf("%s: %w", index, err)
 }
 
-func policy(cfg Config) string {
-	if cfg.ContentSecurityPolicy != "" {
-		return cfg.ContentSecurityPolicy
-	}
-	return DefaultPolicy(cfg.StorageOrigin)
-}
-
-// DefaultPolicy returns the Content-Security-Policy for an app that loads and calls
-// only its own origin and the bucket at storageOrigin, which may be empty. Forms may be
-// sent to the app's origin only: a logout by form is not answered by a redirect to the
-// provider, to which form-action would apply as well (CSP Level 3 §6.4.1; ASVS V3.4.3).
-func DefaultPolicy(storageOrigin string) string {
-	storage := source(storageOrigin)
-	return "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'" +
-		"; img-src 'self' data: blob:" + storage + "; media-src 'self' blob:" + storage + "; connect-src 'self'" + storage +
-		"; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
-}
-
-// source returns origin as a further item of a source list. It leaves out an origin
-// that would end the list and begin another directive: a host may contain these
-// characters (RFC 3986 §3.2.2).
-func source(origin string) string {
-	if origin == "" || strings.ContainsAny(origin, " ;,'*\t\r\n") {
-		return ""
-	}
-	return " " + origin
-}
-
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	web.NoteRoute(r, "spa")
 	h.handler.ServeHTTP(w, r)
 }
 
+// setPolicy sets the policy with the sources that are added to it.
+func (h *Handler) setPolicy(cfg Config) error {
+	h.base, h.policy = defaultPolicy(cfg.StorageOrigin), cfg.ContentSecurityPolicy
+	if h.custom {
+		h.base = parsePolicy(cfg.ContentSecurityPolicy)
+	}
+	if cfg.ExtraPolicy != "" {
+		extra, err := parseExtra(cfg.ExtraPolicy)
+		if err != nil {
+			return fmt.Errorf("spa.content_security_policy_extra %w", err)
+		}
+		for _, d := range extra {
+			h.base = h.base.with(d.name, d.sources)
+		}
+	}
+	if !h.custom || cfg.ExtraPolicy != "" {
+		h.policy = h.base.String()
+	}
+	return nil
+}
+
+// usualPolicy returns the policy of a file that needs nothing of it. A nonce in the
+// operator's is another one each time, or it could be known before.
+func (h *Handler) usualPolicy() string {
+	if !h.custom || !strings.Contains(h.policy, Placeholder) {
+		return h.policy
+	}
+	return strings.ReplaceAll(h.policy, Placeholder, rand.Text())
+}
+
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
-	name := strings.TrimPrefix(path.Clean(r.URL.Path), "/")
-	file, info, name, err := h.open(name)
+	f, err := h.open(strings.TrimPrefix(path.Clean(r.URL.Path), "/"))
 	if err != nil {
 		return err
 	}
-	defer func() { _ = file.Close() }()
+	defer func() { _ = f.Close() }()
 	header := w.Header()
-	header.Add("Vary", "Accept-Encoding")
-	if smaller, size, coding := h.variant(name, r.Header["Accept-Encoding"]); smaller != nil {
-		defer func() { _ = smaller.Close() }()
-		file, info = smaller, size
-		header.Set("Content-Encoding", coding)
-	}
-	content, ok := file.(io.ReadSeeker)
-	if !ok {
-		return web.NewProblem(web.CodeInternal, "an internal error occurred", errors.New("the file cannot seek"))
-	}
-	header.Set("Content-Security-Policy", h.policy)
+	header.Set("Content-Security-Policy", h.usualPolicy())
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Add("Vary", "Accept-Encoding")
+	if mediaType := typeOf(f.name); mediaType != "" {
+		header.Set("Content-Type", mediaType)
+	}
+	if path.Ext(f.name) == ".html" && f.info.Size() <= maxTaggedSize {
+		return h.servePage(w, r, f)
+	}
+	return h.serveFile(w, r, f)
+}
+
+// servePage serves an HTML file with the policy that it needs. A file with a placeholder
+// is another one each time, and must not be stored: after a 304 a browser would combine
+// the value of an old response with the policy of a new one.
+func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, f opened) error {
+	var content []byte
+	found, err := h.pages.get(f.info, func() (p page, err error) {
+		if content, err = readAll(f.content, f.info); err == nil {
+			p = h.inspect(content)
+		}
+		return p, err
+	})
+	if err == nil && content == nil && (found.hasPlaceholder || f.status != http.StatusOK) {
+		content, err = readAll(f.content, f.info)
+	}
+	if err != nil {
+		return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
+	}
+	if found.hasPlaceholder {
+		nonce := rand.Text() // 128 bits (CSP Level 3 §7.1)
+		content = bytes.ReplaceAll(content, []byte(Placeholder), []byte(nonce))
+		found.policy = h.policyOf(content, nonce)
+	}
+	header := w.Header()
+	if found.policy != "" {
+		header.Set("Content-Security-Policy", found.policy)
+	}
+	if !found.hasPlaceholder && f.status == http.StatusOK {
+		return h.serveFile(w, r, f)
+	}
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Length", strconv.Itoa(len(content)))
+	w.WriteHeader(f.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(content)
+	}
+	return nil
+}
+
+// serveFile serves a file, or its best variant.
+func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, f opened) error {
+	content, info := f.content, f.info
+	header := w.Header()
+	if smaller, size, coding := h.variant(f.name, r.Header["Accept-Encoding"]); smaller != nil {
+		defer func() { _ = smaller.Close() }()
+		seeker, ok := smaller.(io.ReadSeeker)
+		if !ok {
+			return cannotSeek()
+		}
+		content, info = seeker, size
+		header.Set("Content-Encoding", coding)
+	}
 	modified := info.ModTime()
-	if isHashed(path.Base(name)) {
+	if isHashed(path.Base(f.name)) {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	} else {
 		header.Set("Cache-Control", "no-cache") // stored, but revalidated each time
 		if info.Size() <= maxTaggedSize {
-			tag, err := h.tags.tag(content, info)
+			tag, err := h.tags.get(info, func() (string, error) { return entityTag(content) })
 			if err != nil {
 				return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
 			}
@@ -149,11 +232,12 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 			modified = time.Time{}
 		}
 	}
-	if mediaType := typeOf(name); mediaType != "" {
-		header.Set("Content-Type", mediaType)
-	}
-	http.ServeContent(w, r, name, modified, content)
+	http.ServeContent(w, r, f.name, modified, content)
 	return nil
+}
+
+func cannotSeek() error {
+	return web.NewProblem(web.CodeInternal, "an internal error occurred", errors.New("the file cannot seek"))
 }
 
 // mediaTypeOf returns the media types of files without which an app does not work: with
@@ -182,20 +266,68 @@ func mediaTypeOf(name string) string {
 	return ""
 }
 
-// open opens the file called name. If there is none and name does not look like that
-// of a file, it opens index.html; a missing script must be a 404 and not a page.
-// opened is the name of the file that it opened.
-func (h *Handler) open(name string) (file fs.File, info fs.FileInfo, opened string, err error) {
-	if file, info, err = regular(h.files, name); err == nil {
-		return file, info, name, nil
+// opened is a file that is open.
+type opened struct {
+	fs.File
+
+	content io.ReadSeeker
+	info    fs.FileInfo
+	name    string
+	// status is that of the response: 404 for the page of paths that do not exist.
+	status int
+}
+
+// open opens the file called name, or the page of that name: about.html or
+// about/index.html for about, as static exports write them. If there is neither and name
+// does not look like that of a file, it opens the app's page for all other paths. A
+// missing script must be a 404 and not a page.
+func (h *Handler) open(name string) (opened, error) {
+	f, err := h.openFile(name, http.StatusOK)
+	if err == nil {
+		return f, nil
 	}
 	if hidden(name) || strings.HasPrefix(name, ".well-known/") || asset.MatchString(name) {
-		return nil, nil, "", web.NewProblem(web.CodeNotFound, "there is no such file", err)
+		return opened{}, web.NewProblem(web.CodeNotFound, "there is no such file", err)
 	}
-	if file, info, err = regular(h.files, index); err != nil {
-		return nil, nil, "", web.NewProblem(web.CodeNotFound, "the app is gone", err)
+	if name != "" {
+		for _, candidate := range []string{name + ".html", name + "/" + index} {
+			if f, err := h.openFile(candidate, http.StatusOK); err == nil {
+				return f, nil
+			}
+		}
+		if f, found := h.openOther(); found {
+			return f, nil
+		}
 	}
-	return file, info, index, nil
+	if f, err = h.openFile(index, http.StatusOK); err != nil {
+		return opened{}, web.NewProblem(web.CodeNotFound, "the app is gone", err)
+	}
+	return f, nil
+}
+
+// openOther opens what an app has for paths without a file, if that is not its index.html.
+func (h *Handler) openOther() (opened, bool) {
+	if f, err := h.openFile(fallback, http.StatusOK); err == nil {
+		return f, true
+	}
+	if !h.exported {
+		return opened{}, false
+	}
+	f, err := h.openFile(missing, http.StatusNotFound)
+	return f, err == nil
+}
+
+func (h *Handler) openFile(name string, status int) (opened, error) {
+	file, info, err := regular(h.files, name)
+	if err != nil {
+		return opened{}, err
+	}
+	content, ok := file.(io.ReadSeeker)
+	if !ok {
+		_ = file.Close()
+		return opened{}, cannotSeek()
+	}
+	return opened{File: file, content: content, info: info, name: name, status: status}, nil
 }
 
 var (

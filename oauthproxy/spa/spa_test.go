@@ -153,10 +153,11 @@ func TestFiles(t *testing.T) {
 		{"/assets/nothing", "text/html", shell},
 		{"/docs/node.js/intro", "text/html", shell},
 		{"/caf%C3%A9", "text/html", shell},
-		// A directory is neither listed nor served with its own index page.
+		// A directory is not listed. Its own page is served, without a redirect.
 		{"/assets", "text/html", shell},
 		{"/assets/", "text/html", shell},
-		{"/help/", "text/html", shell},
+		{"/help/", "text/html", "<!doctype html>help"},
+		{"/help", "text/html", "<!doctype html>help"},
 	} {
 		t.Run(tt.target, func(t *testing.T) {
 			rec := do(h, "GET", tt.target)

@@ -1,0 +1,148 @@
+package spa
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"strings"
+
+	"golang.org/x/net/html"
+)
+
+// page is what is known of an HTML file.
+type page struct {
+	// policy is the policy for this file. It is empty if that is the operator's, or if the
+	// file has a [Placeholder]: then every response has another one.
+	policy         string
+	hasPlaceholder bool
+}
+
+// inspect describes an HTML file.
+func (h *Handler) inspect(content []byte) page {
+	if bytes.Contains(content, []byte(Placeholder)) {
+		return page{hasPlaceholder: true}
+	}
+	if h.custom {
+		return page{}
+	}
+	return page{policy: h.policyOf(content, "")}
+}
+
+// policyOf returns the policy for an HTML file. nonce is what has replaced the
+// placeholder in content, or "".
+func (h *Handler) policyOf(content []byte, nonce string) string {
+	if h.custom {
+		return strings.ReplaceAll(h.policy, Placeholder, nonce)
+	}
+	found := inlineOf(content)
+	if nonce != "" {
+		found.styles = append([]string{"'nonce-" + nonce + "'"}, found.styles...)
+	}
+	p := h.base.with("script-src", found.scripts).with("style-src", found.styles)
+	return p.with("script-src-attr", unsafeHashes(found.handlers)).with("style-src-attr", unsafeHashes(found.attributes)).String()
+}
+
+// unsafeHashes returns the sources for attributes with these hashes.
+func unsafeHashes(hashes []string) []string {
+	if len(hashes) == 0 {
+		return nil
+	}
+	return append([]string{"'unsafe-hashes'"}, hashes...)
+}
+
+// inline are the hashes of what stands in an HTML file itself: the elements script and
+// style, and the attributes that are scripts and styles. Static exports of Next.js have
+// scripts in every page, for example, and Angular's builds have styles and event handlers.
+// The file is a part of the app, so all of that may run. What somebody else brings into
+// the page has another hash (Content Security Policy Level 3, section 8.3).
+type inline struct {
+	scripts, styles, handlers, attributes []string
+}
+
+// inlineOf finds the inline scripts and styles of an HTML file as a browser that runs
+// scripts does.
+func inlineOf(content []byte) (found inline) {
+	tokens := html.NewTokenizer(bytes.NewReader(content))
+	var into *[]string // where the text of the element that has just begun belongs
+	for {
+		switch tokens.Next() {
+		case html.ErrorToken:
+			return found
+		case html.StartTagToken, html.SelfClosingTagToken:
+			into = found.element(tokens)
+		case html.TextToken:
+			if into != nil {
+				addHash(into, tokens.Raw())
+			}
+			into = nil
+		case html.EndTagToken, html.CommentToken, html.DoctypeToken:
+			into = nil
+		}
+	}
+}
+
+// element notes the attributes of an element, and returns where the hash of its text
+// belongs, if it is an inline script or style.
+func (found *inline) element(tokens *html.Tokenizer) (into *[]string) {
+	tag, more := tokens.TagName()
+	name := string(tag)
+	external, kind := false, ""
+	for more {
+		var key, value []byte
+		key, value, more = tokens.TagAttr()
+		switch attribute := string(key); {
+		case attribute == "style":
+			addHash(&found.attributes, value)
+		case strings.HasPrefix(attribute, "on"):
+			addHash(&found.handlers, value)
+		case attribute == "src":
+			external = true
+		case attribute == "type":
+			kind = strings.ToLower(strings.TrimSpace(string(value)))
+		}
+	}
+	switch {
+	case name == "style":
+		return &found.styles
+	case name == "script" && !external && runs(kind):
+		return &found.scripts
+	}
+	return nil
+}
+
+// runs reports whether a policy applies to an inline script of this type. Other types are
+// data (HTML standard, section 4.12.1).
+func runs(kind string) bool {
+	switch kind {
+	case "", "module", "importmap", "speculationrules":
+		return true
+	}
+	return strings.HasSuffix(kind, "javascript") || strings.HasSuffix(kind, "ecmascript")
+}
+
+// addHash adds the source for a script or style. A browser hashes what it has parsed,
+// where line ends are normalised.
+func addHash(into *[]string, text []byte) {
+	text = bytes.ReplaceAll(bytes.ReplaceAll(text, []byte("\r\n"), []byte("\n")), []byte("\r"), []byte("\n"))
+	sum := sha256.Sum256(text)
+	source := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	if !slices.Contains(*into, source) {
+		*into = append(*into, source)
+	}
+}
+
+// readAll reads a file of this size, and goes back to its beginning.
+func readAll(file io.ReadSeeker, info fs.FileInfo) ([]byte, error) {
+	content := make([]byte, info.Size())
+	if _, err := io.ReadFull(file, content); err != nil {
+		return nil, fmt.Errorf("reading file: %w", err)
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return nil, fmt.Errorf("reading file: %w", err)
+	}
+	return content, nil
+}

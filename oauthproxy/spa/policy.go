@@ -1,0 +1,143 @@
+package spa
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Placeholder is the word in an HTML file that is replaced by a random value, which is
+// another one in every response and stands in the policy for style elements, too
+// (Content Security Policy Level 3, section 7.1). So libraries that make style elements
+// while the app runs, such as Emotion and styled-components, need no 'unsafe-inline'.
+const Placeholder = "__CSP_NONCE__"
+
+// policy is a Content-Security-Policy, in the order of its directives.
+type policy []directive
+
+// directive is a directive of a policy with its sources.
+type directive struct {
+	name    string
+	sources []string
+}
+
+// DefaultPolicy returns the Content-Security-Policy for an app that loads and calls
+// only its own origin and the bucket at storageOrigin, which may be empty. Forms may be
+// sent to the app's origin only: a logout by form is not answered by a redirect to the
+// provider, to which form-action would apply as well (CSP Level 3 §6.4.1; ASVS V3.4.3).
+func DefaultPolicy(storageOrigin string) string { return defaultPolicy(storageOrigin).String() }
+
+func defaultPolicy(storageOrigin string) policy {
+	storage := source(storageOrigin)
+	return policy{
+		{"default-src", []string{"'none'"}},
+		{"script-src", []string{"'self'"}},
+		{"style-src", []string{"'self'"}},
+		{"font-src", []string{"'self'"}},
+		{"manifest-src", []string{"'self'"}},
+		{"worker-src", []string{"'self'"}},
+		{"img-src", append([]string{"'self'", "data:", "blob:"}, storage...)},
+		{"media-src", append([]string{"'self'", "blob:"}, storage...)},
+		{"connect-src", append([]string{"'self'"}, storage...)},
+		{"base-uri", []string{"'none'"}},
+		{"form-action", []string{"'self'"}},
+		{"frame-ancestors", []string{"'none'"}},
+	}
+}
+
+// source returns origin as a source. It leaves out an origin that would end the list and
+// begin another directive: a host may contain these characters (RFC 3986 §3.2.2).
+func source(origin string) []string {
+	if origin == "" || strings.ContainsAny(origin, " ;,'*\t\r\n") {
+		return nil
+	}
+	return []string{origin}
+}
+
+// String returns the header's value.
+func (p policy) String() string {
+	parts := make([]string, len(p))
+	for i, d := range p {
+		parts[i] = strings.Join(append([]string{d.name}, d.sources...), " ")
+	}
+	return strings.Join(parts, "; ")
+}
+
+// with returns p with further sources of a directive. They replace 'none'. A directive
+// that p does not have stands for itself from then on, and not for default-src.
+func (p policy) with(name string, sources []string) policy {
+	if len(sources) == 0 {
+		return p
+	}
+	extended := slices.Clone(p)
+	for i, d := range extended {
+		if d.name == name {
+			kept := slices.DeleteFunc(slices.Clone(d.sources), func(s string) bool { return s == "'none'" })
+			extended[i].sources = append(kept, sources...)
+			return extended
+		}
+	}
+	return append(extended, directive{name, sources})
+}
+
+// parsePolicy parses a policy as browsers do: of two directives with the same name, the
+// first one counts (Content Security Policy Level 3, section 2.2.1).
+func parsePolicy(text string) (p policy) {
+	for part := range strings.SplitSeq(text, ";") {
+		if fields := strings.Fields(part); len(fields) > 0 {
+			p = append(p, directive{strings.ToLower(fields[0]), fields[1:]})
+		}
+	}
+	return p
+}
+
+// parseExtra parses further sources, written as a policy. The error names the fault.
+func parseExtra(text string) (policy, error) {
+	var extra policy
+	for _, d := range parsePolicy(text) {
+		switch {
+		case !extensible[d.name]:
+			return nil, errDirective // it is not quoted: what stands in its place may be a secret
+		case slices.ContainsFunc(extra, func(other directive) bool { return other.name == d.name }):
+			return nil, fmt.Errorf("has %s twice", d.name)
+		case len(d.sources) == 0:
+			return nil, fmt.Errorf("has %s without a source", d.name)
+		}
+		for _, source := range d.sources {
+			if source == "'none'" || !sourcePattern.MatchString(source) {
+				return nil, fmt.Errorf("has in %s what is no source that can be added", d.name)
+			}
+		}
+		extra = append(extra, d)
+	}
+	if len(extra) == 0 {
+		return nil, errNoSources
+	}
+	return extra, nil
+}
+
+var (
+	errNoSources = errors.New("adds nothing")
+	errDirective = errors.New("has a directive that takes no sources, or to which none can be added")
+)
+
+// sourcePattern matches a source expression (Content Security Policy Level 3, section
+// 2.3.1): a keyword, a nonce or a hash in quotes, a scheme, or a host.
+var sourcePattern = regexp.MustCompile(`^('[A-Za-z0-9+/=_-]+'|[!#$%&()*+\-./0-9:=?@A-Z\[\]_a-z~]+)$`)
+
+// extensible are the directives whose value is a list of sources.
+//
+//nolint:gochecknoglobals // a constant set
+var extensible = map[string]bool{
+	"child-src": true, "connect-src": true, "font-src": true, "form-action": true, "frame-ancestors": true, "frame-src": true, "img-src": true,
+	"manifest-src": true, "media-src": true, "object-src": true, "script-src": true, "script-src-attr": true, "script-src-elem": true,
+	"style-src": true, "style-src-attr": true, "style-src-elem": true, "worker-src": true,
+}
+
+// CheckExtra returns an error if Config.ExtraPolicy cannot be text.
+func CheckExtra(text string) error {
+	_, err := parseExtra(text)
+	return err
+}
