@@ -40,7 +40,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'React 18',
-          include: ['test/react.test.tsx', 'test/compat.test.tsx'],
+          include: ['test/react.test.tsx', 'test/react-storage.test.tsx', 'test/compat.test.tsx'],
           alias: [{ find: /^(react|react-dom)(?=\/|$)/, replacement: new URL('./test/react18/node_modules/$1', import.meta.url).pathname }],
         },
       },

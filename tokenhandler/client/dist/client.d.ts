@@ -82,8 +82,8 @@ export interface LoginOptions {
     /** What `takeState` returns after the login, in this tab. It must survive `JSON.stringify`. */
     state?: unknown;
     /**
-     * The app starts the login, not the user. Then nothing happens, and `login` returns false, if the app did so within the
-     * last minute, which did not help, or if the page is being left already.
+     * The app starts the login, not the user. If it did so within the last minute, that did not help: then nothing happens, and
+     * `login` returns false. A page that is being left already goes where it goes.
      */
     auto?: boolean;
 }
@@ -127,7 +127,7 @@ export interface Auth {
     check(): Promise<Session>;
     /** Prolongs the session ("stay logged in") and renews the user's tokens. */
     refresh(): Promise<Session>;
-    /** Leaves the page for a login, and tells whether it did. */
+    /** Leaves the page for a login, and tells whether the page is left. */
     login(options?: LoginOptions): boolean;
     /** Like `login`, at Cognito's page for new users. */
     signUp(options?: LoginOptions): boolean;

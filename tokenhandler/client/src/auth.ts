@@ -36,7 +36,8 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
   }
 
   const leaveFor = (page: string) => ({ auto, state, ...options }: LoginOptions = {}) => {
-    if (auto && (leaving || !mayStartByItself())) return false
+    if (auto && leaving) return true
+    if (auto && !mayStartByItself()) return false
     if (state !== undefined) keepState(state, caller.sub())
     go(pageUrl(base + page, crossOrigin, options))
     return true

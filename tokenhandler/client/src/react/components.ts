@@ -30,41 +30,34 @@ export function RequireAuth({ children, fallback, signedOut = askToLogIn, unreac
   const auth = useAuthClient()
   const session = useSession()
   const [refused, setRefused] = useState(false)
-  const started = useRef(false)
   const last = useRef<User>(undefined)
 
   const user = userOf(session)
-  if (user) last.current = user
-  const loggedOut = session.status === 'anonymous' && session.ended === 'logout'
-  if (loggedOut) last.current = undefined
+  const anonymous = session.status === 'anonymous'
+  const loggedOut = anonymous && session.ended === 'logout'
+  if (user || loggedOut) last.current = user
   const kept = last.current
-  const starts = session.status === 'anonymous' && !loggedOut && !kept
+  const starts = anonymous && !loggedOut && !kept
 
   useEffect(() => {
     if (!starts) return
-    if (!started.current) setRefused(!auth.login({ auto: true }))
-    started.current = true // StrictMode runs this twice
+    setRefused(!auth.login({ auto: true }))
     // The user came back from the login with the browser's button.
     const back = ({ persisted }: PageTransitionEvent) => persisted && setRefused(true)
     addEventListener('pageshow', back)
     return () => removeEventListener('pageshow', back)
   }, [starts, auth])
 
-  let notice: ReactNode
-  if (session.status === 'loading' || (starts && !refused)) notice = fallback
-  else if (session.status === 'anonymous') notice = signedOut({ session, login: () => auth.login(), kept: !!kept })
-  else if (session.status === 'unknown' && !user) notice = unreachable?.(session) ?? fallback
+  let notice = user ? undefined : fallback
+  if (anonymous && (refused || !starts)) notice = signedOut({ session, login: auth.login, kept: !!kept })
+  else if (session.status === 'unknown' && !user && unreachable) notice = unreachable(session)
   const page = kept && h('div', { key: kept.sub, style: { display: user ? 'contents' : 'none' } }, children)
   return h(Fragment, null, page, notice)
 }
 
-function askToLogIn({ session, login, kept }: SignedOut): ReactElement {
-  const text = session.ended === 'idle' || session.ended === 'expired' ? 'Your session has ended.' : 'You are logged out.'
-  const { pathname, search } = location
-  const again = kept
-    ? h('a', { href: `${session.loginUrl}?return_to=${encodeURIComponent(pathname + search)}`, target: '_blank' }, 'Log in again in a new tab')
-    : h('button', { type: 'button', onClick: login }, 'Log in')
-  return h('div', { role: 'alert' }, h('p', null, text), again)
+function askToLogIn({ session, kept }: SignedOut): ReactElement {
+  const href = `${session.loginUrl}?return_to=${encodeURIComponent(location.pathname + location.search)}`
+  return h('div', { role: 'alert' }, 'You are logged out. ', h('a', kept ? { href, target: '_blank' } : { href }, 'Log in'))
 }
 
 /** What the children of {@link SessionWarning} get. */
@@ -73,7 +66,6 @@ export interface Warning {
   left: number
   /** Prolongs the session. */
   stay: () => void
-  logout: () => void
 }
 
 export interface SessionWarningProps {
@@ -87,18 +79,10 @@ export interface SessionWarningProps {
 export function SessionWarning({ within = 120_000, children = askToStay }: SessionWarningProps): ReactNode {
   const auth = useAuthClient()
   const left = useTimeLeft(within)
-  if (!left) return null
-  return children({ left, stay: () => void auth.refresh().catch(auth.check), logout: () => void auth.logout() })
+  return left ? children({ left, stay: () => void auth.refresh().catch(auth.check) }) : null
 }
 
-function askToStay({ left, stay, logout }: Warning): ReactElement {
-  const seconds = Math.ceil(left / 1000)
-  const time = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`
-  return h(
-    'div',
-    { role: 'alertdialog', 'aria-label': 'Your session is about to end' },
-    h('p', null, 'You will be logged out in ', h('span', { role: 'timer' }, time), '.'),
-    h('button', { type: 'button', onClick: stay }, 'Stay logged in'),
-    h('button', { type: 'button', onClick: logout }, 'Log out'),
-  )
+function askToStay({ left, stay }: Warning): ReactElement {
+  const text = `Your session ends in ${Math.ceil(left / 1000)} seconds. `
+  return h('div', { role: 'alert' }, text, h('button', { type: 'button', onClick: stay }, 'Stay logged in'))
 }

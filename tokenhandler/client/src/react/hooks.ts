@@ -11,7 +11,7 @@ export function AuthProvider({ auth, children }: { auth: Auth; children?: ReactN
 /** The client that {@link AuthProvider} was given. */
 export function useAuthClient(): Auth {
   const auth = useContext(Context)
-  if (!auth) throw new Error('useAuth needs an <AuthProvider auth={createAuth()}> above it')
+  if (!auth) throw new Error('there is no <AuthProvider> above')
   return auth
 }
 
@@ -63,7 +63,7 @@ export function useUser(): User | undefined {
 }
 
 export function userOf(session: Session): User | undefined {
-  return 'user' in session ? session.user : undefined
+  return (session as { user?: User }).user
 }
 
 function endOf(session: Session): Date | undefined {
@@ -80,11 +80,11 @@ export function useTimeLeft(within = Infinity): number | undefined {
   const auth = useAuthClient()
   const end = endOf(useSession())
   const [, render] = useState(0)
-  const left = end ? Math.max(0, +end - auth.now()) : Infinity
+  const left = end ? +end - auth.now() : NaN
   useEffect(() => {
-    if (left === Infinity) return
+    if (!end) return
     const timer = setTimeout(() => render((n) => n + 1), left > within ? Math.min(left - within, 2e9) : left % 1000 || 1000)
     return () => clearTimeout(timer)
   })
-  return left > within || !end ? undefined : left
+  return left <= within ? Math.max(0, left) : undefined
 }

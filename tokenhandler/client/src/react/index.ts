@@ -3,3 +3,5 @@ export { AuthProvider, useAuth, useAuthClient, useSession, useTimeLeft, useUser 
 export type { AuthHook } from './hooks'
 export { RequireAuth, SessionWarning } from './components'
 export type { RequireAuthProps, SessionWarningProps, SignedOut, Warning } from './components'
+export { useObjectUrl, useUpload } from './storage'
+export type { UploadHook } from './storage'
