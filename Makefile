@@ -48,10 +48,11 @@ FUZZTIME    ?= 20s
 BENCH       ?= -rounds 12 -duration 3s -settings free:100,free:400,0:100,0:400
 CHAOS       ?= 60s
 SOAK        ?= 10m
+BIG         ?= 1073741824
 
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build $(SPA) stack-tools ## Start the local stack: http://localhost:8080 (RUN="-app http://localhost:3000" lets another app log in)
@@ -151,6 +152,10 @@ bench: build wrk $(VEGETA_STAMP) ## Run the benchmarks, and compare the built bi
 .PHONY: soak
 soak: ## Load the service for SOAK (10m) and look for leaks
 	go test -tags e2e -count=1 -v -timeout 0 -run NothingGrows ./test/bench -args -soak $(SOAK)
+
+.PHONY: big-upload
+big-upload: build stack-tools ## Upload a file of BIG bytes (1 GiB) in parts, interrupted and resumed, and read it back
+	TOKENHANDLER_BINARY=$(CURDIR)/$(BINARY) go test -tags e2e -count=1 -v -timeout 1h -run 'TestBigUpload$$' ./test/e2e -args -big $(BIG)
 
 .PHONY: cover
 cover: ## Show the coverage of the unit tests
