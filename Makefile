@@ -17,6 +17,7 @@ DEADCODE_VERSION  := v0.51.0
 VULNCHECK_VERSION := v1.9.0
 # The newest version whose modules the Go module proxy has.
 NFPM_VERSION      := v2.45.2
+HELM_VERSION      := v4.3.2
 SBOM_VERSION      := v1.10.0
 # The newest entries count: a pinned database would not know what was found since.
 VULNDB_VERSION    ?= latest
@@ -25,6 +26,8 @@ DEADCODE    := $(TOKENHANDLER_TOOLS)/bin/deadcode-$(DEADCODE_VERSION)-$(GOTOOLCH
 VULNCHECK   := $(TOKENHANDLER_TOOLS)/bin/govulncheck-$(VULNCHECK_VERSION)-$(GOTOOLCHAIN)
 NFPM        := $(TOKENHANDLER_TOOLS)/bin/nfpm-$(NFPM_VERSION)-$(GOTOOLCHAIN)
 SBOM        := $(TOKENHANDLER_TOOLS)/bin/cyclonedx-gomod-$(SBOM_VERSION)-$(GOTOOLCHAIN)
+HELM        := $(TOKENHANDLER_TOOLS)/bin/helm
+HELM_STAMP      := $(TOKENHANDLER_TOOLS)/bin/.helm-$(HELM_VERSION)
 VERSITYGW   := $(TOKENHANDLER_TOOLS)/bin/versitygw
 VEGETA_STAMP    := $(TOKENHANDLER_TOOLS)/bin/.vegeta-$(VEGETA_VERSION)
 VERSITYGW_STAMP := $(TOKENHANDLER_TOOLS)/bin/.versitygw-$(VERSITYGW_VERSION)
@@ -89,6 +92,13 @@ sbom: $(RELEASES) $(SBOM) ## List what the binaries contain, with licences, in .
 	  $(SBOM) bin -json -std -licenses -noserial -notimestamp -version '$(VERSION)' -output .build/sbom-$$arch.json .build/linux-$$arch/tokenhandler; \
 	done
 
+.PHONY: kubernetes
+kubernetes: $(HELM_STAMP) ## Render the Helm chart into config/deploy/kubernetes/tokenhandler.yaml
+	mkdir -p .build
+	{ sed '/^---$$/,$$d' config/deploy/kubernetes/tokenhandler.yaml; \
+	  $(HELM) template tokenhandler config/deploy/helm/tokenhandler --values config/deploy/kubernetes/values.yaml; } > .build/kubernetes.yaml
+	mv .build/kubernetes.yaml config/deploy/kubernetes/tokenhandler.yaml
+
 .PHONY: test
 test: unit client e2e ## Run every test: unit with the race detector, the browser client, integration, browser
 
@@ -117,8 +127,8 @@ chaos: build redis ## Break everything for CHAOS (60s) and count the logins that
 lint: $(LINT) $(DEADCODE) ## Run the linters
 	$(LINT) run --allow-parallel-runners ./...
 	go mod tidy -diff
-	@# deadcode exits 0 whatever it finds. Only the generator of reference.md may be unreachable.
-	@dead="$$($(DEADCODE) ./cmd/...)"; dead="$$(grep -v '^config/reference\.go:' <<<"$$dead" || true)"; \
+	@# deadcode exits 0 whatever it finds. Only the generators of reference.md and of the chart's schema may be unreachable.
+	@dead="$$($(DEADCODE) ./cmd/...)"; dead="$$(grep -v '^config/\(reference\|schema\)\.go:' <<<"$$dead" || true)"; \
 	  [ -z "$$dead" ] || { echo "$$dead"; echo "the binary does not reach these functions: delete them"; exit 1; }
 	@! grep -rnE '"resolved":' --include=package-lock.json test tokenhandler --exclude-dir=node_modules || { echo "a package-lock.json names a registry"; exit 1; }
 
@@ -166,7 +176,7 @@ cover: ## Show the coverage of the unit tests
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools $(OPENID) $(VEGETA_STAMP) chromium redis nginx caddy wrk prometheus systemd rpm ## Install what the tests need
+tools: stack-tools $(OPENID) $(VEGETA_STAMP) $(HELM_STAMP) chromium redis nginx caddy wrk prometheus systemd rpm ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -190,6 +200,10 @@ $(NFPM):
 $(SBOM):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(SBOM_VERSION)
 	mv $(TOKENHANDLER_TOOLS)/bin/cyclonedx-gomod $@
+
+$(HELM_STAMP):
+	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install helm.sh/helm/v4/cmd/helm@$(HELM_VERSION)
+	touch $@
 
 $(VERSITYGW_STAMP):
 	GOBIN=$(TOKENHANDLER_TOOLS)/bin go install github.com/versity/versitygw/cmd/versitygw@$(VERSITYGW_VERSION)

@@ -23,3 +23,4 @@
 package config
 
 //go:generate go run gen_reference.go
+//go:generate go run gen_schema.go
