@@ -117,25 +117,52 @@ func TestLookalikesOfNames(t *testing.T) {
 	}
 	const insecure, metadata = "INSECURE", "cloud metadata"
 	wantSaid(t, map[string]string{
-		route("http://169.254.169.254"):                                                       metadata,
-		route("http://[::ffff:169.254.169.254]"):                                              metadata,
-		route("http://[fd00:ec2::254]"):                                                       metadata,
-		route("http://metadata.google.internal."):                                             "DNS does not allow",
-		route("http://metadata.google.internal"):                                              metadata,
-		route("http://metadata.example.internal"):                                             insecure,
-		route("http://169.254.169.254.example"):                                               insecure,
-		route("http://169.253.169.254"):                                                       insecure,
-		route("http://0.0.0.0:9090"):                                                          "admin listener",
-		route("http://[::]:9090"):                                                             "admin listener",
-		route("http://localhost:8080"):                                                        "the service itself",
-		"TH_API__ROUTES=[{path: /api/, upstream: 'http://localhost:9091'}]":                   "",
-		"TH_SESSION__COOKIE_NAME=my-login-page":                                               "reserved",
-		"TH_SESSION__COOKIE_NAME=login-page":                                                  "reserved",
-		"TH_SESSION__COOKIE_NAME=my-active":                                                   "reserved",
-		"TH_SESSION__COOKIE_NAME=my-logins":                                                   "",
-		"TH_SESSION__COOKIE_NAME=__Host-session":                                              "has a prefix",
-		"TH_PROVIDER__ISSUER=https://id.example/?":                                            "has a query",
-		"TH_PROVIDER__ISSUER=https://cognito-idp.us-east-1.amazonaws.com/eu-west-1_AbCdEfGhI": "at the host of the region",
+		route("http://169.254.169.254"):           metadata,
+		route("http://[::ffff:169.254.169.254]"):  metadata,
+		route("http://[fd00:ec2::254]"):           metadata,
+		route("http://metadata.google.internal."): "DNS does not allow",
+		route("http://metadata.google.internal"):  metadata,
+		route("http://metadata.example.internal"): insecure,
+		route("http://169.254.169.254.example"):   insecure,
+		route("http://169.253.169.254"):           insecure,
+		route("http://0.0.0.0:9090"):              "admin listener",
+		route("http://[::]:9090"):                 "admin listener",
+		route("http://localhost:8080"):            "the service itself",
+		"TH_API__ROUTES=[{path: /api/, upstream: 'https://localhost'}]\nTH_LISTEN=127.0.0.1:443": "the service itself",
+		"TH_API__ROUTES=[{path: /api/, upstream: 'https://localhost'}]\nTH_LISTEN=127.0.0.1:80":  "",
+		route("http://localhost") + "\nTH_LISTEN=127.0.0.1:80":                                   "the service itself",
+		"TH_LISTEN=127.0.0.1:8443\nTH_ADMIN__LISTEN=0.0.0.0:8443":                                "take the same port",
+		"TH_LISTEN=0.0.0.0:8443\nTH_ADMIN__LISTEN=127.0.0.1:8443":                                "take the same port",
+		"TH_LISTEN=127.0.0.1:8443\nTH_ADMIN__LISTEN=[::]:8443":                                   "take the same port",
+		"TH_LISTEN=127.0.0.1:8443\nTH_ADMIN__LISTEN=127.0.0.2:8443":                              "",
+		"TH_API__ROUTES=[{path: /api/, upstream: 'http://localhost:9091'}]":                      "",
+		"TH_SESSION__COOKIE_NAME=my-login-page":                                                  "reserved",
+		"TH_SESSION__COOKIE_NAME=login-page":                                                     "reserved",
+		"TH_SESSION__COOKIE_NAME=my-active":                                                      "reserved",
+		"TH_SESSION__COOKIE_NAME=my-logins":                                                      "",
+		"TH_SESSION__COOKIE_NAME=__Host-session":                                                 "has a prefix",
+		"TH_PROVIDER__ISSUER=https://id.example/?":                                               "has a query",
+		"TH_PROVIDER__ISSUER=https://cognito-idp.us-east-1.amazonaws.com/eu-west-1_AbCdEfGhI":    "at the host of the region",
+	})
+}
+
+// TestPolicyForScripts: script-src decides, and default-src where there is none (Content
+// Security Policy Level 3, section 6.7.3).
+func TestPolicyForScripts(t *testing.T) {
+	policy := func(directives string) string {
+		return "TH_SPA__DIR=/srv/app\nTH_SPA__CONTENT_SECURITY_POLICY=frame-ancestors 'none'; " + directives
+	}
+	const inline, unlimited = "allows 'unsafe-inline' for scripts", "does not limit scripts"
+	wantSaid(t, map[string]string{
+		policy("default-src 'self'"):                              "",
+		policy("default-src 'unsafe-inline'"):                     inline,
+		policy("script-src 'self'"):                               "",
+		policy("script-src 'unsafe-inline'"):                      inline,
+		policy("default-src 'unsafe-inline'; script-src 'self'"):  "",
+		policy("default-src 'self'; script-src 'unsafe-inline'"):  inline,
+		policy("style-src 'self'"):                                unlimited,
+		policy("default-src 'self'; default-src 'unsafe-inline'"): "",
+		policy("script-src 'unsafe-inline' 'nonce-abc'"):          "",
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel"
@@ -91,3 +92,15 @@ func Pause(a *App, pause func(ctx context.Context, d time.Duration)) { a.pause =
 
 // TryProvider tries to connect to the provider once.
 func TryProvider(ctx context.Context, a *App) { _ = a.provider.Connect(ctx) }
+
+// AwaitUnused returns the two halves of what a shutdown knows of connections without a
+// request: what the server tells, and the wait for the requests.
+func AwaitUnused() (watch func(net.Conn, http.ConnState), await func(context.Context)) {
+	var unused unusedConns
+	return unused.watch, unused.await
+}
+
+// CredentialsLook returns a function that looks once whether there are credentials.
+func CredentialsLook(credentials aws.CredentialsProvider, log *slog.Logger, reg prometheus.Registerer) func(context.Context) {
+	return newCredentialsWatch(credentials, log, reg).look
+}
