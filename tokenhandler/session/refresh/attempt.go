@@ -49,6 +49,8 @@ type outcome struct {
 	next *session.Session
 	// epoch is that of the store which has next; 0 for none.
 	epoch uint64
+	// tooLarge tells that next does not fit into cookies.
+	tooLarge bool
 	// unused is a generation that was made after its session was revoked.
 	unused *session.Session
 	// err is the cause of eventFailed and eventPartial.
@@ -77,6 +79,7 @@ func (o outcome) asError() error {
 func (a *attempt) run(ctx context.Context) {
 	o := a.steps(ctx)
 	a.report(o)
+	o.tooLarge = o.next != nil && a.manager.cfg.Store.Fits(o.next) != nil // here, because it seals
 	a.manager.memory.finish(a, o)
 	if o.event == eventRefused {
 		a.manager.Recheck()

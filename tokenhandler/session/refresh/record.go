@@ -66,7 +66,7 @@ func (r *record) finish(a *attempt, o outcome, now time.Time, grace time.Duratio
 		r.attempt = nil
 	}
 	if o.next != nil {
-		r.newest.made(o.next, o.epoch, now.Add(grace))
+		r.newest.made(o, now.Add(grace))
 	}
 	switch o.event {
 	case eventMade, eventFound:
@@ -162,17 +162,19 @@ func (n *newest) cookieSeen(s *session.Session, graceEnds time.Time) bool {
 	return false
 }
 
-// made is the event that an attempt made or found s, whole or partial, which the store
-// with that epoch has (0 for none).
-func (n *newest) made(s *session.Session, epoch uint64, graceEnds time.Time) {
+// made is the event that an attempt made or found a generation, whole or partial. An older
+// cookie is as good if the provider does not rotate, but not if no browser can get a newer
+// one: then every request would find its token due.
+func (n *newest) made(o outcome, graceEnds time.Time) {
+	s := o.next
 	if s.Generation < n.number || s.Generation == n.number && n.held != nil {
 		return // another attempt was faster, or a browser
 	}
 	state := unconfirmed
-	if !s.Rotates {
+	if !s.Rotates && !o.tooLarge {
 		state = confirmed
 	}
-	n.hold(s, epoch, state, graceEnds)
+	n.hold(s, o.epoch, state, graceEnds)
 }
 
 func (n *newest) hold(s *session.Session, epoch uint64, state newestState, graceEnds time.Time) {

@@ -10,6 +10,33 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
+// TestGenerationTooLargeForCookiesStays: without rotation and without a store, only memory
+// has the token of a generation that does not fit into cookies. It keeps it until the token
+// is due, and the provider is not asked again before.
+func TestGenerationTooLargeForCookiesStays(t *testing.T) {
+	noise := make([]byte, 9000)
+	_, _ = rand.Read(noise) // never fails
+	p := &provider{claims: `{"noise":"` + base64.StdEncoding.EncodeToString(noise) + `"}`}
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		for minute := range 59 {
+			if v, _ := f.mustRequest(t, j); v.Session.Access.Reveal() != "access 1" || p.count() != 1 {
+				t.Fatalf("after %d minutes: %q, %d calls", minute, v.Session.Access.Reveal(), p.count())
+			}
+			time.Sleep(time.Minute)
+			f.sweep(t)
+		}
+		for range 3 {
+			time.Sleep(50 * time.Second)
+			f.sweep(t)
+			f.mustRequest(t, j)
+		}
+		if p.count() != 2 {
+			t.Errorf("%d calls when the next is due", p.count())
+		}
+	})
+}
+
 // TestGenerationTooLargeForCookiesIsShared: the user's groups have outgrown the cookies.
 // Every replica goes on with the newest generation, which only the store and memory have:
 // one that did not make it, and one that has just started after the others have gone.
