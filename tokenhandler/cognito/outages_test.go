@@ -239,6 +239,56 @@ func TestRetryAfter(t *testing.T) {
 	}
 }
 
+// TestRetryAfterAsADate checks the other form of Retry-After (RFC 9110 §10.2.3), at a
+// provider whose clock differs from this machine's, and at one that does not tell the time.
+func TestRetryAfterAsADate(t *testing.T) {
+	t.Parallel()
+	noon := time.Date(2031, 3, 4, 12, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		after  time.Duration
+		format string
+		date   bool // whether the answer has Date
+		status int
+		want   time.Duration
+	}{
+		"in seven seconds":     {7 * time.Second, http.TimeFormat, true, 429, 7 * time.Second},
+		"503":                  {7 * time.Second, http.TimeFormat, true, 503, 7 * time.Second},
+		"as RFC 850":           {90 * time.Second, "Monday, 02-Jan-06 15:04:05 GMT", true, 429, 90 * time.Second},
+		"as asctime":           {90 * time.Second, time.ANSIC, true, 429, 90 * time.Second},
+		"now":                  {0, http.TimeFormat, true, 429, time.Second},
+		"in the past":          {-time.Hour, http.TimeFormat, true, 429, time.Second},
+		"next year":            {365 * 24 * time.Hour, http.TimeFormat, true, 429, time.Hour},
+		"in another form":      {time.Minute, time.RFC3339, true, 429, time.Second},
+		"without Date":         {7 * time.Second, http.TimeFormat, false, 429, 7 * time.Second},
+		"a century, no Date":   {100 * 365 * 24 * time.Hour, http.TimeFormat, false, 429, time.Hour},
+		"no passing failure":   {7 * time.Second, http.TimeFormat, true, 403, 0},
+		"in the past, no Date": {-time.Hour, http.TimeFormat, false, 503, time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var here func() time.Time
+			p := limiting(t, func(w http.ResponseWriter, _ *http.Request) {
+				now := noon
+				w.Header().Set("Date", now.Format(http.TimeFormat))
+				if !c.date {
+					now, w.Header()["Date"] = here().Truncate(time.Second), nil
+				}
+				w.Header().Set("Retry-After", now.Add(c.after).UTC().Format(c.format))
+				w.WriteHeader(c.status)
+			})
+			here = p.clock.Now
+			want := provider.ErrUnavailable
+			if c.want == 0 {
+				want = provider.ErrInvalidResponse
+			}
+			_, err := p.login()
+			if failed := p.failure(err, want); provider.RetryAfter(failed) != c.want {
+				t.Errorf("retry after %s, want %s", provider.RetryAfter(failed), c.want)
+			}
+		})
+	}
+}
+
 // Text of the status line and of headers must not reach the log.
 func TestProviderTextInOddPlaces(t *testing.T) {
 	odd := map[string]http.HandlerFunc{

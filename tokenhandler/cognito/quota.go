@@ -323,8 +323,21 @@ func isRateLimited(answer *http.Response) bool {
 		(answer.StatusCode == http.StatusBadRequest && strings.HasPrefix(answer.Header.Get("X-Amzn-Errortype"), "TooManyRequestsException"))
 }
 
+// countDown turns a Retry-After that is a date into seconds (RFC 9110 §10.2.3). The date is
+// one of the provider's clock, whose time the answer tells. now counts if it does not.
+func countDown(answer *http.Response, now time.Time) {
+	until, err := http.ParseTime(answer.Header.Get("Retry-After"))
+	if err != nil {
+		return
+	}
+	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+		now = date
+	}
+	answer.Header.Set("Retry-After", strconv.Itoa(int(math.Ceil(until.Sub(now).Seconds()))))
+}
+
 // retryAfter returns Retry-After in seconds (RFC 9110 §10.2.3), at most an hour,
-// or 0 without one.
+// or 0 without one. [countDown] has made seconds of a date.
 func retryAfter(answer *http.Response) time.Duration {
 	seconds, err := strconv.Atoi(answer.Header.Get("Retry-After"))
 	if err != nil || seconds <= 0 {

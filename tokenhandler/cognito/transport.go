@@ -191,6 +191,7 @@ func (t *transport) exchange(r *http.Request, c call) (*http.Response, error) {
 		return nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
+	countDown(answer, t.now())
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxBody+1)) //nolint:forbidigo // bounded
 	if err != nil {
 		return nil, fmt.Errorf("reading the answer: %w", err)
