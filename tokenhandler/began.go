@@ -1,9 +1,11 @@
 package tokenhandler
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
@@ -29,6 +31,9 @@ type began struct {
 
 	// Sessions are the sessions of this browser, the newest last.
 	Sessions []ownSession `json:"s,omitempty"`
+	// Logins has a mark for each of the newest logins that began in this browser and have
+	// not led to a session, see [markOf].
+	Logins []byte `json:"l,omitempty"`
 }
 
 // ownSession is what is needed to end a session without its cookie: its id, and its end
@@ -71,12 +76,13 @@ func (h *loginHandler) writeBegan(w http.ResponseWriter, r *http.Request, b bega
 // tellLogins tells the logins in other tabs, and those that begin within the hour, which
 // session the browser has now. If the head of the answer would be larger than proxies
 // accept, only the former count.
-func (h *loginHandler) tellLogins(w http.ResponseWriter, r *http.Request, s *session.Session, returnTo string) {
+func (h *loginHandler) tellLogins(w http.ResponseWriter, r *http.Request, s *session.Session, l login) {
 	cookie := make(http.Header)
 	b := h.beganOf(r)
+	b.forget(l.State)
 	b.Sessions, b.Tries = []ownSession{own(s)}, 0 // the login worked: the next failure gets a new try
 	h.writeBegan(headerWriter(cookie), r, b)
-	if h.hasLogins(r) || headBytes(w.Header())+headBytes(cookie)+len(returnTo) <= maxHead {
+	if h.hasLogins(r) || headBytes(w.Header())+headBytes(cookie)+len(l.ReturnTo) <= maxHead {
 		w.Header()["Set-Cookie"] = append(w.Header()["Set-Cookie"], cookie["Set-Cookie"]...)
 	}
 }
@@ -94,29 +100,35 @@ func (h *loginHandler) owned(r *http.Request) (all []ownSession, current *refres
 	return b.Sessions, current
 }
 
-// replaceEarlier ends the sessions that this browser had before a login (ASVS V7.2.4):
-// first all on the deny list, so that no answer writes their cookies any more, and then
-// their refresh tokens as far as they are known.
+// replaceEarlier ends the sessions that this browser had before a login (ASVS V7.2.4), all at
+// the same time: the user waits for it.
 func (h *loginHandler) replaceEarlier(r *http.Request) {
 	all, current := h.owned(r)
-	var ended []session.ID
+	var ending sync.WaitGroup
 	for _, o := range all {
-		if len(o.ID) == len(session.ID{}) && h.cfg.Sessions.Replace(session.ID(o.ID), time.Unix(o.Ends, 0)) {
-			ended = append(ended, session.ID(o.ID))
+		if len(o.ID) == len(session.ID{}) {
+			ending.Go(func() { h.replace(r.Context(), session.ID(o.ID), time.Unix(o.Ends, 0), current) })
 		}
 	}
-	for _, id := range ended {
-		token, found := h.cfg.Sessions.TakeToken(r.Context(), id)
-		if !found {
-			token, found = tokenOf(current, id)
-		}
-		if !found {
-			h.cfg.Metrics.Replaced.WithLabelValues("denied").Inc()
-			continue
-		}
-		h.cfg.Metrics.Replaced.WithLabelValues("revoked").Inc()
-		h.revoker.revoke(r.Context(), token)
+	ending.Wait()
+}
+
+// replace ends one session: first on the deny list, so that no answer writes its cookies any
+// more, and then its refresh token, if that is known.
+func (h *loginHandler) replace(ctx context.Context, id session.ID, ends time.Time, current *refresh.RequestSession) {
+	if !h.cfg.Sessions.Replace(id, ends) {
+		return
 	}
+	token, found := h.cfg.Sessions.TakeToken(ctx, id)
+	if !found {
+		token, found = tokenOf(current, id)
+	}
+	if !found {
+		h.cfg.Metrics.Replaced.WithLabelValues("denied").Inc()
+		return
+	}
+	h.cfg.Metrics.Replaced.WithLabelValues("revoked").Inc()
+	h.revoker.revoke(ctx, token)
 }
 
 // tokenOf returns the refresh token in the session cookie of a request, if that is the

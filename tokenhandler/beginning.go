@@ -1,8 +1,13 @@
 package tokenhandler
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"net/http"
+	"slices"
 	"time"
+
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // beginning is that the user began a login in this browser. It is a part of the cookie
@@ -18,9 +23,69 @@ type beginning struct {
 	Tries int `json:"t,omitempty"`
 }
 
-// noteBeginning sets the cookie of [began] for a login that begins.
-func (h *loginHandler) noteBeginning(w http.ResponseWriter, r *http.Request, begun *beginning) {
+const (
+	// maxMarked is how many logins are remembered in [began.Logins]: more than may be under
+	// way, because the callback of one whose cookie was dropped comes, too.
+	maxMarked = 6
+	markSize  = 3
+)
+
+// markOf returns what is remembered of a login with this state. Nobody who does not know the
+// state can make a callback that belongs to the mark.
+func markOf(state string) []byte {
+	sum := sha256.Sum256([]byte("began " + state))
+	return sum[:markSize]
+}
+
+// mark remembers a login.
+func (b *began) mark(state string) {
+	b.Logins = append(b.Logins, markOf(state)...)
+	b.Logins = b.Logins[max(0, len(b.Logins)-maxMarked*markSize):]
+}
+
+// forget is the opposite of mark.
+func (b *began) forget(state string) {
+	kept := []byte{}
+	for mark := range slices.Chunk(b.Logins, markSize) {
+		if !bytes.Equal(mark, markOf(state)) {
+			kept = append(kept, mark...)
+		}
+	}
+	b.Logins = kept
+}
+
+// has reports whether a login with this state began in the browser.
+func (b *began) has(state string) bool {
+	for mark := range slices.Chunk(b.Logins, markSize) {
+		if bytes.Equal(mark, markOf(state)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isLoggedIn reports whether the browser of a callback with this state has a session: that of
+// the request, or one that [began] names, since browsers keep the session's cookies back if
+// another site sent the user. The latter does not count if the user began this login here:
+// it may be one in another tab. Any site can make up a callback, and would otherwise make its
+// visitors log in again, which ends the session that they have.
+func (h *loginHandler) isLoggedIn(r *http.Request, state string) bool {
+	if _, err := h.cfg.Sessions.Open(r); err == nil {
+		return true
+	}
 	b := h.beganOf(r)
+	if h.cfg.AllowCrossSiteLogin || b.has(state) {
+		return false
+	}
+	return slices.ContainsFunc(b.Sessions, func(o ownSession) bool {
+		return len(o.ID) == len(session.ID{}) && h.cfg.Sessions.MayLive(session.ID(o.ID), time.Unix(o.Ends, 0))
+	})
+}
+
+// noteBeginning sets the cookie of [began] for a login that begins with this state.
+func (h *loginHandler) noteBeginning(w http.ResponseWriter, r *http.Request, state string, begun *beginning) {
+	b := h.beganOf(r)
+	b.mark(state)
 	b.Sessions, _ = h.owned(r)
 	if begun != nil {
 		b.beginning = *begun

@@ -24,12 +24,13 @@ const (
 //  2. Remove the cookie of the login that the state names, whatever follows.
 //  3. Check the parameters: none repeated, lengths.
 //  4. Find the login among those of the browser, and compare the state. If there is
-//     none, redirect a user with a session to the app. For others, begin a new login if
-//     this browser began one lately.
+//     none, redirect a user with a session to the app, unless the state is of a login that
+//     began here. Otherwise begin a new login if this browser began one lately.
 //  5. Compare iss with the provider (RFC 9207 §2.4), also if the callback is an error.
 //  6. Show the provider's error, if there is one.
 //  7. Redeem the code, if not too many were redeemed for this login, and verify all
-//     tokens. If the provider refuses the code, begin the login once more.
+//     tokens. If the provider refuses the code, begin the login once more. Go no further
+//     if the user's sessions were revoked meanwhile, or the browser has left.
 //  8. Write the session's cookies, end the earlier sessions of this browser (ASVS
 //     V7.2.4) and redirect to where the login began.
 func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
@@ -67,6 +68,8 @@ var (
 	errIssuer   = errors.New("the callback names another issuer")
 	errTries    = errors.New("too many codes were redeemed for this login")
 	errState    = errors.New("the callback's state is of no login of this browser")
+	errRevoked  = errors.New("the user's sessions were revoked while the code was redeemed")
+	errLeft     = errors.New("the browser left while the code was redeemed")
 )
 
 // redeem does steps 7 and 8 of [loginHandler.callback].
@@ -79,6 +82,7 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 	if l.MaxAge != nil {
 		maxAge = time.Duration(*l.MaxAge) * time.Second
 	}
+	revoked := h.cfg.RevokedSince()
 	tokens, err := h.cfg.Provider.Exchange(r.Context(), provider.CodeGrant{
 		Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge, Client: h.cfg.Site.ClientNet(r),
 	})
@@ -91,23 +95,35 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 		h.fail(w, r, failure{code: exchangeCode(err), login: l, err: err, retryAfter: retryAfter(err)})
 		return nil
 	}
-	return h.finish(w, r, l, tokens)
+	s := h.cfg.Store.Begin(tokens, h.cfg.Begin(tokens.Subject, tokens.SID))
+	switch {
+	case revoked(tokens.Subject, tokens.SID): // an entry that comes later ends s
+		h.giveUp(w, r, tokens, failure{code: codeLoginFailed, login: l, err: errRevoked})
+		return nil
+	case r.Context().Err() != nil: // it keeps the session that it has
+		h.giveUp(w, r, tokens, failure{code: codeLoginFailed, outcome: outcomeAbandoned, login: l, err: errLeft})
+		return nil
+	}
+	return h.finish(w, r, l, s, tokens)
+}
+
+// giveUp ends a login whose tokens nobody will use.
+func (h *loginHandler) giveUp(w http.ResponseWriter, r *http.Request, tokens secret.Tokens, f failure) {
+	h.revoker.revoke(r.Context(), tokens.Refresh)
+	h.fail(w, r, f)
 }
 
 // finish does step 8 of [loginHandler.callback].
-func (h *loginHandler) finish(w http.ResponseWriter, r *http.Request, l login, tokens secret.Tokens) error {
-	s := h.cfg.Store.Begin(tokens, h.cfg.Begin(tokens.Subject, tokens.SID))
+func (h *loginHandler) finish(w http.ResponseWriter, r *http.Request, l login, s *session.Session, tokens secret.Tokens) error {
 	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Session) // what the browser has is replaced
 	cookie.Values[session.Key] = s
 	if err := cookie.Save(r, w); err != nil {
-		// Nobody will use these tokens.
-		h.revoker.revoke(r.Context(), tokens.Refresh)
-		h.fail(w, r, failure{code: string(web.CodeSessionTooLarge), login: l, err: err})
-		return nil //nolint:nilerr // fail has answered
+		h.giveUp(w, r, tokens, failure{code: string(web.CodeSessionTooLarge), login: l, err: err})
+		return nil //nolint:nilerr // giveUp has answered
 	}
 	h.replaceEarlier(r)
 	h.makeRoom(w, r)
-	h.tellLogins(w, r, s, l.ReturnTo)
+	h.tellLogins(w, r, s, l)
 	h.cfg.Metrics.Logins.WithLabelValues("ok").Inc()
 	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r),
 		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
@@ -136,16 +152,20 @@ func (h *loginHandler) begin(w http.ResponseWriter, r *http.Request, l login, be
 	return nil
 }
 
-// outcomeUnknownState counts callbacks that are of no login of their browser. Most of
-// them are not a user's.
-const outcomeUnknownState = "unknown_state"
+const (
+	// outcomeUnknownState counts callbacks that are of no login of their browser. Most of
+	// them are not a user's.
+	outcomeUnknownState = "unknown_state"
+	// outcomeAbandoned counts callbacks whose browser left before the answer.
+	outcomeAbandoned = "abandoned"
+)
 
 // unknownState answers a callback without a login of this browser: the login took too
 // long, its callback was loaded before, it began in another browser, or it began at the
 // portal of an identity provider, so that there is no state. It begins a new one if this
 // browser began a login lately.
 func (h *loginHandler) unknownState(w http.ResponseWriter, r *http.Request, query map[string]string) error {
-	if _, err := h.cfg.Sessions.Open(r); err == nil {
+	if h.isLoggedIn(r, query["state"]) {
 		h.cfg.Metrics.Logins.WithLabelValues("already_logged_in").Inc()
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, "/")
 		return nil

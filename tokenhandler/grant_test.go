@@ -46,6 +46,11 @@ func TestAuthorizeErrors(t *testing.T) {
 		"idle":          {func(a *app, _ *useragent.UA) { a.clock.Advance(time.Hour) }, web.CodeSessionExpired, true},
 		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Advance(12 * time.Hour) }, web.CodeSessionExpired, true},
 		"revoked": {func(a *app, ua *useragent.UA) {
+			a.clock.Advance(time.Second)
+			other := a.login()
+			other.Fetch(http.MethodPost, "/auth/logout?everywhere=true", "")
+		}, web.CodeSessionExpired, true},
+		"logged out": {func(a *app, ua *useragent.UA) {
 			a.copyOf(ua).Fetch(http.MethodPost, "/auth/logout", "")
 		}, web.CodeSessionExpired, true},
 		"rejected": {func(a *app, _ *useragent.UA) { a.pool.SignOut("demo"); a.clock.Advance(11 * time.Minute) }, web.CodeSessionExpired, true},

@@ -78,6 +78,9 @@ type Config struct {
 	// enough that no entry of Revoke ends it. sub and sid are those of its ID token.
 	// Required.
 	Begin func(sub, sid string) time.Time
+	// RevokedSince returns a function that reports whether an entry of Revoke has ended the
+	// sessions of a user since. Required.
+	RevokedSince func() func(sub, sid string) bool
 	// SessionLifetime is the longest life of a session, for which an entry of Revoke is
 	// kept. Required.
 	SessionLifetime time.Duration

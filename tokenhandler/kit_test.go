@@ -107,7 +107,7 @@ func newApp(tb testing.TB, s settings) *app {
 	a.newSessions(sessions, s.refresh, log)
 	cfg := tokenhandler.Config{
 		Site: site, Store: a.store, Sessions: a.sessions, Provider: a.provider, Path: "/auth", PublicURL: public, AfterLogout: "/bye", GroupsClaim: "cognito:groups",
-		Revoke: a.revoke, Begin: a.denied.Begin, SessionLifetime: sessions.AbsoluteLifetime,
+		Revoke: a.revoke, Begin: a.denied.Begin, RevokedSince: a.denied.Since, SessionLifetime: sessions.AbsoluteLifetime,
 		Now: a.clock.Now, Log: log, Metrics: tokenhandler.NewMetrics(a.registry),
 	}
 	if s.handler != nil {

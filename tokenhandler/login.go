@@ -144,7 +144,7 @@ func (h *loginHandler) sendToProvider(w http.ResponseWriter, r *http.Request, l 
 	if err := cookie.Save(r, w); err != nil {
 		return fmt.Errorf("setting the login's cookie: %w", err)
 	}
-	h.noteBeginning(w, r, begun)
+	h.noteBeginning(w, r, l.State, begun)
 	h.makeRoom(w, r)
 	h.redirect(w, http.StatusFound, target, "Signing in")
 	return nil

@@ -34,7 +34,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Logins: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_logins_total",
-			Help: "Callbacks by outcome: ok, retried, already_logged_in, unknown_state (of no login of the browser; mostly bots), or the error code that the user was shown.",
+			Help: "Callbacks by outcome: ok, retried, already_logged_in, unknown_state (of no login of the browser; mostly bots), abandoned (the browser left), or the error code that the user was shown.",
 		}, []string{"outcome"}),
 		Logouts: f.NewCounter(prometheus.CounterOpts{
 			Name: "tokenhandler_logouts_total",
@@ -74,7 +74,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) begin() {
 	for vec, outcomes := range map[*prometheus.CounterVec][]string{
 		m.Logins: {
-			"ok", "retried", "already_logged_in", outcomeUnknownState, codeAccessDenied, codeLoginFailed, codeLoginRequired,
+			"ok", "retried", "already_logged_in", outcomeUnknownState, outcomeAbandoned, codeAccessDenied, codeLoginFailed, codeLoginRequired,
 			codeUserDisabled, codeTriggerRefused, codeAccountLinked, string(web.CodeInvalidRequest),
 			string(web.CodeProviderUnavailable), string(web.CodeProviderError), string(web.CodeRateLimited),
 			string(web.CodeSessionTooLarge), string(web.CodeInternal),

@@ -79,6 +79,52 @@ func TestDeadRefreshTokenWithAnotherError(t *testing.T) {
 	}
 }
 
+// TestUnusableAnswersForLong checks a provider that is reached, but refuses this service or
+// answers nonsense: after a minute GET /auth/session does not say any more that the user is
+// logged in, since there is no token. The cookies are kept. A provider that is out of reach is
+// an outage, however long.
+func TestUnusableAnswersForLong(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		outage cognitotest.Outage
+		over   bool
+	}{
+		"invalid_client": {cognitotest.OAuthError("invalid_client"), true},
+		"HTML with 200":  {cognitotest.Text("200", 200, "text/html", "<html>"), true},
+		"reset":          {cognitotest.Reset(), false},
+		"503":            {cognitotest.Text("503", 503, "text/html", "<html>"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newApp(t, short())
+			ua := a.login()
+			cookies := len(ours(ua))
+			step := func(advance time.Duration, want bool) {
+				t.Helper()
+				a.clock.Advance(advance)
+				res := ua.Fetch(http.MethodGet, "/api/me", "")
+				testkit.WantProblem(t, res.Answer(), http.StatusServiceUnavailable, "provider_unavailable")
+				a.wantSession(ua, want)
+			}
+			a.pool.Break(cognitotest.TokenRefresh, c.outage, 0)
+			step(11*time.Minute, true)
+			step(59*time.Second, true)
+			step(time.Second, !c.over)
+			step(time.Minute, !c.over)
+			a.pool.Break(cognitotest.TokenRefresh, cognitotest.Reset(), 0)
+			step(time.Minute, true) // now it is out of reach
+			a.pool.Break(cognitotest.TokenRefresh, c.outage, 0)
+			step(time.Minute, true)
+			step(time.Minute, !c.over)
+			if len(ours(ua)) != cookies {
+				t.Errorf("%d cookies are left of %d", len(ours(ua)), cookies)
+			}
+			a.pool.Mend(cognitotest.TokenRefresh)
+			a.clock.Advance(time.Minute)
+			a.wantSession(ua, true)
+		})
+	}
+}
+
 // TestServerErrorsForOneSession checks a provider that answers 500 to the refresh token of
 // a removed user. After five of them over a minute, and while others are refreshed, the
 // user has to log in. If nobody is refreshed, it is an outage.

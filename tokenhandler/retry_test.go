@@ -14,6 +14,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // TestCallbackTwice checks the callback of a user who stops the page and loads it again
@@ -98,18 +99,84 @@ func TestOtherSitesBeginNoLoginAtTheCallback(t *testing.T) {
 // one that began so has succeeded, and that a logout ends that.
 func TestNewTryAfterASuccess(t *testing.T) {
 	a := newApp(t, settings{})
-	ua := a.login()
-	for range 2 {
-		res := ua.Tab().Open(useragent.Navigation{URL: "/auth/callback?code=x", From: foreignSite})
-		if res.URL != a.url+"/" || res.Status != http.StatusOK {
-			t.Fatalf("ended at %s with %d", res.URL, res.Status)
+	ua := a.browser()
+	for i := range 2 {
+		tab, callback := a.begin(ua, "/auth/login")
+		ua.SetCookie(useragent.Cookie{Name: loginCookie(t, ua).Name, Value: "lost"})
+		res := a.back(tab, callback)
+		if res.Status != http.StatusFound {
+			t.Fatalf("no new login: %d %s", res.Status, res.Body)
 		}
-	}
-	if n := a.metric("tokenhandler_logins_total", "retried"); n != 2 {
-		t.Errorf("%v logins counted as retried", n)
+		a.complete(ua, tab, a.authorize(res.Location()))
+		a.wantSession(ua, true)
+		if n := a.metric("tokenhandler_logins_total", "retried"); int(n) != i+1 {
+			t.Errorf("%v logins counted as retried", n)
+		}
 	}
 	ua.Fetch(http.MethodPost, "/auth/logout", "")
 	wantPage(t, ua.Tab().Open(useragent.Navigation{URL: "/auth/callback?code=x", From: foreignSite, NoFollow: true}), http.StatusBadRequest, "login_failed")
+}
+
+// TestOtherSitesLogNobodyInAgain checks that a callback that another site has made up leaves a
+// browser alone that has a session, although the browser keeps that session's cookies back and
+// has begun a login lately: the user would lose the session, and the WebSockets with it. A
+// login that the user has begun in another tab goes on, also without its cookie.
+func TestOtherSitesLogNobodyInAgain(t *testing.T) {
+	for _, query := range []string{"?state=00", "?state=0" + strings.Repeat("A", 43) + "&code=x", "?code=x", "", "?error=access_denied"} {
+		a := newApp(t, settings{})
+		ua := a.login()
+		tab, callback := a.begin(ua, "/auth/login?return_to=/x")
+		for range 2 {
+			res := ua.Tab().Open(useragent.Navigation{URL: "/auth/callback" + query, From: foreignSite, NoFollow: true})
+			if res.Status != http.StatusSeeOther || res.Location() != a.url+"/" || len(res.Header["Set-Cookie"]) != 0 {
+				t.Errorf("%q: %d to %s, cookies %v", query, res.Status, res.Location(), res.Header["Set-Cookie"])
+			}
+		}
+		if n := a.metric("tokenhandler_logins_total", "already_logged_in"); n != 2 {
+			t.Errorf("%q: %v counted", query, n)
+		}
+		a.wantSession(ua, true)
+		lost := loginCookie(t, ua)
+		lost.Value = "lost"
+		ua.SetCookie(lost)
+		res := a.back(tab, callback)
+		if res.Status != http.StatusFound {
+			t.Fatalf("%q: the user's own login: %d to %s", query, res.Status, res.Location())
+		}
+		a.complete(ua, tab, a.authorize(res.Location()))
+		a.wantSession(ua, true)
+	}
+}
+
+// TestSessionsThatAreOverDoNotCount checks that a browser may begin a login again by itself
+// when the session that it had is known to be over.
+func TestSessionsThatAreOverDoNotCount(t *testing.T) {
+	for name, end := range map[string]func(a *app, ua *useragent.UA){
+		"logged out by a copy": func(a *app, ua *useragent.UA) { a.copyOf(ua).Fetch(http.MethodPost, "/auth/logout", "") },
+		"expired":              func(a *app, _ *useragent.UA) { a.clock.Advance(10 * time.Minute) },
+	} {
+		a := newApp(t, settings{session: func(c *session.Config) { c.AbsoluteLifetime = 10 * time.Minute }})
+		ua := a.login()
+		end(a, ua)
+		if res := ua.Tab().Open(useragent.Navigation{URL: "/auth/callback?code=x", From: foreignSite, NoFollow: true}); res.Status != http.StatusFound {
+			t.Errorf("%s: %d to %s", name, res.Status, res.Location())
+		}
+	}
+}
+
+// TestUsedCallbackIsNotRepeated checks the callback of a login that has succeeded, which the
+// browser loads once more (back, reload): the user is logged in already.
+func TestUsedCallbackIsNotRepeated(t *testing.T) {
+	for _, sameSite := range []bool{false, true} {
+		a := newApp(t, settings{sameSite: sameSite})
+		ua := a.browser()
+		tab, callback := a.begin(ua, "/auth/login")
+		a.complete(ua, tab, callback)
+		if res := a.back(tab, callback); res.Status != http.StatusSeeOther || res.Location() != a.url+"/" {
+			t.Errorf("hosted UI on the app's site %v: %d to %s", sameSite, res.Status, res.Location())
+		}
+		a.wantSession(ua, true)
+	}
 }
 
 // TestPortalsMayBeginLogins checks auth.allow_cross_site_login: the portal of an

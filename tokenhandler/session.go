@@ -22,7 +22,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 	}
 	// While the provider or the store is merely out of reach, the session goes on: the
 	// answer then shows an access token that has expired.
-	kept := errors.Is(err, refresh.ErrSuperseded) || needsLogin(err)
+	kept := errors.Is(err, refresh.ErrSuperseded) || needsLogin(err) || hasNoToken(err)
 	ended := current.Session == nil || kept || errors.Is(err, refresh.ErrRejected)
 	var body wire.Session
 	if !ended {
@@ -56,7 +56,7 @@ func (h *Handler) session(w http.ResponseWriter, r *http.Request) error {
 // session: there are none, or it may have newer ones, or they may open elsewhere.
 func keepsCookies(err error) bool {
 	return errors.Is(err, refresh.ErrNone) || errors.Is(err, refresh.ErrSuperseded) || errors.Is(err, refresh.ErrReplaced) ||
-		errors.Is(err, session.ErrUnknownKey) || hasEndedMeanwhile(err) || needsLogin(err)
+		errors.Is(err, session.ErrUnknownKey) || hasEndedMeanwhile(err) || needsLogin(err) || hasNoToken(err)
 }
 
 // needsLogin reports whether the access token has ended, and the provider, which is
@@ -65,6 +65,14 @@ func keepsCookies(err error) bool {
 func needsLogin(err error) bool {
 	unavailable, ok := errors.AsType[*refresh.UnavailableError](err)
 	return ok && unavailable.Refused
+}
+
+// hasNoToken reports whether the access token has ended, and the provider, which is reached,
+// has for some time refused this service or answered what cannot be read. Other requests get
+// a 503, but an app that asks whether its user is logged in must not hear that for ever.
+func hasNoToken(err error) bool {
+	unavailable, ok := errors.AsType[*refresh.UnavailableError](err)
+	return ok && unavailable.Unusable
 }
 
 // refresh answers POST /auth/refresh with new tokens. The request counts as

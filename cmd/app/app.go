@@ -258,6 +258,7 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		VerifySecret:        a.cfg.Auth.VerifySecret,
 		Revoke:              a.denied.Revoke,
 		Begin:               a.denied.Begin,
+		RevokedSince:        a.denied.Since,
 		SessionLifetime:     a.cfg.Session.AbsoluteLifetime,
 		VerifyLogout:        a.verifyLogout(),
 		Alive:               a.provider.Alive,

@@ -27,10 +27,11 @@ type denyList struct {
 	*memory.List
 
 	shared *valkey.Store // nil without session.store
+	now    func() time.Time
 }
 
 func (a *App) newDenyList(ctx context.Context) (denyList, error) {
-	list := denyList{List: memory.New(a.now)}
+	list := denyList{List: memory.New(a.now), now: a.now}
 	if a.cfg.Session.Store.IsZero() {
 		return list, nil
 	}
@@ -61,14 +62,20 @@ const denyTimeout = time.Second
 
 // Deny implements [refresh.DenyList].
 func (d denyList) Deny(name session.Name, until time.Time) {
-	d.List.Deny(name, until)
-	if d.shared == nil {
-		return
-	}
+	d.end(replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
+}
+
+// Replace implements [refresh.DenyList].
+func (d denyList) Replace(name session.Name, until time.Time) {
+	d.end(replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Before: d.now(), Until: until})
+}
+
+// end ends one session.
+func (d denyList) end(entry replicas.Revocation) {
 	ctx, cancel := context.WithTimeout(context.Background(), denyTimeout)
 	defer cancel()
 	// The entry is valid. If the store does not have it in time, it is written later.
-	_ = d.shared.Revoke(ctx, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
+	_ = d.Revoke(ctx, entry)
 }
 
 // run adds the revocations of other replicas to the list until ctx is done.

@@ -27,6 +27,7 @@ func sharedDenyListCases() []testCase {
 		{"RevocationReachesEveryReplica", revocationReachesEveryReplica},
 		{"RevocationOutlivesItsRequest", revocationOutlivesItsRequest},
 		{"LateReplicaKnowsAllRevocations", lateReplicaKnowsAllRevocations},
+		{"ReplacementReachesEveryReplica", replacementReachesEveryReplica},
 		{"SessionsOfReplicasWithOtherClocks", sessionsOfReplicasWithOtherClocks},
 	}
 }
@@ -199,6 +200,25 @@ func revocationReachesEveryReplica(t *testing.T, s Store) {
 		eventually(t, "the provider's session is denied", func() bool { return r.DenyList.Denied(other, "", odd, earlier) })
 		if r.DenyList.Denied(other, "user", odd, r.DenyList.Begin("user", odd)) {
 			t.Error("a session that began after the revocation is denied")
+		}
+	}
+}
+
+// replacementReachesEveryReplica: every replica can tell a session that a login in the same browser has just replaced from one that was
+// ended otherwise, or some time ago.
+func replacementReachesEveryReplica(t *testing.T, s Store) {
+	all := s.start(t, 2)
+	now := time.Now()
+	third := session.Name{3}
+	for name, before := range map[session.Name]time.Time{one: now, other: {}, third: now.Add(-2 * time.Minute)} {
+		all[0].revoke(t, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Before: before, Until: now.Add(time.Hour)})
+	}
+	for i, r := range all {
+		for name, want := range map[session.Name]bool{one: true, other: false, third: false} {
+			eventually(t, "the session is denied", func() bool { return r.DenyList.Denied(name, "", "", now) })
+			if got := r.DenyList.Replaced(name); got != want {
+				t.Errorf("replica %d: %s was replaced lately: %v", i, name, got)
+			}
 		}
 	}
 }

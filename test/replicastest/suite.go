@@ -19,6 +19,8 @@ type DenyList interface {
 	Revoke(ctx context.Context, revocation replicas.Revocation) error
 	// Denied reports whether a session was revoked, see [refresh.DenyList].
 	Denied(name session.Name, sub, sid string, begun time.Time) bool
+	// Replaced reports whether a revocation with Before has just ended the session, see [refresh.DenyList].
+	Replaced(name session.Name) bool
 	// Begin returns the time at which a session begins that a user begins now. No revocation that the replica knows denies it.
 	Begin(sub, sid string) time.Time
 }

@@ -30,8 +30,8 @@ type Revocation struct {
 	Kind Kind
 	Name string
 	// Before limits the revocation to sessions that began before this time, so that
-	// the user can log in again. It is required for every kind but KindSession, which
-	// has none.
+	// the user can log in again. It is required for every kind but KindSession, where it
+	// is when a login in the same browser replaced the session, or zero.
 	Before time.Time
 	// Until is the time from which none of these sessions can be alive anyway. The
 	// entry may be removed then. Required.

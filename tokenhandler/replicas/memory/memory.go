@@ -11,8 +11,13 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// sweepEvery is how often entries that have ended are removed.
-const sweepEvery = time.Minute
+const (
+	// sweepEvery is how often entries that have ended are removed.
+	sweepEvery = time.Minute
+	// lately is how long after a login replaced a session requests of it are expected that
+	// were on their way already.
+	lately = time.Minute
+)
 
 // List is a deny list. It is safe for concurrent use.
 type List struct {
@@ -25,19 +30,25 @@ type List struct {
 
 	mu        sync.RWMutex
 	sessions  map[session.Name]time.Time // session → when its entry ends
+	replaced  map[session.Name]time.Time // session → when a login replaced it, if that was lately
 	subjects  map[string]group           // sub → revoked sessions of the user
 	providers map[string]group           // sid → revoked sessions of the provider's session
+	added     uint64                     // additions to subjects and providers
 	swept     time.Time
 }
 
 // group says which sessions of a user, or of a provider's session, are revoked: those
 // that began before a time. The entry ends at until.
-type group struct{ before, until time.Time }
+type group struct {
+	before, until time.Time
+	// added is the number of the last addition.
+	added uint64
+}
 
 // New returns an empty list. now is the clock.
 func New(now func() time.Time) *List {
 	return &List{
-		now: now, onGrowth: func() {}, sessions: make(map[session.Name]time.Time),
+		now: now, onGrowth: func() {}, sessions: make(map[session.Name]time.Time), replaced: make(map[session.Name]time.Time),
 		subjects: make(map[string]group), providers: make(map[string]group),
 	}
 }
@@ -68,20 +79,45 @@ func (l *List) add(e replicas.Revocation) bool {
 	switch e.Kind {
 	case replicas.KindSession:
 		name, _ := session.ParseName(e.Name) // checked by Add
+		l.note(name, e.Before)
 		return l.deny(name, e.Until)
 	case replicas.KindSubject:
-		return addGroup(l.subjects, e)
+		return l.addGroup(l.subjects, e)
 	case replicas.KindProviderSession:
-		return addGroup(l.providers, e)
+		return l.addGroup(l.providers, e)
 	}
 	return false
 }
 
-func addGroup(groups map[string]group, e replicas.Revocation) bool {
+func (l *List) addGroup(groups map[string]group, e replicas.Revocation) bool {
 	was := groups[e.Name]
-	now := group{before: later(was.before, e.Before), until: later(was.until, e.Until)}
+	now := group{before: later(was.before, e.Before), until: later(was.until, e.Until), added: was.added}
+	if now == was {
+		return false
+	}
+	l.added++
+	now.added = l.added
 	groups[e.Name] = now
-	return now != was
+	return true
+}
+
+// Since returns a function that reports whether all sessions of a user, or those of its
+// session at the provider, were revoked after the call of Since. An empty sid stands for
+// none.
+func (l *List) Since() func(sub, sid string) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	added, begun := l.added, l.now()
+	return func(sub, sid string) bool {
+		l.mu.RLock()
+		defer l.mu.RUnlock()
+		for _, g := range l.groups(sub, sid) {
+			if g.added > added && !g.before.Before(begun) { // else an old entry has come from the store
+				return true
+			}
+		}
+		return false
+	}
 }
 
 func later(a, b time.Time) time.Time {
@@ -93,16 +129,30 @@ func later(a, b time.Time) time.Time {
 
 // Deny revokes one session. The entry ends at until.
 func (l *List) Deny(name session.Name, until time.Time) {
-	if l.lockAndDeny(name, until) {
-		l.onGrowth()
-	}
+	// It is never malformed.
+	_, _ = l.Add(replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
 }
 
-func (l *List) lockAndDeny(name session.Name, until time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sweep()
-	return l.deny(name, until)
+// Replace is Deny for a session that a login in the same browser replaces.
+func (l *List) Replace(name session.Name, until time.Time) {
+	_, _ = l.Add(replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Before: l.now(), Until: until})
+}
+
+// Replaced reports whether a login has replaced the session lately, here or at another
+// replica.
+func (l *List) Replaced(name session.Name) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.isLate(l.replaced[name])
+}
+
+func (l *List) isLate(at time.Time) bool { return l.now().Sub(at).Abs() < lately }
+
+// note notes when a login replaced a session. The caller holds mu.
+func (l *List) note(name session.Name, at time.Time) {
+	if l.isLate(at) {
+		l.replaced[name] = at
+	}
 }
 
 func (l *List) deny(name session.Name, until time.Time) bool {
@@ -187,6 +237,11 @@ func (l *List) sweep() {
 	for name, until := range l.sessions {
 		if !now.Before(until) {
 			delete(l.sessions, name)
+		}
+	}
+	for name, at := range l.replaced {
+		if !l.isLate(at) {
+			delete(l.replaced, name)
 		}
 	}
 	for _, groups := range []map[string]group{l.subjects, l.providers} {

@@ -25,6 +25,8 @@ func (d denyList) Denied(name session.Name, sub, sid string, begun time.Time) bo
 	return d.local.Denied(name, sub, sid, begun)
 }
 
+func (d denyList) Replaced(name session.Name) bool { return d.local.Replaced(name) }
+
 func (d denyList) Begin(sub, sid string) time.Time { return d.local.Begin(sub, sid) }
 
 // startForSuite starts a replica and waits until it has read the deny list.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/valkey-io/valkey-go"
+
+	"cognito-token-handler/tokenhandler/replicas"
 )
 
 const (
@@ -166,6 +168,9 @@ func (s *Store) adopt(ctx context.Context, entries []valkey.XRangeEntry) []recor
 		}
 		if s.now().Before(e.Until) {
 			_, _ = s.local.Add(e) // decode has checked it
+		}
+		if e.Kind == replicas.KindSession {
+			e.Before = time.Time{} // [memory.List.Entries] does not tell it
 		}
 		r, _ := encode(e) // what was decoded can be encoded
 		records = append(records, r)

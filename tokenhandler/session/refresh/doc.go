@@ -88,7 +88,8 @@
 //	unconfirmed: its tokens are in memory, and no browser has shown them yet.
 //	confirmed: its tokens are in memory, and a browser has them, too.
 //	released: only its number is in memory.
-//	(1) confirmed, if the provider does not rotate: then an older cookie is as good.
+//	(1) confirmed, if the provider does not rotate: then an older cookie is as good. But
+//	if the generation does not fit into cookies, only memory has its access token.
 //
 // # The steps of one attempt
 //

@@ -37,6 +37,10 @@ type UnavailableError struct {
 	// reached, does not renew it. A new login is the cure. The session is kept, because the
 	// provider did not say invalid_grant.
 	Refused bool
+	// Unusable tells that the access token has ended, and that the provider, which is
+	// reached, has refused this service, or answered what cannot be used, for a minute. A
+	// login would meet the same.
+	Unusable bool
 	// Err is the cause.
 	Err error
 }

@@ -20,6 +20,11 @@ type DenyList interface {
 	// Deny ends one session, here at once. The entry may be forgotten at until, when
 	// the session would have ended anyway. Denying twice is not an error.
 	Deny(name session.Name, until time.Time)
+	// Replace is Deny for a session whose browser begins another one.
+	Replace(name session.Name, until time.Time)
+	// Replaced reports whether Replace ended the session so short a time ago, here or in
+	// another process, that requests of it may have been on their way already.
+	Replaced(name session.Name) bool
 }
 
 // Refresher turns a refresh token into new tokens.
@@ -76,8 +81,6 @@ type Manager struct {
 	metrics *Metrics
 	memory  memory
 	watches watches
-	// replaced are consulted for sessions that have ended only.
-	replaced replacedSessions
 	// notRotated tells that the last refresh gave no new refresh token.
 	notRotated atomic.Bool
 }

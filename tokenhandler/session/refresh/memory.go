@@ -180,10 +180,14 @@ func (m *memory) finish(a *attempt, o outcome) {
 	close(a.done)
 }
 
-// judged tells in the error for requests with s whether the provider has refused it. The
-// caller holds mu.
+// judged tells in the error for requests with s whether the provider has refused it, or this
+// service. The caller holds mu.
 func (m *memory) judged(r *record, s *session.Session, err *UnavailableError, now time.Time) error {
-	err.Refused = !usable(s, now) && r.refusedBy(err.Err, m.renewed, now)
+	if usable(s, now) {
+		return err
+	}
+	err.Refused = r.refusedBy(err.Err, m.renewed, now)
+	err.Unusable = isUnusable(err.Err) && now.Sub(r.unusableFrom) >= unusableFor
 	return err
 }
 

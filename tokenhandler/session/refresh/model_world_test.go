@@ -304,6 +304,12 @@ func (d denials) Deny(name session.Name, until time.Time) {
 	d.proc.w.revoke(d.proc, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
 }
 
+func (d denials) Replace(name session.Name, until time.Time) {
+	d.proc.w.revoke(d.proc, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Before: time.Now(), Until: until})
+}
+
+func (d denials) Replaced(name session.Name) bool { return d.proc.list.Replaced(name) }
+
 // revoke adds an entry. When it returns, the end is acknowledged.
 func (w *world) revoke(by *process, e replicas.Revocation) {
 	if _, err := w.central.Add(e); err != nil {

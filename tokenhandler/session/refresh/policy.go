@@ -22,6 +22,9 @@ const (
 	// 500 to the refresh token of a removed user.
 	maxServerErrors = 5
 	serverErrorsFor = time.Minute
+	// unusableFor is how long the provider's answers must be unusable, in a row, until the
+	// session counts as one that has no access token.
+	unusableFor = time.Minute
 	// maxRetryPause is the longest Retry-After of the provider that is respected.
 	maxRetryPause = 30 * time.Second
 	// demandBurst refreshes of one session may be demanded at once, and one more every
@@ -90,6 +93,12 @@ func pauseAfter(err error) time.Duration {
 func isServerError(err error) bool {
 	answered, ok := errors.AsType[*provider.Error](err)
 	return ok && answered.Status >= http.StatusInternalServerError
+}
+
+// isUnusable reports whether the provider is reached, and refuses this service or answers
+// what cannot be used.
+func isUnusable(err error) bool {
+	return errors.Is(err, provider.ErrMisconfigured) || errors.Is(err, provider.ErrInvalidResponse)
 }
 
 // demand limits the refreshes of one session that are not due.

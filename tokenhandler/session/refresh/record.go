@@ -24,7 +24,10 @@ type record struct {
 	// serverErrorsFrom on.
 	serverErrors     int
 	serverErrorsFrom time.Time
-	demand           demand
+	// unusableFrom is since when every answer of the provider was unusable and no access
+	// token worked; zero if the last one was not.
+	unusableFrom time.Time
+	demand       demand
 	// keepUntil is when no cookie of an older generation can be alive any more.
 	keepUntil time.Time
 }
@@ -70,7 +73,7 @@ func (r *record) finish(a *attempt, o outcome, now time.Time, grace time.Duratio
 	}
 	switch o.event {
 	case eventMade, eventFound:
-		r.failure, r.serverErrors = nil, 0
+		r.failure, r.serverErrors, r.unusableFrom = nil, 0, time.Time{}
 	case eventRefused:
 		r.refused = max(r.refused, a.session.Generation)
 	case eventFailed, eventPartial:
@@ -78,6 +81,7 @@ func (r *record) finish(a *attempt, o outcome, now time.Time, grace time.Duratio
 			r.failure, r.retryAt = o.err, now.Add(pauseAfter(o.err))
 		}
 		r.noteServerError(o.err, now)
+		r.noteUnusable(a.session, o.err, now)
 	case eventNone, eventRevoked, eventSuperseded:
 	}
 }
@@ -91,6 +95,17 @@ func (r *record) noteServerError(err error, now time.Time) {
 		r.serverErrorsFrom = now
 	}
 	r.serverErrors++
+}
+
+// noteUnusable notes since when the answers of the provider are unusable, and s, which is
+// refreshed, has no access token that works.
+func (r *record) noteUnusable(s *session.Session, err error, now time.Time) {
+	switch {
+	case usable(s, now), !isUnusable(err):
+		r.unusableFrom = time.Time{}
+	case r.unusableFrom.IsZero():
+		r.unusableFrom = now
+	}
 }
 
 // refusedBy reports whether err means that the provider does not renew this session any

@@ -187,4 +187,3 @@ func TestSuccessForgetsServerErrors(t *testing.T) {
 		t.Error("not refused after five more")
 	}
 }
-

@@ -2,39 +2,31 @@ package refresh
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 )
 
-const (
-	// replacedFor is how long after a login in the same browser requests of the earlier
-	// session are expected that were on their way already.
-	replacedFor = time.Minute
-	// findTimeout bounds the search for a session's refresh token in the store. The user
-	// waits for it.
-	findTimeout = time.Second
-)
-
-// replacedSessions are the sessions that a login in the same browser has replaced lately.
-type replacedSessions struct {
-	mu sync.Mutex
-	at map[session.ID]time.Time
-}
+// findTimeout bounds the search for a session's refresh token in the store. The user waits
+// for it.
+const findTimeout = time.Second
 
 // Replace ends a session because its browser begins another one. From now on no cookie
-// of the session is opened or written here. Requests that were on their way already get
-// [ErrReplaced]. until is the session's end. The result is false if it had ended before.
+// of the session is opened or written here. For a minute, its requests get [ErrReplaced] in
+// all processes. until is the session's end. The result is false if it had ended before.
 func (m *Manager) Replace(id session.ID, until time.Time) bool {
-	now := m.cfg.Now()
-	if m.cfg.Denied.Denied(id.Name(), "", "", now) {
+	if m.cfg.Denied.Denied(id.Name(), "", "", m.cfg.Now()) {
 		return false
 	}
-	m.replaced.add(id, now)
-	m.cfg.Denied.Deny(id.Name(), until)
+	m.cfg.Denied.Replace(id.Name(), until)
 	return true
+}
+
+// MayLive reports whether a session with this end may be alive, as far as its id tells.
+func (m *Manager) MayLive(id session.ID, ends time.Time) bool {
+	now := m.cfg.Now()
+	return now.Before(ends) && !m.cfg.Denied.Denied(id.Name(), "", "", now)
 }
 
 // TakeToken returns the newest refresh token of a session that has ended, if this
@@ -87,25 +79,4 @@ func (m *memory) take(id session.ID) *session.Session {
 	s := r.newest.held.Session
 	r.newest.release()
 	return s
-}
-
-func (r *replacedSessions) add(id session.ID, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.at == nil {
-		r.at = make(map[session.ID]time.Time)
-	}
-	for other, at := range r.at {
-		if now.Sub(at).Abs() >= replacedFor {
-			delete(r.at, other)
-		}
-	}
-	r.at[id] = now
-}
-
-func (r *replacedSessions) has(id session.ID, now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	at, there := r.at[id]
-	return there && now.Sub(at).Abs() < replacedFor
 }

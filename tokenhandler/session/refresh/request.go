@@ -73,7 +73,7 @@ func (r *RequestSession) open() error {
 // newest returns the newest generation of a session that a cookie holds.
 func (m *Manager) newest(stored *session.Session) (*session.Session, error) {
 	if m.denied(stored) {
-		if m.replaced.has(stored.ID, m.cfg.Now()) {
+		if m.cfg.Denied.Replaced(stored.ID.Name()) {
 			return nil, ErrReplaced
 		}
 		return nil, ErrRevoked
