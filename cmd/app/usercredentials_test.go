@@ -52,7 +52,7 @@ func (a *issuingAWS) serve(w http.ResponseWriter, r *http.Request) {
 		logins, _ := fields["Logins"].(map[string]any)
 		for issuer, token := range logins {
 			a.last.Set("issuer", issuer)
-			a.last.Set("WebIdentityToken", token.(string)) //nolint:forcetypeassert // a test
+			a.last.Set("WebIdentityToken", token.(string))
 		}
 	} else {
 		action = r.PostForm.Get("Action")

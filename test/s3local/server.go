@@ -30,6 +30,7 @@ type Options struct {
 	Port      int       // on localhost; 0 for a free one
 	Bucket    string    // default "user-files"
 	AppOrigin string    // the only origin that CORS allows; required for browsers
+	IAM       bool      // runs IAM and STS, too
 	Log       io.Writer // optional; receives the output of versitygw
 }
 
@@ -40,8 +41,10 @@ type Server struct {
 	AccessKey string // of the server's one account, new at each start
 	SecretKey string
 	Bucket    string
+	IAM       string // the endpoint of IAM and STS, with Options.IAM
 
 	child *process.Process
+	iam   *process.Process // nil without Options.IAM
 	dir   string
 }
 
@@ -110,19 +113,28 @@ func (s *Server) run(ctx context.Context, tool string, options Options) error {
 			return err
 		}
 	}
+	args := []string{"--port", process.Addr(options.Port), "--region", region, "--health", healthPath}
+	if options.IAM {
+		socket, err := s.startIAM(ctx, tool, options.Log)
+		if err != nil {
+			return err
+		}
+		args = append(args, "--iam-standalone-endpoint", socket)
+	}
 	var err error
 	s.child, err = process.Start(process.Spec{
 		Name: "versitygw", Path: tool, Dir: s.dir, Log: options.Log,
-		Args: []string{
-			"--port", process.Addr(options.Port), "--region", region, "--health", healthPath,
-			"posix", "--sidecar", metadata, data,
-		},
-		Env: process.Environment("ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey),
+		Args: append(args, "posix", "--sidecar", metadata, data),
+		Env:  s.environment(),
 	})
 	if err != nil {
 		return err
 	}
 	return s.child.AwaitOK(ctx, s.Endpoint+healthPath)
+}
+
+func (s *Server) environment() []string {
+	return process.Environment("ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 }
 
 func (s *Server) createBucket(ctx context.Context, appOrigin string) error {
@@ -159,8 +171,10 @@ func (s *Server) Err() error { return s.child.Err() }
 
 // Close stops the server and deletes its data. It may be called more than once.
 func (s *Server) Close() {
-	if s.child != nil {
-		s.child.Stop(2 * time.Second)
+	for _, child := range []*process.Process{s.child, s.iam} {
+		if child != nil {
+			child.Stop(2 * time.Second)
+		}
 	}
 	_ = os.RemoveAll(s.dir)
 }

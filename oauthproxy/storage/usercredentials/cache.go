@@ -103,13 +103,13 @@ func (c *Cache) For(ctx context.Context, user storage.User) (aws.Credentials, er
 		return kept, nil
 	}
 	got, err := c.get(ctx, user)
-	if refused, ok := errors.AsType[*failure](err); ok && refused.ofToken && c.cfg.Kind != KindSessionPolicy {
+	if refused, ok := errors.AsType[*callError](err); ok && refused.ofToken && c.cfg.Kind != KindSessionPolicy {
 		got, err = c.tryAnotherToken(ctx, user, refused)
 	}
 	if err == nil {
 		return got, nil
 	}
-	failed, ok := errors.AsType[*failure](err)
+	failed, ok := errors.AsType[*callError](err)
 	if !ok {
 		return aws.Credentials{}, err // ctx has ended, or the session
 	}
@@ -122,7 +122,7 @@ func (c *Cache) For(ctx context.Context, user storage.User) (aws.Credentials, er
 
 // tryAnotherToken makes a call with a newer ID token than the refused one, if the
 // provider issues one.
-func (c *Cache) tryAnotherToken(ctx context.Context, user storage.User, refused *failure) (aws.Credentials, error) {
+func (c *Cache) tryAnotherToken(ctx context.Context, user storage.User, refused *callError) (aws.Credentials, error) {
 	token := user.IDToken()
 	err := user.Renew(ctx)
 	if problem, ok := errors.AsType[*web.Problem](err); ok {
@@ -149,7 +149,8 @@ func (c *Cache) get(ctx context.Context, user storage.User) (aws.Credentials, er
 		if r.Err != nil {
 			return aws.Credentials{}, r.Err
 		}
-		return r.Val.(aws.Credentials), nil //nolint:forcetypeassert // the function above returns it
+		got, _ := r.Val.(aws.Credentials) // the function above returns them
+		return got, nil
 	case <-ctx.Done():
 		return aws.Credentials{}, ctx.Err()
 	}
@@ -161,7 +162,7 @@ func (c *Cache) issue(ctx context.Context, who Holder, user storage.User) (aws.C
 	issued, err := c.cfg.Source(ctx, who)
 	c.cfg.Observe(err)
 	if err != nil {
-		failed := failureOf(err)
+		failed := callErrorOf(err)
 		c.cfg.Metrics.Issued.WithLabelValues(c.cfg.Kind, failed.outcome).Inc()
 		c.postpone(who.Subject, failed)
 		return aws.Credentials{}, failed
@@ -202,9 +203,10 @@ func (c *Cache) remove(element *list.Element) {
 	if element == nil {
 		return
 	}
-	e := c.order.Remove(element).(*entry) //nolint:forcetypeassert // the list has nothing else
-	delete(c.users, e.subject)
-	e.forget()
+	if e, ok := c.order.Remove(element).(*entry); ok {
+		delete(c.users, e.subject)
+		e.forget()
+	}
 }
 
 // find returns the user's credentials if they are good at this time.
@@ -221,10 +223,12 @@ func (c *Cache) find(subject string, good func(*entry, time.Time) bool) (aws.Cre
 
 // entry returns the user's entry, or nil. The caller holds mu.
 func (c *Cache) entry(subject string) *entry {
-	if element := c.users[subject]; element != nil {
-		return element.Value.(*entry) //nolint:forcetypeassert // the list has nothing else
+	element := c.users[subject]
+	if element == nil {
+		return nil
 	}
-	return nil
+	e, _ := element.Value.(*entry) // the list has nothing else
+	return e
 }
 
 // identity returns the user's id in the identity pool, if it is known.
@@ -240,7 +244,7 @@ func (c *Cache) identity(subject string) string {
 // postpone makes requests use the user's old credentials for a moment. Those that are
 // refused now are dropped: the user may have lost the right to them, and the id in the
 // identity pool may be gone.
-func (c *Cache) postpone(subject string, failed *failure) {
+func (c *Cache) postpone(subject string, failed *callError) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch e := c.entry(subject); {

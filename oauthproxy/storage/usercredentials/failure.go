@@ -18,8 +18,8 @@ import (
 // retryAfter is what a client is told to wait if another try may help.
 const retryAfter = 5 * time.Second
 
-// failure is why there are no credentials for a user.
-type failure struct {
+// callError is why there are no credentials for a user.
+type callError struct {
 	error
 
 	outcome string
@@ -28,11 +28,11 @@ type failure struct {
 }
 
 // Unwrap returns the error of the call.
-func (f *failure) Unwrap() error { return f.error }
+func (e *callError) Unwrap() error { return e.error }
 
-// failureOf finds out what the error of a call means.
-func failureOf(err error) *failure {
-	f := &failure{error: fmt.Errorf("getting the user's credentials: %w", err), outcome: outcomeUnavailable}
+// callErrorOf finds out what the error of a call means.
+func callErrorOf(err error) *callError {
+	e := &callError{error: fmt.Errorf("getting the user's credentials: %w", err), outcome: outcomeUnavailable}
 	code, status := "", 0
 	if api, ok := errors.AsType[smithy.APIError](err); ok {
 		code = api.ErrorCode()
@@ -43,17 +43,17 @@ func failureOf(err error) *failure {
 	_, throttled := retry.DefaultThrottleErrorCodes[code]
 	switch {
 	case errors.Is(err, errNoIDToken) || isOfToken(code):
-		f.outcome, f.ofToken = outcomeRefused, true
+		e.outcome, e.ofToken = outcomeRefused, true
 	case throttled || status == http.StatusTooManyRequests:
-		f.outcome = outcomeRateLimited
+		e.outcome = outcomeRateLimited
 	case errors.Is(err, context.DeadlineExceeded):
-		f.outcome = outcomeTimeout
+		e.outcome = outcomeTimeout
 	case code == "IDPCommunicationError" || code == "ExternalServiceException":
 		// STS or the identity pool has not reached the provider's keys.
 	case status >= http.StatusBadRequest && status < http.StatusInternalServerError:
-		f.outcome = outcomeRefused
+		e.outcome = outcomeRefused
 	}
-	return f
+	return e
 }
 
 // isOfToken reports whether a code of STS or of an identity pool is about the ID token.
@@ -62,14 +62,14 @@ func isOfToken(code string) bool {
 }
 
 // problem returns the answer to the client. Nothing of the error's text is in it.
-func (f *failure) problem() *web.Problem {
-	switch f.outcome {
+func (e *callError) problem() *web.Problem {
+	switch e.outcome {
 	case outcomeRateLimited:
-		return web.NewProblem(web.CodeRateLimited, "the storage is busy; try again later", f).RetryAfter(retryAfter)
+		return web.NewProblem(web.CodeRateLimited, "the storage is busy; try again later", e).RetryAfter(retryAfter)
 	case outcomeTimeout:
-		return web.NewProblem(web.CodeUpstreamTimeout, "the storage credentials took too long to arrive; try again later", f).RetryAfter(retryAfter)
+		return web.NewProblem(web.CodeUpstreamTimeout, "the storage credentials took too long to arrive; try again later", e).RetryAfter(retryAfter)
 	case outcomeUnavailable:
-		return web.NewProblem(web.CodeUpstreamError, "the storage credentials are unavailable; try again later", f).RetryAfter(retryAfter)
+		return web.NewProblem(web.CodeUpstreamError, "the storage credentials are unavailable; try again later", e).RetryAfter(retryAfter)
 	}
-	return web.NewProblem(web.CodeUpstreamError, "the storage credentials are refused", f)
+	return web.NewProblem(web.CodeUpstreamError, "the storage credentials are refused", e)
 }

@@ -24,11 +24,11 @@ type user struct {
 	subject string
 	token   string
 	renew   func() (token string, err error)
-	ended   context.Context //nolint:containedctx // the life of the session
+	ended   context.Context // the life of the session
 }
 
 func (u *user) Subject() string        { return u.subject }
-func (u *user) SessionID() string      { return "0123456789abcdef" }
+func (*user) SessionID() string        { return "0123456789abcdef" }
 func (u *user) IDToken() secret.String { return secret.New(u.token) }
 
 func (u *user) Renew(context.Context) (err error) {

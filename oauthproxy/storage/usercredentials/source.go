@@ -143,7 +143,7 @@ func ofSTS(issued *ststypes.Credentials) (Issued, error) {
 }
 
 // sessionNames are what STS accepts as the name of a role's session.
-var sessionNames = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`) //nolint:gochecknoglobals // a constant
+var sessionNames = regexp.MustCompile(`^[A-Za-z0-9_+=,.@-]{2,64}$`)
 
 // sessionName returns the name under which AWS CloudTrail shows what is done with the
 // user's credentials: the subject, or a hash of it if STS would refuse it.
