@@ -129,7 +129,7 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 		},
 		{
 			key: "spa.content_security_policy", value: one(&c.SPA.ContentSecurityPolicy, "header value", parseText),
-			doc: "Replaces the built-in policy, which is `" + spa.DefaultPolicy("") + "`. In it, the bucket's origin is added to `img-src`, `media-src` and `connect-src`, and to the policy of an HTML file the hashes of the scripts, styles and event handlers that stand in the file itself. Wherever the word `" + spa.Placeholder + "` stands in an HTML file, it is replaced by a random value, another one in each response, which `style-src` allows, too: libraries that make style elements while the app runs take it as their nonce. Such a file is not stored by browsers. In a policy of your own, the word is replaced, too.", refused: "without `spa.dir`",
+			doc: "Replaces the built-in policy, which is `" + spa.DefaultPolicy("") + "`. In it, the bucket's origin is added to `img-src`, `media-src` and `connect-src`, and to the policy of an HTML file the hashes of the scripts, styles and event handlers that stand in the file itself, and `base-uri 'self'` if it has an element `base`. Wherever the word `" + spa.Placeholder + "` stands in an HTML file, it is replaced by a random value, another one in each response, which `style-src` allows, too: libraries that make style elements while the app runs take it as their nonce. Such a file is not stored by browsers. In a policy of your own, the word is replaced, too.", refused: "without `spa.dir`",
 		},
 		{
 			key: "spa.content_security_policy_extra", value: one(&c.SPA.ExtraPolicy, "directives", parseText),

@@ -39,12 +39,20 @@ func (h *Handler) policyOf(content []byte, nonce string) string {
 		return strings.ReplaceAll(h.policy, Placeholder, nonce)
 	}
 	found := inlineOf(content)
+	if bytes.Contains(content, []byte("__sveltekit_")) {
+		found.attributes = append(found.attributes, svelteAnnouncer)
+	}
 	if nonce != "" {
 		found.styles = append([]string{"'nonce-" + nonce + "'"}, found.styles...)
 	}
-	p := h.base.with("script-src", found.scripts).with("style-src", found.styles)
+	p := h.base.with("script-src", found.scripts).with("style-src", found.styles).with("base-uri", found.base)
 	return p.with("script-src-attr", unsafeHashes(found.handlers)).with("style-src-attr", unsafeHashes(found.attributes)).String()
 }
+
+// svelteAnnouncer is the hash of the one attribute style that SvelteKit's own script writes
+// into the page: that of the element that tells screen readers the title of a page
+// (SvelteKit, "Configuration", csp).
+const svelteAnnouncer = "'sha256-S8qMpvofolR8Mpjy4kQvEm7m1q8clzU4dfDH0AmvZjo='"
 
 // unsafeHashes returns the sources for attributes with these hashes.
 func unsafeHashes(hashes []string) []string {
@@ -61,6 +69,9 @@ func unsafeHashes(hashes []string) []string {
 // the page has another hash (Content Security Policy Level 3, section 8.3).
 type inline struct {
 	scripts, styles, handlers, attributes []string
+	// base is what an element base needs. Angular's builds have one. Without it, nobody
+	// can change where the relative URLs of a page lead.
+	base []string
 }
 
 // inlineOf finds the inline scripts and styles of an HTML file as a browser that runs
@@ -106,6 +117,8 @@ func (found *inline) element(tokens *html.Tokenizer) (into *[]string) {
 		}
 	}
 	switch {
+	case name == "base":
+		found.base = []string{"'self'"}
 	case name == "style":
 		return &found.styles
 	case name == "script" && !external && runs(kind):

@@ -80,7 +80,7 @@ func TestNonceOfTheOperatorsPolicy(t *testing.T) {
 // TestInlineScriptsOfTheBuild: what stands in a file of the build may run, and nothing else.
 func TestInlineScriptsOfTheBuild(t *testing.T) {
 	dir := newDir(t)
-	write(t, filepath.Join(dir, "index.html"), "<!doctype html><!-- <script>commented()</script> --><style>p{}</style><script>one()\r\ntwo()</script><script type=module>three()</script>"+
+	write(t, filepath.Join(dir, "index.html"), "<!doctype html><base href=/><!-- <script>commented()</script> --><style>p{}</style><script>one()\r\ntwo()</script><script type=module>three()</script>"+
 		`<script type="application/json">{"data":1}</script><script src="/x.js">ignored()</script><link media=print onload="this.media=&#39;all&#39;">`+
 		`<p style="margin:0">&lt;script&gt;</p><textarea><script>text()</script></textarea><script>one()
 two()</script>`)
@@ -89,12 +89,17 @@ two()</script>`)
 	for name, want := range map[string]string{
 		"script-src":      "'self' " + hash("one()\ntwo()") + " " + hash("three()"),
 		"style-src":       "'self' " + hash("p{}"),
+		"base-uri":        "'self'",
 		"script-src-attr": "'unsafe-hashes' " + hash("this.media='all'"),
 		"style-src-attr":  "'unsafe-hashes' " + hash("margin:0"),
 	} {
 		if policy[name] != want {
 			t.Errorf("%s %s, want %s", name, policy[name], want)
 		}
+	}
+	write(t, filepath.Join(dir, "kit.html"), "<script>__sveltekit_1 = {}</script>")
+	if got := policyOf(do(newApp(t, spa.Config{Dir: dir}), "GET", "/kit").Header()); got["base-uri"] != "'none'" || !strings.HasPrefix(got["style-src-attr"], "'unsafe-hashes' 'sha256-") {
+		t.Errorf("without an element base, and with SvelteKit: %v", got)
 	}
 	if rec.Header().Get("ETag") == "" {
 		t.Error("a page without a nonce can be stored")

@@ -1,0 +1,1 @@
+(globalThis.TURBOPACK||(globalThis.TURBOPACK=[])).push(["object"==typeof document?document.currentScript:void 0,38714,t=>{"use strict";var e=t.i(43476),i=t.i(71645);t.s(["default",0,function(){let[t,n]=(0,i.useState)(0);return(0,e.jsxs)("main",{children:[(0,e.jsx)("h1",{children:"about"}),(0,e.jsx)("button",{id:"count",onClick:()=>n(t+1),children:t})]})}])}]);

@@ -1,0 +1,1 @@
+import"../chunks/xihTtKlq.js";import{R as e,T as t,c as n,d as r,f as i}from"../chunks/CJsvMlrL.js";var a=e({prerender:()=>!0});function o(e,a){var o=i(),s=t(o);n(s,()=>a.children),r(e,o)}export{o as component,a as universal};
