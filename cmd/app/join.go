@@ -11,6 +11,8 @@ import (
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/provider"
+	"cognito-token-handler/tokenhandler/replicas/memory"
+	"cognito-token-handler/tokenhandler/replicas/valkey"
 	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -94,4 +96,6 @@ var (
 	_ tokenhandler.Provider  = (*cognito.Provider)(nil)
 	_ oauthproxy.TokenSource = tokens{}
 	_ storage.Authorizer     = folders{}
+	_ storage.Maps           = (*memory.Maps)(nil)
+	_ storage.Maps           = (*valkey.Store)(nil)
 )
