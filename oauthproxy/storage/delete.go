@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cognito-token-handler/tokenhandler/web"
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 var (
@@ -70,12 +71,7 @@ func (q *request) wantRecursive(folder bool) error {
 }
 
 // deletedResponse is the JSON form of a step of a recursive deletion.
-type deletedResponse struct {
-	// Deleted is the number of objects that this step deleted.
-	Deleted int `json:"deleted"`
-	// More says that there are further objects: the same request goes on with them.
-	More bool `json:"more"`
-}
+type deletedResponse = wire.Deleted
 
 // deleteFolder handles DELETE /objects/{key}/?recursive=true. One request deletes at
 // most 1,000 objects: one list and one batch. It needs no memory of what it has done,

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cognito-token-handler/tokenhandler/web"
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 // maxPage is the largest page of a list: what one call to S3 returns at most (Amazon S3
@@ -27,13 +28,7 @@ type listing struct {
 }
 
 // listResponse is the JSON form of a page of objects.
-type listResponse struct {
-	Objects []object `json:"objects"`
-	// Prefixes are the folders below the prefix if the delimiter is "/".
-	Prefixes []string `json:"prefixes"`
-	// NextCursor is absent on the last page.
-	NextCursor string `json:"next_cursor,omitempty"`
-}
+type listResponse = wire.Objects
 
 // list handles GET /objects with one call to S3.
 func (h *Handler) list(q *request) (response, error) {

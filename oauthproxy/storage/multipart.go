@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cognito-token-handler/tokenhandler/web"
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 const (
@@ -57,12 +58,7 @@ func (u partsUpload) sizeOf(number int64) int64 {
 }
 
 // createPartsResponse is the JSON form of an upload in parts.
-type createPartsResponse struct {
-	UploadID  string `json:"upload_id"`
-	Key       string `json:"key"`
-	PartSize  int64  `json:"part_size"`
-	PartCount int64  `json:"part_count"`
-}
+type createPartsResponse = wire.PartsUpload
 
 // createParts handles POST /multipart:
 //

@@ -3,31 +3,22 @@ package storage
 import (
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 // maxSignedParts bounds the parts that one request signs.
 const maxSignedParts = 100
 
 // signedPart is the JSON form of a presigned part.
-type signedPart struct {
-	PartNumber int64 `json:"part_number"`
-	// Size is the number of bytes that must be sent.
-	Size    int64             `json:"size"`
-	Method  string            `json:"method"`
-	URL     string            `json:"url"`
-	Headers map[string]string `json:"headers"`
-}
+type signedPart = wire.SignedPart
 
 // signPartsResponse is the JSON form of presigned parts.
-type signPartsResponse struct {
-	Parts     []signedPart `json:"parts"`
-	ExpiresAt time.Time    `json:"expires_at"`
-}
+type signPartsResponse = wire.SignedParts
 
 // signParts handles POST /multipart/{upload_id}/parts. A part's size is signed: it
 // follows from the declared size of the whole.
@@ -108,22 +99,10 @@ func (u partsUpload) checkNumbers(key string, numbers []int32) string {
 }
 
 // storedPart is the JSON form of a part that S3 has.
-type storedPart struct {
-	PartNumber int64  `json:"part_number"`
-	Size       int64  `json:"size"`
-	ETag       string `json:"etag"`
-	// Checksum is in base64, if the upload has an algorithm.
-	Checksum string `json:"checksum,omitempty"`
-}
+type storedPart = wire.StoredPart
 
 // listPartsResponse is the JSON form of the parts that S3 has.
-type listPartsResponse struct {
-	Key       string       `json:"key"`
-	Size      int64        `json:"size"`
-	PartSize  int64        `json:"part_size"`
-	PartCount int64        `json:"part_count"`
-	Parts     []storedPart `json:"parts"`
-}
+type listPartsResponse = wire.StoredParts
 
 // listParts handles GET /multipart/{upload_id}: what a client needs to resume.
 func (h *Handler) listParts(q *request) (response, error) {

@@ -3,24 +3,17 @@ package storage
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cognito-token-handler/tokenhandler/web"
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 // object is the JSON form of an object.
-type object struct {
-	// Key is relative to the user's folder.
-	Key  string `json:"key"`
-	Size int64  `json:"size"`
-	// ETag has its quotes, so that it can be sent as a condition.
-	ETag         string    `json:"etag"`
-	LastModified time.Time `json:"last_modified"`
-}
+type object = wire.Object
 
 // stat asks S3 about an object. The error is not_found if it does not exist.
 func (b userBucket) stat(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
@@ -119,12 +112,7 @@ func (h *Handler) get(q *request) (response, error) {
 }
 
 // getResponse is the JSON form of a presigned download.
-type getResponse struct {
-	// URL is a bearer capability: whoever has it can read this one object.
-	URL string `json:"url"`
-	// ExpiresAt is the time in UTC until which S3 accepts the start of the request.
-	ExpiresAt time.Time `json:"expires_at"`
-}
+type getResponse = wire.Download
 
 // readGet reads the parameters of a download. download is nil if no attachment is asked
 // for.

@@ -5,12 +5,12 @@ import (
 	"mime"
 	"net/http"
 	"regexp"
-	"time"
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"cognito-token-handler/tokenhandler/web"
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 const (
@@ -44,20 +44,7 @@ type upload struct {
 }
 
 // uploadResponse is the JSON form of a presigned upload.
-type uploadResponse struct {
-	// Method is the request's method, always PUT.
-	Method string `json:"method"`
-	// URL is a bearer capability: whoever has it can upload this one object.
-	URL string `json:"url"`
-	// Headers must be sent exactly as they are. Host and Content-Length are signed as
-	// well, but scripts cannot set them (Fetch Standard, forbidden request-headers): the
-	// browser does, from the URL and the body.
-	Headers map[string]string `json:"headers"`
-	// Key is relative to the user's folder, as the client sent it.
-	Key string `json:"key"`
-	// ExpiresAt is the time in UTC until which S3 accepts the start of the request.
-	ExpiresAt time.Time `json:"expires_at"`
-}
+type uploadResponse = wire.Upload
 
 // createUpload handles POST /uploads:
 //

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"cognito-token-handler/tokenhandler/web"
+	"cognito-token-handler/tokenhandler/wire"
 )
 
 // usageAge is how old a count may be that GET /usage shows, if nothing was deleted,
@@ -17,17 +18,7 @@ import (
 const usageAge = time.Minute
 
 // usageResponse is the JSON form of what a user has stored.
-type usageResponse struct {
-	// Bytes and Objects are what was counted, unfinished uploads in parts included, and
-	// what was signed since and may have arrived.
-	Bytes   int64 `json:"bytes"`
-	Objects int64 `json:"objects"`
-	// QuotaBytes and QuotaObjects are null without a quota.
-	QuotaBytes   *int64 `json:"quota_bytes"`
-	QuotaObjects *int64 `json:"quota_objects"`
-	// AsOf is when the count began.
-	AsOf time.Time `json:"as_of"`
-}
+type usageResponse = wire.Usage
 
 // usage handles GET /usage.
 func (h *Handler) usage(q *request) (response, error) {
