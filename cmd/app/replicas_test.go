@@ -219,3 +219,25 @@ func TestStoreThatHangs(t *testing.T) {
 		})
 	}
 }
+
+// TestLateRequestAtAnotherReplica: a request of a session that a login in the same browser has
+// replaced leaves the new cookies alone, whichever replica it reaches.
+func TestLateRequestAtAnotherReplica(t *testing.T) {
+	all := startReplicas(t, 2, cognitotest.Options{}, redis(t), service{})
+	ua := all[0].login()
+	late := all[1].copyOf(ua)
+	if res := ua.Navigate("/auth/login?return_to=/open/start"); res.URL != publicURL+"/open/start" {
+		t.Fatalf("the second login ended at %s: %d %s", res.URL, res.Status, res.Body)
+	}
+	var answer *useragent.Response
+	testkit.Eventually(t, "the earlier session is over", func() bool {
+		answer = late.Fetch(http.MethodGet, "/api/me", "")
+		return answer.Status == http.StatusUnauthorized
+	})
+	if cookies := answer.Header["Set-Cookie"]; len(cookies) != 0 {
+		t.Errorf("it sets %v", cookies)
+	}
+	if res := all[1].copyOf(ua).Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
+		t.Errorf("the new session: %d", res.Status)
+	}
+}

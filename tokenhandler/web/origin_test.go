@@ -261,7 +261,7 @@ func TestGuardPreflightOfEveryMethod(t *testing.T) {
 	for method, want := range map[string]string{
 		"GET": usual, "HEAD": usual, "POST": usual, "PUT": usual, "PATCH": usual, "DELETE": usual,
 		"OPTIONS": usual + ", OPTIONS", "QUERY": usual + ", QUERY", "PROPFIND": usual + ", PROPFIND", "M-SEARCH": usual + ", M-SEARCH",
-		"TRACE": usual, "CONNECT": usual, "patch": usual, "*": usual, "EVIL, X": usual, strings.Repeat("X", 33): usual,
+		"TRACE": usual, "TRACK": usual, "CONNECT": usual, "patch": usual, "*": usual, "EVIL, X": usual, strings.Repeat("X", 33): usual,
 	} {
 		header := http.Header{"Origin": {allowedOrigin}, "Access-Control-Request-Method": {method}}
 		rec := serve(guarded, request(t, "OPTIONS", "/api/x", header))
