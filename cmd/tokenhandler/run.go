@@ -65,12 +65,14 @@ func (c *command) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tokenhandler",
 		Short:         "A token handler for single-page apps on Amazon Cognito",
+		Version:       buildVersion(),
 		Args:          cobra.NoArgs,
 		RunE:          c.serve,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetVersionTemplate("tokenhandler {{.Version}}\n") // as the command version prints it
+	root.SetHelpCommand(c.helpCommand())
 	root.PersistentFlags().StringVar(&c.configFile, "config", "tokenhandler.yaml", "the configuration file")
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Run the service (the default)", Args: cobra.NoArgs, RunE: c.serve},
