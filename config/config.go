@@ -264,6 +264,8 @@ type Shutdown struct {
 type Log struct {
 	Level  string // "debug", "info", "warn" or "error"
 	Format string // "text" or "json"
+	// Requests says which requests are logged: "all", "errors" or "none".
+	Requests string
 }
 
 // Tracing is read from the standard environment variables of OpenTelemetry; the

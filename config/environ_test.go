@@ -96,6 +96,7 @@ var samples = map[string]sample{
 	"admin.token_file":                 {file: "/run/secrets/admin_token", env: "/run/secrets/other_token"},
 	"log.level":                        {file: "warn", env: "debug"},
 	"log.format":                       {file: "json", env: "text"},
+	"log.requests":                     {file: "errors", env: "none"},
 
 	"provider.insecure_logout_token_without_exp": {file: "false", env: "true"},
 

@@ -175,5 +175,9 @@ func logOptions(l *Log) []option {
 			key: "log.format", def: "json", value: one(&l.Format, "word", oneOf("text", "json")),
 			doc: "`json` for machines, `text` for people.",
 		},
+		{
+			key: "log.requests", def: "all", value: one(&l.Requests, "word", oneOf("all", "errors", "none")),
+			doc: "Which requests are logged: `all`, `errors` (those that were refused, failed or broke off), or `none`. Logins, logouts, refreshes and revocations are logged in any case, and metrics count all requests.",
+		},
 	}
 }

@@ -169,12 +169,12 @@ func isDirect(site *web.Site, r *http.Request) bool {
 
 // tooMany returns the response to a request over the limits, and counts it.
 func (c *call) tooMany(isStream bool) *web.Problem {
-	kind, detail := limitedRequest, "too many requests of the session are under way"
+	kind, limit, detail := limitedRequest, web.LimitSessionRequests, "too many requests of the session are under way"
 	if isStream {
-		kind, detail = limitedStream, "too many event streams and WebSockets of the session are open"
+		kind, limit, detail = limitedStream, web.LimitSessionStreams, "too many event streams and WebSockets of the session are open"
 	}
 	c.handler.metrics.Limited.WithLabelValues(c.route.Path, kind).Inc()
-	return web.NewProblem(web.CodeRateLimited, detail, errTooMany).RetryAfter(retryAfterLimit)
+	return web.NewProblem(web.CodeRateLimited, detail, errTooMany).RetryAfter(retryAfterLimit).By(limit)
 }
 
 // leave gives the call's slot up, a moment later if the client has gone.

@@ -1,7 +1,6 @@
 package tokenhandler
 
 import (
-	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -107,7 +106,7 @@ func (h *loginHandler) replaceEarlier(r *http.Request) {
 	var ending sync.WaitGroup
 	for _, o := range all {
 		if len(o.ID) == len(session.ID{}) {
-			ending.Go(func() { h.replace(r.Context(), session.ID(o.ID), time.Unix(o.Ends, 0), current) })
+			ending.Go(func() { h.replace(r, session.ID(o.ID), time.Unix(o.Ends, 0), current) })
 		}
 	}
 	ending.Wait()
@@ -115,11 +114,12 @@ func (h *loginHandler) replaceEarlier(r *http.Request) {
 
 // replace ends one session: first on the deny list, so that no answer writes its cookies any
 // more, and then its refresh token, if that is known.
-func (h *loginHandler) replace(ctx context.Context, id session.ID, ends time.Time, current *refresh.RequestSession) {
+func (h *loginHandler) replace(r *http.Request, id session.ID, ends time.Time, current *refresh.RequestSession) {
 	if !h.cfg.Sessions.Replace(id, ends) {
 		return
 	}
-	token, found := h.cfg.Sessions.TakeToken(ctx, id)
+	h.endings.end(r, id, subjectOf(current, id), endedByLogin)
+	token, found := h.cfg.Sessions.TakeToken(r.Context(), id)
 	if !found {
 		token, found = tokenOf(current, id)
 	}
@@ -128,7 +128,15 @@ func (h *loginHandler) replace(ctx context.Context, id session.ID, ends time.Tim
 		return
 	}
 	h.cfg.Metrics.Replaced.WithLabelValues("revoked").Inc()
-	h.revoker.revoke(ctx, token)
+	h.revoker.revoke(r.Context(), token)
+}
+
+// subjectOf returns the user of the session with this id, if a request has its cookie.
+func subjectOf(current *refresh.RequestSession, id session.ID) string {
+	if s := current.Stored; s != nil && s.ID == id {
+		return s.Subject
+	}
+	return ""
 }
 
 // tokenOf returns the refresh token in the session cookie of a request, if that is the

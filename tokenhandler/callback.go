@@ -75,7 +75,7 @@ var (
 // redeem does steps 7 and 8 of [loginHandler.callback].
 func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) error {
 	if !h.tried.take(l.State, h.cfg.Now()) {
-		h.fail(w, r, failure{code: "login_failed", login: l, err: errTries})
+		h.fail(w, r, failure{code: "login_failed", outcome: outcomeRefused, login: l, err: errTries})
 		return nil
 	}
 	maxAge := time.Duration(-1)
@@ -92,7 +92,7 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 		return h.tryAgain(w, r, l, err)
 	}
 	if err != nil {
-		h.fail(w, r, failure{code: exchangeCode(err), login: l, err: err, retryAfter: retryAfter(err)})
+		h.fail(w, r, failure{code: exchangeCode(err), outcome: exchangeOutcome(err), login: l, err: err, retryAfter: retryAfter(err)})
 		return nil
 	}
 	s := h.cfg.Store.Begin(tokens, h.cfg.Begin(tokens.Subject, tokens.SID))
@@ -125,8 +125,8 @@ func (h *loginHandler) finish(w http.ResponseWriter, r *http.Request, l login, s
 	h.makeRoom(w, r)
 	h.tellLogins(w, r, s, l)
 	h.cfg.Metrics.Logins.WithLabelValues("ok").Inc()
-	h.cfg.Log.InfoContext(r.Context(), "login", "sub", tokens.Subject, "session", s.ID, "request_id", web.RequestID(r),
-		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
+	web.NoteSession(r, s)
+	h.cfg.Log.InfoContext(r.Context(), "login", append(h.cfg.Site.CallerAttrs(r), "sub", tokens.Subject, "session", s.ID)...)
 	h.early.warn(r.Context(), s)
 	h.redirect(w, http.StatusSeeOther, l.ReturnTo, "Signed in")
 	return nil
@@ -152,11 +152,19 @@ func (h *loginHandler) begin(w http.ResponseWriter, r *http.Request, l login, be
 	return nil
 }
 
+// Outcomes of failed logins in the metric that users are not told apart: they see the same
+// code login_failed or provider_error.
 const (
-	// outcomeUnknownState counts callbacks that are of no login of their browser. Most of
-	// them are not a user's.
+	// outcomeUnknownState is for callbacks of no login of their browser. Most of them are
+	// not a user's.
 	outcomeUnknownState = "unknown_state"
-	// outcomeAbandoned counts callbacks whose browser left before the answer.
+	// outcomeStateLost is for those of a browser that began a login within the hour.
+	outcomeStateLost = "state_lost"
+	// outcomeRefused is for what the provider refused: the login, or its code.
+	outcomeRefused = "refused"
+	// outcomeUnverified is for answers of the provider that could not be verified.
+	outcomeUnverified = "unverified"
+	// outcomeAbandoned is for callbacks whose browser left before the answer.
 	outcomeAbandoned = "abandoned"
 )
 
@@ -171,8 +179,8 @@ func (h *loginHandler) unknownState(w http.ResponseWriter, r *http.Request, quer
 		return nil
 	}
 	outcome := outcomeUnknownState
-	if _, began := h.beginningOf(r); began {
-		outcome = "" // this is a user
+	if _, began := h.beginningOf(r); began { // this is a user
+		outcome = outcomeStateLost
 	}
 	if code, failed := query["error"]; failed {
 		h.fail(w, r, failure{code: loginCode(code), outcome: outcome, err: fmt.Errorf("%w; the provider answered %s", errState, knownError(code))})

@@ -36,10 +36,7 @@ func (f failure) known() bool { return f.login.State != "" }
 // of the service.
 func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 	h.cfg.Metrics.Logins.WithLabelValues(cmp.Or(f.outcome, f.code)).Inc()
-	attrs := []any{
-		"reason", f.code, "error", f.err.Error(), "request_id", web.RequestID(r),
-		"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r),
-	}
+	attrs := append(h.cfg.Site.CallerAttrs(r), "reason", f.code, "error", f.err.Error())
 	if f.description != "" {
 		attrs = append(attrs, "description", f.description)
 	}

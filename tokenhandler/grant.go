@@ -43,10 +43,19 @@ func (h *Handler) Authorize(r *http.Request, probe time.Duration) (Grant, error)
 	return Grant{session: current, permissionCache: h.permissions}, nil
 }
 
-// open opens the session of a request and refreshes its tokens, unless the request
+// open opens the session of a request, see [Handler.openSession], and notes if it has ended.
+func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSession, error) {
+	current, err := h.openSession(r, why)
+	if err != nil && current.Stored != nil {
+		h.endings.seen(r, current.Stored, err)
+	}
+	return current, err
+}
+
+// openSession opens the session of a request and refreshes its tokens, unless the request
 // expects another user. The result is never nil. After an error it has no Session, except
 // after [refresh.ErrRejected] and errors that keep the session.
-func (h *Handler) open(r *http.Request, why refresh.Reason) (*refresh.RequestSession, error) {
+func (h *Handler) openSession(r *http.Request, why refresh.Reason) (*refresh.RequestSession, error) {
 	current, err := h.cfg.Sessions.Open(r)
 	if current.Stored != nil {
 		web.NoteSession(r, current.Stored)
@@ -205,7 +214,7 @@ func keptProblem(err error) *web.Problem {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return web.NewProblem(web.CodeProviderUnavailable, "the request ended before the session was renewed", err).RetryAfter(0)
 	case isTooOften:
-		return web.NewProblem(web.CodeRateLimited, "the session was renewed too often; use the token that it has", err).RetryAfter(often.RetryAfter)
+		return web.NewProblem(web.CodeRateLimited, "the session was renewed too often; use the token that it has", err).RetryAfter(often.RetryAfter).By(web.LimitRefresh)
 	case !isUnavailable:
 		return nil
 	case unavailable.Refused:

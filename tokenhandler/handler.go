@@ -109,6 +109,7 @@ type Handler struct {
 	cfg         Config
 	mux         *http.ServeMux
 	prober      prober
+	endings     endings
 	permissions *permissionCache // of the access tokens in use
 	loggedOut   loggedOut
 	gateway     *gatewayHandler // nil without Config.VerifySecret
@@ -120,7 +121,7 @@ func New(cfg Config) *Handler {
 		cfg.Metrics = NewMetrics(nil)
 	}
 	h := &Handler{cfg: cfg, mux: http.NewServeMux(), permissions: newPermissionCache(cfg.GroupsClaim)}
-	h.prober.cfg = &h.cfg
+	h.prober.cfg, h.endings.cfg = &h.cfg, &h.cfg
 	h.routes()
 	return h
 }
@@ -129,7 +130,7 @@ func New(cfg Config) *Handler {
 // provider's site. A call is what the app fetches from its own origin.
 func (h *Handler) routes() {
 	revoker := revoker{cfg: &h.cfg}
-	login := &loginHandler{cfg: &h.cfg, revoker: revoker, early: earlyEnds{cfg: &h.cfg}}
+	login := &loginHandler{cfg: &h.cfg, revoker: revoker, endings: &h.endings, early: earlyEnds{cfg: &h.cfg}}
 	h.page("/login", login.start(provider.PageLogin))
 	h.page("/signup", login.start(provider.PageSignup))
 	h.page("/forgot-password", login.start(provider.PageForgotPassword))
@@ -160,7 +161,7 @@ func (h *Handler) routes() {
 // logoutRoutes registers the paths of logouts.
 func (h *Handler) logoutRoutes(revoker revoker) {
 	logout := &logoutHandler{
-		cfg: &h.cfg, revoker: revoker, loggedOut: &h.loggedOut,
+		cfg: &h.cfg, revoker: revoker, endings: &h.endings, loggedOut: &h.loggedOut,
 		back: wayBack{cfg: &h.cfg, name: "logout", otherwise: h.cfg.Site.ReturnTo(h.cfg.AfterLogout, h.cfg.Path)},
 	}
 	h.call("/logout", logout.logout, http.MethodPost)

@@ -21,6 +21,7 @@ import (
 type loginHandler struct {
 	cfg     *Config
 	revoker revoker
+	endings *endings
 	tried   triedLogins
 	early   earlyEnds
 }

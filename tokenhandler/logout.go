@@ -19,6 +19,7 @@ import (
 type logoutHandler struct {
 	cfg       *Config
 	revoker   revoker
+	endings   *endings
 	loggedOut *loggedOut
 	back      wayBack
 }
@@ -59,8 +60,9 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 		if alive { // else a copy of a cookie could cause any number of calls
 			h.revoker.revokeSession(r.Context(), s)
 		}
-		h.cfg.Log.InfoContext(r.Context(), "logout", "sub", s.Subject, "session", s.ID, "everywhere", everywhere, "request_id", web.RequestID(r),
-			"client_ip", h.cfg.Site.ClientAddress(r), "user_agent", web.UserAgent(r))
+		web.NoteSession(r, s)
+		h.endings.end(r, s.ID, s.Subject, endedByLogout)
+		h.cfg.Log.InfoContext(r.Context(), "logout", append(h.cfg.Site.CallerAttrs(r), "sub", s.Subject, "session", s.ID, "everywhere", everywhere)...)
 	}
 	removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
 	returnTo := h.returnTo(query)

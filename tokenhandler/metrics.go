@@ -11,6 +11,8 @@ import (
 type Metrics struct {
 	// Logins counts callbacks by outcome.
 	Logins *prometheus.CounterVec
+	// Ended counts the ends of sessions by cause.
+	Ended *prometheus.CounterVec
 	// Logouts counts logouts.
 	Logouts prometheus.Counter
 	// ProviderLogouts counts logout tokens of the provider by outcome.
@@ -34,8 +36,12 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Logins: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_logins_total",
-			Help: "Callbacks by outcome: ok, retried, already_logged_in, unknown_state (of no login of the browser; mostly bots), abandoned (the browser left), or the error code that the user was shown.",
+			Help: "Callbacks by outcome: ok, retried, already_logged_in, unknown_state (of no login of the browser; mostly bots), state_lost (the same, in a browser that began a login within the hour), refused (the provider refused the login or its code), unverified (its answer could not be verified), abandoned (the browser left), or the error code that the user was shown.",
 		}, []string{"outcome"}),
+		Ended: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "tokenhandler_sessions_ended_total",
+			Help: "Sessions that have ended, by cause: logout, replaced (by a login in the same browser), refused (the provider refused the refresh token), and, counted when a browser shows their cookie, idle, expired, revoked. Each session counts once for each replica that sees it.",
+		}, []string{"cause"}),
 		Logouts: f.NewCounter(prometheus.CounterOpts{
 			Name: "tokenhandler_logouts_total",
 			Help: "Logouts, with or without a session.",
@@ -74,11 +80,13 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 func (m *Metrics) begin() {
 	for vec, outcomes := range map[*prometheus.CounterVec][]string{
 		m.Logins: {
-			"ok", "retried", "already_logged_in", outcomeUnknownState, outcomeAbandoned, codeAccessDenied, codeLoginFailed, codeLoginRequired,
+			"ok", "retried", "already_logged_in", outcomeUnknownState, outcomeStateLost, outcomeRefused, outcomeUnverified, outcomeAbandoned,
+			codeAccessDenied, codeLoginFailed, codeLoginRequired,
 			codeUserDisabled, codeTriggerRefused, codeAccountLinked, string(web.CodeInvalidRequest),
 			string(web.CodeProviderUnavailable), string(web.CodeProviderError), string(web.CodeRateLimited),
 			string(web.CodeSessionTooLarge), string(web.CodeInternal),
 		},
+		m.Ended:           {endedByLogout, endedByLogin, endedByRefusal, endedIdle, endedExpired, endedRevoked},
 		m.ProviderLogouts: {"ok", "refused", "unavailable", "failed"},
 		m.Revocations:     {"ok", "failed", "unsupported"},
 		m.Probes:          {"ok", "ended", "unknown"},

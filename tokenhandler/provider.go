@@ -56,7 +56,7 @@ func retryAfter(err error) time.Duration {
 func providerProblem(err error) *web.Problem {
 	retry := retryAfter(err)
 	if errors.Is(err, provider.ErrRateLimited) {
-		return web.NewProblem(web.CodeRateLimited, "the identity provider asks to slow down", err).RetryAfter(retry)
+		return web.NewProblem(web.CodeRateLimited, "the identity provider asks to slow down", err).RetryAfter(retry).By(web.LimitProvider)
 	}
 	if errors.Is(err, provider.ErrUnavailable) {
 		return web.NewProblem(web.CodeProviderUnavailable, "the identity provider cannot be reached; try again", err).RetryAfter(retry)

@@ -26,7 +26,7 @@ const (
 // refused answers a callback with the provider's error for a known login.
 func (h *loginHandler) refused(w http.ResponseWriter, r *http.Request, l login, code, description string) error {
 	cause := fmt.Errorf("the provider answered %s", knownError(code))
-	f := failure{code: loginCode(code), login: l, err: cause, description: oneLine(description, maxDescription)}
+	f := failure{code: loginCode(code), outcome: refusalOutcome(code), login: l, err: cause, description: oneLine(description, maxDescription)}
 	if h.cfg.LoginError == nil {
 		h.fail(w, r, f)
 		return nil
@@ -37,11 +37,11 @@ func (h *loginHandler) refused(w http.ResponseWriter, r *http.Request, l login, 
 		if canTryAgain(r, l) {
 			return h.tryAgain(w, r, l, cause)
 		}
-		f.code = codeAccountLinked
+		f.code, f.outcome = codeAccountLinked, ""
 	case provider.UserDisabled:
-		f.code = codeUserDisabled
+		f.code, f.outcome = codeUserDisabled, ""
 	case provider.TriggerRefused:
-		f.code = codeTriggerRefused
+		f.code, f.outcome = codeTriggerRefused, ""
 		if h.cfg.TriggerMessages {
 			f.message = oneLine(reason.Message, maxDescription)
 		}
@@ -79,6 +79,27 @@ func exchangeCode(err error) string {
 		return codeLoginFailed
 	}
 	return string(web.CodeProviderError)
+}
+
+// exchangeOutcome is the outcome in the metric for an error of [Provider.Exchange], or ""
+// if it is the code.
+func exchangeOutcome(err error) string {
+	switch {
+	case errors.Is(err, provider.ErrRejected):
+		return outcomeRefused
+	case errors.Is(err, provider.ErrInvalidResponse):
+		return outcomeUnverified
+	}
+	return ""
+}
+
+// refusalOutcome is the outcome in the metric for one of the provider's error codes, or
+// "" if it is the service's code.
+func refusalOutcome(code string) string {
+	if loginCode(code) == codeLoginFailed {
+		return outcomeRefused
+	}
+	return ""
 }
 
 // knownError returns code if it is an error code of the authorization response (RFC

@@ -81,7 +81,7 @@ func TestOtherSitesBeginNoLoginAtTheCallback(t *testing.T) {
 		if n := a.metric("tokenhandler_logins_total", "unknown_state"); n != 1 {
 			t.Errorf("%q: %v counted as unknown", query, n)
 		}
-		if n := a.metric("tokenhandler_logins_total", "login_failed"); n != 0 {
+		if n := a.metric("tokenhandler_logins_total", "state_lost"); n != 0 {
 			t.Errorf("%q: %v counted as failed", query, n)
 		}
 		ua := a.browser()
@@ -251,7 +251,11 @@ func TestReasons(t *testing.T) {
 			} else if q := testkit.MustURL(t, res.Location()).Query(); q.Get("error") != want.code || q.Get("message") != want.message {
 				t.Errorf("%q: %s", description, res.Location())
 			}
-			if n := a.metric("tokenhandler_logins_total", want.code); n != 1 {
+			outcome := want.code
+			if outcome == "login_failed" {
+				outcome = "refused"
+			}
+			if n := a.metric("tokenhandler_logins_total", outcome); n != 1 {
 				t.Errorf("%q: %v counted", description, n)
 			}
 			if !strings.Contains(string(res.Body), "cookies") && description != "" && !a.log.Contains(strings.TrimSpace(description[:9])) {

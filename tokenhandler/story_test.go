@@ -60,7 +60,7 @@ func TestWholeStory(t *testing.T) {
 				t.Errorf("the browser refused cookies: %v", r)
 			}
 			wantSecrecy(t, a, ua)
-			for label, want := range map[string]float64{"ok": 1, "login_failed": 0} {
+			for label, want := range map[string]float64{"ok": 1, "refused": 0} {
 				if got := a.metric("tokenhandler_logins_total", label); got != want {
 					t.Errorf("%v logins counted as %s, want %v", got, label, want)
 				}

@@ -74,6 +74,9 @@ type App struct {
 	// certificateExpiry is the end of the certificate in use.
 	certificateExpiry *prometheus.GaugeVec
 	certificate       *certificate // set by Run; nil without TLS
+	// parts counts requests, keyGauge has the session keys.
+	parts               *partMetrics
+	keyGauge, buildInfo *prometheus.GaugeVec
 	// droppedRecords returns how many records the log has dropped; nil if it drops none.
 	droppedRecords atomic.Pointer[func() uint64]
 	// reloadEvery is how often the files of keys and certificates are read again.
@@ -106,6 +109,8 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 		built: now(), pause: pause, shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.parts = newPartMetrics(a.registry)
+	a.buildInfo = newBuildInfo(a.registry)
 	a.reloads = newReloadGauge(a.registry)
 	a.certificateExpiry = newCertificateExpiry(a.registry)
 	a.newDroppedCounter()
@@ -116,6 +121,8 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 	if a.keys, err = seal.NewKeyring(config.KeyBytes(cfg.Session.Keys)); err != nil {
 		return nil, fmt.Errorf("session.keys: %w", err)
 	}
+	a.keyGauge = newKeyGauge(a.registry)
+	a.showKeys()
 	a.addFiles()
 	site := a.newSite()
 	a.provider = a.newProvider()
@@ -161,7 +168,10 @@ func (a *App) newSite() *web.Site {
 		LoginURL:       a.cfg.Auth.Path + "/login",
 		Log:            a.log,
 		Now:            a.now,
+		LogRequests:    a.cfg.Log.Requests,
 		Rejected:       rejected.Inc,
+		Observe:        a.observe,
+		Limited:        a.parts.limited,
 		Tracer:         a.tracer,
 	})
 }

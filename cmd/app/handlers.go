@@ -19,16 +19,16 @@ import (
 func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 	notFound := web.OwnHeaders(site.CORS(site.NoAppHere()))
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch path := r.URL.Path; {
-		case web.Under(path, a.cfg.Auth.Path):
+		switch a.partOf(r.URL.Path) {
+		case partAuth:
 			p.auth.ServeHTTP(w, r)
-		case p.storage != nil && web.Under(path, a.cfg.Storage.Path):
+		case partStorage:
 			p.storage.ServeHTTP(w, r)
-		case p.api.Owns(path):
+		case partAPI:
 			p.api.ServeHTTP(w, r)
-		case p.spa != nil:
+		case partSPA:
 			p.spa.ServeHTTP(w, r)
-		default:
+		case partNone, partAdmin, partCount:
 			notFound.ServeHTTP(w, r)
 		}
 	})
@@ -61,6 +61,7 @@ func (a *App) adminHandler() http.Handler {
 		PublicURL: &url.URL{Scheme: "http", Host: a.cfg.Admin.Listen},
 		Log:       a.log.With("listener", "admin"),
 		Quiet:     true,
+		Observe:   a.observeAdmin,
 		Now:       a.now,
 	})
 	mux := http.NewServeMux()

@@ -13,6 +13,7 @@ import (
 func TestLogNamesSessionAndClient(t *testing.T) {
 	s := startWith(t, cognitotest.Options{}, service{admins: ", token: " + adminToken})
 	ua := s.login()
+	ua.Fetch(http.MethodGet, "/api/me", "")
 	login := s.log.RecordsOf(t, "login")[0]
 	if login["client_ip"] != "127.0.0.1" && login["client_ip"] != "::1" || login["user_agent"] == "" || login["user_agent"] == nil {
 		t.Errorf("the login's record is %v", login)
@@ -24,9 +25,18 @@ func TestLogNamesSessionAndClient(t *testing.T) {
 	if r := ua.Fetch(http.MethodGet, "/api/me", ""); r.Status != http.StatusUnauthorized {
 		t.Fatalf("a revoked session gets %d", r.Status)
 	}
+	levels := []string{"INFO", "WARN"} // of the request that was forwarded, and of the one that was refused
 	for _, record := range s.log.RecordsOf(t, "request") {
-		if record["path"] == "/api/me" && (record["session"] != session || record["level"] != "WARN") {
-			t.Errorf("the record of the refused request is %v", record)
+		switch record["path"] {
+		case "/api/me":
+			if record["session"] != session || record["sub"] != login["sub"] || record["level"] != levels[0] {
+				t.Errorf("the record of the request is %v", record)
+			}
+			levels = levels[1:]
+		case "/auth/callback":
+			if record["session"] != session || record["sub"] != login["sub"] {
+				t.Errorf("the record of the callback is %v", record)
+			}
 		}
 	}
 	revoked := s.log.RecordsOf(t, "sessions revoked by an operator")[0]

@@ -157,6 +157,7 @@ func (a *App) replaceKeys(keys []secret.String) error {
 		return fmt.Errorf("session.keys_file: %w", err)
 	}
 	a.store.CountKeys()
+	a.showKeys()
 	a.log.Info("session keys replaced", "sealing_key_id", a.keys.IDs()[0].String(), "keys", len(keys))
 	return nil
 }

@@ -130,6 +130,7 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	service.CountDroppedRecords(c.stderr.Dropped)
+	service.NoteVersion(buildVersion())
 	go func() {
 		for range c.hangups {
 			service.Reload()

@@ -168,7 +168,7 @@ func problemOf(what string, err error) error {
 		return web.NewProblem(web.CodePreconditionFailed, "the object is another than the condition says", err)
 	case status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests:
 		// S3 answers "503 Slow Down" (Amazon S3 API Reference, "Error responses").
-		return web.NewProblem(web.CodeRateLimited, "the storage is busy; try again later", err).RetryAfter(retryAfter)
+		return web.NewProblem(web.CodeRateLimited, "the storage is busy; try again later", err).RetryAfter(retryAfter).By(web.LimitStorage)
 	case errors.Is(err, context.DeadlineExceeded):
 		return web.NewProblem(web.CodeUpstreamTimeout, "the storage took too long; try again later", err).RetryAfter(retryAfter)
 	case status == 0 || status >= http.StatusInternalServerError:

@@ -71,6 +71,7 @@ func (s *Store) openParts(parts sealedParts, n int) (*remembered, error) {
 			return nil, unreadable(err)
 		}
 		found.session.source = source{store: s, parts: parts, n: n}
+		found.session.logName = found.session.ID.String()
 		s.recent.remember(found, keys, now)
 	}
 	s.metrics.opened(found.key)

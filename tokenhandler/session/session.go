@@ -73,6 +73,9 @@ type Session struct {
 	// of the generation before.
 	Partial bool
 
+	// logName is the name in logs, which are many for one session; empty if it was not
+	// needed yet.
+	logName string
 	// tokens are all tokens. They are nil in a session that was opened from a
 	// cookie: most requests need only the access token, and [Session.Tokens] opens
 	// the cookie again for the others.
@@ -84,7 +87,15 @@ type Session struct {
 }
 
 // LogName returns the name that logs show, see [ID.String].
-func (s *Session) LogName() string { return s.ID.String() }
+func (s *Session) LogName() string {
+	if s.logName == "" {
+		return s.ID.String()
+	}
+	return s.logName
+}
+
+// LogSubject returns the user's sub.
+func (s *Session) LogSubject() string { return s.Subject }
 
 // source is the cookie that a session was opened from. The zero value means that
 // it was not opened from a cookie.

@@ -101,6 +101,8 @@ type Problem struct { //nolint:errname // the name that RFC 9457 gives it
 	Header http.Header
 	// Err is the cause. It is logged, so it must not contain a secret.
 	Err error
+	// Limit is the limit that refused the request, for the metric; empty if none did.
+	Limit string
 }
 
 // NewProblem returns a problem; err may be nil.

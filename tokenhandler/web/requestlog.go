@@ -88,12 +88,14 @@ func noteError(r *http.Request, p *Problem) {
 	}
 }
 
-// Named is a session with a name that is shown in logs. It is an interface, so that the
-// name is only computed for the records that show it.
-type Named interface{ LogName() string }
+// Named is a session as logs show it.
+type Named interface {
+	// LogName is the session's name, and LogSubject its user's sub.
+	LogName() string
+	LogSubject() string
+}
 
-// NoteSession adds the session of r, be it alive or over, to the log record of an answer
-// that is an error.
+// NoteSession adds the session of r, be it alive or over, to the request's log record.
 func NoteSession(r *http.Request, session Named) {
 	if q, ok := requestOf(r); ok {
 		q.session = session
@@ -102,6 +104,23 @@ func NoteSession(r *http.Request, session Named) {
 
 // UserAgent returns the beginning of the browser's description of itself, for the log.
 func UserAgent(r *http.Request) string { return Excerpt(r.UserAgent(), 256) }
+
+// CallerAttrs are the attributes of a log record about whoever sent r.
+func (s *Site) CallerAttrs(r *http.Request) []any {
+	attrs := []any{"request_id", RequestID(r), "client_ip", s.ClientAddress(r), "user_agent", UserAgent(r)}
+	if id := TraceID(r); id != "" {
+		attrs = append(attrs, "trace_id", id)
+	}
+	return attrs
+}
+
+// TraceID returns the id of r's trace in hex, or "" without tracing.
+func TraceID(r *http.Request) string {
+	if q, ok := requestOf(r); ok {
+		return q.span.TraceID()
+	}
+	return ""
+}
 
 // Who can break a response off, for [NoteInterrupted].
 const (
@@ -188,7 +207,14 @@ func (s *Site) finish(r *http.Request, q *request) {
 	if cause != nil {
 		q.interrupt(r)
 	}
-	s.logRequest(r, q)
+	status, took := q.status(), s.now().Sub(q.start)
+	s.logRequest(r, q, status, took)
+	if s.observe != nil {
+		s.observe(r, status, took)
+	}
+	if s.limited != nil && q.problem != nil && q.problem.Limit != "" {
+		s.limited(q.problem.Limit)
+	}
 	q.endSpan(r, cause != nil)
 	if cause != nil {
 		// Part of a response has been written. The server closes the connection, and
@@ -239,13 +265,39 @@ func (q *request) endSpan(r *http.Request, aborted bool) {
 	q.span.Answered(status, fault)
 }
 
+// Which requests are logged, for [Config.LogRequests].
+const (
+	LogAllRequests    = "all"
+	LogFailedRequests = "errors" // those that were refused, failed or broke off
+	LogNoRequests     = "none"
+)
+
+// logsRequest reports whether a request with this status is to be logged.
+func (s *Site) logsRequest(q *request, status int) bool {
+	switch s.logRequests {
+	case LogNoRequests:
+		return false
+	case LogFailedRequests:
+		return status >= http.StatusBadRequest || q.interrupted != ""
+	}
+	return true
+}
+
+// status returns the status that was sent: 0 if there was no response.
+func (q *request) status() int {
+	if q.interrupted != "" {
+		return q.recorder.status
+	}
+	return q.recorder.statusOrOK()
+}
+
 // logRequest writes the record of a request. It passes the record to the handler itself,
 // because a [slog.Logger] would look up the line of this call for each of them.
-func (s *Site) logRequest(r *http.Request, q *request) {
-	level, status := slog.LevelInfo, q.recorder.statusOrOK()
-	if q.interrupted != "" {
-		status = q.recorder.status // 0 if there was no response
+func (s *Site) logRequest(r *http.Request, q *request, status int, took time.Duration) {
+	if !s.logsRequest(q, status) {
+		return
 	}
+	level := slog.LevelInfo
 	switch {
 	case q.isNoteworthy(status, s.quiet):
 		level = slog.LevelWarn
@@ -256,29 +308,30 @@ func (s *Site) logRequest(r *http.Request, q *request) {
 	if !handler.Enabled(r.Context(), level) {
 		return
 	}
-	now := s.now()
-	record := slog.NewRecord(now, level, "request", 0)
-	record.AddAttrs(
+	record := slog.NewRecord(q.start.Add(took), level, "request", 0)
+	// They are added at once: each addition makes room anew.
+	attrs := append(make([]slog.Attr, 0, 16),
 		slog.String("request_id", q.id),
 		slog.String("method", Excerpt(r.Method, 32)),
 		slog.String("path", Excerpt(r.URL.Path, 256)),
 		slog.Int("status", status),
 		slog.Int64("bytes", q.recorder.bytes),
-		slog.Float64("duration_ms", float64(now.Sub(q.start).Microseconds())/1000),
+		slog.Float64("duration_ms", float64(took.Microseconds())/1000),
 		slog.String("client_ip", cmp.Or(q.client, netip.Addr{}.String())),
 	)
-	if q.session != nil && status >= http.StatusBadRequest {
-		record.AddAttrs(slog.String("session", q.session.LogName()))
+	if q.session != nil {
+		attrs = append(attrs, slog.String("session", q.session.LogName()), slog.String("sub", q.session.LogSubject()))
 	}
 	if q.interrupted != "" {
-		record.AddAttrs(slog.String("interrupted_by", q.interrupted))
+		attrs = append(attrs, slog.String("interrupted_by", q.interrupted))
 	}
 	if id := q.span.TraceID(); id != "" {
-		record.AddAttrs(slog.String("trace_id", id))
+		attrs = append(attrs, slog.String("trace_id", id))
 	}
 	if q.problem != nil {
-		record.AddAttrs(slog.String("error_code", string(q.problem.Code)), slog.String("error", Excerpt(q.problem.Error(), 512)))
+		attrs = append(attrs, slog.String("error_code", string(q.problem.Code)), slog.String("error", Excerpt(q.problem.Error(), 512)))
 	}
+	record.AddAttrs(attrs...)
 	_ = handler.Handle(r.Context(), record) // nothing can be done about a log that cannot be written
 }
 

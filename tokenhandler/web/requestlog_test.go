@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -74,6 +75,8 @@ type named string
 
 func (n named) LogName() string { return string(n) }
 
+func (n named) LogSubject() string { return "sub of " + string(n) }
+
 // TestRefusedSessionsAreWarnings: at log.level warn, the log shows the requests that
 // failed and the users who were refused, with their sessions. Requests without a session
 // are not warnings, because anybody can send any number of them.
@@ -92,7 +95,7 @@ func TestRefusedSessionsAreWarnings(t *testing.T) {
 		"no session":          {nil, web.CodeNotAuthenticated, "INFO", nil},
 		"no session, failed":  {nil, web.CodeUpstreamTimeout, "WARN", nil},
 		"other site":          {nil, web.CodeCrossSiteRequest, "INFO", nil},
-		"nothing was refused": {named("s-1"), "", "INFO", nil},
+		"nothing was refused": {named("s-1"), "", "INFO", "s-1"},
 	} {
 		var log testkit.Log
 		h := instrumented(t, &log, func(s *web.Site) http.Handler {
@@ -109,7 +112,40 @@ func TestRefusedSessionsAreWarnings(t *testing.T) {
 		serve(h, request(t, "GET", "/", nil))
 		got := log.RecordsOf(t, "request")
 		if len(got) != 1 || got[0]["level"] != c.level || got[0]["session"] != c.want {
-			t.Errorf("%s: logged %v, want %s with session %v", name, got, c.level, c.want)
+			t.Fatalf("%s: logged %v, want %s with session %v", name, got, c.level, c.want)
+		}
+		if c.want != nil && got[0]["sub"] != "sub of s-1" {
+			t.Errorf("%s: the sub is %v", name, got[0]["sub"])
+		}
+	}
+}
+
+// TestWhichRequestsAreLogged: log.requests leaves out records, and what is counted stays
+// the same.
+func TestWhichRequestsAreLogged(t *testing.T) {
+	codes := []web.Code{"", web.CodeNotFound, web.CodeRateLimited, web.CodeUpstreamError}
+	for which, want := range map[string]int{"": 4, web.LogAllRequests: 4, web.LogFailedRequests: 3, web.LogNoRequests: 0} {
+		var log testkit.Log
+		var seen []int
+		var limits []string
+		s := web.NewSite(web.Config{
+			PublicURL: testkit.MustURL(t, "https://app.example.com"), Log: log.Logger(), Now: time.Now, LogRequests: which,
+			Observe: func(_ *http.Request, status int, took time.Duration) { seen = append(seen, status) },
+			Limited: func(limit string) { limits = append(limits, limit) },
+		})
+		for _, code := range codes {
+			serve(s.Instrument(s.Handle(func(http.ResponseWriter, *http.Request) error {
+				if code == "" {
+					return nil
+				}
+				return web.NewProblem(code, "", nil).By(map[web.Code]string{web.CodeRateLimited: web.LimitRefresh}[code])
+			})), request(t, "GET", "/", nil))
+		}
+		if got := len(log.RecordsOf(t, "request")); got != want {
+			t.Errorf("log.requests %q: %d records, want %d", which, got, want)
+		}
+		if !slices.Equal(seen, []int{200, 404, 429, 502}) || !slices.Equal(limits, []string{web.LimitRefresh}) {
+			t.Errorf("log.requests %q: counted %v and %v", which, seen, limits)
 		}
 	}
 }

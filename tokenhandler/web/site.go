@@ -31,8 +31,17 @@ type Config struct {
 	// Quiet logs successful requests at level debug instead of info. It is for listeners
 	// with probes and scrapes, which come every few seconds.
 	Quiet bool
+	// LogRequests says which requests are logged: [LogAllRequests], [LogFailedRequests] or
+	// [LogNoRequests].
+	LogRequests string
 	// Now is the clock. Required.
 	Now func() time.Time
+	// Observe is called at the end of each request with the status that was sent, 0 for
+	// none, and the time since its head was read. It may be nil.
+	Observe func(r *http.Request, status int, took time.Duration)
+	// Limited is called for each request that a limit has refused, see [Problem.Limit]. It
+	// may be nil.
+	Limited func(limit string)
 	// Rejected is called for each request that is refused as cross-site. It may be nil.
 	Rejected func()
 	// Tracer makes a span of every request; nil makes none.
@@ -52,6 +61,10 @@ type Site struct {
 	now      func() time.Time
 	rejected func()
 	tracer   *tracing.Tracer
+
+	logRequests string
+	observe     func(r *http.Request, status int, took time.Duration)
+	limited     func(limit string)
 	// hiddenClients is set when the log says that the addresses of clients are not known.
 	hiddenClients atomic.Bool
 	other         otherAddresses
@@ -70,6 +83,10 @@ func NewSite(cfg Config) *Site {
 		now:      cfg.Now,
 		rejected: cfg.Rejected,
 		tracer:   cfg.Tracer,
+
+		logRequests: cfg.LogRequests,
+		observe:     cfg.Observe,
+		limited:     cfg.Limited,
 	}
 	if s.rejected == nil {
 		s.rejected = func() {}

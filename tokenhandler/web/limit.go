@@ -1,0 +1,21 @@
+package web
+
+// The limits that refuse requests with 429, as a metric names them.
+const (
+	LimitSessionRequests = "session_requests" // API requests of a session that are under way
+	LimitSessionStreams  = "session_streams"  // event streams and WebSockets of a session
+	LimitRefresh         = "refresh"          // refreshes that a session's app asks for
+	LimitProvider        = "provider"         // that of the identity provider, or of calls to it
+	LimitStorage         = "storage"          // that of S3
+)
+
+// Limits returns all limits, for metrics that exist before the first request is refused.
+func Limits() []string {
+	return []string{LimitSessionRequests, LimitSessionStreams, LimitRefresh, LimitProvider, LimitStorage}
+}
+
+// By sets the limit that refused the request and returns p.
+func (p *Problem) By(limit string) *Problem {
+	p.Limit = limit
+	return p
+}
