@@ -19,6 +19,7 @@ func (l *loader) check(c *Config) {
 		l.fault("revocation.on_outage", "is deny, but session.store is not set", "set session.store, or remove it: memory has no outage")
 	}
 	l.checkAuth(c)
+	l.checkAudit(&c.Audit)
 	l.checkPaths(c)
 	l.checkRoutes(c)
 	l.checkStorage(&c.Storage)
@@ -109,6 +110,20 @@ func sameAddress(a, b string) bool {
 	}
 	everywhere := []string{"", "0.0.0.0", "::"}
 	return hostA == hostB || slices.Contains(everywhere, hostA) || slices.Contains(everywhere, hostB)
+}
+
+func (l *loader) checkAudit(a *Audit) {
+	if !l.valid("audit.output", "audit.file", "audit.on_failure") {
+		return
+	}
+	switch toFile := a.Output == AuditFile; {
+	case toFile && a.File == "":
+		l.fault("audit.output", "is file, but audit.file is not set", "set audit.file")
+	case !toFile && a.File != "":
+		l.fault("audit.file", "is set, but audit.output is "+a.Output, "write audit.output: file, or remove it")
+	case !toFile && a.OnFailure == "refuse":
+		l.fault("audit.on_failure", "is refuse, but audit.output is "+a.Output+", of which nobody knows whether it is kept", "write audit.output: file, or remove it")
+	}
 }
 
 func (l *loader) checkProvider(p *Provider) {

@@ -37,6 +37,7 @@ type Config struct {
 	Admin      Admin
 	Shutdown   Shutdown
 	Log        Log
+	Audit      Audit
 	Tracing    Tracing
 
 	// Warnings are what is allowed and may still be a mistake.
@@ -252,7 +253,31 @@ type Admin struct {
 	Token secret.String
 	// TokenFile is the file of Token, for [ParseAdminToken], or empty.
 	TokenFile string
+	// Tokens are further tokens, with names.
+	Tokens []AdminToken
 }
+
+// IsOn reports whether /admin is on.
+func (a Admin) IsOn() bool { return !a.Token.IsZero() || len(a.Tokens) > 0 }
+
+// Audit configures the audit trail.
+type Audit struct {
+	// Output is [AuditStderr], [AuditFile] or [AuditOff].
+	Output string
+	// File is the file of AuditFile.
+	File string
+	// Format is "json" or "ocsf".
+	Format string
+	// OnFailure is "continue" or "refuse".
+	OnFailure string
+}
+
+// The values of audit.output.
+const (
+	AuditStderr = "stderr"
+	AuditFile   = "file"
+	AuditOff    = "off"
+)
 
 // Shutdown configures how the service ends.
 type Shutdown struct {

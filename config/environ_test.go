@@ -97,6 +97,11 @@ var samples = map[string]sample{
 	"log.level":                        {file: "warn", env: "debug"},
 	"log.format":                       {file: "json", env: "text"},
 	"log.requests":                     {file: "errors", env: "none"},
+	"admin.tokens":                     {file: "[{name: anna, token_file: /run/secrets/admin_token}]", env: "[{name: ben, token: fedcba9876543210}]"},
+	"audit.output":                     {file: "off", env: "stderr"},
+	"audit.file":                       {file: "a", env: "b", with: []string{"TH_AUDIT__OUTPUT=file"}},
+	"audit.format":                     {file: "json", env: "ocsf"},
+	"audit.on_failure":                 {file: "continue", env: "refuse", with: []string{"TH_AUDIT__OUTPUT=file", "TH_AUDIT__FILE=a"}},
 
 	"provider.insecure_logout_token_without_exp": {file: "false", env: "true"},
 

@@ -81,6 +81,7 @@ func TestLoadWithDefaults(t *testing.T) {
 		Admin:    config.Admin{Listen: "127.0.0.1:9090"},
 		Shutdown: config.Shutdown{Delay: 5 * time.Second},
 		Log:      config.Log{Level: "info", Format: "json", Requests: "all"},
+		Audit:    config.Audit{Output: "stderr", Format: "json", OnFailure: "continue"},
 	}
 	if diff := cmp.Diff(want, c, revealed()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -140,7 +140,7 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 			doc:     "How long the service still accepts and answers requests after SIGTERM, while `/readyz` answers 503, so that load balancers stop sending before the listener closes. It is part of the 28 seconds that a shutdown may take. After SIGINT (Ctrl-C) there is no delay.",
 			refused: "more than 15s",
 		},
-	}, append(adminOptions(&c.Admin, readFile), logOptions(&c.Log)...)...)
+	}, append(append(adminOptions(&c.Admin, readFile), logOptions(&c.Log)...), auditOptions(&c.Audit)...)...)
 }
 
 func adminOptions(a *Admin, readFile func(string) ([]byte, error)) []option {
@@ -161,6 +161,32 @@ func adminOptions(a *Admin, readFile func(string) ([]byte, error)) []option {
 		{
 			key: "admin.token_file", fileFor: "admin.token", value: secretFile(&a.TokenFile, token, headerSecretRule("a bearer token"), readFile),
 			doc: "A file that contains the token on one line. It is read again when it changes.", refused: "both this and `admin.token`",
+		},
+		{
+			key: "admin.tokens", value: adminTokens(&a.Tokens, readFile),
+			doc:     "Further bearer tokens for `/admin/*`, with names that the audit trail and the log show: who revoked. Each item has the keys of the next table.",
+			refused: "two tokens with the same name",
+		},
+	}
+}
+
+func auditOptions(a *Audit) []option {
+	return []option{
+		{
+			key: "audit.output", def: AuditStderr, value: one(&a.Output, "word", oneOf(AuditStderr, AuditFile, AuditOff)),
+			doc: "Where the audit trail goes: who logged in, who was refused, which sessions ended and why, which files were signed ([fields](monitoring/audit.md)). `stderr`: among the records of the log, as lines of JSON with `\"type\":\"audit\"`, whatever `log.level` says.", refused: "`file` without `audit.file`",
+		},
+		{
+			key: "audit.file", value: one(&a.File, "file", parsePath),
+			doc: "The file of the trail, with `audit.output: file`. Records are appended; if the file is moved or removed, it is made anew.", refused: "a value without `audit.output: file`; a file that cannot be written",
+		},
+		{
+			key: "audit.format", def: "json", value: one(&a.Format, "word", oneOf("json", "ocsf")),
+			doc: "`ocsf` writes events of the class Authentication (3002) of the Open Cybersecurity Schema Framework 1.3.0, as Amazon Security Lake takes them.",
+		},
+		{
+			key: "audit.on_failure", def: "continue", value: one(&a.OnFailure, "word", oneOf("continue", "refuse")),
+			doc: "What happens while the trail cannot be written, for example because the disk is full. `continue`: records wait in a queue, and those that do not fit are lost and counted. `refuse`: logins, refreshes and requests for presigned URLs wait for a second and then get 503 `audit_unavailable`; sessions are kept. Logouts, revocations and requests to APIs whose token is valid always go on.", refused: "`refuse` without `audit.output: file`",
 		},
 	}
 }

@@ -36,6 +36,12 @@ func Reference() string {
 				writeOption(&b, inner, false)
 			}
 		}
+		if o.key == "admin.tokens" {
+			writeHead(&b, "`admin.tokens[]`", false)
+			for _, inner := range adminTokenOptions(&AdminToken{}, nil) {
+				writeOption(&b, inner, false)
+			}
+		}
 	}
 	b.WriteString(referenceTail)
 	writeRisks(&b)

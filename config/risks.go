@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"cognito-token-handler/tokenhandler/secret"
 )
 
 // risk is a value that a key could take and that weakens a protection without
@@ -167,14 +169,24 @@ func (l *loader) riskProxies(c *Config) {
 }
 
 func (l *loader) riskAdmin(c *Config) {
-	if host, _, ok := listenAddress(c.Admin.Listen); ok && !isLoopback(host) && c.Admin.Token.IsZero() {
+	if host, _, ok := listenAddress(c.Admin.Listen); ok && !isLoopback(host) && !c.Admin.IsOn() {
 		l.warn("admin.listen", "lets everybody in the network read metrics and /readyz", "let only Prometheus and probes reach the port, or write 127.0.0.1:9090")
 	}
 }
 
 func (l *loader) riskSameSecret(c *Config) {
-	if !c.Admin.Token.IsZero() && c.Admin.Token.Equal(c.Auth.VerifySecret) {
-		l.fault(l.firstSet("auth.verify_secret", "auth.verify_secret_file"), "has the same value as the admin token", "make a secret of its own for the gateway")
+	tokens := []secret.String{c.Admin.Token}
+	for i := range c.Admin.Tokens {
+		tokens = append(tokens, c.Admin.Tokens[i].Token)
+	}
+	for i, token := range tokens {
+		switch {
+		case token.IsZero():
+		case token.Equal(c.Auth.VerifySecret):
+			l.fault(l.firstSet("auth.verify_secret", "auth.verify_secret_file"), "has the same value as an admin token", "make a secret of its own for the gateway")
+		case slices.ContainsFunc(tokens[:i], token.Equal):
+			l.fault("admin.tokens", "has an item with the same value as another admin token", "make a token of its own for everybody")
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/web"
@@ -56,11 +57,20 @@ func (h *logoutHandler) endByProvider(w http.ResponseWriter, r *http.Request) (o
 	if token.SID == "" {
 		entry.Kind, entry.Name = replicas.KindSubject, token.Subject
 	}
+	h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.Revoked, By: "provider", Target: targetOf(entry), Subject: token.Subject, Caller: h.cfg.Site.CallerOf(r)})
 	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
 		return "failed", err
 	}
 	h.cfg.Log.InfoContext(r.Context(), "logout by the provider", "sub", cmp.Or(token.Subject, "not told"), "by", string(entry.Kind), "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r))
 	return "ok", nil
+}
+
+// targetOf names what an entry of the deny list ends, for the audit trail.
+func targetOf(entry replicas.Revocation) string {
+	if entry.Kind == replicas.KindSubject {
+		return "sub:" + entry.Name
+	}
+	return "sid:" + entry.Name
 }
 
 // logoutToken returns the token of the form. The error is a [*web.Problem].

@@ -78,6 +78,10 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 		h.fail(w, r, failure{code: "login_failed", outcome: outcomeRefused, login: l, err: errTries})
 		return nil
 	}
+	if err := h.cfg.Audit.Check(r.Context()); err != nil { // before the code is used up
+		h.fail(w, r, failure{code: string(web.CodeAuditUnavailable), login: l, err: err})
+		return nil //nolint:nilerr // fail has answered
+	}
 	maxAge := time.Duration(-1)
 	if l.MaxAge != nil {
 		maxAge = time.Duration(*l.MaxAge) * time.Second
@@ -115,6 +119,12 @@ func (h *loginHandler) giveUp(w http.ResponseWriter, r *http.Request, tokens sec
 
 // finish does step 8 of [loginHandler.callback].
 func (h *loginHandler) finish(w http.ResponseWriter, r *http.Request, l login, s *session.Session, tokens secret.Tokens) error {
+	if h.cfg.Store.Fits(s) == nil { // else it cannot be saved
+		if err := h.cfg.Audit.Record(r.Context(), h.loginEvent(r, s, l, tokens)); err != nil {
+			h.giveUp(w, r, tokens, failure{code: string(web.CodeAuditUnavailable), login: l, err: err})
+			return nil //nolint:nilerr // giveUp has answered
+		}
+	}
 	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Session) // what the browser has is replaced
 	cookie.Values[session.Key] = s
 	if err := cookie.Save(r, w); err != nil {
@@ -126,7 +136,7 @@ func (h *loginHandler) finish(w http.ResponseWriter, r *http.Request, l login, s
 	h.tellLogins(w, r, s, l)
 	h.cfg.Metrics.Logins.WithLabelValues("ok").Inc()
 	web.NoteSession(r, s)
-	h.cfg.Log.InfoContext(r.Context(), "login", append(h.cfg.Site.CallerAttrs(r), "sub", tokens.Subject, "session", s.ID)...)
+	h.cfg.Log.InfoContext(r.Context(), "login", append(h.cfg.Site.CallerOf(r).Attrs(), "sub", tokens.Subject, "session", s.ID)...)
 	h.early.warn(r.Context(), s)
 	h.redirect(w, http.StatusSeeOther, l.ReturnTo, "Signed in")
 	return nil

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
@@ -33,11 +34,14 @@ type endings struct {
 	recent, older map[session.ID]bool
 }
 
-// end records that a session ends now. sub is empty if it is not known.
-func (e *endings) end(_ *http.Request, id session.ID, _, cause string) {
-	if e.isNew(id) {
-		e.cfg.Metrics.Ended.WithLabelValues(cause).Inc()
+// end records that a session ends now, or is found to have ended. sub is empty if it is
+// not known.
+func (e *endings) end(r *http.Request, id session.ID, sub, cause string) {
+	if !e.isNew(id) {
+		return
 	}
+	e.cfg.Metrics.Ended.WithLabelValues(cause).Inc()
+	e.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.SessionEnded, Cause: cause, Subject: sub, Session: id.String(), Caller: e.cfg.Site.CallerOf(r)})
 }
 
 // seen records that a request has shown a session that has ended, if that is what err says.

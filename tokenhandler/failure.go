@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"time"
 
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -36,7 +37,8 @@ func (f failure) known() bool { return f.login.State != "" }
 // of the service.
 func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 	h.cfg.Metrics.Logins.WithLabelValues(cmp.Or(f.outcome, f.code)).Inc()
-	attrs := append(h.cfg.Site.CallerAttrs(r), "reason", f.code, "error", f.err.Error())
+	attrs := append([]any{"reason", f.code, "error", f.err.Error()}, h.cfg.Site.CallerOf(r).Attrs()...)
+	h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.LoginFailed, Failed: true, Cause: cmp.Or(f.outcome, f.code), Caller: h.cfg.Site.CallerOf(r), IdentityProvider: f.login.identityProvider()})
 	if f.description != "" {
 		attrs = append(attrs, "description", f.description)
 	}
@@ -124,6 +126,8 @@ func failureText(f failure) string {
 		return "The identity provider cannot be reached right now."
 	case string(web.CodeProviderError):
 		return "The identity provider could not complete the sign-in, or its answer could not be used. If that happens again, please tell the operator."
+	case string(web.CodeAuditUnavailable):
+		return "Nobody can sign in right now. Please try again later."
 	case string(web.CodeSessionTooLarge):
 		return "Your account holds more data than a session can carry. Please tell the operator."
 	}

@@ -209,6 +209,8 @@ func keptProblem(err error) *web.Problem {
 		return web.NewProblem(web.CodeSessionTooLarge, "the renewed session does not fit into cookies and may end early; tell the operator", err)
 	case errors.Is(err, refresh.ErrDenyListOutdated):
 		return web.NewProblem(web.CodeStoreUnavailable, "it cannot be checked right now whether the session was ended; try again", err).RetryAfter(0)
+	case errors.Is(err, refresh.ErrNotAllowed):
+		return web.NewProblem(web.CodeAuditUnavailable, "the session cannot be renewed while the audit trail cannot be written; try again", err).RetryAfter(retryAfter(err))
 	case errors.Is(err, refresh.ErrStoreUnavailable):
 		return web.NewProblem(web.CodeStoreUnavailable, "the session cannot be renewed while the session store is out; try again", err).RetryAfter(retryAfter(err))
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

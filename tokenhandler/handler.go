@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"time"
 
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
@@ -102,6 +103,8 @@ type Config struct {
 	Log *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
+	// Audit records logins, logouts and the ends of sessions; nil records nothing.
+	Audit *audit.Trail
 }
 
 // Handler serves /auth.

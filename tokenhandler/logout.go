@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -54,15 +55,16 @@ func (h *logoutHandler) logout(w http.ResponseWriter, r *http.Request) error {
 		alive := current.End() // also one that is idle: it may have WebSockets and streams
 		everywhere := alive && query["everywhere"] == "true" && !errors.Is(err, refresh.ErrRevoked) && !errors.Is(err, session.ErrExpired)
 		if everywhere {
-			h.endAll(r.Context(), s.Subject)
+			h.endAll(r, s.Subject)
 			h.signOut(r.Context(), s.Access)
 		}
 		if alive { // else a copy of a cookie could cause any number of calls
 			h.revoker.revokeSession(r.Context(), s)
 		}
 		web.NoteSession(r, s)
+		h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.Logout, Subject: s.Subject, Session: s.LogName(), Caller: h.cfg.Site.CallerOf(r)})
 		h.endings.end(r, s.ID, s.Subject, endedByLogout)
-		h.cfg.Log.InfoContext(r.Context(), "logout", append(h.cfg.Site.CallerAttrs(r), "sub", s.Subject, "session", s.ID, "everywhere", everywhere)...)
+		h.cfg.Log.InfoContext(r.Context(), "logout", append(h.cfg.Site.CallerOf(r).Attrs(), "sub", s.Subject, "session", s.ID, "everywhere", everywhere)...)
 	}
 	removeCookie(h.cfg.Store, w, r, h.cfg.Store.Session)
 	returnTo := h.returnTo(query)
@@ -101,8 +103,9 @@ func (h *logoutHandler) returnTo(query map[string]string) string {
 }
 
 // endAll ends all sessions of a user that have begun by now.
-func (h *logoutHandler) endAll(ctx context.Context, sub string) {
-	now := h.cfg.Now()
+func (h *logoutHandler) endAll(r *http.Request, sub string) {
+	ctx, now := r.Context(), h.cfg.Now()
+	h.cfg.Audit.Note(ctx, audit.Event{Name: audit.Revoked, By: "user", Target: "sub:" + sub, Subject: sub, Caller: h.cfg.Site.CallerOf(r)})
 	h.loggedOut.addUser(sub, now)
 	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
 	if err := h.cfg.Revoke(ctx, entry); err != nil {

@@ -84,7 +84,7 @@ func (m *Metrics) begin() {
 			codeAccessDenied, codeLoginFailed, codeLoginRequired,
 			codeUserDisabled, codeTriggerRefused, codeAccountLinked, string(web.CodeInvalidRequest),
 			string(web.CodeProviderUnavailable), string(web.CodeProviderError), string(web.CodeRateLimited),
-			string(web.CodeSessionTooLarge), string(web.CodeInternal),
+			string(web.CodeSessionTooLarge), string(web.CodeAuditUnavailable), string(web.CodeInternal),
 		},
 		m.Ended:           {endedByLogout, endedByLogin, endedByRefusal, endedIdle, endedExpired, endedRevoked},
 		m.ProviderLogouts: {"ok", "refused", "unavailable", "failed"},

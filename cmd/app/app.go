@@ -18,6 +18,7 @@ import (
 	"cognito-token-handler/oauthproxy/spa"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/admin"
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/cognito"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/session"
@@ -74,6 +75,10 @@ type App struct {
 	// certificateExpiry is the end of the certificate in use.
 	certificateExpiry *prometheus.GaugeVec
 	certificate       *certificate // set by Run; nil without TLS
+	// trail is the audit trail; nil without one. records is where it goes with
+	// audit.output: stderr.
+	trail   *audit.Trail
+	records lateWriter
 	// parts counts requests, keyGauge has the session keys.
 	parts               *partMetrics
 	keyGauge, buildInfo *prometheus.GaugeVec
@@ -114,6 +119,9 @@ func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() 
 	a.reloads = newReloadGauge(a.registry)
 	a.certificateExpiry = newCertificateExpiry(a.registry)
 	a.newDroppedCounter()
+	if err := a.newTrail(); err != nil {
+		return nil, err
+	}
 	if err := a.newTracing(ctx); err != nil {
 		return nil, err
 	}
@@ -230,6 +238,8 @@ func (a *App) newSessions() {
 		Now:             a.now,
 		Log:             a.log,
 		Metrics:         refresh.NewMetrics(a.registry),
+		MayRefresh:      a.trail.Check,
+		Refused:         a.refreshRefused,
 	})
 	a.denied.OnGrowth(a.sessions.Recheck)
 }
@@ -277,6 +287,7 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		Now:                 a.now,
 		Log:                 a.log,
 		Metrics:             tokenhandler.NewMetrics(a.registry),
+		Audit:               a.trail,
 	})
 }
 

@@ -73,7 +73,7 @@ func (a *App) adminHandler() http.Handler {
 		web.WriteJSON(w, r, http.StatusOK, map[string]string{"status": "ok"})
 	}))
 	get("/readyz", http.HandlerFunc(a.ready))
-	if !a.cfg.Admin.Token.IsZero() {
+	if a.cfg.Admin.IsOn() {
 		a.operators = a.newAdmin(site)
 		mux.Handle("/admin/", a.operators)
 	}
@@ -127,7 +127,7 @@ func newRejectedCounter(reg prometheus.Registerer) prometheus.Counter {
 func newReloadGauge(reg prometheus.Registerer) *prometheus.GaugeVec {
 	return promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tokenhandler_reload_successful",
-		Help: "Whether the last look at a file that is reloaded (session_keys, certificate, client_secret, admin_token, verify_secret) gave something usable: 1 or 0.",
+		Help: "Whether the last look at a file that is reloaded (session_keys, certificate, client_secret, admin_token or admin_token:NAME, verify_secret) gave something usable: 1 or 0.",
 	}, []string{"file"})
 }
 

@@ -171,7 +171,9 @@ func (s *service) wantNoLateSeries(a *app.App) {
 // countersOf returns the counters of a that exist now, those of histograms included.
 func countersOf(a *app.App) map[string]bool {
 	rec := httptest.NewRecorder()
-	app.Admin(a).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Host = "localhost"
+	app.Admin(a).ServeHTTP(rec, r)
 	found := map[string]bool{}
 	for line := range strings.Lines(rec.Body.String()) {
 		series := line[:max(0, strings.LastIndexByte(line, ' '))]

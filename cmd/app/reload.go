@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"cognito-token-handler/config"
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -78,7 +79,12 @@ func (a *App) addFiles() {
 		a.addFile(fileClientSecret, reloadSecrets(file, cfg.Provider.ClientSecret, config.ParseClientSecrets, a.replaceClientSecrets))
 	}
 	if file := cfg.Admin.TokenFile; file != "" {
-		a.addFile(fileAdminToken, reloadSecrets(file, []secret.String{cfg.Admin.Token}, config.ParseAdminToken, a.replaceAdminToken))
+		a.addFile(fileAdminToken, reloadSecrets(file, []secret.String{cfg.Admin.Token}, config.ParseAdminToken, a.replaceAdminToken(unnamedOperator)))
+	}
+	for i := range cfg.Admin.Tokens {
+		if token := cfg.Admin.Tokens[i]; token.TokenFile != "" {
+			a.addFile(fileAdminToken+":"+token.Name, reloadSecrets(token.TokenFile, []secret.String{token.Token}, config.ParseAdminToken, a.replaceAdminToken(token.Name)))
+		}
 	}
 	if file := cfg.Auth.VerifySecretFile; file != "" {
 		a.addFile(fileVerifySecret, reloadSecrets(file, []secret.String{cfg.Auth.VerifySecret}, config.ParseVerifySecret, a.replaceVerifySecret))
@@ -117,6 +123,7 @@ func (a *App) readFile(ctx context.Context, file *reloadedFile) (changed bool, e
 		if text := err.Error(); text != file.fault {
 			file.fault = text
 			a.log.WarnContext(ctx, "file not reloaded, what was loaded before stays in use", "file", file.name, "error", text)
+			a.trail.Note(ctx, audit.Event{Name: audit.KeysReloaded, Failed: true, Target: file.name})
 		}
 		return false, err
 	}
@@ -124,6 +131,7 @@ func (a *App) readFile(ctx context.Context, file *reloadedFile) (changed bool, e
 	gauge.Set(1)
 	if changed {
 		a.log.InfoContext(ctx, "file reloaded", "file", file.name)
+		a.trail.Note(ctx, audit.Event{Name: audit.KeysReloaded, Target: file.name})
 	}
 	return changed, nil
 }
@@ -167,9 +175,12 @@ func (a *App) replaceClientSecrets(secrets []secret.String) error {
 	return nil
 }
 
-func (a *App) replaceAdminToken(tokens []secret.String) error {
-	a.operators.ReplaceToken(tokens[0])
-	return nil
+// replaceAdminToken returns what replaces the token with this name.
+func (a *App) replaceAdminToken(name string) func([]secret.String) error {
+	return func(tokens []secret.String) error {
+		a.operators.ReplaceToken(name, tokens[0])
+		return nil
+	}
 }
 
 func (a *App) replaceVerifySecret(secrets []secret.String) error {

@@ -161,9 +161,19 @@ func (a *App) signOut() func(context.Context, secret.String) error {
 	return a.provider.SignOutEverywhere
 }
 
+// unnamedOperator is the name of whoever has admin.token.
+const unnamedOperator = "admin.token"
+
 func (a *App) newAdmin(site *web.Site) *admin.Handler {
+	tokens := map[string]secret.String{}
+	if !a.cfg.Admin.Token.IsZero() {
+		tokens[unnamedOperator] = a.cfg.Admin.Token
+	}
+	for i := range a.cfg.Admin.Tokens {
+		tokens[a.cfg.Admin.Tokens[i].Name] = a.cfg.Admin.Tokens[i].Token
+	}
 	return admin.New(admin.Config{
-		Site: site, Token: a.cfg.Admin.Token, Revoke: a.denied.Revoke, Entries: a.denied.Entries,
+		Site: site, Tokens: tokens, Audit: a.trail, Revoke: a.denied.Revoke, Entries: a.denied.Entries,
 		SessionLifetime: a.cfg.Session.AbsoluteLifetime, Now: a.now, Log: a.log,
 	})
 }

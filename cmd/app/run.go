@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -38,6 +39,7 @@ func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	if started != nil {
 		started(Addresses{Public: public.Addr().String(), Admin: admin.Addr().String()})
 	}
+	a.trail.Note(ctx, audit.Event{Name: audit.ConfigLoaded, Target: a.cfg.PublicURL.String()})
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var helpers sync.WaitGroup
 	helpers.Go(func() { a.provider.Run(background) })
@@ -103,6 +105,7 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 		a.log.WarnContext(end, "revocations are lost: the store is out", "error", err.Error())
 	}
 	a.flushSpans(end)
+	a.closeTrail(end)
 	_ = adminServer.Close()
 	if err != nil && !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serving: %w", err)

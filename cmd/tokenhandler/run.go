@@ -131,6 +131,7 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 	}
 	service.CountDroppedRecords(c.stderr.Dropped)
 	service.NoteVersion(buildVersion())
+	service.AuditTo(c.stderr)
 	go func() {
 		for range c.hangups {
 			service.Reload()

@@ -52,7 +52,7 @@ func (h *Handler) copy(q *request) (response, error) {
 		return response{}, err
 	}
 	h.ledger.release(q.Context(), q.folder, room)
-	h.record(q, opCopy, c.to, size)
+	_ = h.record(q, opCopy, c.to, size) // it is done
 	body := object{Key: c.to, Size: size}
 	if result := done.CopyObjectResult; result != nil {
 		body.ETag, body.LastModified = aws.ToString(result.ETag), aws.ToTime(result.LastModified).UTC()

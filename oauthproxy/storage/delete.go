@@ -49,7 +49,7 @@ func (h *Handler) delete(q *request) (response, error) {
 		return response{}, problemOf("deleting an object", err)
 	}
 	h.ledger.outdate(q.Context(), q.folder)
-	h.record(q, opDelete, q.name, aws.ToInt64(found.ContentLength))
+	_ = h.record(q, opDelete, q.name, aws.ToInt64(found.ContentLength)) // it is done
 	return response{status: http.StatusNoContent}, nil
 }
 
@@ -129,7 +129,7 @@ func (h *Handler) deleteAll(q *request, b userBucket, page *s3.ListObjectsV2Outp
 	h.ledger.outdate(q.Context(), q.folder)
 	for _, object := range done.Deleted {
 		key := aws.ToString(object.Key)
-		h.record(q, opDeleteFolder, strings.TrimPrefix(key, q.folder), sizes[key])
+		_ = h.record(q, opDeleteFolder, strings.TrimPrefix(key, q.folder), sizes[key]) // it is done
 	}
 	if len(done.Errors) > 0 {
 		err := fmt.Errorf("deleting objects: %w: %s, and %d more", errNotDeleted, aws.ToString(done.Errors[0].Code), len(done.Errors)-1)

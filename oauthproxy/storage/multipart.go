@@ -99,7 +99,9 @@ func (h *Handler) createParts(q *request) (response, error) {
 		}
 		return response{}, err
 	}
-	h.record(q, opCreateParts, u.key, u.size)
+	if err := h.record(q, opCreateParts, u.key, u.size); err != nil {
+		return response{}, err
+	}
 	return response{status: http.StatusCreated, body: createPartsResponse{
 		UploadID: id, Key: u.key, PartSize: parts.partSize(), PartCount: parts.partCount(),
 	}}, nil

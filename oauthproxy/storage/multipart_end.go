@@ -55,7 +55,7 @@ func (h *Handler) complete(q *request) (response, error) {
 		return response{}, err
 	}
 	h.ledger.release(q.Context(), q.folder, nameOf(ofUpload, u.ID))
-	h.record(q, opComplete, u.Key, u.Size)
+	_ = h.record(q, opComplete, u.Key, u.Size) // it is done
 	found, err := b.stat(q.Context(), full)
 	if err != nil {
 		return response{}, err
@@ -151,7 +151,7 @@ func (h *Handler) abort(q *request) (response, error) {
 		return response{}, err
 	}
 	h.ledger.release(q.Context(), q.folder, nameOf(ofUpload, u.ID))
-	h.record(q, opAbort, u.Key, u.Size)
+	_ = h.record(q, opAbort, u.Key, u.Size) // it is done
 	return response{status: http.StatusNoContent}, nil
 }
 

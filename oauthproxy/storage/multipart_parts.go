@@ -49,7 +49,9 @@ func (h *Handler) signParts(q *request) (response, error) {
 	if err := h.ledger.admit(q, b, u.claim(body.ExpiresAt)); err != nil {
 		return response{}, err
 	}
-	h.record(q, opSignParts, u.Key, total)
+	if err := h.record(q, opSignParts, u.Key, total); err != nil {
+		return response{}, err
+	}
 	return response{status: http.StatusOK, body: body}, nil
 }
 

@@ -104,7 +104,9 @@ func (h *Handler) get(q *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	h.record(q, opGet, q.name, aws.ToInt64(found.ContentLength))
+	if err := h.record(q, opGet, q.name, aws.ToInt64(found.ContentLength)); err != nil {
+		return response{}, err
+	}
 	if redirect {
 		return response{status: http.StatusTemporaryRedirect, location: signed.url}, nil
 	}

@@ -148,7 +148,10 @@ func (h *Handler) endpoint(name string, timeout time.Duration, handle operation)
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
-		result, err := h.run(&request{Request: r.WithContext(ctx), w: w, grant: grant}, handle)
+		var result response
+		if err = h.mayRecord(ctx, name); err == nil {
+			result, err = h.run(&request{Request: r.WithContext(ctx), w: w, grant: grant}, handle)
+		}
 		grant.Commit(w.Header())
 		h.metrics.count(name, err)
 		if err != nil {

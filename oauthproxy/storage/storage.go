@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go/middleware"
 
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -85,6 +86,8 @@ type Config struct {
 	Site *web.Site
 	// Metrics may be nil.
 	Metrics *Metrics
+	// Audit records what was signed, copied and deleted; nil records nothing.
+	Audit *audit.Trail
 }
 
 // Handler serves everything under Config.Path.

@@ -73,7 +73,9 @@ func (h *Handler) createUpload(q *request) (response, error) {
 	if err := h.ledger.admit(q, b, claim{name: nameOf(ofKey, u.full), bytes: u.size, key: u.full, until: arrived(signed.expiresAt, u.size)}); err != nil {
 		return response{}, err
 	}
-	h.record(q, opUpload, u.key, u.size)
+	if err := h.record(q, opUpload, u.key, u.size); err != nil {
+		return response{}, err
+	}
 	return response{status: http.StatusCreated, body: uploadResponse{
 		Method:    signed.method,
 		URL:       signed.url,

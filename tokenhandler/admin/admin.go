@@ -6,11 +6,13 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/web"
@@ -20,8 +22,9 @@ import (
 type Config struct {
 	// Site writes the answers. Required.
 	Site *web.Site
-	// Token is the operators' bearer token (RFC 6750 §2.1). Required.
-	Token secret.String
+	// Tokens are the operators' bearer tokens (RFC 6750 §2.1), by the name of whoever has
+	// it. Required.
+	Tokens map[string]secret.String
 	// Revoke ends the sessions that an entry names: in this process at once, in other
 	// replicas when the entry has reached them. Required.
 	Revoke func(ctx context.Context, revocation replicas.Revocation) error
@@ -34,48 +37,67 @@ type Config struct {
 	Now func() time.Time
 	// Log receives every revocation. Required.
 	Log *slog.Logger
+	// Audit records revocations and refused requests; nil records nothing.
+	Audit *audit.Trail
 }
 
 // Handler serves /admin.
 type Handler struct {
-	cfg   Config
-	token atomic.Pointer[secret.String]
-	mux   *http.ServeMux
+	cfg Config
+	mux *http.ServeMux
+
+	mu     sync.RWMutex
+	tokens map[string]secret.String // name → token
 }
 
 // New returns a Handler.
 func New(cfg Config) *Handler {
-	h := &Handler{cfg: cfg, mux: http.NewServeMux()}
-	h.ReplaceToken(cfg.Token)
+	h := &Handler{cfg: cfg, mux: http.NewServeMux(), tokens: maps.Clone(cfg.Tokens)}
 	revocations := cfg.Site.Methods(cfg.Site.Handle(h.revocations), http.MethodGet, http.MethodHead, http.MethodPost)
 	h.mux.Handle("/admin/revocations", revocations)
 	h.mux.Handle("/", cfg.Site.NotFound())
 	return h
 }
 
-// ReplaceToken replaces the operators' token: from now on only the new one is accepted.
-func (h *Handler) ReplaceToken(token secret.String) { h.token.Store(&token) }
+// ReplaceToken replaces the token with this name: from now on only the new one is accepted.
+func (h *Handler) ReplaceToken(name string, token secret.String) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.tokens[name] = token
+}
 
 // ServeHTTP implements [http.Handler]. Without the token every path is answered 401,
 // so that the answer does not show which paths exist.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.isOperator(r) {
+	if h.operator(r) != "" {
 		h.mux.ServeHTTP(w, r)
 		return
 	}
+	h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.AdminDenied, Failed: true, Cause: string(web.CodeNotAuthenticated), Target: web.Excerpt(r.URL.Path, maxTarget), Caller: h.cfg.Site.CallerOf(r)})
 	problem := web.NewProblem(web.CodeNotAuthenticated, "send admin.token as bearer token", nil).WithHeader("WWW-Authenticate", "Bearer")
 	h.cfg.Site.WriteProblem(w, r, problem)
 }
 
-// isOperator reports whether the request carries the token. It compares in constant
-// time. An empty token is never equal.
-func (h *Handler) isOperator(r *http.Request) bool {
+// maxTarget is the largest length of a path in an event.
+const maxTarget = 256
+
+// operator returns the name of the token that the request carries, or "". It compares in
+// constant time with every token. An empty token is never equal.
+func (h *Handler) operator(r *http.Request) (name string) {
 	values := r.Header["Authorization"]
 	if len(values) != 1 {
-		return false
+		return ""
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	return strings.EqualFold(scheme, "Bearer") && h.token.Load().Equal(secret.New(token))
+	scheme, text, _ := strings.Cut(values[0], " ")
+	token := secret.New(text)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for known, value := range h.tokens {
+		if value.Equal(token) && strings.EqualFold(scheme, "Bearer") {
+			name = known
+		}
+	}
+	return name
 }
 
 func (h *Handler) revocations(w http.ResponseWriter, r *http.Request) error {
@@ -96,7 +118,12 @@ type revocationRequest struct {
 	Sub string `json:"sub"`
 	// SessionID ends one session. It is the session's name in the logs.
 	SessionID string `json:"session_id"`
+	// Reason is why, for the audit trail. It may be missing.
+	Reason string `json:"reason"`
 }
+
+// maxReason is the largest length of a reason in bytes.
+const maxReason = 1024
 
 // entryBody is one revocation in an answer.
 type entryBody struct {
@@ -144,6 +171,9 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || (request.Sub == "") == (request.SessionID == "") {
 		return web.NewProblem(web.CodeInvalidRequest, usage, nil)
 	}
+	if len(request.Reason) > maxReason {
+		return web.NewProblem(web.CodeInvalidRequest, "reason has more than 1,024 bytes", nil)
+	}
 	now := h.cfg.Now()
 	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: request.Sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
 	if request.SessionID != "" {
@@ -152,12 +182,24 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := entry.Check(); err != nil {
 		return web.NewProblem(web.CodeInvalidRequest, "session_id is 16 hexadecimal digits, as logs show it; sub at most 255 bytes", err)
 	}
-	if err := h.cfg.Revoke(r.Context(), entry); err != nil {
+	operator := h.operator(r)
+	err := h.cfg.Revoke(r.Context(), entry)
+	h.cfg.Audit.Note(r.Context(), h.event(r, entry, operator, request.Reason, err != nil))
+	if err != nil {
 		return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
 	}
-	h.cfg.Log.InfoContext(r.Context(), "sessions revoked by an operator", "kind", string(entry.Kind), "name", entry.Name, "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r))
+	h.cfg.Log.InfoContext(r.Context(), "sessions revoked by an operator", "kind", string(entry.Kind), "name", entry.Name, "operator", operator, "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r))
 	web.WriteJSON(w, r, http.StatusAccepted, bodyOf(entry))
 	return nil
 }
 
-const usage = `send {"sub":"…"} or {"session_id":"…"}`
+// event is the event of a revocation.
+func (h *Handler) event(r *http.Request, entry replicas.Revocation, operator, reason string, failed bool) audit.Event {
+	e := audit.Event{Name: audit.Revoked, Failed: failed, By: "operator:" + operator, Target: "session:" + entry.Name, Session: entry.Name, Reason: reason, Caller: h.cfg.Site.CallerOf(r)}
+	if entry.Kind == replicas.KindSubject {
+		e.Target, e.Session, e.Subject = "sub:"+entry.Name, "", entry.Name
+	}
+	return e
+}
+
+const usage = `send {"sub":"…"} or {"session_id":"…"}, and "reason" if you like`

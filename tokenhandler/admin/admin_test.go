@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/admin"
+	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/secret"
@@ -30,14 +31,19 @@ type fixture struct {
 	list *memory.List
 	fail error
 	log  strings.Builder
+	// audit is the trail, complete after close.
+	audit strings.Builder
+	close func()
 }
 
 func newFixture(token string) *fixture {
 	f := &fixture{list: memory.New(now)}
 	log := slog.New(slog.NewTextHandler(&f.log, nil))
+	trail := audit.New(audit.Config{Output: &f.audit, Now: now, Log: log})
+	f.close = func() { trail.Close(context.Background()) }
 	f.Handler = admin.New(admin.Config{
-		Site:  web.NewSite(web.Config{PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:9090"}, Log: log, Now: now}),
-		Token: secret.New(token), Entries: f.list.Entries, SessionLifetime: 12 * time.Hour, Now: now, Log: log,
+		Audit: trail, Site: web.NewSite(web.Config{PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:9090"}, Log: log, Now: now}),
+		Tokens: map[string]secret.String{"anna": secret.New(token)}, Entries: f.list.Entries, SessionLifetime: 12 * time.Hour, Now: now, Log: log,
 		Revoke: func(_ context.Context, e replicas.Revocation) error {
 			if f.fail != nil {
 				return f.fail
@@ -95,6 +101,29 @@ func TestRevoke(t *testing.T) {
 	}
 	if !strings.Contains(f.log.String(), "name=user-1") {
 		t.Errorf("the log has no trace of it: %s", f.log.String())
+	}
+}
+
+// TestRevocationsAreRecorded: the audit trail has who revoked what and why, and who tried
+// without a token.
+func TestRevocationsAreRecorded(t *testing.T) {
+	f := newFixture(token)
+	f.ReplaceToken("ben", secret.New("another token, also long enough"))
+	for body, want := range map[string]int{
+		`{"sub":"user-1","reason":"lost laptop"}`:                       http.StatusAccepted,
+		`{"sub":"user-1","reason":"` + strings.Repeat("x", 1025) + `"}`: http.StatusBadRequest,
+	} {
+		if rec := f.do(t, http.MethodPost, "/admin/revocations", body, "Bearer another token, also long enough"); rec.Code != want {
+			t.Errorf("%s: %d %s", body, rec.Code, rec.Body)
+		}
+	}
+	f.do(t, http.MethodPost, "/admin/revocations", `{"sub":"user-1"}`, "Bearer made-up")
+	f.close()
+	want := `{"type":"audit","time":"2026-01-02T03:04:05.678Z","schema":1,"outcome":"success","replica":"","event":"revoked","sub":"user-1","client_ip":"192.0.2.1","by":"operator:ben","target":"sub:user-1","reason":"lost laptop"}
+{"type":"audit","time":"2026-01-02T03:04:05.678Z","schema":1,"outcome":"failure","replica":"","event":"admin_denied","cause":"not_authenticated","client_ip":"192.0.2.1","target":"/admin/revocations"}
+`
+	if f.audit.String() != want {
+		t.Errorf("recorded %s", f.audit.String())
 	}
 }
 

@@ -37,6 +37,7 @@ const (
 	CodeProviderError       Code = "provider_error"
 	CodeProviderUnavailable Code = "provider_unavailable"
 	CodeStoreUnavailable    Code = "store_unavailable"
+	CodeAuditUnavailable    Code = "audit_unavailable"
 	// CodeInternal is a bug in the service: a recovered panic, or an error that no handler
 	// has turned into a [Problem].
 	CodeInternal Code = "internal_error"
@@ -48,7 +49,7 @@ func Codes() []Code {
 		CodeInvalidRequest, CodeNotAuthenticated, CodeSessionExpired, CodeCrossSiteRequest, CodeInsufficientScope, CodeQuotaExceeded,
 		CodeNotFound, CodeMethodNotAllowed, CodeAlreadyExists, CodeUserChanged, CodePreconditionFailed, CodeTooLarge, CodeMisdirectedRequest,
 		CodeRateLimited, CodeSessionTooLarge, CodeCookiesTooLarge, CodeUpstreamError, CodeUpstreamTimeout, CodeProviderError,
-		CodeProviderUnavailable, CodeStoreUnavailable, CodeInternal,
+		CodeProviderUnavailable, CodeStoreUnavailable, CodeAuditUnavailable, CodeInternal,
 	}
 }
 
@@ -81,7 +82,7 @@ func statusOf(c Code) int {
 		return http.StatusBadGateway
 	case CodeUpstreamTimeout:
 		return http.StatusGatewayTimeout
-	case CodeProviderUnavailable, CodeStoreUnavailable:
+	case CodeProviderUnavailable, CodeStoreUnavailable, CodeAuditUnavailable:
 		return http.StatusServiceUnavailable
 	case CodeSessionTooLarge, CodeInternal:
 		return http.StatusInternalServerError

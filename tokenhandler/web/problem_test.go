@@ -46,6 +46,7 @@ func TestProblemBodies(t *testing.T) {
 		{"upstream_error", `{"type":"about:blank","title":"Bad Gateway","status":502,"code":"upstream_error","detail":"D"}`},
 		{"provider_error", `{"type":"about:blank","title":"Bad Gateway","status":502,"code":"provider_error","detail":"D"}`},
 		{"store_unavailable", `{"type":"about:blank","title":"Service Unavailable","status":503,"code":"store_unavailable","detail":"D"}`},
+		{"audit_unavailable", `{"type":"about:blank","title":"Service Unavailable","status":503,"code":"audit_unavailable","detail":"D"}`},
 		{"provider_unavailable", `{"type":"about:blank","title":"Service Unavailable","status":503,"code":"provider_unavailable","detail":"D"}`},
 		{"upstream_timeout", `{"type":"about:blank","title":"Gateway Timeout","status":504,"code":"upstream_timeout","detail":"D"}`},
 	} {

@@ -105,23 +105,6 @@ func NoteSession(r *http.Request, session Named) {
 // UserAgent returns the beginning of the browser's description of itself, for the log.
 func UserAgent(r *http.Request) string { return Excerpt(r.UserAgent(), 256) }
 
-// CallerAttrs are the attributes of a log record about whoever sent r.
-func (s *Site) CallerAttrs(r *http.Request) []any {
-	attrs := []any{"request_id", RequestID(r), "client_ip", s.ClientAddress(r), "user_agent", UserAgent(r)}
-	if id := TraceID(r); id != "" {
-		attrs = append(attrs, "trace_id", id)
-	}
-	return attrs
-}
-
-// TraceID returns the id of r's trace in hex, or "" without tracing.
-func TraceID(r *http.Request) string {
-	if q, ok := requestOf(r); ok {
-		return q.span.TraceID()
-	}
-	return ""
-}
-
 // Who can break a response off, for [NoteInterrupted].
 const (
 	ByClient   = "client"   // it closed the connection, or read nothing for too long

@@ -78,7 +78,7 @@ func (o outcome) asError() error {
 // run makes the attempt and tells the requests that wait for it.
 func (a *attempt) run(ctx context.Context) {
 	o := a.steps(ctx)
-	a.report(o)
+	a.report(ctx, o)
 	o.tooLarge = o.next != nil && a.manager.cfg.Store.Fits(o.next) != nil // here, because it seals
 	a.manager.memory.finish(a, o)
 	if o.event == eventRefused {
@@ -178,6 +178,11 @@ func (a *attempt) call(ctx context.Context) outcome {
 	if err != nil {
 		return failed(err)
 	}
+	if m.cfg.MayRefresh != nil {
+		if err := m.cfg.MayRefresh(ctx); err != nil {
+			return failed(errors.Join(ErrNotAllowed, err))
+		}
+	}
 	if o := a.check(); o.event != eventNone {
 		return o
 	}
@@ -230,8 +235,11 @@ func (a *attempt) share(ctx context.Context, l *lease, o *outcome) {
 }
 
 // report logs and counts how the attempt ended, before its requests go on.
-func (a *attempt) report(o outcome) {
+func (a *attempt) report(ctx context.Context, o outcome) {
 	m, s := a.manager, a.session
+	if ended := o.event == eventRefused; m.cfg.Refused != nil && (ended || o.event == eventFailed && errors.Is(o.err, provider.ErrRefused)) {
+		m.cfg.Refused(ctx, s, ended)
+	}
 	switch o.event {
 	case eventRefused:
 		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
@@ -247,6 +255,8 @@ func failureName(err error) string {
 	switch {
 	case errors.Is(err, ErrStoreUnavailable):
 		return "store_unavailable"
+	case errors.Is(err, ErrNotAllowed):
+		return "not_allowed"
 	case errors.Is(err, provider.ErrRefused):
 		return "refused"
 	case provider.RetryAfter(err) > 0:

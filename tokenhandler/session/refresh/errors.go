@@ -26,6 +26,9 @@ var (
 	// ErrStoreUnavailable means that a token was not refreshed, because Replicas is not
 	// reached: see [Config.RotationGrace].
 	ErrStoreUnavailable = errors.New("the shared store is not reached, and refreshing alone could end the session")
+	// ErrNotAllowed means that a token was not refreshed because [Config.MayRefresh] said
+	// so.
+	ErrNotAllowed = errors.New("refreshing is not allowed now")
 )
 
 // UnavailableError means that the access token has ended, and that the provider

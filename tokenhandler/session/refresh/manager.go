@@ -67,6 +67,13 @@ type Config struct {
 	DenyListCurrent func() bool
 	// Discard revokes a refresh token that nobody will use. It may be nil.
 	Discard func(refresh secret.String)
+	// MayRefresh is asked before the provider is called; an error keeps the session, and
+	// the token is not refreshed. It may be nil.
+	MayRefresh func(ctx context.Context) error
+	// Refused is told that the provider has refused to refresh a session: for good if
+	// ended is true, which ends the session. ctx is that of the request which began the
+	// refresh, without its end. It may be nil.
+	Refused func(ctx context.Context, s *session.Session, ended bool)
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives what happens to sessions. Required.

@@ -32,7 +32,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		}, []string{"outcome"}),
 		Refreshes: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_refreshes_total",
-			Help: "Refresh calls to the provider, by outcome: ok, rotated, rejected (invalid_grant), refused (another OAuth error), unavailable, error, store_unavailable (no call: the store is out).",
+			Help: "Refresh calls to the provider, by outcome: ok, rotated, rejected (invalid_grant), refused (another OAuth error), unavailable, error, store_unavailable (no call: the store is out), not_allowed (no call: the audit trail cannot be written).",
 		}, []string{"outcome"}),
 		RefreshSeconds: f.NewHistogram(prometheus.HistogramOpts{
 			Name:    "tokenhandler_refresh_duration_seconds",
@@ -57,7 +57,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	for _, outcome := range []string{"ok", "unreadable", "unknown_key", "idle", "expired", "revoked", "too_large", "uncertain"} {
 		m.Opened.WithLabelValues(outcome)
 	}
-	for _, outcome := range []string{"ok", "rotated", "rejected", "refused", "unavailable", "error", "store_unavailable"} {
+	for _, outcome := range []string{"ok", "rotated", "rejected", "refused", "unavailable", "error", "store_unavailable", "not_allowed"} {
 		m.Refreshes.WithLabelValues(outcome)
 	}
 	return m

@@ -1,0 +1,132 @@
+package app_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
+)
+
+const annasToken = "the-token-of-anna-long-enough"
+
+// startAudited starts a service with an audit trail in a file.
+func startAudited(t *testing.T, file, more string) *service {
+	t.Helper()
+	return startWith(t, cognitotest.Options{}, service{
+		admins:  ", tokens: [{name: anna, token: \"" + annasToken + "\"}]",
+		further: "audit: {output: file, file: \"" + file + "\"" + more + "}",
+	})
+}
+
+// TestAuditTrailTellsWhatHappened: one record for each decision, with who, what, from
+// where and in which request. No record has a secret.
+func TestAuditTrailTellsWhatHappened(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.log")
+	s := startAudited(t, file, "")
+	ua := s.login()
+	ua.Fetch(http.MethodPost, "/storage/uploads", `{"key":"a.txt","content_type":"text/plain","size":1}`, jsonBody)
+	s.pool.SignOut("demo")
+	ua.Fetch(http.MethodPost, "/auth/refresh", "")
+	leaving := s.login()
+	leaving.Fetch(http.MethodPost, "/auth/logout?everywhere=true", "")
+	s.browser().Navigate("/auth/callback?error=access_denied&state=" + strings.Repeat("1", 43))
+	s.order("made-up", `{"sub":"x"}`)
+	s.order(annasToken, `{"session_id":"0123456789abcdef","reason":"lost laptop"}`)
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []string
+	sub := s.pool.User("demo").Sub
+	for line := range strings.Lines(string(content)) {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		name, _ := e["event"].(string)
+		cause, _ := e["cause"].(string)
+		events = append(events, strings.TrimSpace(name+" "+cause))
+		switch name {
+		case "login", "logout", "session_ended", "refresh_refused", "presigned":
+			if session, _ := e["session"].(string); e["sub"] != sub || len(session) != 16 || e["request_id"] == nil || e["client_ip"] == nil {
+				t.Errorf("%s: %s", name, line)
+			}
+		case "revoked":
+			if by := e["by"]; by != "user" && (by != "operator:anna" || e["target"] != "session:0123456789abcdef" || e["reason"] != "lost laptop") {
+				t.Errorf("%s: %s", name, line)
+			}
+		}
+		if e["replica"] == "" || e["time"] == nil || e["schema"] != 1.0 || e["outcome"] == nil {
+			t.Errorf("%s: %s", name, line)
+		}
+	}
+	want := "config_loaded, login, presigned upload, refresh_refused ended, session_ended refused, login, revoked, logout, session_ended logout, " +
+		"login_failed unknown_state, admin_denied not_authenticated, revoked"
+	if got := strings.Join(events, ", "); got != want {
+		t.Errorf("recorded %s, want %s", got, want)
+	}
+	for _, secret := range []string{annasToken, "made-up", cognitotest.DefaultSecret, "eyJ"} {
+		if strings.Contains(string(content), secret) {
+			t.Errorf("%q is in the audit trail", secret)
+		}
+	}
+}
+
+// TestFullDiskUnderTheAuditTrail: nobody logs in, renews a session or gets a presigned URL
+// unseen. Sessions are kept, they can be ended, and all goes on when there is room again.
+func TestFullDiskUnderTheAuditTrail(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "audit.log")
+	link := func(target string) {
+		t.Helper()
+		_ = os.Remove(file)
+		if err := os.Symlink(target, file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	link(filepath.Join(dir, "disk-1"))
+	s := startAudited(t, file, ", on_failure: refuse")
+	ua, leaving := s.login(), s.login()
+	link("/dev/full")
+	unseen := s.browser()
+	if res := unseen.Navigate("/auth/login"); res.Status != http.StatusServiceUnavailable || !strings.Contains(string(res.Body), "audit_unavailable") {
+		t.Errorf("a login: %d %s", res.Status, res.Body)
+	}
+	testkit.WantProblem(t, ua.Fetch(http.MethodPost, "/storage/uploads", `{"key":"a.txt","content_type":"text/plain","size":1}`, jsonBody).Answer(), http.StatusServiceUnavailable, "audit_unavailable")
+	testkit.WantProblem(t, ua.Fetch(http.MethodPost, "/auth/refresh", "").Answer(), http.StatusServiceUnavailable, "audit_unavailable")
+	if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
+		t.Errorf("an API request with a token that is valid: %d %s", res.Status, res.Body)
+	}
+	if res := leaving.Fetch(http.MethodPost, "/auth/logout", ""); res.Status != http.StatusOK || s.authenticated(leaving) {
+		t.Errorf("a logout: %d %s", res.Status, res.Body)
+	}
+	if status, body := s.order(annasToken, `{"sub":"somebody"}`); status != http.StatusAccepted {
+		t.Errorf("a revocation: %d %s", status, body)
+	}
+	if _, metrics := s.admin("/metrics"); !strings.Contains(metrics, "tokenhandler_audit_up 0\n") {
+		t.Error("the metric says that the trail is written")
+	}
+	link(filepath.Join(dir, "disk-2"))
+	testkit.Eventually(t, "a refresh when there is room", func() bool {
+		return ua.Fetch(http.MethodPost, "/auth/refresh", "").Status == http.StatusOK
+	})
+	if !s.authenticated(s.login()) {
+		t.Error("nobody can log in again")
+	}
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	// The first login had been decided when its record could not be written.
+	late, err := os.ReadFile(filepath.Join(dir, "disk-2"))
+	if err != nil || strings.Count(string(late), `"event":"login"`) != 2 || !strings.Contains(string(late), `"event":"login_failed","cause":"audit_unavailable"`) || strings.Count(string(late), `"event":"logout"`) != 1 || strings.Contains(string(late), `"event":"presigned"`) {
+		t.Errorf("recorded later: %s, %v", late, err)
+	}
+}

@@ -1,0 +1,238 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// maxQueued is how many records wait for an output that fails.
+	maxQueued = 1024
+	// patience is how long [Trail.Record] and [Trail.Check] wait for an output that fails.
+	patience = time.Second
+	// retryEvery is the pause between two attempts at a record that was not written.
+	retryEvery = 100 * time.Millisecond
+)
+
+// ErrUnavailable means that an event could not be recorded, and that what it is about must
+// not be done.
+var ErrUnavailable = errors.New("the audit trail cannot be written")
+
+// Config is what a [Trail] needs.
+type Config struct {
+	// Output gets one record with each Write. Nil turns the trail off. A part of a record
+	// that it did not take is written later.
+	Output io.Writer
+	// OCSF writes records of the Open Cybersecurity Schema Framework.
+	OCSF bool
+	// Refuse makes Record and Check fail while Output fails.
+	Refuse bool
+	// Replica is the name of this process' machine, and Version that of the build.
+	Replica, Version string
+	// Now is the clock. Required.
+	Now func() time.Time
+	// Log is told when Output begins and ends to fail. Required.
+	Log *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// Trail records events. A nil Trail records nothing. It is safe for concurrent use.
+type Trail struct {
+	cfg   Config
+	queue chan *entry
+	begin sync.Once // starts run
+	// closing ends the trail when the queue is empty, stop ends the attempts at what is
+	// queued, and stopped is closed when nothing is written any more.
+	closing, stop, stopped chan struct{}
+
+	mu      sync.Mutex
+	failing bool
+	mended  chan struct{} // closed when failing ends
+}
+
+// entry is a record that waits.
+type entry struct {
+	line []byte
+	done chan struct{} // closed when it is written
+	// given up: whoever waited for it has not done what it says.
+	abandoned atomic.Bool
+}
+
+// New returns a Trail, or nil without an output. Its goroutine begins with the first event
+// and ends with Close.
+func New(cfg Config) *Trail {
+	if cfg.Output == nil {
+		return nil
+	}
+	if cfg.Metrics == nil {
+		cfg.Metrics = NewMetrics(nil)
+	}
+	t := &Trail{
+		cfg: cfg, queue: make(chan *entry, maxQueued), mended: make(chan struct{}),
+		closing: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	cfg.Metrics.Up.Set(1)
+	return t
+}
+
+// Record records an event before what it says is done. With [Config.Refuse] it returns
+// when the record is written, and [ErrUnavailable] if that takes longer than a second.
+// Otherwise it never waits and returns nil.
+func (t *Trail) Record(ctx context.Context, e Event) error {
+	if t == nil {
+		return nil
+	}
+	waiting := t.add(ctx, e)
+	if !t.cfg.Refuse {
+		return nil
+	}
+	if waiting == nil {
+		return ErrUnavailable
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-waiting.done:
+		return nil
+	case <-timer.C:
+		waiting.abandoned.Store(true)
+		return ErrUnavailable
+	}
+}
+
+// Note records an event that happens in any case, such as the end of a session. It never
+// waits.
+func (t *Trail) Note(ctx context.Context, e Event) {
+	if t != nil {
+		t.add(ctx, e)
+	}
+}
+
+// Check returns [ErrUnavailable] if the output fails, and does so for a second, and if
+// [Config.Refuse] is set.
+func (t *Trail) Check(ctx context.Context) error {
+	if t == nil || !t.cfg.Refuse {
+		return nil
+	}
+	t.mu.Lock()
+	failing, mended := t.failing, t.mended
+	t.mu.Unlock()
+	if !failing {
+		return nil
+	}
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case <-mended:
+		return nil
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return ErrUnavailable
+}
+
+// Close writes what is queued and stops, at the latest when ctx ends. What is recorded
+// later is lost. Call it once.
+func (t *Trail) Close(ctx context.Context) {
+	if t == nil {
+		return
+	}
+	close(t.closing)
+	t.begin.Do(func() { go t.run() })
+	select {
+	case <-t.stopped:
+	case <-ctx.Done():
+		close(t.stop)
+		<-t.stopped
+	}
+}
+
+// add queues the record of an event, or returns nil.
+func (t *Trail) add(ctx context.Context, e Event) *entry {
+	line, err := t.encode(&e, t.cfg.Now())
+	if err != nil {
+		t.cfg.Log.ErrorContext(ctx, "event not recorded", "event", e.Name, "error", err.Error())
+		t.cfg.Metrics.Dropped.Inc()
+		return nil
+	}
+	t.begin.Do(func() { go t.run() })
+	waiting := &entry{line: line, done: make(chan struct{})}
+	select {
+	case t.queue <- waiting:
+		t.cfg.Metrics.Events.WithLabelValues(e.Name).Inc()
+		return waiting
+	default:
+		t.cfg.Metrics.Dropped.Inc()
+		return nil
+	}
+}
+
+// run writes what is queued.
+func (t *Trail) run() {
+	defer close(t.stopped)
+	for {
+		select {
+		case next := <-t.queue:
+			t.take(next)
+		case <-t.closing:
+			for len(t.queue) > 0 {
+				t.take(<-t.queue)
+			}
+			return
+		}
+	}
+}
+
+// take writes a record, unless nobody waits for it any more who would do what it says.
+func (t *Trail) take(next *entry) {
+	if next.abandoned.Load() || !t.write(next.line) {
+		t.cfg.Metrics.Dropped.Inc()
+		return
+	}
+	close(next.done)
+}
+
+// write tries until the whole line is written, so that there is never a part of one before
+// another. It returns false if the trail was closed first.
+func (t *Trail) write(line []byte) bool {
+	for {
+		n, err := t.cfg.Output.Write(line)
+		line = line[n:]
+		if len(line) == 0 {
+			t.setFailing(nil)
+			return true
+		}
+		if err == nil {
+			err = io.ErrShortWrite
+		}
+		t.setFailing(err)
+		select {
+		case <-time.After(retryEvery):
+		case <-t.stop:
+			return false
+		}
+	}
+}
+
+// setFailing notes whether the output fails, and logs when that changes.
+func (t *Trail) setFailing(err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err != nil && !t.failing:
+		t.failing, t.mended = true, make(chan struct{})
+		t.cfg.Metrics.Up.Set(0)
+		t.cfg.Log.Error("the audit trail cannot be written", "error", err.Error(), "refuses", t.cfg.Refuse)
+	case err == nil && t.failing:
+		t.failing = false
+		close(t.mended)
+		t.cfg.Metrics.Up.Set(1)
+		t.cfg.Log.Info("the audit trail is written again")
+	}
+}

@@ -1,0 +1,237 @@
+package audit_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"cognito-token-handler/tokenhandler/audit"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// disk is an output with a limited size.
+type disk struct {
+	mu   sync.Mutex
+	text strings.Builder
+	free int
+}
+
+func (d *disk) Write(line []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := min(len(line), d.free)
+	d.free -= n
+	d.text.Write(line[:n])
+	if n < len(line) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+func (d *disk) setFree(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.free = n
+}
+
+// events returns the names of the events that were written. Each line must be complete.
+func (d *disk) events(t *testing.T) (names []string) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for line := range strings.Lines(d.text.String()) {
+		var record struct{ Event string }
+		if err := json.Unmarshal([]byte(line), &record); err != nil || !strings.HasSuffix(line, "\n") {
+			t.Errorf("%v: %q", err, line)
+		}
+		names = append(names, record.Event)
+	}
+	return names
+}
+
+func newTrail(output *disk, change func(*audit.Config)) (*audit.Trail, *audit.Metrics) {
+	cfg := audit.Config{Output: output, Replica: "host-1", Now: time.Now, Log: slog.New(slog.DiscardHandler), Metrics: audit.NewMetrics(nil)}
+	if change != nil {
+		change(&cfg)
+	}
+	return audit.New(cfg), cfg.Metrics
+}
+
+func full() audit.Event {
+	return audit.Event{
+		Name: audit.LoginFailed, Failed: true, Cause: "login_failed", Subject: "sub-1", Session: "0123456789abcdef",
+		Caller:           web.Caller{RequestID: "R1", TraceID: "T1", ClientIP: "203.0.113.9", UserAgent: `Mozilla "x"`},
+		IdentityProvider: "Google", By: "operator:anna", Target: "sub:sub-1", Reason: "lost laptop",
+	}
+}
+
+// TestRecordJSON: the names of the fields are what operators write rules for.
+func TestRecordJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 20}
+		trail, _ := newTrail(output, nil)
+		trail.Note(t.Context(), full())
+		trail.Close(t.Context())
+		want := `{"type":"audit","time":"2000-01-01T00:00:00Z","schema":1,"outcome":"failure","replica":"host-1","event":"login_failed","cause":"login_failed",` +
+			`"sub":"sub-1","session":"0123456789abcdef","request_id":"R1","trace_id":"T1","client_ip":"203.0.113.9","user_agent":"Mozilla \"x\"",` +
+			`"identity_provider":"Google","by":"operator:anna","target":"sub:sub-1","reason":"lost laptop"}` + "\n"
+		if diff := cmp.Diff(want, output.text.String()); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestRecordOCSF: the attributes that the class Authentication requires are there.
+func TestRecordOCSF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 20}
+		trail, _ := newTrail(output, func(c *audit.Config) { c.OCSF, c.Version = true, "v1" })
+		trail.Note(t.Context(), full())
+		trail.Note(t.Context(), audit.Event{Name: audit.Logout, Subject: "sub-1"})
+		trail.Note(t.Context(), audit.Event{Name: audit.KeysReloaded})
+		trail.Close(t.Context())
+		lines := strings.Split(strings.TrimSpace(output.text.String()), "\n")
+		var got map[string]any
+		if err := json.Unmarshal([]byte(lines[0]), &got); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]any{
+			"category_uid": 3.0, "class_uid": 3002.0, "type_uid": 300201.0, "activity_id": 1.0, "activity_name": "Logon", "severity_id": 3.0, "status_id": 2.0,
+			"status_detail": "login_failed", "time": 946684800000.0, "auth_protocol_id": 4.0, "is_remote": true, "message": "login_failed",
+			"metadata": map[string]any{
+				"version": "1.3.0", "event_code": "login_failed", "correlation_uid": "R1",
+				"product": map[string]any{"name": "tokenhandler", "vendor_name": "cognito-token-handler", "version": "v1"},
+			},
+			"user": map[string]any{"uid": "sub-1"}, "session": map[string]any{"uid": "0123456789abcdef"},
+			"src_endpoint": map[string]any{"ip": "203.0.113.9"}, "dst_endpoint": map[string]any{"hostname": "host-1"},
+			"http_request": map[string]any{"uid": "R1", "user_agent": `Mozilla "x"`}, "service": map[string]any{"name": "tokenhandler"},
+			"unmapped": map[string]any{"identity_provider": "Google", "by": "operator:anna", "target": "sub:sub-1", "reason": "lost laptop", "trace_id": "T1"},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if !strings.Contains(lines[1], `"type_uid":300202`) || !strings.Contains(lines[2], `"type_uid":300299,"activity_id":99,"activity_name":"keys_reloaded"`) {
+			t.Errorf("logout and another event: %s\n%s", lines[1], lines[2])
+		}
+	})
+}
+
+// TestFullDiskRefuses: what cannot be recorded within a second is refused, and ends of
+// sessions are not. When there is room again, nothing is lost that was done, and what was
+// refused is not recorded.
+func TestFullDiskRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 40} // a part of the first record
+		trail, metrics := newTrail(output, func(c *audit.Config) { c.Refuse = true })
+		trail.Note(t.Context(), audit.Event{Name: audit.Logout})
+		synctest.Wait()
+		begun := time.Now()
+		if err := trail.Record(t.Context(), audit.Event{Name: audit.Login}); !errors.Is(err, audit.ErrUnavailable) || time.Since(begun) != time.Second {
+			t.Errorf("a login on a full disk: %v after %s", err, time.Since(begun))
+		}
+		if err := trail.Check(t.Context()); !errors.Is(err, audit.ErrUnavailable) {
+			t.Errorf("a refresh on a full disk: %v", err)
+		}
+		if testutil.ToFloat64(metrics.Up) != 0 {
+			t.Error("the metric says that the trail is written")
+		}
+		checked := make(chan error, 1)
+		go func() { checked <- trail.Check(t.Context()) }()
+		synctest.Wait()
+		output.setFree(1 << 20)
+		if err := <-checked; err != nil {
+			t.Errorf("a refresh that waited until there was room: %v", err)
+		}
+		if err := trail.Record(t.Context(), audit.Event{Name: audit.Presigned}); err != nil || testutil.ToFloat64(metrics.Up) != 1 {
+			t.Errorf("with room again: %v", err)
+		}
+		trail.Close(t.Context())
+		if got := output.events(t); !slices.Equal(got, []string{audit.Logout, audit.Presigned}) || testutil.ToFloat64(metrics.Dropped) != 1 {
+			t.Errorf("recorded %q", got)
+		}
+	})
+}
+
+// TestFullDiskContinues: nothing waits, and what does not fit into the queue is counted.
+func TestFullDiskContinues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail, metrics := newTrail(&disk{}, nil)
+		begun := time.Now()
+		for range 2000 {
+			if err := trail.Record(t.Context(), audit.Event{Name: audit.Login}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := trail.Check(t.Context()); err != nil || time.Since(begun) != 0 {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		trail.Close(ctx)
+		if dropped := testutil.ToFloat64(metrics.Dropped); dropped != 2000 {
+			t.Errorf("%v of 2000 events were counted as dropped", dropped)
+		}
+	})
+}
+
+// TestNoTrail: audit.output: off.
+func TestNoTrail(t *testing.T) {
+	trail := audit.New(audit.Config{})
+	trail.Note(t.Context(), audit.Event{Name: audit.Login})
+	if err := errors.Join(trail.Record(t.Context(), audit.Event{}), trail.Check(t.Context())); err != nil {
+		t.Error(err)
+	}
+	trail.Close(t.Context())
+}
+
+// TestFile: a program that rotates files moves them, and a process that was killed while
+// the disk was full leaves a part of a line.
+func TestFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	if err := os.WriteFile(path, []byte("part"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	file, err := audit.OpenFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write := func(line string) {
+		t.Helper()
+		if _, err := file.Write([]byte(line)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("one\n")
+	if err := os.Rename(path, path+".1"); err != nil {
+		t.Fatal(err)
+	}
+	write("two\n")
+	for name, want := range map[string]string{path + ".1": "part\none\n", path: "two\n"} {
+		if got, err := os.ReadFile(name); err != nil || string(got) != want {
+			t.Errorf("%s has %q, %v", filepath.Base(name), got, err)
+		}
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file has the mode %v, %v", info.Mode(), err)
+	}
+	device, err := audit.OpenFile("/dev/full")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, err := device.Write([]byte("three\n")); n != 0 || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("on a full disk: %d, %v", n, err)
+	}
+}
