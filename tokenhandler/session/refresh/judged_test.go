@@ -109,3 +109,39 @@ func TestNewerCookieDuringTheCall(t *testing.T) {
 		}
 	})
 }
+
+// TestSuccessForgetsUnusableAnswers: the minute begins anew after it.
+func TestSuccessForgetsUnusableAnswers(t *testing.T) {
+	s := newServerErrors(t)
+	unusable := func() (secret.Tokens, error) {
+		return secret.Tokens{}, &contract.Error{Kind: contract.ErrInvalidResponse}
+	}
+	s.answer = unusable
+	s.fails(t)
+	s.now = s.now.Add(30 * time.Second)
+	s.answer = func() (secret.Tokens, error) {
+		return secret.Tokens{Access: secret.New("short"), AccessExpires: s.now.Add(16 * time.Second)}, nil
+	}
+	if err := s.mustOpen(t, s.broken).Refresh(t.Context(), refresh.IfDue); err != nil {
+		t.Fatal(err)
+	}
+	s.now, s.answer = s.now.Add(time.Minute), unusable
+	if s.fails(t).Unusable {
+		t.Error("unusable at once after a success")
+	}
+}
+
+// TestLogoutWithADeadRefreshToken: there is nothing left to revoke.
+func TestLogoutWithADeadRefreshToken(t *testing.T) {
+	for after, alive := range map[time.Duration]bool{10*time.Minute - time.Second: true, 10 * time.Minute: false} {
+		f := newFixture(t)
+		one := tokens(1, f.now)
+		one.RefreshExpires = f.now.Add(10 * time.Minute)
+		j := f.login(t, one)
+		f.now = f.now.Add(after)
+		v, _ := f.Open(j.header())
+		if v.Stored == nil || v.End() != alive {
+			t.Errorf("after %s: to be revoked %v", after, !alive)
+		}
+	}
+}
