@@ -35,6 +35,7 @@ COGNITO     := test/cognitolocal/node_modules/.package-lock.json
 OPENID      := test/oidcprovider/node_modules/.package-lock.json
 SPA_MODULES := test/demo/spa/node_modules/.package-lock.json
 SPA         := test/demo/spa/dist/index.html
+CLIENT      := tokenhandler/client/dist/storage.js
 CLIENT_MODULES := tokenhandler/client/node_modules/.package-lock.json
 REACT18_MODULES := tokenhandler/client/test/react18/node_modules/.package-lock.json
 AMPLIFY_MODULES := tokenhandler/client/test/amplify/node_modules/.package-lock.json
@@ -113,7 +114,7 @@ client: $(CLIENT_MODULES) $(REACT18_MODULES) $(AMPLIFY_MODULES) ## Build the bro
 	npm run check --prefix tokenhandler/client --silent
 
 .PHONY: e2e
-e2e: $(SPA) tools packages image ## Integration and browser tests only
+e2e: $(SPA) $(CLIENT) tools packages image ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
 	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 30m $(E2E_PACKAGES)
 
@@ -227,6 +228,10 @@ $(SPA_MODULES): test/demo/spa/package-lock.json
 
 $(CLIENT_MODULES): tokenhandler/client/package-lock.json
 	$(NPM_CI) --prefix tokenhandler/client
+	touch $@
+
+$(CLIENT): $(CLIENT_MODULES) $(shell find tokenhandler/client/src tokenhandler/client/vite.config.ts -type f)
+	npm run build --prefix tokenhandler/client --silent
 	touch $@
 
 $(REACT18_MODULES): tokenhandler/client/test/react18/package-lock.json

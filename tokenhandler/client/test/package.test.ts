@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
 import { beforeAll, expect, test } from 'vitest'
 
-// A fresh Vite project, into which the packed package is installed. Its code is that of README.md.
+// A fresh Vite project, into which the packed package is installed. Its code is that of README.md and docs.
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const project = realpathSync(mkdtempSync(join(tmpdir(), 'project-')))
@@ -38,12 +38,13 @@ beforeAll(() => {
     symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name))
   }
   write('index.html', '<div id="root"></div><script type="module" src="/src/main.tsx"></script>')
-  const blocks = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```(tsx?)(?: file=(\S+))?\n([\s\S]*?)^```$/gm)]
-  expect(blocks.length).toBeGreaterThan(7)
+  const pages = ['README.md', 'docs/storage.md', 'docs/mirror.md', 'docs/amplify.md'].map((page) => readFileSync(join(root, page), 'utf8'))
+  const blocks = [...pages.join('\n').matchAll(/^```(tsx?)(?: file=(\S+))?\n([\s\S]*?)^```$/gm)]
+  expect(blocks.length).toBeGreaterThan(14)
   blocks.forEach(([, kind, file = `src/readme${blocks.length}.${kind}`, text], i) => write(file.replace(`readme${blocks.length}`, `readme${i}`), text!))
 }, 60_000)
 
-test('the code of README.md compiles', () => {
+test('the code of README.md and docs compiles', () => {
   tsc({ module: 'ESNext', moduleResolution: 'bundler' }, ['src', 'vite.config.ts'])
 }, 60_000)
 
@@ -64,7 +65,7 @@ test('every entry can be imported on a server', () => {
 
 test('it contains nothing but what is used', () => {
   const files = run('tar', 'tzf', `cognito-token-handler-${version}.tgz`).split('\n').filter(Boolean)
-  expect(files.filter((file) => !/^package\/(dist\/.+\.(js|d\.ts)|package\.json|README\.md)$/.test(file))).toEqual([])
+  expect(files.filter((file) => !/^package\/(dist\/.+\.(js|d\.ts)|docs\/.+\.md|package\.json|README\.md)$/.test(file))).toEqual([])
 })
 
 test('the types of the core are one file that needs no other', () => {

@@ -2,7 +2,7 @@ import { ApiError } from 'cognito-token-handler'
 import { find, remember } from './notebook'
 import type { Endpoints } from './requests'
 import { retrying } from './retry'
-import type { Job } from './single'
+import { digest, type Job } from './single'
 import type { Work } from './task'
 import { transfer, type Signed } from './transfer'
 import type { Uploaded } from './types'
@@ -17,18 +17,14 @@ interface Stored extends Begun {
   parts: { part_number: number; size: number; etag: string }[]
 }
 
-/** How many parts one request signs. Their URLs expire, so not all are signed at the beginning. */
-const batch = 8
-
 /**
  * An upload in parts. What S3 has is remembered over pauses, and with a fingerprint over reloads.
  *
  * @param fingerprint `undefined` if the upload cannot go on after a reload
  */
-export function inParts({ api, what, data, retries, head }: Job, parallel: number, fingerprint: string | undefined): Work {
+export function inParts({ api, what, data, retries, head }: Job, checked: boolean, parallel: number, fingerprint: string | undefined): Work {
   const { key, size } = what
   const done = new Set<number>()
-  const signed = new Map<number, Promise<Signed>>()
   let begun: Begun | undefined
 
   const part = (number: number) => data.slice((number - 1) * begun!.part_size, number * begun!.part_size)
@@ -37,7 +33,6 @@ export function inParts({ api, what, data, retries, head }: Job, parallel: numbe
     if (fingerprint) remember(fingerprint)
     begun = undefined
     done.clear()
-    signed.clear()
   }
 
   const discard = async () => {
@@ -61,31 +56,20 @@ export function inParts({ api, what, data, retries, head }: Job, parallel: numbe
   }
 
   const begin = async (signal: AbortSignal) => {
-    begun = await retrying(retries, signal, () => api.post<Begun>('/multipart', what, signal))
+    begun = await retrying(retries, signal, () => api.post<Begun>('/multipart', { ...what, checksum_algorithm: checked ? 'SHA256' : undefined }, signal))
     if (fingerprint) remember(fingerprint, { key, size, fingerprint, id: begun.upload_id, sub: api.sub, startedAt: Date.now() })
   }
 
-  /** Returns the presigned request of a part. The next parts are signed with it. */
-  const sign = (number: number, next: number[], signal: AbortSignal): Promise<Signed> => {
-    if (!signed.has(number)) {
-      const part_numbers = [number, ...next.filter((other) => !signed.has(other)).slice(0, batch - 1)]
-      const answer = api.post<{ parts: Signed[] }>(`/multipart/${begun!.upload_id}/parts`, { key, part_numbers }, signal)
-      part_numbers.forEach((other, i) => {
-        const request = answer.then(({ parts }) => parts[i]!)
-        request.catch(() => signed.delete(other))
-        signed.set(other, request)
-      })
-    }
-    return signed.get(number)!
-  }
-
-  const send = (number: number, next: number[], signal: AbortSignal, onLoaded: (bytes: number) => void): Promise<void> =>
-    retrying(retries, signal, async () => {
+  /** Sends one part. Each try is signed anew, because the URL may have expired. */
+  const send = async (number: number, signal: AbortSignal, onLoaded: (bytes: number) => void): Promise<void> => {
+    const checksums = checked ? [await digest(part(number))] : undefined
+    await retrying(retries, signal, async () => {
       onLoaded(0)
-      const request = await sign(number, next, signal)
-      signed.delete(number) // another try is signed anew, because the URL may have expired
-      await transfer(request, part(number), signal, onLoaded)
+      const body = { key, part_numbers: [number], checksums }
+      const { parts } = await api.post<{ parts: Signed[] }>(`/multipart/${begun!.upload_id}/parts`, body, signal)
+      await transfer(parts[0]!, part(number), signal, onLoaded)
     })
+  }
 
   /** Sends what is missing, some parts at once. The first failure ends all of them. */
   const sendAll = async (controller: AbortController, onLoaded: (bytes: number) => void) => {
@@ -102,7 +86,7 @@ export function inParts({ api, what, data, retries, head }: Job, parallel: numbe
           own = bytes
           onLoaded(loaded)
         }
-        await send(number, missing, signal, count)
+        await send(number, signal, count)
         done.add(number)
         count(part(number).size)
       }

@@ -13,7 +13,10 @@ export function createTask(work: Work, total: number, onProgress?: (progress: Pr
   let running = new AbortController()
   let wake = () => {}
 
-  const report = (loaded: number) => onProgress?.((task.progress = { loaded, total }))
+  const report = (loaded: number) => {
+    task.progress = { loaded, total }
+    onProgress?.(task.progress)
+  }
 
   const end = (reason: unknown) => {
     if (task.state !== 'running' && task.state !== 'paused') return

@@ -35,10 +35,7 @@ export interface UploadOptions {
   ifMatch?: string
   /** Overwrites nothing: if the object exists the error is 409 `already_exists`. */
   ifAbsent?: boolean
-  /**
-   * S3 compares the SHA-256 of what arrives. The default is true, if the page has Web Crypto. Only for data that goes up in
-   * one piece.
-   */
+  /** S3 compares the SHA-256 of what arrives, for each part. The default is true, if the page has Web Crypto. */
   checksum?: boolean
   /** Cancels the upload. */
   signal?: AbortSignal

@@ -28,6 +28,8 @@ interface Body {
   if_none_match?: string
   if_match?: string
   part_numbers: number[]
+  checksum_algorithm?: string
+  checksums?: string[]
   from: string
   to: string
   id: string
@@ -165,7 +167,12 @@ export class FakeService {
     const count = Math.ceil(upload.what.size / partSize)
     switch (`${method} ${action ?? ''}`) {
       case 'POST parts': {
-        const parts = body.part_numbers.map((n) => ({ part_number: n, method: 'PUT', url: this.#sign({ key: body.key, id, n }), headers: {} }))
+        const { key, part_numbers, checksums } = body
+        if ((upload.what.checksum_algorithm === 'SHA256') !== (checksums?.length === part_numbers.length)) return problem(400, 'invalid_request')
+        const parts = part_numbers.map((n, i) => {
+          const url = this.#sign({ key, id, n, ...(checksums ? { checksum_sha256: checksums[i]! } : {}) })
+          return { part_number: n, method: 'PUT', url, headers: {} }
+        })
         return json(200, { parts })
       }
       case 'GET ': {
@@ -209,6 +216,8 @@ export class FakeService {
     const folder = this.folders.get(signed.sub) ?? this.folder
     if (init.method !== 'PUT') return this.#read(folder.get(signed.key), new Headers(init.headers).get('Range'))
     const data = Buffer.from(await (init.body as Blob).arrayBuffer())
+    const sha256 = createHash('sha256').update(data).digest('base64')
+    if (signed.checksum_sha256 && signed.checksum_sha256 !== sha256) return xml(400, 'BadDigest')
     if (signed.n) {
       const upload = this.uploads.get(signed.id)
       upload?.parts.set(signed.n, data)
@@ -218,9 +227,7 @@ export class FakeService {
   }
 
   #put(folder: Map<string, Stored>, signed: Body, data: Buffer): Response {
-    const sha256 = createHash('sha256').update(data).digest('base64')
     if (data.length !== signed.size) return xml(403, 'SignatureDoesNotMatch')
-    if (signed.checksum_sha256 && signed.checksum_sha256 !== sha256) return xml(400, 'BadDigest')
     if (this.#refuses(signed)) return xml(412, 'PreconditionFailed')
     const { etag } = this.#store(folder, signed.key, data, signed.content_type, signed.metadata ?? {}, quoted(md5(data)), signed.checksum_sha256)
     return new Response(null, { headers: { ETag: etag } })
