@@ -34,11 +34,11 @@ type tab struct {
 }
 
 // tab opens an empty tab in a window of its own: a hidden one would not be drawn.
-func (w *world) tab() *tab {
+func (w *world) tab(options ...chromedp.ContextOption) *tab {
 	w.t.Helper()
 	tab := &tab{w: w, t: w.t, record: newRecord()}
 	var end context.CancelFunc
-	tab.ctx, end = chromedp.NewContext(w.browser, chromedp.WithListener(tab.observe))
+	tab.ctx, end = chromedp.NewContext(w.browser, append(options, chromedp.WithListener(tab.observe))...)
 	w.t.Cleanup(end)
 	if err := chromedp.Do(tab.ctx); err != nil {
 		w.t.Fatalf("opening a tab: %v", err)
