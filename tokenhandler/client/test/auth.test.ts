@@ -100,8 +100,7 @@ describe('the session', () => {
     expect((await auth.ready()).status).toBe('unknown')
     service.login(ada)
     window.dispatchEvent(new Event('online'))
-    await auth.check()
-    expect(auth.session.status).toBe('authenticated')
+    await heard(() => expect(auth.session.status).toBe('authenticated'))
   })
 
   test('is asked for again when the page comes out of the back/forward cache', async () => {
@@ -111,8 +110,7 @@ describe('the session', () => {
     service.logout()
     window.dispatchEvent(new Event('pagehide'))
     window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true }))
-    await auth.check()
-    expect(auth.session.status).toBe('anonymous')
+    await heard(() => expect(auth.session.status).toBe('anonymous'))
   })
 
   test('tells why it ended', async () => {
@@ -371,8 +369,21 @@ describe('fetch', () => {
     service.login(bob)
     service.next = [problem(409, 'user_changed')]
     expect((await auth.fetch('/storage/uploads', { method: 'POST' })).status).toBe(409)
-    await auth.check()
-    expect(events).toEqual(['userChanged'])
+    await heard(() => expect(events).toEqual(['userChanged']))
+  })
+
+  test('an answer that was under way when the session ended is not the last word', async () => {
+    service.login(ada)
+    const auth = service.client()
+    await auth.ready()
+    let answer: (response: Response) => void = () => {}
+    service.fetch.mockImplementationOnce(() => new Promise((resolve) => (answer = resolve)))
+    const old = auth.check()
+    const body = service.session()
+    service.logout('revoked')
+    await auth.fetch('/api/orders')
+    answer(Response.json(body))
+    expect(await old).toMatchObject({ status: 'anonymous', ended: 'revoked' })
   })
 
   test('a service on another origin gets cookies', async () => {
