@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/test/testkit"
@@ -20,7 +21,7 @@ const (
 )
 
 // largeS3 is an S3 with a folder of 100,000 objects, which it makes up page by page. It
-// notes how much of the heap is in use at each call.
+// notes how much of the heap is in use at every fifth call.
 type largeS3 struct {
 	calls int
 	heap  []uint64
@@ -28,10 +29,12 @@ type largeS3 struct {
 
 func (s *largeS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.calls++
-	runtime.GC()
-	var memory runtime.MemStats
-	runtime.ReadMemStats(&memory)
-	s.heap = append(s.heap, memory.HeapAlloc)
+	if s.calls%5 == 0 {
+		runtime.GC()
+		var memory runtime.MemStats
+		runtime.ReadMemStats(&memory)
+		s.heap = append(s.heap, memory.HeapAlloc)
+	}
 	query := r.URL.Query()
 	if query.Has("uploads") {
 		_, _ = fmt.Fprint(w, `<ListMultipartUploadsResult></ListMultipartUploadsResult>`)
@@ -97,10 +100,14 @@ func TestListOfManyObjects(t *testing.T) {
 	s3.wantFlat(t)
 }
 
+// A count keeps nothing of the pages either. In the bubble, a busy machine does not use up
+// the time for which a request waits for the count.
 func TestCountOfManyObjects(t *testing.T) {
-	s3 := &largeS3{}
-	if u := usageOf(t, largeHandler(t, s3)); u.Objects != largePages*largePage || u.Bytes != 10*largePages*largePage || s3.calls != largePages+1 {
-		t.Errorf("%+v with %d calls", u, s3.calls)
-	}
-	s3.wantFlat(t)
+	synctest.Test(t, func(t *testing.T) {
+		s3 := &largeS3{}
+		if u := usageOf(t, largeHandler(t, s3)); u.Objects != largePages*largePage || u.Bytes != 10*largePages*largePage || s3.calls != largePages+1 {
+			t.Errorf("%+v with %d calls", u, s3.calls)
+		}
+		s3.wantFlat(t)
+	})
 }
