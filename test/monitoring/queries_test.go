@@ -56,15 +56,16 @@ var (
 )
 
 // selectorQuestions returns a question for each selector in expr and each of the values
-// that its matchers name. Each series must have the labels by which expr groups.
+// that its matchers name. Each series must have the labels by which expr groups it: those
+// of the last "by" before it.
 func selectorQuestions(from, expr string) []question {
-	var labels []string
-	for _, match := range groupPattern.FindAllStringSubmatch(expr, -1) {
-		labels = append(labels, strings.Split(strings.ReplaceAll(match[1], " ", ""), ",")...)
-	}
 	var all []question
-	for _, found := range selectorPattern.FindAllString(expr, -1) {
-		metric, matchers, _ := strings.Cut(strings.TrimSuffix(found, "}"), "{")
+	for _, at := range selectorPattern.FindAllStringIndex(expr, -1) {
+		var labels []string
+		if groups := groupPattern.FindAllStringSubmatch(expr[:at[0]], -1); len(groups) > 0 {
+			labels = strings.Split(strings.ReplaceAll(groups[len(groups)-1][1], " ", ""), ",")
+		}
+		metric, matchers, _ := strings.Cut(strings.TrimSuffix(expr[at[0]:at[1]], "}"), "{")
 		for _, one := range singleMatchers(matchers) {
 			all = append(all, question{from, metric + "{" + one + "}", labels})
 		}
@@ -95,10 +96,10 @@ func singleMatchers(matchers string) []string {
 
 func TestSelectorQuestions(t *testing.T) {
 	var got []string
-	for _, q := range selectorQuestions("", `sum by (job, kind) (rate(tokenhandler_a_total{kind=~"x|y",b!="z"}[5m])) > 0 and up == 1`) {
+	for _, q := range selectorQuestions("", `sum by (job, kind) (rate(tokenhandler_a_total{kind=~"x|y",b!="z"}[5m])) > sum by (job) (up)`) {
 		got = append(got, q.query+" "+strings.Join(q.labels, "+"))
 	}
-	want := []string{`tokenhandler_a_total{kind="x",b="z"} job+kind`, `tokenhandler_a_total{kind="y",b="z"} job+kind`, `up{} job+kind`}
+	want := []string{`tokenhandler_a_total{kind="x",b="z"} job+kind`, `tokenhandler_a_total{kind="y",b="z"} job+kind`, `up{} job`}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
