@@ -104,12 +104,15 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 	case revoked(tokens.Subject, tokens.SID): // an entry that comes later ends s
 		h.giveUp(w, r, tokens, failure{code: codeLoginFailed, login: l, err: errRevoked})
 		return nil
-	case r.Context().Err() != nil: // it keeps the session that it has
+	case isGone(r): // it keeps the session that it has
 		h.giveUp(w, r, tokens, failure{code: codeLoginFailed, outcome: outcomeAbandoned, login: l, err: errLeft})
 		return nil
 	}
 	return h.finish(w, r, l, s, tokens)
 }
+
+// isGone reports whether the browser has closed the connection.
+func isGone(r *http.Request) bool { return r.Context().Err() != nil }
 
 // giveUp ends a login whose tokens nobody will use.
 func (h *loginHandler) giveUp(w http.ResponseWriter, r *http.Request, tokens secret.Tokens, f failure) {

@@ -21,7 +21,7 @@ func TestEndsOfSessionsAreCountedOnce(t *testing.T) {
 		"logout":   func(_ *app, ua *useragent.UA) { ua.Fetch(http.MethodPost, "/auth/logout", "") },
 		"replaced": func(a *app, ua *useragent.UA) { a.loginIn(ua, "/") },
 		"refused":  func(a *app, _ *useragent.UA) { a.pool.SignOut("demo") },
-		"revoked": func(a *app, ua *useragent.UA) {
+		"revoked": func(a *app, _ *useragent.UA) {
 			now := a.clock.Now().Add(time.Second)
 			entry := replicas.Revocation{Kind: replicas.KindSubject, Name: a.pool.User("demo").Sub, Before: now, Until: now.Add(time.Hour)}
 			if err := a.revoke(t.Context(), entry); err != nil {

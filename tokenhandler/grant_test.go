@@ -45,7 +45,7 @@ func TestAuthorizeErrors(t *testing.T) {
 		"broken inside": {func(a *app, ua *useragent.UA) { breakInside(a, ua); a.clock.Advance(11 * time.Minute) }, web.CodeSessionExpired, true},
 		"idle":          {func(a *app, _ *useragent.UA) { a.clock.Advance(time.Hour) }, web.CodeSessionExpired, true},
 		"expired":       {func(a *app, _ *useragent.UA) { a.clock.Advance(12 * time.Hour) }, web.CodeSessionExpired, true},
-		"revoked": {func(a *app, ua *useragent.UA) {
+		"revoked": {func(a *app, _ *useragent.UA) {
 			a.clock.Advance(time.Second)
 			other := a.login()
 			other.Fetch(http.MethodPost, "/auth/logout?everywhere=true", "")

@@ -69,7 +69,7 @@ func TestDrainStartsNoRefreshThatCanWait(t *testing.T) {
 		clock := func() time.Time { return begun.Add(time.Duration(ahead.Load())) }
 		s := startWith(t, cognitotest.Options{AccessTTL: 4 * time.Second, Clock: clock}, service{clock: clock})
 		ua := s.login()
-		finish := s.halfSent(ua, "/api/me")
+		finish := s.halfSent(ua, "/api/me")       //nolint:bodyclose // a connection of the test, which closes it
 		ahead.Add(int64(3200 * time.Millisecond)) // due one second before its end, and used until half a second before it
 		stopped := make(chan error, 1)
 		if stops {
@@ -99,7 +99,7 @@ func TestAnswersDuringTheShutdownEndTheirConnection(t *testing.T) {
 	s := start(t, cognitotest.Options{})
 	ua := s.login()
 	answer := make(chan *http.Response, 1)
-	finish := s.halfSent(ua, "/api/slow")
+	finish := s.halfSent(ua, "/api/slow") //nolint:bodyclose // a connection of the test, which closes it
 	go func() { answer <- finish() }()
 	<-s.api.entered
 	unused, err := net.Dial("tcp", s.at.Public)

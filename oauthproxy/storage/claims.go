@@ -214,7 +214,7 @@ func (b claimBook) add(ctx context.Context, p claimPage, c claim) bool {
 
 // rounded rounds a time up, the more the farther it is, so that there are few.
 func (b claimBook) rounded(until int64) int64 {
-	grain := int64(1) << max(0, bits.Len64(uint64(max(0, until-b.now().Unix())))-4) //nolint:gosec // not negative
+	grain := int64(1) << max(0, bits.Len64(uint64(max(0, until-b.now().Unix())))-4)
 	return (until + grain - 1) / grain * grain
 }
 

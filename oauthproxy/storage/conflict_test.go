@@ -87,11 +87,11 @@ type uploadsS3 struct {
 func (s *uploadsS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	w.Header().Set("Content-Type", "application/xml")
-	switch {
-	case r.Method == http.MethodPost:
+	switch r.Method {
+	case http.MethodPost:
 		_, _ = fmt.Fprintf(w, `<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>`, s.begin())
 		<-s.others
-	case r.Method == http.MethodDelete:
+	case http.MethodDelete:
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		delete(s.all, query.Get("uploadId"))

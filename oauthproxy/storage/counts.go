@@ -26,10 +26,10 @@ type stored struct{ bytes, objects int64 }
 
 // counted is what the lists of a folder show.
 type counted struct {
+	stored
+
 	// claiming is held while a request claims room in the folder.
 	claiming *sync.Mutex
-
-	stored
 
 	// seen is what of it belongs to claims that were known when the count began: name of
 	// the claim → the object under its key, or the parts of its upload.

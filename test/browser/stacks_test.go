@@ -52,7 +52,7 @@ func TestBuildsOfPopularTools(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app := serveStack(t, name)
 			for path, expected := range pages {
-				tab := openStack(t, browser, app+path)
+				tab := openStack(browser, t, app+path)
 				for _, expression := range expected {
 					tab.wait(expression)
 				}
@@ -91,7 +91,7 @@ func serveStack(t *testing.T, name string) string {
 }
 
 // openStack opens a page in a new tab.
-func openStack(t *testing.T, browser context.Context, address string) *tab {
+func openStack(browser context.Context, t *testing.T, address string) *tab {
 	t.Helper()
 	tab := &tab{t: t, record: newRecord()}
 	var end context.CancelFunc

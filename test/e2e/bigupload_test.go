@@ -243,11 +243,11 @@ func memoryOf(t *testing.T, stack *devstack.Stack) float64 {
 	defer func() { _ = answer.Body.Close() }()
 	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
 		if value, ok := strings.CutPrefix(lines.Text(), "process_resident_memory_bytes "); ok {
-			bytes, err := strconv.ParseFloat(value, 64)
+			resident, err := strconv.ParseFloat(value, 64)
 			if err != nil {
 				t.Fatal(err)
 			}
-			return bytes
+			return resident
 		}
 	}
 	t.Fatal("the service does not tell its memory")

@@ -40,7 +40,7 @@ func newFixture(token string) *fixture {
 	f := &fixture{list: memory.New(now)}
 	log := slog.New(slog.NewTextHandler(&f.log, nil))
 	trail := audit.New(audit.Config{Output: &f.audit, Now: now, Log: log})
-	f.close = func() { trail.Close(context.Background()) }
+	f.close = func() { trail.Close(context.Background()) } //nolint:forbidigo // the test is over
 	f.Handler = admin.New(admin.Config{
 		Audit: trail, Site: web.NewSite(web.Config{PublicURL: &url.URL{Scheme: "http", Host: "127.0.0.1:9090"}, Log: log, Now: now}),
 		Tokens: map[string]secret.String{"anna": secret.New(token)}, Entries: f.list.Entries, SessionLifetime: 12 * time.Hour, Now: now, Log: log,

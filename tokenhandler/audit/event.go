@@ -47,7 +47,7 @@ type Event struct {
 	Subject string `json:"sub,omitempty"`
 	Session string `json:"session,omitempty"`
 	// Caller is who sent the request.
-	web.Caller
+	web.Caller //nolint:embeddedstructfieldcheck // records have this order
 	// IdentityProvider is where the user logged in, if it is not the user pool itself.
 	IdentityProvider string `json:"identity_provider,omitempty"`
 	// By is who ended sessions: "user", "provider", or "operator:" and the token's name.
@@ -66,7 +66,7 @@ type record struct {
 	Schema  int    `json:"schema"`
 	Outcome string `json:"outcome"`
 	Replica string `json:"replica"`
-	Event
+	Event          //nolint:embeddedstructfieldcheck // records have this order
 }
 
 // encode returns the line of an event.

@@ -87,9 +87,9 @@ func declaredFields(t *testing.T, source, name string) map[string]field {
 // sentFields returns the members that encoding/json writes for a struct.
 func sentFields(body reflect.Type) map[string]field {
 	fields := map[string]field{}
-	for i := range body.NumField() {
-		name, option, _ := strings.Cut(body.Field(i).Tag.Get("json"), ",")
-		fields[name] = field{Optional: option == "omitempty", Type: sentType(body.Field(i).Type)}
+	for member := range body.Fields() {
+		name, option, _ := strings.Cut(member.Tag.Get("json"), ",")
+		fields[name] = field{Optional: option == "omitempty", Type: sentType(member.Type)}
 	}
 	return fields
 }

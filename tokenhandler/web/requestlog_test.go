@@ -130,7 +130,7 @@ func TestWhichRequestsAreLogged(t *testing.T) {
 		var limits []string
 		s := web.NewSite(web.Config{
 			PublicURL: testkit.MustURL(t, "https://app.example.com"), Log: log.Logger(), Now: time.Now, LogRequests: which,
-			Observe: func(_ *http.Request, status int, took time.Duration) { seen = append(seen, status) },
+			Observe: func(_ *http.Request, status int, _ time.Duration) { seen = append(seen, status) },
 			Limited: func(limit string) { limits = append(limits, limit) },
 		})
 		for _, code := range codes {

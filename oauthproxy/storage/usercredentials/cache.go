@@ -168,7 +168,7 @@ func (c *Cache) issue(ctx context.Context, who Holder, user storage.User) (aws.C
 		return aws.Credentials{}, failed
 	}
 	c.cfg.Metrics.Issued.WithLabelValues(c.cfg.Kind, outcomeOK).Inc()
-	c.keep(who.Subject, issued, user)
+	c.keep(who.Subject, issued, user) //nolint:contextcheck // what is kept outlives the call
 	return issued.Credentials, nil
 }
 

@@ -3,6 +3,7 @@ package usercredentials_test
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -141,9 +142,7 @@ func (r *remote) Do(request *http.Request) (*http.Response, error) {
 		return nil, io.ErrUnexpectedEOF
 	}
 	rec := httptest.NewRecorder()
-	for name, values := range r.header {
-		rec.Header()[name] = values
-	}
+	maps.Copy(rec.Header(), r.header)
 	rec.WriteHeader(r.status)
 	_, _ = rec.WriteString(r.answers[min(len(r.bodies), len(r.answers))-1])
 	response := rec.Result()

@@ -57,7 +57,7 @@ const (
 func inOwnNetwork(t *testing.T) bool {
 	t.Helper()
 	const inside = "TOKENHANDLER_TEST_OWN_NETWORK"
-	if os.Getenv(inside) != "" {
+	if os.Getenv(inside) != "" { //nolint:forbidigo // this test runs itself
 		for _, args := range [][]string{{"link", "set", "lo", "up"}, {"addr", "add", publicAddress + "/32", "dev", "lo"}} {
 			if text, err := exec.CommandContext(t.Context(), "ip", args...).CombinedOutput(); err != nil {
 				t.Fatalf("ip %v: %v %s", args, err, text)
@@ -70,7 +70,7 @@ func inOwnNetwork(t *testing.T) bool {
 		t.Fatal(err)
 	}
 	again := exec.CommandContext(t.Context(), program, "-test.run=^"+t.Name()+"$", "-test.v")
-	again.Env = append(os.Environ(), inside+"=1")
+	again.Env = append(os.Environ(), inside+"=1") //nolint:forbidigo // as this process has
 	again.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},

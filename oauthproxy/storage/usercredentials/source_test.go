@@ -62,14 +62,16 @@ func TestRequestsToSTS(t *testing.T) {
 			func(api *sts.Client) usercredentials.Source {
 				return usercredentials.SessionPolicy(api, role, folder(t))
 			},
-			url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {role}, "RoleSessionName": {subject}, "DurationSeconds": {"3600"}}, true,
+			url.Values{"Action": {"AssumeRole"}, "Version": {"2011-06-15"}, "RoleArn": {role}, "RoleSessionName": {subject}, "DurationSeconds": {"3600"}},
+			true,
 		},
 		"web identity": {
 			func(api *sts.Client) usercredentials.Source { return usercredentials.WebIdentity(api, role, folder(t)) },
 			url.Values{
 				"Action": {"AssumeRoleWithWebIdentity"}, "Version": {"2011-06-15"}, "RoleArn": {role}, "RoleSessionName": {subject}, "DurationSeconds": {"3600"},
 				"WebIdentityToken": {"id-token"},
-			}, false,
+			},
+			false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -57,7 +57,8 @@ func wantStorage(t *testing.T, server *s3local.Server, cache *usercredentials.Ca
 		URL      string
 		UploadID string `json:"upload_id"`
 		Objects  json.RawMessage
-	}) {
+	},
+	) {
 		t.Helper()
 		r := httptest.NewRequestWithContext(t.Context(), method, "/storage"+path, strings.NewReader(body))
 		r.Header.Set("Sec-Fetch-Site", "same-origin")

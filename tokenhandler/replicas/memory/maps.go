@@ -43,7 +43,7 @@ func (m *Maps) ReadMap(_ context.Context, name string) (entries map[string]strin
 
 // ChangeMap sets and removes entries of a map that still has this version, and keeps it
 // for the given time. It reports false if the map has another version. There is no error.
-func (m *Maps) ChangeMap(_ context.Context, name string, version string, set map[string]string, remove []string, keep time.Duration) (changed bool, err error) {
+func (m *Maps) ChangeMap(_ context.Context, name, version string, set map[string]string, remove []string, keep time.Duration) (changed bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	found := m.find(name)

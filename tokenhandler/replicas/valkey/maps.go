@@ -29,7 +29,7 @@ func (s *Store) ReadMap(ctx context.Context, name string) (entries map[string]st
 // ChangeMap sets and removes entries of a map that still has this version, and keeps it
 // for the given time. It reports false if the map has another version. Names of entries
 // must not be empty. After an error the change may have been made.
-func (s *Store) ChangeMap(ctx context.Context, name string, version string, set map[string]string, remove []string, keep time.Duration) (changed bool, err error) {
+func (s *Store) ChangeMap(ctx context.Context, name, version string, set map[string]string, remove []string, keep time.Duration) (changed bool, err error) {
 	args := []string{version, newName(), milliseconds(keep), strconv.Itoa(len(set))}
 	for entry, value := range set {
 		args = append(args, entry, value)

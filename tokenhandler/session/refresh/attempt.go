@@ -242,10 +242,10 @@ func (a *attempt) report(ctx context.Context, o outcome) {
 	}
 	switch o.event {
 	case eventRefused:
-		m.cfg.Log.Info("session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
+		m.cfg.Log.InfoContext(ctx, "session ended: refresh token rejected", "session", s.ID, "sub", s.Subject)
 	case eventFailed, eventPartial:
 		m.metrics.Refreshes.WithLabelValues(failureName(o.err)).Inc()
-		m.cfg.Log.Warn("refresh failed, session kept", "session", s.ID, "new_refresh_token", o.event == eventPartial, "error", o.err.Error())
+		m.cfg.Log.WarnContext(ctx, "refresh failed, session kept", "session", s.ID, "new_refresh_token", o.event == eventPartial, "error", o.err.Error())
 	case eventNone, eventMade, eventFound, eventRevoked, eventSuperseded:
 	}
 }

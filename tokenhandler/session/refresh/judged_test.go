@@ -25,8 +25,12 @@ func TestUnusableAnswers(t *testing.T) {
 			answer func() (secret.Tokens, error)
 			want   bool
 		}{
-			{0, unusable(kind), false}, {time.Minute - 1, unusable(kind), false}, {time.Minute, unusable(kind), true},
-			{2 * time.Minute, answering(http.StatusBadGateway), false}, {3 * time.Minute, unusable(kind), false}, {4 * time.Minute, unusable(kind), true},
+			{0, unusable(kind), false},
+			{time.Minute - 1, unusable(kind), false},
+			{time.Minute, unusable(kind), true},
+			{2 * time.Minute, answering(http.StatusBadGateway), false},
+			{3 * time.Minute, unusable(kind), false},
+			{4 * time.Minute, unusable(kind), true},
 		} {
 			begun := s.now
 			s.answer, s.now = c.answer, s.now.Add(c.after)
@@ -117,7 +121,7 @@ func TestSuccessForgetsUnusableAnswers(t *testing.T) {
 		return secret.Tokens{}, &contract.Error{Kind: contract.ErrInvalidResponse}
 	}
 	s.answer = unusable
-	s.fails(t)
+	_ = s.fails(t)
 	s.now = s.now.Add(30 * time.Second)
 	s.answer = func() (secret.Tokens, error) {
 		return secret.Tokens{Access: secret.New("short"), AccessExpires: s.now.Add(16 * time.Second)}, nil

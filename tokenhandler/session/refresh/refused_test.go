@@ -168,7 +168,7 @@ func TestSuccessForgetsServerErrors(t *testing.T) {
 	}
 	for range 4 {
 		step(answering(http.StatusBadGateway))
-		s.fails(t)
+		_ = s.fails(t)
 	}
 	step(func() (secret.Tokens, error) {
 		return secret.Tokens{Access: secret.New("short"), AccessExpires: s.now.Add(16 * time.Second)}, nil
