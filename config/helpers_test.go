@@ -30,6 +30,7 @@ func readFile(name string) ([]byte, error) {
 		"/run/secrets/client_secret":   plantedSecret + "\n",
 		"/run/secrets/two_secrets":     plantedSecret + "\r\n\r\n" + plantedSecret + "-2\r\n",
 		"/run/secrets/session_keys":    "# the newest first\n" + key(1) + "\n\n  " + key(2) + "  \n",
+		"session_keys":                 key(6), // of examples/cognito-local.yaml
 		"/run/secrets/other_keys":      key(6),
 		"/run/secrets/store_url":       "valkeys://user:pass@cache:6379/1",
 		"/run/secrets/other_store_url": "rediss://cache",

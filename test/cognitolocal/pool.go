@@ -121,43 +121,56 @@ func start(ctx context.Context, listener net.Listener, options Options) (*Pool, 
 	return p, nil
 }
 
-// startChild starts cognito-local on a port of its own choice, which it prints when it listens.
+// startChild starts cognito-local on a port of its own choice, with the data of the options.
 func (p *Pool) startChild(ctx context.Context, options Options) (*url.URL, error) {
-	script, err := script()
-	if err != nil {
-		return nil, err
-	}
-	node, err := exec.LookPath("node")
-	if err != nil {
-		return nil, fmt.Errorf("node is not installed: %w", err)
-	}
 	if err := seed(p, options); err != nil {
 		return nil, err
 	}
-	listens := regexp.MustCompile(`running on (http://[0-9.:]+)`)
-	address := make(chan string, 1)
-	p.child, err = process.Start(process.Spec{
-		Name: "cognito-local", Path: node, Args: []string{script}, Dir: p.dir, Log: options.Log,
-		Env: process.Environment("HOST=127.0.0.1", "PORT=0", "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE=1"),
+	var address string
+	var err error
+	p.child, address, err = StartPlain(ctx, p.dir, options.Log, "HOST=127.0.0.1", "PORT=0")
+	if err != nil {
+		return nil, err
+	}
+	return url.Parse(address)
+}
+
+// StartPlain starts cognito-local itself, with nothing in front of it, and returns when it has printed its address. Its data is in the
+// folder .cognito of dir. Of its environment, HOST and PORT matter. The log is optional. The caller must stop the process, which is nil
+// only if it was not started.
+func StartPlain(ctx context.Context, dir string, log io.Writer, env ...string) (child *process.Process, address string, err error) {
+	script, err := script()
+	if err != nil {
+		return nil, "", err
+	}
+	node, err := exec.LookPath("node")
+	if err != nil {
+		return nil, "", fmt.Errorf("node is not installed: %w", err)
+	}
+	listens := regexp.MustCompile(`running on (http://[0-9a-f.:]+)`)
+	printed := make(chan string, 1)
+	child, err = process.Start(process.Spec{
+		Name: "cognito-local", Path: node, Args: []string{script}, Dir: dir, Log: log,
+		Env: process.Environment(append(env, "AWS_SDK_JS_SUPPRESS_MAINTENANCE_MODE_MESSAGE=1")...),
 		OnLine: func(line string) {
 			if found := listens.FindStringSubmatch(line); found != nil {
 				select {
-				case address <- found[1]:
+				case printed <- found[1]:
 				default: // cognito-local printed the address twice
 				}
 			}
 		},
 	})
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	select {
-	case found := <-address:
-		return url.Parse(found)
-	case <-p.child.Done():
-		return nil, p.child.Err()
+	case address = <-printed:
+		return child, address, nil
+	case <-child.Done():
+		return child, "", child.Err()
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return child, "", context.Cause(ctx)
 	}
 }
 
