@@ -1,6 +1,8 @@
 package tokenhandler
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"cognito-token-handler/tokenhandler/session"
@@ -41,3 +43,15 @@ func (t *TriedLogins) Take(state string, now time.Time) bool { return t.take(sta
 
 // Len returns the number of remembered logins.
 func (t *TriedLogins) Len() int { return len(t.current) + len(t.previous) }
+
+// LoginParameters returns the parameters that a login passes to the provider.
+func LoginParameters() []string { return slices.Collect(maps.Keys(passed)) }
+
+// LoginCodes maps the codes of failed logins that no other answer has to their statuses.
+func LoginCodes() map[string]int {
+	codes := map[string]int{}
+	for _, code := range []string{codeAccessDenied, codeLoginFailed, codeLoginRequired, codeUserDisabled, codeTriggerRefused, codeAccountLinked} {
+		codes[code] = failureStatus(code)
+	}
+	return codes
+}
