@@ -16,7 +16,7 @@ export interface Caller {
 }
 
 /** The codes of answers after which the service has not passed the request on, so that it can be sent again. */
-const again = /^(provider_unavailable|store_unavailable|rate_limited)$/
+const again = /^((provider|store|audit)_unavailable|rate_limited)$/
 
 /** For how long the client waits at most between two tries. */
 const maxWaitMs = 10_000

@@ -314,11 +314,11 @@ describe('fetch', () => {
     expect(service.asked('/auth/session')).toBe(1)
   })
 
-  test('waits as long as the service says, and sends the request again', async () => {
+  test.each(['provider_unavailable', 'store_unavailable', 'audit_unavailable'])('waits as long as a %s says, and sends the request again', async (code) => {
     service.login(ada)
     const auth = service.client()
     await auth.ready()
-    service.next = [problem(503, 'provider_unavailable', { 'Retry-After': '3' }), problem(429, 'rate_limited', { 'Retry-After': '1' })]
+    service.next = [problem(503, code, { 'Retry-After': '3' }), problem(429, 'rate_limited', { 'Retry-After': '1' })]
     const answer = auth.fetch('/api/orders', { method: 'POST', body: 'x' })
     await vi.advanceTimersByTimeAsync(2900)
     expect(service.asked('/api/orders')).toBe(1)
