@@ -83,7 +83,7 @@ func TestLinksLeadSomewhere(t *testing.T) {
 func pages(t *testing.T) []string {
 	t.Helper()
 	var all []string
-	for _, pattern := range []string{"*.md", ".github/*.md", "config/*.md", "config/*/*.md", "config/*/*/*.md", "tokenhandler/*.md", "tokenhandler/*/*.md", "test/*/*.md"} {
+	for _, pattern := range []string{"*.md", ".github/*.md", "config/*.md", "config/*/*.md", "config/*/*/*.md", "tokenhandler/*.md", "tokenhandler/*/*.md", "tokenhandler/*/docs/*.md", "test/*/*.md"} {
 		found, err := filepath.Glob(filepath.Join("../..", pattern))
 		if err != nil {
 			t.Fatal(err)
