@@ -242,7 +242,7 @@ $(AMPLIFY_MODULES): tokenhandler/client/test/amplify/package-lock.json
 	$(NPM_CI) --prefix tokenhandler/client/test/amplify
 	touch $@
 
-$(SPA): $(SPA_MODULES) $(shell find test/demo/spa/src test/demo/spa/index.html test/demo/spa/vite.config.ts -type f 2>/dev/null)
+$(SPA): $(SPA_MODULES) $(shell find test/demo/spa/src test/demo/spa/index.html test/demo/spa/vite.config.ts tokenhandler/client/src -type f 2>/dev/null)
 	npm run build --prefix test/demo/spa --silent
 	touch $@
 

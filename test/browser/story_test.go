@@ -61,6 +61,8 @@ func TestStory(t *testing.T) {
 	tab.saveNotes(sub)
 	tab.wantNothingVisible("after saving")
 	tab.shoot("05-notes", true)
+	tab.useFiles(sub)
+	tab.wantNothingVisible("after deleting")
 
 	tab.do("reloading", chromedp.Reload())
 	tab.waitPhase("authenticated")
@@ -192,10 +194,12 @@ func (t *tab) saveNotes(sub string) {
 	}
 }
 
+// save saves the notes, and waits until the list of the user's files has them.
 func (t *tab) save() {
 	t.t.Helper()
 	t.click(id("notes-save"))
 	t.wait(`document.querySelector('` + id("notes-saved") + `')`)
+	t.wait(`document.querySelector('` + fileItem("notes/notes.json") + `')`)
 }
 
 // object reads an object of the bucket, past the token handler.

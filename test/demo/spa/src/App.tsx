@@ -1,4 +1,7 @@
+import { useState } from 'react'
+import { auth } from './auth'
 import { ApiCard } from './components/ApiCard'
+import { FilesCard } from './components/FilesCard'
 import { Header } from './components/Header'
 import { Hero } from './components/Hero'
 import { Lifetimes } from './components/Lifetimes'
@@ -7,12 +10,13 @@ import { NoticeBanner } from './components/NoticeBanner'
 import { VisibleCard } from './components/VisibleCard'
 import { WhoAmI } from './components/WhoAmI'
 import { takeLoginError } from './loginError'
-import { useSession } from './session'
+import { useDemo } from './session'
 
 const loginError = takeLoginError()
 
 export function App() {
-  const { state, notice, dismiss, reload, renew, logout, fail } = useSession(loginError)
+  const { state, notice, dismiss, renew, logout, fail } = useDemo(loginError)
+  const [saves, setSaves] = useState(0)
   return (
     <>
       <Header phase={state.phase} onLogout={logout} />
@@ -21,11 +25,12 @@ export function App() {
         {state.phase === 'anonymous' && <Hero loginUrl={state.loginUrl} />}
         {state.phase === 'authenticated' && (
           <div className="dashboard">
-            <div className="column">
+            <div className="column" key={state.session.user.sub}>
               <WhoAmI user={state.session.user} />
               <Lifetimes session={state.session} onRenew={renew} />
-              <ApiCard onAnswered={reload} onFailure={fail} />
-              <NotesCard key={state.session.user.sub} sub={state.session.user.sub} onFailure={fail} />
+              <ApiCard onAnswered={auth.check} onFailure={fail} />
+              <NotesCard sub={state.session.user.sub} onSaved={() => setSaves(saves + 1)} />
+              <FilesCard sub={state.session.user.sub} saves={saves} />
             </div>
             <VisibleCard />
           </div>

@@ -1,30 +1,13 @@
+import { ApiError, type AuthenticatedSession } from 'cognito-token-handler'
+import { useAuth, useSession } from 'cognito-token-handler/react'
 import { useCallback, useEffect, useRef, useState } from 'react'
-import { ApiError, request } from './api'
-
-export interface User {
-  sub: string
-  username?: string
-  email?: string
-  name?: string
-  groups?: string[]
-}
-
-/** What `GET /auth/session` says about a logged-in user: claims and times, never a token. */
-export interface Session {
-  authenticated: true
-  user: User
-  expires_at: string
-  idle_expires_at: string
-  access_token_expires_at: string
-}
-
-type SessionAnswer = Session | { authenticated: false; login_url: string }
+import { auth } from './auth'
 
 export type State =
   | { phase: 'loading' }
   | { phase: 'leaving' }
   | { phase: 'anonymous'; loginUrl: string }
-  | { phase: 'authenticated'; session: Session }
+  | { phase: 'authenticated'; session: AuthenticatedSession }
 
 /** Something to tell the user above the page. */
 export interface Notice {
@@ -34,76 +17,61 @@ export interface Notice {
   loginUrl?: string
 }
 
-const loginUrl = '/auth/login'
-
-/** The session as the page knows it, kept true: asked for on load, when a deadline passes and when the tab comes back. */
-export function useSession(first: Notice | null) {
-  const [state, setState] = useState<State>({ phase: 'loading' })
+/** What the page shows of the session, and what it tells the user. The client keeps the session true. */
+export function useDemo(first: Notice | null) {
+  const { logout: leave, refreshSession } = useAuth()
+  const session = useSession()
   const [notice, setNotice] = useState<Notice | null>(first)
-  const phase = useRef(state.phase)
-  phase.current = state.phase
+  const [leaving, setLeaving] = useState(false)
+  const left = useRef(leaving)
+  left.current = leaving
 
-  const accept = useCallback((answer: SessionAnswer) => {
-    if (answer.authenticated) return setState({ phase: 'authenticated', session: answer })
-    if (phase.current === 'authenticated') setNotice(ended(answer.login_url))
-    setState({ phase: 'anonymous', loginUrl: answer.login_url })
-  }, [])
-
-  /** Shows a failure; if it says that the session is over, the user's data leaves the page at once. */
   const fail = useCallback((error: unknown) => {
     if (!(error instanceof ApiError)) throw error
-    const { problem } = error
-    if (!error.sessionEnded) return setNotice({ title: problem.title, detail: error.message, requestId: problem.request_id })
-    setNotice(ended(problem.login_url ?? loginUrl))
-    setState({ phase: 'anonymous', loginUrl: problem.login_url ?? loginUrl })
+    if (error.status === 401) return // the client asks for the session then, and tells of its end
+    const title = error.code === 'unreachable' ? 'The server does not answer' : 'That did not work'
+    setNotice({ title, detail: error.message, requestId: error.requestId })
   }, [])
 
-  const reload = useCallback(
-    () => request<SessionAnswer>('GET', '/auth/session').then(accept).catch(fail),
-    [accept, fail],
-  )
-  const renew = useCallback(() => request<SessionAnswer>('POST', '/auth/refresh').then(accept).catch(fail), [accept, fail])
-
-  const logout = useCallback(async () => {
-    try {
-      const answer = await request<{ logout_url: string }>('POST', '/auth/logout')
-      setState({ phase: 'leaving' })
-      location.assign(answer.logout_url)
-    } catch (error) {
-      fail(error)
+  useEffect(() => {
+    const listening = [
+      auth.on('signedOut', ({ loginUrl }) => left.current || setNotice(ended(loginUrl))),
+      auth.on('signedIn', () => setNotice((shown) => (shown?.loginUrl ? null : shown))),
+      auth.on('unreachable', fail),
+    ]
+    const onRestore = () => setLeaving(false) // the browser's Back button
+    window.addEventListener('pageshow', onRestore)
+    return () => {
+      listening.forEach((end) => end())
+      window.removeEventListener('pageshow', onRestore)
     }
   }, [fail])
 
   useEffect(() => {
-    void reload()
-    const onReturn = () => {
-      if (document.visibilityState === 'visible' && phase.current !== 'leaving') void reload()
-    }
-    const onRestore = (event: PageTransitionEvent) => {
-      if (event.persisted) void reload()
-    }
-    document.addEventListener('visibilitychange', onReturn)
-    window.addEventListener('pageshow', onRestore)
-    return () => {
-      document.removeEventListener('visibilitychange', onReturn)
-      window.removeEventListener('pageshow', onRestore)
-    }
-  }, [reload])
-
-  useEffect(() => {
-    if (state.phase !== 'authenticated') return
-    const timer = setTimeout(() => void reload(), untilNextDeadline(state.session))
+    if (session.status !== 'authenticated') return
+    // An app needs no such timer. This page shows when the access token ends, and when the next one does.
+    const remaining = +session.accessTokenExpiresAt - auth.now()
+    const timer = setTimeout(() => void auth.check(), remaining > 0 ? Math.min(remaining + 500, 3_600_000) : 15_000)
     return () => clearTimeout(timer)
-  }, [state, reload])
+  }, [session])
 
-  return { state, notice, dismiss: () => setNotice(null), reload, renew, logout, fail }
-}
+  const logout = async () => {
+    setLeaving(true)
+    try {
+      await leave()
+    } catch (error) {
+      setLeaving(false)
+      fail(error)
+    }
+  }
+  const renew = () => refreshSession().catch(fail)
 
-/** Milliseconds until something in the session runs out; 15 s if it already has, so that clock skew makes no tight loop. */
-function untilNextDeadline(session: Session): number {
-  const deadlines = [session.expires_at, session.idle_expires_at, session.access_token_expires_at].map(Date.parse)
-  const left = Math.min(...deadlines) - Date.now()
-  return left > 0 ? Math.min(left + 500, 3_600_000) : 15_000
+  let state: State = { phase: 'loading' }
+  if (session.status === 'authenticated') state = { phase: 'authenticated', session }
+  else if (session.status === 'anonymous') {
+    state = leaving ? { phase: 'leaving' } : { phase: 'anonymous', loginUrl: session.loginUrl }
+  }
+  return { state, notice, dismiss: () => setNotice(null), renew, logout, fail }
 }
 
 function ended(url: string): Notice {

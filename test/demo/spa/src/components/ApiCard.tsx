@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { ApiError, send, type Answer } from '../api'
+import { send, type Answer } from '../api'
 import { Json } from './Json'
 
 interface Call {
@@ -7,7 +7,7 @@ interface Call {
   answer: Answer
 }
 
-export function ApiCard(props: { onAnswered: () => Promise<void>; onFailure: (error: unknown) => void }) {
+export function ApiCard(props: { onAnswered: () => Promise<unknown>; onFailure: (error: unknown) => void }) {
   const [call, setCall] = useState<Call | null>(null)
   const [busy, setBusy] = useState(false)
 
@@ -15,8 +15,6 @@ export function ApiCard(props: { onAnswered: () => Promise<void>; onFailure: (er
     setBusy(true)
     try {
       const answer = await send(method, path, body)
-      const error = answer.problem && new ApiError(answer.problem)
-      if (error?.sessionEnded) throw error
       setCall({ title: `${method} ${path}`, answer })
       await props.onAnswered()
     } catch (error) {
@@ -49,7 +47,7 @@ export function ApiCard(props: { onAnswered: () => Promise<void>; onFailure: (er
 }
 
 function Result({ title, answer }: Call) {
-  const kind = answer.problem ? 'bad' : 'good'
+  const kind = answer.ok ? 'good' : 'bad'
   return (
     <div className="result">
       <p className="result-line">

@@ -5,6 +5,8 @@ const paths = {
   cloud: 'M7 18a4 4 0 0 1-.5-7.97A6 6 0 0 1 18 9.5 4.3 4.3 0 0 1 17.5 18z',
   check: 'M5 12.5l4.5 4.5L19 7.5',
   alert: 'M12 8v5M12 16.5v.01M12 3l9.5 17h-19z',
+  file: 'M6 3h8l4 4v14H6zM14 3v4h4',
+  download: 'M12 4v11M7 10.5l5 5 5-5M5 20h14',
   cross: 'M6 6l12 12M18 6L6 18',
 }
 

@@ -1,19 +1,20 @@
+import type { AuthenticatedSession } from 'cognito-token-handler'
 import { useState } from 'react'
 import { remaining, useNow } from '../clock'
-import type { Session } from '../session'
 
-export function Lifetimes({ session, onRenew }: { session: Session; onRenew: () => Promise<void> }) {
+export function Lifetimes({ session, onRenew }: { session: AuthenticatedSession; onRenew: () => Promise<unknown> }) {
   const [busy, setBusy] = useState(false)
   const [said, setSaid] = useState('')
+  const tokenEnd = session.accessTokenExpiresAt.toISOString()
   const renew = () => {
     setBusy(true)
-    const before = session.access_token_expires_at
+    const before = tokenEnd
     void onRenew().finally(() => {
       setBusy(false)
       setSaid(before)
     })
   }
-  const renewed = said !== '' && said !== session.access_token_expires_at
+  const renewed = said !== '' && said !== tokenEnd
   return (
     <section className="card" aria-labelledby="times-title">
       <div className="card-head">
@@ -26,9 +27,9 @@ export function Lifetimes({ session, onRenew }: { session: Session; onRenew: () 
         </button>
       </div>
       <div className="timers">
-        <Timer label="Session ends in" until={session.expires_at} testid="expires" />
-        <Timer label="Ends if idle for" until={session.idle_expires_at} testid="idle-expires" />
-        <Timer label="Access token renewed in" until={session.access_token_expires_at} testid="token-expires" />
+        <Timer label="Session ends in" until={session.expiresAt.toISOString()} testid="expires" />
+        <Timer label="Ends if idle for" until={session.idleExpiresAt.toISOString()} testid="idle-expires" />
+        <Timer label="Access token renewed in" until={tokenEnd} testid="token-expires" />
       </div>
       <p className="fine" role="status" data-testid="renewed">
         {renewed && 'Renewed. The new token went into the cookie, not to this page.'}

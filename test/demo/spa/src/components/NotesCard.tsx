@@ -1,26 +1,25 @@
 import { useState, type FormEvent } from 'react'
-import { ApiError } from '../api'
 import { timeOfDay } from '../clock'
 import { saveNotes, useNotes, type Note, type Saved } from '../notes'
 import { Icon } from './Icon'
 
 type Saving =
   | { step: 'idle' }
-  | { step: 'busy'; text: string }
+  | { step: 'busy' }
   | { step: 'saved'; saved: Saved; notes: Note[] }
   | { step: 'failed'; text: string }
 
-export function NotesCard({ sub, onFailure }: { sub: string; onFailure: (error: unknown) => void }) {
+export function NotesCard({ sub, onSaved }: { sub: string; onSaved: () => void }) {
   const { notes, add, remove } = useNotes(sub)
   const [saving, setSaving] = useState<Saving>({ step: 'idle' })
 
   const save = async () => {
     try {
-      const saved = await saveNotes(notes, (text) => setSaving({ step: 'busy', text }))
-      setSaving({ step: 'saved', saved, notes })
+      setSaving({ step: 'busy' })
+      setSaving({ step: 'saved', saved: await saveNotes(notes), notes })
+      onSaved()
     } catch (error) {
-      if (!(error instanceof ApiError) || error.sessionEnded) return onFailure(error)
-      setSaving({ step: 'failed', text: error.message })
+      setSaving({ step: 'failed', text: (error as Error).message })
     }
   }
   const removeAndStay = (id: number) => {
@@ -100,7 +99,7 @@ function SavingLine({ saving, changed }: { saving: Saving; changed: boolean }) {
     case 'busy':
       return (
         <p className="outcome">
-          <progress aria-hidden="true" /> {saving.text}
+          <progress aria-hidden="true" /> Sending to S3…
         </p>
       )
     case 'failed':

@@ -1,4 +1,4 @@
-import type { User } from '../session'
+import type { User } from 'cognito-token-handler'
 
 export function WhoAmI({ user }: { user: User }) {
   const name = user.name ?? user.email ?? user.username ?? user.sub

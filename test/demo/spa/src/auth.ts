@@ -1,0 +1,8 @@
+import { createAuth } from 'cognito-token-handler'
+import { createStorage } from 'cognito-token-handler/storage'
+
+/** Who is logged in. One per page is enough. */
+export const auth = createAuth()
+
+/** The files of whoever is logged in. */
+export const storage = createStorage(auth)
