@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,13 +28,19 @@ const (
 	// maxClaims bounds the claims of a folder that are told apart. Others are summed up by
 	// their end, and count twice when they have arrived.
 	maxClaims = 500
+	// maxPartsClaims is how many claims a folder has when a further upload in parts is
+	// refused. Its claim is not summed up, because it is renewed with each part.
+	maxPartsClaims = 2 * maxClaims
 	// maxNumber bounds the numbers of an entry.
 	maxNumber = 1 << 50
 	// releaseTimeout bounds how long a request waits until others know what it has done.
 	releaseTimeout = time.Second
 )
 
-var errContended = errors.New("the claims of the folder changed at every try")
+var (
+	errContended = errors.New("the claims of the folder changed at every try")
+	errCrowded   = errors.New("the folder has too many claims")
+)
 
 // Maps keeps small maps of texts by name. It may be called concurrently. memory.Maps
 // implements it for one process, and valkey.Store for many.
@@ -86,6 +93,9 @@ type entry struct {
 	// released: other replicas may have kept that. Both are in Unix seconds, rounded up.
 	until, end int64
 }
+
+// kept returns when the claim is no longer needed.
+func (e entry) kept() time.Time { return time.Unix(e.end, 0).Add(claimLife) }
 
 func (e entry) String() string {
 	text := make([]byte, 0, 64)
@@ -142,6 +152,27 @@ func entries(own, shared map[string]string) map[string]entry {
 		}
 	}
 	return all
+}
+
+// gone returns the names of the claims that are kept no longer.
+func (p claimPage) gone(now time.Time) []string {
+	names := []string{}
+	for name, e := range p.claims {
+		if e.kept().Before(now) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// size returns how many claims are still kept.
+func (p claimPage) size(now time.Time) int { return len(p.claims) - len(p.gone(now)) }
+
+// crowded reports whether the folder has no place for the claim: it is of parts, and the
+// folder has too many claims.
+func (p claimPage) crowded(c claim, now time.Time) bool {
+	_, known := p.claims[c.name]
+	return !known && c.key == "" && p.size(now) >= maxPartsClaims
 }
 
 // names returns the names of all claims.
@@ -202,7 +233,7 @@ func (b claimBook) add(ctx context.Context, p claimPage, c claim) bool {
 	switch {
 	case known:
 		e.bytes = max(e.bytes, before.bytes)
-	case len(all) >= maxClaims && c.key != "":
+	case c.key != "" && p.size(b.now()) >= maxClaims:
 		e.until = b.rounded(e.until)
 		e.end = e.until
 		name = fmt.Sprint("until ", e.until)
@@ -232,27 +263,27 @@ func (b claimBook) release(ctx context.Context, p claimPage, name string) bool {
 // write changes the page in the store, and in this process. It reports false if the page
 // is not the newest.
 func (b claimBook) write(ctx context.Context, p claimPage, set map[string]string) bool {
-	keep, gone := claimLife, []string{}
 	now := b.now()
-	for name, e := range p.claims {
-		left := time.Unix(e.end, 0).Add(claimLife).Sub(now)
-		if keep = max(keep, left); left < 0 && set[name] == "" {
-			gone = append(gone, name)
-		}
+	gone := slices.DeleteFunc(p.gone(now), func(name string) bool { return set[name] != "" })
+	keep := claimLife
+	for _, e := range p.claims {
+		keep = max(keep, e.kept().Sub(now))
 	}
 	for _, text := range set {
 		if e, ok := parseEntry(text); ok {
-			keep = max(keep, time.Unix(e.end, 0).Add(claimLife).Sub(now))
+			keep = max(keep, e.kept().Sub(now))
 		}
 	}
+	var shared bool // whether the store has it
 	if p.shared != nil {
-		changed, err := b.shared.ChangeMap(ctx, p.folder, p.sharedVersion, p.missing(set, gone), gone, keep)
-		if err == nil && !changed {
+		var err error
+		shared, err = b.shared.ChangeMap(ctx, p.folder, p.sharedVersion, p.missing(set, gone), gone, keep)
+		if err == nil && !shared {
 			return false
 		}
 	}
-	changed, _ := b.own.ChangeMap(ctx, p.folder, p.ownVersion, set, gone, keep) // in memory there is no error
-	return changed || p.shared != nil
+	own, _ := b.own.ChangeMap(ctx, p.folder, p.ownVersion, set, gone, keep) // in memory there is no error
+	return own || shared
 }
 
 // missing returns set with what the store does not have of this process's claims: it was

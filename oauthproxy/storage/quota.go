@@ -102,11 +102,18 @@ func (l *ledger) claim(ctx context.Context, folder string, c claim, credit store
 		if !l.fits(counted, page, c, credit) {
 			return false, nil
 		}
+		if page.crowded(c, l.now()) {
+			return false, tooMany("have begun lately", errCrowded)
+		}
 		if l.claims.add(ctx, page, c) {
 			return true, nil
 		}
 	}
-	return false, web.NewProblem(web.CodeRateLimited, "too many uploads of this user begin at once; try again later", errContended).RetryAfter(retryAfter)
+	return false, tooMany("begin at once", errContended)
+}
+
+func tooMany(what string, cause error) error {
+	return web.NewProblem(web.CodeRateLimited, "too many uploads of this user "+what+"; try again later", cause).RetryAfter(retryAfter)
 }
 
 // fits reports whether the folder stays within the quota with the claim, or does not

@@ -20,6 +20,7 @@ type folderS3 struct {
 	mu      sync.Mutex
 	objects map[string]int64 // full key → bytes
 	lists   atomic.Int64
+	started atomic.Int64 // uploads in parts
 }
 
 func (s *folderS3) put(key string, size int64) {
@@ -28,13 +29,17 @@ func (s *folderS3) put(key string, size int64) {
 	s.objects[key] = size
 }
 
-// ServeHTTP answers lists, HEAD and DELETE.
+// ServeHTTP answers lists, HEAD and DELETE, and starts and aborts uploads in parts.
 func (s *folderS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := strings.TrimPrefix(r.URL.Path, "/files/")
 	size, found := s.objects[key]
 	switch {
+	case r.Method == http.MethodPost && r.URL.Query().Has("uploads"):
+		_, _ = fmt.Fprintf(w, `<InitiateMultipartUploadResult><UploadId>id-%d</UploadId></InitiateMultipartUploadResult>`, s.started.Add(1))
+	case r.Method == http.MethodDelete && r.URL.Query().Has("uploadId"):
+		w.WriteHeader(http.StatusNoContent)
 	case r.URL.Query().Has("uploads"):
 		_, _ = fmt.Fprint(w, `<ListMultipartUploadsResult></ListMultipartUploadsResult>`)
 	case r.Method == http.MethodGet:

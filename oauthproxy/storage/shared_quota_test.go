@@ -2,9 +2,12 @@ package storage_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,6 +24,8 @@ type sharedMaps struct {
 	storage.Maps
 
 	out atomic.Bool
+	// failing is called once, by a change that fails.
+	failing func()
 }
 
 var errOut = errors.New("the store is out")
@@ -33,6 +38,11 @@ func (s *sharedMaps) ReadMap(ctx context.Context, name string) (entries map[stri
 }
 
 func (s *sharedMaps) ChangeMap(ctx context.Context, name, version string, set map[string]string, remove []string, keep time.Duration) (changed bool, err error) {
+	if failing := s.failing; failing != nil {
+		s.failing = nil
+		failing()
+		return false, errOut
+	}
 	if s.out.Load() {
 		return false, errOut
 	}
@@ -134,6 +144,91 @@ func TestQuotaOfManyClaims(t *testing.T) {
 		time.Sleep(20 * time.Minute) // nothing can arrive any more
 		if signed := presigns(t, h, "again", 1201, 10); signed != 1200 {
 			t.Errorf("%d signed, want 1200", signed)
+		}
+	})
+}
+
+// A claim that the store did not take is made again if this process could not record it
+// either, because another request of the user has changed the claims meanwhile.
+func TestClaimThatNobodyRecorded(t *testing.T) {
+	s3 := &folderS3{objects: map[string]int64{}}
+	shared := &sharedMaps{Maps: memory.NewMaps(time.Now, 1000)}
+	h := replicasWith(t, s3, shared, storage.Quota{Bytes: 100 * mebi}, 1)[0]
+	s3.put("users/0f9e-sub/old", 1)
+	shared.failing = func() {
+		if rec := send(t, h, http.MethodDelete, "/storage/objects/old", "", ""); rec.Code != http.StatusNoContent {
+			t.Error(rec.Code)
+		}
+	}
+	if signed := presigns(t, h, "a", 1, 60*mebi); signed != 1 || shared.failing != nil {
+		t.Fatalf("%d signed", signed)
+	}
+	if signed := presigns(t, h, "b", 1, 60*mebi); signed != 0 {
+		t.Error("the first claim was forgotten")
+	}
+}
+
+// Uploads in parts that are begun and aborted in a loop do not make the claims grow
+// without bound. When they have expired, there is room again.
+func TestManyUploadsInPartsAreLimited(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := withQuota(t, &folderS3{objects: map[string]int64{}}, storage.Quota{Bytes: 1024 * mebi})
+		begin := func() *httptest.ResponseRecorder {
+			return send(t, h, http.MethodPost, "/storage/multipart", "application/json", `{"key":"a","content_type":"","size":1}`)
+		}
+		loop := func() (begun int) {
+			for begun < 2000 {
+				rec := begin()
+				if rec.Code != http.StatusCreated {
+					break
+				}
+				begun++
+				var created struct {
+					ID string `json:"upload_id"`
+				}
+				_ = json.Unmarshal(rec.Body.Bytes(), &created)
+				if rec := send(t, h, http.MethodDelete, "/storage/multipart/"+created.ID, "", ""); rec.Code != http.StatusNoContent {
+					t.Fatal(rec.Code)
+				}
+			}
+			return begun
+		}
+		if begun := loop(); begun != 1000 {
+			t.Errorf("%d were begun, want 1000", begun)
+		}
+		if rec := begin(); rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") == "" || !strings.Contains(rec.Body.String(), `"rate_limited"`) {
+			t.Errorf("%d %s", rec.Code, rec.Body)
+		}
+		if signed := presigns(t, h, "small", 1, 1); signed != 1 {
+			t.Error("an upload in one piece was refused")
+		}
+		time.Sleep(time.Hour)
+		presigns(t, h, "later", 1, 1)
+		if begun := loop(); begun < 990 {
+			t.Errorf("%d were begun after an hour", begun)
+		}
+	})
+}
+
+// The place of a claim that has expired is free, although the folder still has others.
+func TestExpiredClaimsOfUploadsInPartsTakeNoPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := withQuota(t, &folderS3{objects: map[string]int64{}}, storage.Quota{Bytes: 1024 * mebi})
+		begin := func(size int) int {
+			return send(t, h, http.MethodPost, "/storage/multipart", "application/json", fmt.Sprintf(`{"key":"a","content_type":"","size":%d}`, size)).Code
+		}
+		for range 999 {
+			if code := begin(1); code != http.StatusCreated {
+				t.Fatal(code)
+			}
+		}
+		time.Sleep(10 * time.Minute)
+		if first, second := begin(1), begin(1); first != http.StatusCreated || second != http.StatusTooManyRequests {
+			t.Errorf("%d, then %d", first, second)
+		}
+		time.Sleep(13 * time.Minute) // the first have expired, the last has not
+		if code := begin(1); code != http.StatusCreated {
+			t.Error(code)
 		}
 	})
 }
