@@ -133,7 +133,7 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 		},
 		{
 			key: "spa.content_security_policy_extra", value: one(&c.SPA.ExtraPolicy, "directives", parseText),
-			doc: "Sources that are added to the policy, directive by directive, written as a policy: `script-src https://js.stripe.com; frame-src https://js.stripe.com`.", refused: "without `spa.dir`; directives without sources, such as `sandbox`; `default-src`; `'none'`",
+			doc: "Sources that are added to the policy, directive by directive, written as a policy: `script-src https://js.stripe.com; frame-src https://js.stripe.com`. In the source `'nonce-" + spa.Placeholder + "'` the word is replaced, too.", refused: "without `spa.dir`; directives without sources, such as `sandbox`; `default-src`; `'none'`; any other nonce, because it would be the same in every response",
 		},
 		{
 			key: "shutdown.delay", def: "5s", value: one(&c.Shutdown.Delay, "duration", parseDuration(0, MaxShutdownDelay)),

@@ -2,6 +2,7 @@ package spa
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -21,6 +22,36 @@ type page struct {
 	hasPlaceholder bool
 }
 
+// setPolicy sets the policy with the sources that are added to it.
+func (h *Handler) setPolicy(cfg Config) error {
+	h.base, h.policy = defaultPolicy(cfg.StorageOrigin), cfg.ContentSecurityPolicy
+	if h.custom {
+		h.base = parsePolicy(cfg.ContentSecurityPolicy)
+	}
+	if cfg.ExtraPolicy != "" {
+		extra, err := parseExtra(cfg.ExtraPolicy)
+		if err != nil {
+			return fmt.Errorf("spa.content_security_policy_extra %w", err)
+		}
+		for _, d := range extra {
+			h.base = h.base.with(d.name, d.sources)
+		}
+	}
+	if !h.custom || cfg.ExtraPolicy != "" {
+		h.policy = h.base.String()
+	}
+	return nil
+}
+
+// withNonce returns a policy with a new nonce in the place of the placeholder, for a file
+// that has no placeholder itself. A nonce that stays the same could be known before.
+func withNonce(policy string) string {
+	if !strings.Contains(policy, Placeholder) {
+		return policy
+	}
+	return strings.ReplaceAll(policy, Placeholder, rand.Text())
+}
+
 // inspect describes an HTML file.
 func (h *Handler) inspect(content []byte) page {
 	if bytes.Contains(content, []byte(Placeholder)) {
@@ -29,21 +60,21 @@ func (h *Handler) inspect(content []byte) page {
 	if h.custom {
 		return page{}
 	}
-	return page{policy: h.policyOf(content, "")}
+	return page{policy: h.policyOf(content, false)}
 }
 
-// policyOf returns the policy for an HTML file. nonce is what has replaced the
-// placeholder in content, or "".
-func (h *Handler) policyOf(content []byte, nonce string) string {
+// policyOf returns the policy for an HTML file, with the placeholder where a nonce belongs.
+// nonce tells that the file has one.
+func (h *Handler) policyOf(content []byte, nonce bool) string {
 	if h.custom {
-		return strings.ReplaceAll(h.policy, Placeholder, nonce)
+		return h.policy
 	}
 	found := inlineOf(content)
 	if bytes.Contains(content, []byte("__sveltekit_")) {
 		found.attributes = append(found.attributes, svelteAnnouncer)
 	}
-	if nonce != "" {
-		found.styles = append([]string{"'nonce-" + nonce + "'"}, found.styles...)
+	if nonce {
+		found.styles = append([]string{anyNonce}, found.styles...)
 	}
 	p := h.base.with("script-src", found.scripts).with("style-src", found.styles).with("base-uri", found.base)
 	return p.with("script-src-attr", unsafeHashes(found.handlers)).with("style-src-attr", unsafeHashes(found.attributes)).String()

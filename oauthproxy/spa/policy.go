@@ -14,6 +14,9 @@ import (
 // while the app runs, such as Emotion and styled-components, need no 'unsafe-inline'.
 const Placeholder = "__CSP_NONCE__"
 
+// anyNonce is the source that allows what has the nonce of the response.
+const anyNonce = "'nonce-" + Placeholder + "'"
+
 // policy is a Content-Security-Policy, in the order of its directives.
 type policy []directive
 
@@ -74,12 +77,21 @@ func (p policy) with(name string, sources []string) policy {
 	extended := slices.Clone(p)
 	for i, d := range extended {
 		if d.name == name {
-			kept := slices.DeleteFunc(slices.Clone(d.sources), func(s string) bool { return s == "'none'" })
-			extended[i].sources = append(kept, sources...)
+			extended[i].sources = union(d.sources, sources)
 			return extended
 		}
 	}
 	return append(extended, directive{name, sources})
+}
+
+// union returns the sources of both lists without 'none', each of them once.
+func union(lists ...[]string) (all []string) {
+	for _, source := range slices.Concat(lists...) {
+		if !strings.EqualFold(source, none) && !slices.Contains(all, source) {
+			all = append(all, source)
+		}
+	}
+	return all
 }
 
 // parsePolicy parses a policy as browsers do: of two directives with the same name, the
@@ -106,8 +118,8 @@ func parseExtra(text string) (policy, error) {
 			return nil, fmt.Errorf("has %s without a source", d.name)
 		}
 		for _, source := range d.sources {
-			if source == "'none'" || !sourcePattern.MatchString(source) {
-				return nil, fmt.Errorf("has in %s what is no source that can be added", d.name)
+			if err := checkSource(source); err != nil {
+				return nil, fmt.Errorf("has in %s %w", d.name, err)
 			}
 		}
 		extra = append(extra, d)
@@ -118,9 +130,28 @@ func parseExtra(text string) (policy, error) {
 	return extra, nil
 }
 
+// checkSource returns an error if a source cannot be added. A nonce must be another one in
+// every response, or whoever has seen it once can use it (CSP Level 3 §7.1).
+func checkSource(source string) error {
+	switch {
+	case source == anyNonce:
+		return nil
+	case strings.HasPrefix(strings.ToLower(source), "'nonce-"):
+		return errFixedNonce
+	case strings.EqualFold(source, none) || strings.Contains(source, Placeholder) || !sourcePattern.MatchString(source):
+		return errSource
+	}
+	return nil
+}
+
+// none is the source that matches nothing, and only alone.
+const none = "'none'"
+
 var (
-	errNoSources = errors.New("adds nothing")
-	errDirective = errors.New("has a directive that takes no sources, or to which none can be added")
+	errNoSources  = errors.New("adds nothing")
+	errDirective  = errors.New("has a directive that takes no sources, or to which none can be added")
+	errSource     = errors.New("what is no source that can be added")
+	errFixedNonce = errors.New("a nonce that is the same in every response, and not " + anyNonce)
 )
 
 // sourcePattern matches a source expression (Content Security Policy Level 3, section

@@ -115,36 +115,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.handler.ServeHTTP(w, r)
 }
 
-// setPolicy sets the policy with the sources that are added to it.
-func (h *Handler) setPolicy(cfg Config) error {
-	h.base, h.policy = defaultPolicy(cfg.StorageOrigin), cfg.ContentSecurityPolicy
-	if h.custom {
-		h.base = parsePolicy(cfg.ContentSecurityPolicy)
-	}
-	if cfg.ExtraPolicy != "" {
-		extra, err := parseExtra(cfg.ExtraPolicy)
-		if err != nil {
-			return fmt.Errorf("spa.content_security_policy_extra %w", err)
-		}
-		for _, d := range extra {
-			h.base = h.base.with(d.name, d.sources)
-		}
-	}
-	if !h.custom || cfg.ExtraPolicy != "" {
-		h.policy = h.base.String()
-	}
-	return nil
-}
-
-// usualPolicy returns the policy of a file that needs nothing of it. A nonce in the
-// operator's is another one each time, or it could be known before.
-func (h *Handler) usualPolicy() string {
-	if !h.custom || !strings.Contains(h.policy, Placeholder) {
-		return h.policy
-	}
-	return strings.ReplaceAll(h.policy, Placeholder, rand.Text())
-}
-
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	f, err := h.open(strings.TrimPrefix(path.Clean(r.URL.Path), "/"))
 	if err != nil {
@@ -152,7 +122,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	defer func() { _ = f.Close() }()
 	header := w.Header()
-	header.Set("Content-Security-Policy", h.usualPolicy())
+	header.Set("Content-Security-Policy", withNonce(h.policy))
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("Referrer-Policy", "same-origin")
 	header.Set("Cross-Origin-Opener-Policy", "same-origin")
@@ -187,11 +157,11 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, f opened) er
 	if found.hasPlaceholder {
 		nonce := rand.Text() // 128 bits (CSP Level 3 §7.1)
 		content = bytes.ReplaceAll(content, []byte(Placeholder), []byte(nonce))
-		found.policy = h.policyOf(content, nonce)
+		found.policy = strings.ReplaceAll(h.policyOf(content, true), Placeholder, nonce)
 	}
 	header := w.Header()
 	if found.policy != "" {
-		header.Set("Content-Security-Policy", found.policy)
+		header.Set("Content-Security-Policy", withNonce(found.policy))
 	}
 	if !found.hasPlaceholder && f.status == http.StatusOK {
 		return h.serveFile(w, r, f)
