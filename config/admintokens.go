@@ -17,8 +17,12 @@ type AdminToken struct {
 	TokenFile string
 }
 
-// maxTokenName is the largest length of a token's name.
-const maxTokenName = 64
+const (
+	// maxTokenName is the largest length of a token's name.
+	maxTokenName = 64
+	// UnnamedOperator is the name of whoever has admin.token.
+	UnnamedOperator = "admin.token"
+)
 
 // adminTokens makes the option admin.tokens, each item of which has options of its own.
 func adminTokens(dst *[]AdminToken, readFile func(string) ([]byte, error)) value {
@@ -44,7 +48,7 @@ func adminTokens(dst *[]AdminToken, readFile func(string) ([]byte, error)) value
 func adminTokenOptions(a *AdminToken, readFile func(string) ([]byte, error)) []option {
 	token := oneSecret(&a.Token, "secret", headerSecretRule("a bearer token"))
 	return []option{
-		{key: "name", value: one(&a.Name, "name", parseTokenName), doc: "Who has the token. Required.", refused: "other characters than letters, digits and `-_.@`; more than 64"},
+		{key: "name", value: one(&a.Name, "name", parseTokenName), doc: "Who has the token. Required.", refused: "other characters than letters, digits and `-_.@`; more than 64; `admin.token`, which is the name of that option's token"},
 		{key: "token", value: token, doc: "The token.", refused: "fewer than 16 characters"},
 		{
 			key: "token_file", fileFor: "token", value: secretFile(&a.TokenFile, token, headerSecretRule("a bearer token"), readFile),
@@ -89,6 +93,9 @@ func parseTokenName(s string) (string, *invalid) {
 	}
 	if !plain {
 		return "", &invalid{quote(s) + " is no name", "write up to 64 letters, digits and -_.@"}
+	}
+	if s == UnnamedOperator {
+		return "", &invalid{quote(s) + " is the name of whoever has the token of the option admin.token", "choose another name"}
 	}
 	return s, nil
 }

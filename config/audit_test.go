@@ -18,6 +18,7 @@ func TestAuditAndNamedTokens(t *testing.T) {
 		"admin: {tokens: [{name: anna}]}":                                                            "admin.tokens[0].token_file: is missing",
 		"admin: {tokens: [{token_file: " + file + "}]}":                                              "admin.tokens[0].name: is missing",
 		"admin: {tokens: [{name: a b, token_file: " + file + "}]}":                                   `admin.tokens[0].name: "a b" is no name`,
+		"admin: {tokens: [{name: admin.token, token_file: " + file + "}]}":                           `admin.tokens[0].name: "admin.token" is the name of whoever has the token of the option admin.token`,
 		"admin: {tokens: [{name: a, token: short}]}":                                                 "admin.tokens[0].token: is shorter than 16 characters",
 		"admin: {tokens: [{name: a, tokn: x, token_file: " + file + "}]}":                            "admin.tokens[0].tokn: is not a known key; did you mean token?",
 		"admin: {tokens: [{name: a, token: x, token_file: " + file + "}]}":                           "admin.tokens[0].token_file: is set as well as token",

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -78,16 +79,17 @@ func (a *App) addFiles() {
 	if file := cfg.Provider.ClientSecretFile; file != "" {
 		a.addFile(fileClientSecret, reloadSecrets(file, cfg.Provider.ClientSecret, config.ParseClientSecrets, a.replaceClientSecrets))
 	}
+	inUse := newDistinct(&cfg)
 	if file := cfg.Admin.TokenFile; file != "" {
-		a.addFile(fileAdminToken, reloadSecrets(file, []secret.String{cfg.Admin.Token}, config.ParseAdminToken, a.replaceAdminToken(unnamedOperator)))
+		a.addFile(fileAdminToken, reloadSecrets(file, []secret.String{cfg.Admin.Token}, config.ParseAdminToken, a.replaceAdminToken(inUse, config.UnnamedOperator)))
 	}
 	for i := range cfg.Admin.Tokens {
 		if token := cfg.Admin.Tokens[i]; token.TokenFile != "" {
-			a.addFile(fileAdminToken+":"+token.Name, reloadSecrets(token.TokenFile, []secret.String{token.Token}, config.ParseAdminToken, a.replaceAdminToken(token.Name)))
+			a.addFile(fileAdminToken+":"+token.Name, reloadSecrets(token.TokenFile, []secret.String{token.Token}, config.ParseAdminToken, a.replaceAdminToken(inUse, token.Name)))
 		}
 	}
 	if file := cfg.Auth.VerifySecretFile; file != "" {
-		a.addFile(fileVerifySecret, reloadSecrets(file, []secret.String{cfg.Auth.VerifySecret}, config.ParseVerifySecret, a.replaceVerifySecret))
+		a.addFile(fileVerifySecret, reloadSecrets(file, []secret.String{cfg.Auth.VerifySecret}, config.ParseVerifySecret, a.replaceVerifySecret(inUse)))
 	}
 }
 
@@ -176,14 +178,54 @@ func (a *App) replaceClientSecrets(secrets []secret.String) error {
 }
 
 // replaceAdminToken returns what replaces the token with this name.
-func (a *App) replaceAdminToken(name string) func([]secret.String) error {
+func (a *App) replaceAdminToken(inUse distinct, name string) func([]secret.String) error {
 	return func(tokens []secret.String) error {
+		if err := inUse.replace(name, tokens[0]); err != nil {
+			return err
+		}
 		a.operators.ReplaceToken(name, tokens[0])
 		return nil
 	}
 }
 
-func (a *App) replaceVerifySecret(secrets []secret.String) error {
-	a.auth.ReplaceVerifySecret(secrets[0])
+// replaceVerifySecret returns what replaces the gateways' secret.
+func (a *App) replaceVerifySecret(inUse distinct) func([]secret.String) error {
+	return func(secrets []secret.String) error {
+		if err := inUse.replace(gateways, secrets[0]); err != nil {
+			return err
+		}
+		a.auth.ReplaceVerifySecret(secrets[0])
+		return nil
+	}
+}
+
+// gateways is the owner of auth.verify_secret. No admin token can have this name.
+const gateways = ""
+
+// errSameSecret is what config.Load refuses, too. It is no risk to tell whoever writes the
+// files.
+var errSameSecret = errors.New("the secret is in use for somebody else, too: make one of its own for everybody")
+
+// distinct are the secrets of which no two may be the same, by their owner: with the same
+// token, nobody would know which operator has revoked, and with the gateways' secret as a
+// token, the gateway could revoke. Only the goroutine of [App.reloadFiles] uses it.
+type distinct map[string]secret.String
+
+func newDistinct(cfg *config.Config) distinct {
+	d := distinct{config.UnnamedOperator: cfg.Admin.Token, gateways: cfg.Auth.VerifySecret}
+	for i := range cfg.Admin.Tokens {
+		d[cfg.Admin.Tokens[i].Name] = cfg.Admin.Tokens[i].Token
+	}
+	return d
+}
+
+// replace replaces the owner's secret, unless somebody else has the same.
+func (d distinct) replace(owner string, value secret.String) error {
+	for other, used := range d {
+		if other != owner && used.Equal(value) {
+			return errSameSecret
+		}
+	}
+	d[owner] = value
 	return nil
 }

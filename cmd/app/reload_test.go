@@ -148,13 +148,47 @@ func TestSecretsAreReloaded(t *testing.T) {
 		if got := ask(old); got >= http.StatusBadRequest {
 			t.Errorf("%s: after a faulty file the old value gets %d", file, got)
 		}
-		s.write(path, "planted-value-of-this-year\n")
+		value := "planted-" + file + "-of-this-year"
+		s.write(path, value+"\n")
 		s.gauge(file, 1)
-		if got := ask("planted-value-of-this-year"); got >= http.StatusBadRequest {
+		if got := ask(value); got >= http.StatusBadRequest {
 			t.Errorf("%s: the new value gets %d", file, got)
 		}
 		if got := ask(old); got < http.StatusBadRequest {
 			t.Errorf("%s: the old value gets %d", file, got)
+		}
+	}
+	if s.log.Contains("planted-") {
+		t.Error("the log holds a secret")
+	}
+}
+
+// TestSameTokenForTwoIsNotLoaded: a file that gets the token of another operator, or the
+// gateways' secret, changes nothing, so that every record names who has revoked.
+func TestSameTokenForTwoIsNotLoaded(t *testing.T) {
+	dir := t.TempDir()
+	adminFile, annasFile, verifyFile := filepath.Join(dir, "admin"), filepath.Join(dir, "anna"), filepath.Join(dir, "verify")
+	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
+	s.admins = ", tokens: [{name: anna, token_file: \"" + annasFile + "\"}]"
+	own := map[string]string{adminFile: "planted-admin-token", annasFile: "planted-token-of-anna", verifyFile: "planted-verify-secret"}
+	for file, token := range own {
+		s.write(file, token+"\n")
+	}
+	s.environ = []string{"TH_ADMIN__TOKEN_FILE=" + adminFile, "TH_AUTH__VERIFY_SECRET_FILE=" + verifyFile}
+	s.run(s.pool.Issuer())
+	labels := map[string]string{adminFile: "admin_token", annasFile: "admin_token:anna", verifyFile: "verify_secret"}
+	for file, label := range labels {
+		for other, token := range own {
+			if other == file {
+				continue
+			}
+			s.write(file, token+"\n")
+			s.gauge(label, 0)
+			if got := s.revocationsWith(own[annasFile]); got != http.StatusOK {
+				t.Errorf("%s with the value of %s: anna's token gets %d", label, labels[other], got)
+			}
+			s.write(file, own[file]+"\n")
+			s.gauge(label, 1)
 		}
 	}
 	if s.log.Contains("planted-") {

@@ -161,13 +161,10 @@ func (a *App) signOut() func(context.Context, secret.String) error {
 	return a.provider.SignOutEverywhere
 }
 
-// unnamedOperator is the name of whoever has admin.token.
-const unnamedOperator = "admin.token"
-
 func (a *App) newAdmin(site *web.Site) *admin.Handler {
 	tokens := map[string]secret.String{}
 	if !a.cfg.Admin.Token.IsZero() {
-		tokens[unnamedOperator] = a.cfg.Admin.Token
+		tokens[config.UnnamedOperator] = a.cfg.Admin.Token
 	}
 	for i := range a.cfg.Admin.Tokens {
 		tokens[a.cfg.Admin.Tokens[i].Name] = a.cfg.Admin.Tokens[i].Token

@@ -69,14 +69,18 @@ func (h *Handler) ReplaceToken(name string, token secret.String) {
 // ServeHTTP implements [http.Handler]. Without the token every path is answered 401,
 // so that the answer does not show which paths exist.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.operator(r) != "" {
-		h.mux.ServeHTTP(w, r)
+	if operator := h.operator(r); operator != "" {
+		h.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, operator)))
 		return
 	}
 	h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.AdminDenied, Failed: true, Cause: string(web.CodeNotAuthenticated), Target: web.Excerpt(r.URL.Path, maxTarget), Caller: h.cfg.Site.CallerOf(r)})
 	problem := web.NewProblem(web.CodeNotAuthenticated, "send admin.token as bearer token", nil).WithHeader("WWW-Authenticate", "Bearer")
 	h.cfg.Site.WriteProblem(w, r, problem)
 }
+
+// operatorKey is the key of the operator's name in a request's context. It is looked up
+// once: the token may be replaced before the request is done.
+type operatorKey struct{}
 
 // maxTarget is the largest length of a path in an event.
 const maxTarget = 256
@@ -182,7 +186,7 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	if err := entry.Check(); err != nil {
 		return web.NewProblem(web.CodeInvalidRequest, "session_id is 16 hexadecimal digits, as logs show it; sub at most 255 bytes", err)
 	}
-	operator := h.operator(r)
+	operator, _ := r.Context().Value(operatorKey{}).(string)
 	err := h.cfg.Revoke(r.Context(), entry)
 	h.cfg.Audit.Note(r.Context(), h.event(r, entry, operator, request.Reason, err != nil))
 	if err != nil {

@@ -127,6 +127,33 @@ func TestRevocationsAreRecorded(t *testing.T) {
 	}
 }
 
+// reloading is a body during whose reading the operator's token is replaced.
+type reloading struct {
+	*strings.Reader
+
+	replace func()
+}
+
+func (r reloading) Read(p []byte) (int, error) {
+	r.replace()
+	return r.Reader.Read(p)
+}
+
+// TestReloadDuringARevocation: the record names the operator whose token was valid when
+// the request came.
+func TestReloadDuringARevocation(t *testing.T) {
+	f := newFixture(token)
+	body := reloading{strings.NewReader(`{"sub":"user-1"}`), func() { f.ReplaceToken("anna", secret.New("another token, also long enough")) }}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/admin/revocations", body)
+	r.Header.Set("Authorization", bearer)
+	rec := httptest.NewRecorder()
+	f.ServeHTTP(rec, r)
+	f.close()
+	if rec.Code != http.StatusAccepted || !strings.Contains(f.audit.String(), `"by":"operator:anna"`) {
+		t.Errorf("%d, recorded %s", rec.Code, f.audit.String())
+	}
+}
+
 func TestNothingRevokedIsAnEmptyList(t *testing.T) {
 	rec := newFixture(token).do(t, http.MethodGet, "/admin/revocations", "", bearer)
 	if strings.TrimSpace(rec.Body.String()) != `{"revocations":[]}` {
