@@ -104,12 +104,24 @@ func (h *loginHandler) owned(r *http.Request) (all []ownSession, current *refres
 func (h *loginHandler) replaceEarlier(r *http.Request) {
 	all, current := h.owned(r)
 	var ending sync.WaitGroup
+	panics := make(chan any, len(all))
 	for _, o := range all {
 		if len(o.ID) == len(session.ID{}) {
-			ending.Go(func() { h.replace(r, session.ID(o.ID), time.Unix(o.Ends, 0), current) })
+			ending.Go(func() {
+				defer func() {
+					if v := recover(); v != nil {
+						panics <- v
+					}
+				}()
+				h.replace(r, session.ID(o.ID), time.Unix(o.Ends, 0), current)
+			})
 		}
 	}
 	ending.Wait()
+	close(panics)
+	for v := range panics {
+		panic(v) // here, where net/http ends this request only
+	}
 }
 
 // replace ends one session: first on the deny list, so that no answer writes its cookies any

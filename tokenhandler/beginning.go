@@ -66,15 +66,18 @@ func (b *began) has(state string) bool {
 
 // isLoggedIn reports whether the browser of a callback with this state has a session: that of
 // the request, or one that [began] names, since browsers keep the session's cookies back if
-// another site sent the user. The latter does not count if the user began this login here:
-// it may be one in another tab. Any site can make up a callback, and would otherwise make its
+// another site sent the user. Neither counts if the user began this login here: it may be
+// one in another tab, or one as another user. Any site can make up a callback, and would otherwise make its
 // visitors log in again, which ends the session that they have.
 func (h *loginHandler) isLoggedIn(r *http.Request, state string) bool {
+	b := h.beganOf(r)
+	if b.has(state) {
+		return false
+	}
 	if _, err := h.cfg.Sessions.Open(r); err == nil {
 		return true
 	}
-	b := h.beganOf(r)
-	if h.cfg.AllowCrossSiteLogin || b.has(state) {
+	if h.cfg.AllowCrossSiteLogin {
 		return false
 	}
 	return slices.ContainsFunc(b.Sessions, func(o ownSession) bool {

@@ -18,11 +18,12 @@ func removeCookie(store *session.Store, w http.ResponseWriter, r *http.Request, 
 	_ = cookie.Save(r, w) // removing a cookie cannot fail
 }
 
-// removeLogins removes the cookies of all logins that have not come back from the
-// provider, and what is known of them, but not those that are named in keep.
+// removeLogins removes the cookies of everything that has not come back from the
+// provider, logins above all, and what is known of them, but not those that are named in
+// keep.
 func removeLogins(store *session.Store, w http.ResponseWriter, r *http.Request, keep ...string) {
 	for name := range carriedCookies(store, r) {
-		if (isLogin(store, name) || name == store.Began) && !slices.Contains(keep, name) {
+		if (isShortLived(store, name) || name == store.Began) && !slices.Contains(keep, name) {
 			removeCookie(store, w, r, name)
 		}
 	}
@@ -32,7 +33,7 @@ func removeLogins(store *session.Store, w http.ResponseWriter, r *http.Request, 
 // provider, beside those that were removed.
 func (h *loginHandler) hasLogins(r *http.Request) bool {
 	for name := range carriedCookies(h.cfg.Store, r) {
-		if cookie, err := h.cfg.Store.Get(r, name); isLogin(h.cfg.Store, name) && err == nil && cookie.Options.MaxAge >= 0 {
+		if cookie, err := h.cfg.Store.Get(r, name); holdsLogin(h.cfg.Store, name) && err == nil && cookie.Options.MaxAge >= 0 {
 			return true
 		}
 	}
@@ -51,17 +52,22 @@ func (h *loginHandler) makeRoom(w http.ResponseWriter, r *http.Request) {
 	total := sizeOfCookies(w.Header())
 	var alive []pending
 	for name, size := range carriedCookies(h.cfg.Store, r) {
-		if isLogin(h.cfg.Store, name) {
-			cookie, _ := h.cfg.Store.Get(r, name)
+		if isShortLived(h.cfg.Store, name) {
+			cookie, err := h.cfg.Store.Get(r, name)
 			if cookie.Options.MaxAge < 0 {
 				continue // it was removed already
 			}
-			l, err := h.openLogin(r, name)
+			var l login
+			if holdsLogin(h.cfg.Store, name) {
+				l, err = h.openLogin(r, name)
+			}
 			if err != nil && !errors.Is(err, session.ErrUnknownKey) { // another replica may have that key
 				removeCookie(h.cfg.Store, w, r, name)
 				continue
 			}
-			alive = append(alive, pending{name: name, begun: l.Begun, size: size})
+			if holdsLogin(h.cfg.Store, name) {
+				alive = append(alive, pending{name: name, begun: l.Begun, size: size})
+			}
 		}
 		total += size
 	}
@@ -95,8 +101,15 @@ func carriedCookies(store *session.Store, r *http.Request) map[string]int {
 	return store.Carried(r.Header, maxCarried)
 }
 
-func isLogin(store *session.Store, name string) bool {
+// isShortLived reports whether a cookie is of something that has to come back from the
+// provider: a login, or a [wayBack] or an [ending], whose names begin like a login's.
+func isShortLived(store *session.Store, name string) bool {
 	return strings.HasPrefix(name, store.Login)
+}
+
+// holdsLogin reports whether a cookie is a login's. The others have longer or shorter names.
+func holdsLogin(store *session.Store, name string) bool {
+	return isShortLived(store, name) && len(name) == len(store.Login)+loginIDLength
 }
 
 // headerWriter is a response writer where only the header of an answer exists yet.

@@ -61,9 +61,8 @@ func TestReferenceHasEveryCode(t *testing.T) {
 // fieldsOf returns the names of the JSON members of a struct.
 func fieldsOf(body any) map[string]bool {
 	names := map[string]bool{}
-	kind := reflect.TypeOf(body)
-	for i := range kind.NumField() {
-		name, _, _ := strings.Cut(kind.Field(i).Tag.Get("json"), ",")
+	for member := range reflect.TypeOf(body).Fields() {
+		name, _, _ := strings.Cut(member.Tag.Get("json"), ",")
 		names[name] = true
 	}
 	return names
@@ -85,8 +84,17 @@ func TestReferenceHasEveryField(t *testing.T) {
 	}
 	storage := readPage(t, "../oauthproxy/storage/README.md")
 	for _, body := range []any{
-		wire.Upload{}, wire.Download{}, wire.Object{}, wire.Objects{}, wire.Deleted{}, wire.PartsUpload{}, wire.SignedPart{}, wire.SignedParts{},
-		wire.StoredPart{}, wire.StoredParts{}, wire.Usage{},
+		wire.Upload{},
+		wire.Download{},
+		wire.Object{},
+		wire.Objects{},
+		wire.Deleted{},
+		wire.PartsUpload{},
+		wire.SignedPart{},
+		wire.SignedParts{},
+		wire.StoredPart{},
+		wire.StoredParts{},
+		wire.Usage{},
 	} {
 		for name := range fieldsOf(body) {
 			if !strings.Contains(storage, `"`+name+`"`) {

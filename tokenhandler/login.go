@@ -81,6 +81,9 @@ func random() string {
 	return base64.RawURLEncoding.EncodeToString(raw[:])
 }
 
+// loginIDLength is the length of what loginID returns.
+const loginIDLength = 8
+
 // loginID returns the name of the login with this state, which does not reveal the
 // state.
 func loginID(state string) string {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 )
@@ -65,6 +66,34 @@ func TestLogoutReturns(t *testing.T) {
 				t.Errorf("%.40q: cookies left: %v", raw, left)
 			}
 			want = strings.TrimPrefix(want, a.url)
+		}
+	}
+}
+
+// TestWayBackSurvivesALogin: an app in another tab that notices the logout starts a login.
+func TestWayBackSurvivesALogin(t *testing.T) {
+	for _, openID := range []bool{false, true} {
+		a := newApp(t, settings{})
+		if openID {
+			a = newOpenIDApp(t, keepIDToken)
+		}
+		a.pool.AllowLogout(a.url + "/auth/logout/done")
+		ua := a.login()
+		var got struct {
+			LogoutURL string `json:"logout_url"`
+		}
+		res := ua.Fetch(http.MethodPost, "/auth/logout?return_to=/goodbye", "")
+		if err := res.JSON(&got); err != nil {
+			t.Fatalf("%v %s", err, res.Body)
+		}
+		for range 2 {
+			a.begin(ua, "/auth/login")
+		}
+		if res := ua.Click(got.LogoutURL); res.URL != a.url+"/goodbye" {
+			t.Errorf("ended at %s", res.URL)
+		}
+		if hinted := a.pool.LastForm(cognitotest.EndSession).Get("id_token_hint") != ""; hinted != openID {
+			t.Errorf("id_token_hint sent: %v", hinted)
 		}
 	}
 }

@@ -104,9 +104,10 @@ func (h *logoutHandler) next(w http.ResponseWriter, r *http.Request, returnTo st
 }
 
 // endingCookie returns the cookie of an ending. It is kept like that of a login: for a
-// short time, with SameSite=Lax, and one for each tab.
+// short time, with SameSite=Lax, and one for each tab. Its name is longer, so that no
+// login takes it for its own.
 func (h *logoutHandler) endingCookie(r *http.Request, e ending) *sessions.Session {
-	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Login+loginID(e.ID))
+	cookie, _ := h.cfg.Store.Get(r, h.cfg.Store.Login+"end"+loginID(e.ID))
 	return cookie
 }
 

@@ -148,6 +148,20 @@ func TestOtherSitesLogNobodyInAgain(t *testing.T) {
 	}
 }
 
+// TestOwnLoginWithTheSessionCookie: a provider on the same site (a custom domain of Cognito)
+// sends the browser back with the session cookie of the user whom the login shall replace.
+func TestOwnLoginWithTheSessionCookie(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	_, callback := a.begin(ua, "/auth/login?prompt=login")
+	lost := loginCookie(t, ua)
+	lost.Value = "lost"
+	ua.SetCookie(lost)
+	if res := ua.Tab().Open(useragent.Navigation{URL: callback, From: a.url, NoFollow: true}); res.Status != http.StatusFound {
+		t.Errorf("%d to %s, want a new try", res.Status, res.Location())
+	}
+}
+
 // TestSessionsThatAreOverDoNotCount checks that a browser may begin a login again by itself
 // when the session that it had is known to be over.
 func TestSessionsThatAreOverDoNotCount(t *testing.T) {

@@ -38,7 +38,8 @@ func (b wayBack) cookieName() string { return b.cfg.Store.Login + b.name }
 
 // set sets the cookie. It reports whether the browser will find back to returnTo: the head
 // of the answer must not become larger than proxies accept. other is the size of what is
-// still to come in the head.
+// still to come in the head. Without the cookie, an older one is removed: the user does not
+// want to go there any more.
 func (b wayBack) set(w http.ResponseWriter, r *http.Request, returnTo string, other int) bool {
 	payload, err := json.Marshal(wayBackContent{ReturnTo: returnTo, Until: b.cfg.Now().Add(wayBackLifetime).Unix()})
 	if err != nil {
@@ -49,6 +50,9 @@ func (b wayBack) set(w http.ResponseWriter, r *http.Request, returnTo string, ot
 	cookie.Values[session.Key] = payload
 	cookie.Options.MaxAge = int(wayBackLifetime / time.Second)
 	if cookie.Save(r, headerWriter(header)) != nil || headBytes(w.Header())+headBytes(header)+other > maxHead {
+		if carriedCookies(b.cfg.Store, r)[b.cookieName()] > 0 {
+			removeCookie(b.cfg.Store, w, r, b.cookieName())
+		}
 		return false
 	}
 	w.Header()["Set-Cookie"] = append(w.Header()["Set-Cookie"], header["Set-Cookie"]...)

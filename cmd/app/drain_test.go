@@ -76,7 +76,7 @@ func TestDrainStartsNoRefreshThatCanWait(t *testing.T) {
 			go func() { stopped <- s.stop() }()
 			s.closed()
 		}
-		if answer := finish(); answer.StatusCode != http.StatusOK {
+		if answer := finish(); answer.StatusCode != http.StatusOK { //nolint:bodyclose // its connection is closed
 			t.Errorf("%s: answered %d", name, answer.StatusCode)
 		}
 		if !stops {
@@ -100,7 +100,7 @@ func TestAnswersDuringTheShutdownEndTheirConnection(t *testing.T) {
 	ua := s.login()
 	answer := make(chan *http.Response, 1)
 	finish := s.halfSent(ua, "/api/slow") //nolint:bodyclose // a connection of the test, which closes it
-	go func() { answer <- finish() }()
+	go func() { answer <- finish() }()    //nolint:bodyclose // its connection is closed
 	<-s.api.entered
 	unused, err := net.Dial("tcp", s.at.Public)
 	if err != nil {

@@ -51,7 +51,7 @@ want('409 of the API stays', went.length === 3)
 `
 
 // TestSnippetOfTheReadme: the code that apps copy takes neither 403 nor 503 for "logged
-// out", does not loop, and never acts for a user who has logged in in another tab.
+// out", does not loop, and never acts for a user who has logged in elsewhere.
 func TestSnippetOfTheReadme(t *testing.T) {
 	node := exec.CommandContext(t.Context(), "node", "--input-type=module", "--eval", snippetTest)
 	if out, err := node.CombinedOutput(); err != nil {

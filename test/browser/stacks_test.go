@@ -27,7 +27,7 @@ func TestBuildsOfPopularTools(t *testing.T) {
 	if err != nil {
 		t.Fatal("chromium is not installed: run `make tools`")
 	}
-	browser := startChromium(t, program, nil)
+	browser := stackBrowser{startChromium(t, program, nil)}
 	const colour = `getComputedStyle(document.querySelector("%")).color == "rgb(1, 2, 3)"`
 	styled := func(css string) string { return strings.ReplaceAll(colour, "%", css) }
 	for name, pages := range map[string]map[string][]string{
@@ -52,7 +52,7 @@ func TestBuildsOfPopularTools(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			app := serveStack(t, name)
 			for path, expected := range pages {
-				tab := openStack(browser, t, app+path)
+				tab := browser.open(t, app+path)
 				for _, expression := range expected {
 					tab.wait(expression)
 				}
@@ -90,12 +90,15 @@ func serveStack(t *testing.T, name string) string {
 	return address
 }
 
-// openStack opens a page in a new tab.
-func openStack(browser context.Context, t *testing.T, address string) *tab {
+// stackBrowser is a browser for the pages of the builds.
+type stackBrowser struct{ ctx context.Context }
+
+// open opens a page in a new tab.
+func (b stackBrowser) open(t *testing.T, address string) *tab {
 	t.Helper()
 	tab := &tab{t: t, record: newRecord()}
 	var end context.CancelFunc
-	tab.ctx, end = chromedp.NewContext(browser, chromedp.WithListener(tab.observe))
+	tab.ctx, end = chromedp.NewContext(b.ctx, chromedp.WithListener(tab.observe))
 	t.Cleanup(end)
 	if err := chromedp.Do(tab.ctx); err != nil {
 		t.Fatalf("opening a tab: %v", err)

@@ -146,7 +146,7 @@ func (u *bigUpload) put(ctx context.Context, numbers []int64, sending func()) er
 			return err
 		}
 		var signed struct{ Parts []signedPart }
-		u.call(http.MethodPost, "/storage/multipart/"+u.UploadID+"/parts", string(body), http.StatusOK, &signed)
+		u.call(http.MethodPost, "/storage/multipart/"+u.UploadID+"/parts", string(body), http.StatusOK, &signed) //nolint:contextcheck // a browser of the test
 		for _, part := range signed.Parts {
 			group.Go(func() error {
 				sending()

@@ -84,10 +84,13 @@ test('an upload gives up after its retries', async () => {
 test('a large upload goes in parts, some at once, and the parts are in order', async () => {
   let now = 0
   let most = 0
+  let three = () => {}
+  const full = new Promise<void>((resolve) => (three = resolve))
   service.fault = (line) => {
     if (!line.startsWith('PUT')) return undefined
     most = Math.max(most, ++now)
-    return new Promise((resolve) => setTimeout(resolve, 100)).then(() => void now--)
+    if (now === 3) three()
+    return full.then(() => void now--) // the first wait until three are on their way
   }
   const data = file(6)
   const { value } = await settled(storage({ parallel: 3 }).upload('film.mp4', data))
