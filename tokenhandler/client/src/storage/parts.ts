@@ -14,7 +14,7 @@ interface Begun {
 }
 
 interface Stored extends Begun {
-  parts: { part_number: number; size: number; etag: string }[]
+  parts: { part_number: number; size: number; checksum?: string }[]
 }
 
 /**
@@ -24,7 +24,7 @@ interface Stored extends Begun {
  */
 export function inParts({ api, what, data, retries, head }: Job, checked: boolean, parallel: number, fingerprint: string | undefined): Work {
   const { key, size } = what
-  const done = new Set<number>()
+  const done = new Map<number, string | undefined>() // the parts that S3 has, with their checksums
   let begun: Begun | undefined
 
   const part = (number: number) => data.slice((number - 1) * begun!.part_size, number * begun!.part_size)
@@ -41,17 +41,21 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
     if (id) await abandon(api, id)
   }
 
-  /** Finds the upload that an earlier visit has begun with the same data, if S3 still has it. */
+  /** Finds the upload that an earlier visit has begun, if S3 still has it. Parts that are not of this data are sent again. */
   const recall = async (signal: AbortSignal) => {
     const upload_id = fingerprint && find(fingerprint)
     if (!upload_id) return
+    let stored
     try {
-      const stored = await retrying(retries, signal, () => api.get<Stored>(`/multipart/${upload_id}?key=${encodeURIComponent(key)}`, signal))
-      begun = { ...stored, upload_id }
-      for (const { part_number } of stored.parts) done.add(part_number)
+      stored = await retrying(retries, signal, () => api.get<Stored>(`/multipart/${upload_id}?key=${encodeURIComponent(key)}`, signal))
     } catch (error) {
       if ((error as Partial<ApiError>).status !== 404) throw error
-      forget()
+      return forget()
+    }
+    begun = { ...stored, upload_id }
+    for (const { part_number, size, checksum } of stored.parts) {
+      const sum = await digest(part(part_number), checked)
+      if (size === part(part_number).size && (!checked || sum === checksum)) done.set(part_number, sum)
     }
   }
 
@@ -62,13 +66,14 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
 
   /** Sends one part. Each try is signed anew, because the URL may have expired. */
   const send = async (number: number, signal: AbortSignal, onLoaded: (bytes: number) => void): Promise<void> => {
-    const checksums = checked ? [await digest(part(number))] : undefined
+    const sum = await digest(part(number), checked)
     await retrying(retries, signal, async () => {
       onLoaded(0)
-      const body = { key, part_numbers: [number], checksums }
+      const body = { key, part_numbers: [number], checksums: sum && [sum] }
       const { parts } = await api.post<{ parts: Signed[] }>(`/multipart/${begun!.upload_id}/parts`, body, signal)
       await transfer(parts[0]!, part(number), signal, onLoaded)
     })
+    done.set(number, sum)
   }
 
   /** Sends what is missing, some parts at once. The first failure ends all of them. */
@@ -76,7 +81,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
     const { signal } = controller
     const missing = Array.from({ length: begun!.part_count }, (_, i) => i + 1).filter((number) => !done.has(number))
     let loaded = 0
-    for (const number of done) loaded += part(number).size
+    for (const number of done.keys()) loaded += part(number).size
     onLoaded(loaded)
     const sender = async () => {
       for (let number; (number = missing.shift()); ) {
@@ -87,7 +92,6 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
           onLoaded(loaded)
         }
         await send(number, signal, count)
-        done.add(number)
         count(part(number).size)
       }
     }

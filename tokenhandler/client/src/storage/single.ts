@@ -32,7 +32,7 @@ export function inOnePiece({ api, what, data, retries, head }: Job, checked: boo
   return {
     run: async ({ signal }, onLoaded) => {
       onLoaded(0)
-      const checksum_sha256 = checked ? await digest(data) : undefined
+      const checksum_sha256 = await digest(data, checked)
       let lost = false // whether an earlier try may have arrived although its answer did not
       return retrying(retries, signal, async () => {
         const signed = await api.post<Signed>('/uploads', { ...what, checksum_sha256 }, signal)
@@ -53,7 +53,7 @@ export function inOnePiece({ api, what, data, retries, head }: Job, checked: boo
   }
 }
 
-/** The SHA-256 in base64. */
-export async function digest(data: Blob): Promise<string> {
-  return btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.digest('SHA-256', await data.arrayBuffer()))))
+/** The SHA-256 in base64, if it is to be checked. */
+export async function digest(data: Blob, checked: boolean): Promise<string | undefined> {
+  if (checked) return btoa(String.fromCharCode(...new Uint8Array(await crypto.subtle.digest('SHA-256', await data.arrayBuffer()))))
 }

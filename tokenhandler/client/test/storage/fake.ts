@@ -176,7 +176,7 @@ export class FakeService {
         return json(200, { parts })
       }
       case 'GET ': {
-        const parts = [...upload.parts].map(([part_number, data]) => ({ part_number, size: data.length, etag: quoted(md5(data)) }))
+        const parts = [...upload.parts].map(([part_number, data]) => ({ part_number, size: data.length, etag: quoted(md5(data)), ...(upload.what.checksum_algorithm ? { checksum: sha256(data) } : {}) }))
         return json(200, { key: upload.what.key, size: upload.what.size, part_size: partSize, part_count: count, parts })
       }
       case 'POST complete':
@@ -216,8 +216,7 @@ export class FakeService {
     const folder = this.folders.get(signed.sub) ?? this.folder
     if (init.method !== 'PUT') return this.#read(folder.get(signed.key), new Headers(init.headers).get('Range'))
     const data = Buffer.from(await (init.body as Blob).arrayBuffer())
-    const sha256 = createHash('sha256').update(data).digest('base64')
-    if (signed.checksum_sha256 && signed.checksum_sha256 !== sha256) return xml(400, 'BadDigest')
+    if (signed.checksum_sha256 && signed.checksum_sha256 !== sha256(data)) return xml(400, 'BadDigest')
     if (signed.n) {
       const upload = this.uploads.get(signed.id)
       upload?.parts.set(signed.n, data)
@@ -308,6 +307,7 @@ export class FakeService {
 }
 
 const md5 = (data: Buffer) => createHash('md5').update(data).digest('hex')
+const sha256 = (data: Buffer) => createHash('sha256').update(data).digest('base64')
 const quoted = (text: string) => `"${text}"`
 const wire = (key: string, { data, etag, modified }: Stored) => ({ key, size: data.length, etag, last_modified: modified.toISOString() })
 const json = (status: number, body: unknown) => Response.json(body, { status })

@@ -201,6 +201,22 @@ test.each([
   expect(service.count('PUT')).toBe(4)
 })
 
+test.each([
+  ['of a file that was changed', {}, (part: Buffer) => Buffer.alloc(part.length, 9)],
+  ['of another size', { checksum: false }, (part: Buffer) => part.subarray(1)],
+])('a stored part %s is sent again', async (_, options, changed) => {
+  service.fault = (line) => (line.includes('part=3') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(4), options)
+  await until(() => service.count('part=3') > 0)
+  service.fault = () => undefined
+  const [upload] = service.uploads.values()
+  upload!.parts.set(1, changed(upload!.parts.get(1)!))
+  service.log.length = 0
+  await settled(storage({ parallel: 1 }).upload('film.mp4', file(4), options))
+  expect(service.count('PUT')).toBe(3)
+  expect(service.folder.get('film.mp4')?.data.equals(Buffer.from(await file(4).arrayBuffer()))).toBe(true)
+})
+
 test('an upload that S3 has forgotten begins anew, and another user sees none', async () => {
   service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
   void storage({ parallel: 1 }).upload('film.mp4', file(3))
