@@ -63,15 +63,15 @@ function upload(api: Endpoints, options: StorageOptions, key: string, data: Uplo
   const job: Job = { api, what, data: blob, retries, head: (name) => head(api, name) }
   // Without Web Crypto, which is on plain http off localhost, nothing is checked.
   const checked = how.checksum !== false && !!crypto.subtle
-  const work = size > partsFrom ? inParts(job, checked, parallel, fingerprint(api, data, what, how)) : inOnePiece(job, checked)
+  const work = size > partsFrom ? inParts(job, checked, parallel, fingerprint(api, data, what, how, checked)) : inOnePiece(job, checked)
   return createTask(work, size, how.onProgress, how.signal)
 }
 
 /** What must be the same for an upload to go on: the user, the data, and what the upload was begun with. */
-function fingerprint({ sub }: Endpoints, data: UploadData, what: Description, how: UploadOptions): string | undefined {
+function fingerprint({ sub }: Endpoints, data: UploadData, what: Description, how: UploadOptions, checked: boolean): string | undefined {
   const { name, lastModified } = data as Partial<File>
   const mark = how.fingerprint ?? (name && [name, lastModified])
-  return mark && JSON.stringify([mark, sub, what])
+  return mark && JSON.stringify([mark, sub, what, checked])
 }
 
 async function remove(api: Endpoints, key: string, { ifMatch, recursive, signal, onProgress }: RemoveOptions): Promise<number> {

@@ -191,6 +191,7 @@ test('after a reload the same file goes on where it was', async () => {
 test.each([
   ['another file', file(4, 'film.mp4', 2), {}],
   ['other metadata', file(4), { metadata: { cut: 'director' } }],
+  ['an upload without checksums', file(4), { checksum: false }],
 ])('%s begins anew', async (_, data, options) => {
   service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
   void storage({ parallel: 1 }).upload('film.mp4', file(4))
