@@ -16,11 +16,12 @@ import (
 func (h *loginHandler) loginEvent(r *http.Request, s *session.Session, l login, tokens secret.Tokens) audit.Event {
 	return audit.Event{
 		Name: audit.Login, Subject: tokens.Subject, Session: s.LogName(), Caller: h.cfg.Site.CallerOf(r),
-		IdentityProvider: cmp.Or(providerIn(tokens.ID), l.identityProvider()),
+		IdentityProvider: providerIn(tokens.ID), RequestedIdentityProvider: l.identityProvider(),
 	}
 }
 
-// identityProvider returns the identity provider that the login was begun for, or "".
+// identityProvider returns the identity provider that the login was begun for, or "". The
+// user chooses it, and may log in elsewhere.
 func (l login) identityProvider() string {
 	return cmp.Or(l.Extra["identity_provider"], l.Extra["idp_identifier"])
 }

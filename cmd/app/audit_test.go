@@ -80,6 +80,26 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 	}
 }
 
+// TestRequestedIdentityProviderProvesNothing: a user of the pool itself is not recorded as
+// one of the identity provider that the link to the login names.
+func TestRequestedIdentityProviderProvesNothing(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "audit.log")
+	s := startAudited(t, file, "")
+	s.ready()
+	ua := s.browser()
+	ua.Navigate("/auth/login?identity_provider=Okta")
+	if !s.authenticated(ua) {
+		t.Fatal("not logged in")
+	}
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(content), `"requested_identity_provider":"Okta"`) || strings.Contains(string(content), `"identity_provider":`) {
+		t.Errorf("recorded %s, %v", content, err)
+	}
+}
+
 // TestFullDiskUnderTheAuditTrail: nobody logs in, renews a session or gets a presigned URL
 // unseen. Sessions are kept, they can be ended, and all goes on when there is room again.
 func TestFullDiskUnderTheAuditTrail(t *testing.T) {

@@ -48,8 +48,12 @@ type Event struct {
 	Session string `json:"session,omitempty"`
 	// Caller is who sent the request.
 	web.Caller //nolint:embeddedstructfieldcheck // records have this order
-	// IdentityProvider is where the user logged in, if it is not the user pool itself.
+	// IdentityProvider is where the user logged in, if it is not the user pool itself, as a
+	// verified token says.
 	IdentityProvider string `json:"identity_provider,omitempty"`
+	// RequestedIdentityProvider is the one that the login was begun for, by a parameter
+	// that anybody can set. It proves nothing.
+	RequestedIdentityProvider string `json:"requested_identity_provider,omitempty"`
 	// By is who ended sessions: "user", "provider", or "operator:" and the token's name.
 	By string `json:"by,omitempty"`
 	// Target is what was ended ("sub:…", "session:…", "sid:…"), signed, copied or deleted

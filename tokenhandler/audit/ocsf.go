@@ -116,7 +116,7 @@ func (t *Trail) ocsf(e *Event, now time.Time) ocsfEvent {
 // unmapped are the fields for which the class has no attribute.
 func unmapped(e *Event) map[string]string {
 	fields := map[string]string{
-		"identity_provider": e.IdentityProvider, "by": e.By, "target": e.Target, "reason": e.Reason, "trace_id": e.TraceID,
+		"identity_provider": e.IdentityProvider, "requested_identity_provider": e.RequestedIdentityProvider, "by": e.By, "target": e.Target, "reason": e.Reason, "trace_id": e.TraceID,
 	}
 	for name, value := range fields {
 		if value == "" {

@@ -74,7 +74,7 @@ func full() audit.Event {
 	return audit.Event{
 		Name: audit.LoginFailed, Failed: true, Cause: "login_failed", Subject: "sub-1", Session: "0123456789abcdef",
 		Caller:           web.Caller{RequestID: "R1", TraceID: "T1", ClientIP: "203.0.113.9", UserAgent: `Mozilla "x"`},
-		IdentityProvider: "Google", By: "operator:anna", Target: "sub:sub-1", Reason: "lost laptop",
+		IdentityProvider: "Google", RequestedIdentityProvider: "Okta", By: "operator:anna", Target: "sub:sub-1", Reason: "lost laptop",
 	}
 }
 
@@ -87,7 +87,7 @@ func TestRecordJSON(t *testing.T) {
 		trail.Close(t.Context())
 		want := `{"type":"audit","time":"2000-01-01T00:00:00Z","schema":1,"outcome":"failure","replica":"host-1","event":"login_failed","cause":"login_failed",` +
 			`"sub":"sub-1","session":"0123456789abcdef","request_id":"R1","trace_id":"T1","client_ip":"203.0.113.9","user_agent":"Mozilla \"x\"",` +
-			`"identity_provider":"Google","by":"operator:anna","target":"sub:sub-1","reason":"lost laptop"}` + "\n"
+			`"identity_provider":"Google","requested_identity_provider":"Okta","by":"operator:anna","target":"sub:sub-1","reason":"lost laptop"}` + "\n"
 		if diff := cmp.Diff(want, output.text.String()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
@@ -118,7 +118,7 @@ func TestRecordOCSF(t *testing.T) {
 			"user": map[string]any{"uid": "sub-1"}, "session": map[string]any{"uid": "0123456789abcdef"},
 			"src_endpoint": map[string]any{"ip": "203.0.113.9"}, "dst_endpoint": map[string]any{"hostname": "host-1"},
 			"http_request": map[string]any{"uid": "R1", "user_agent": `Mozilla "x"`}, "service": map[string]any{"name": "tokenhandler"},
-			"unmapped": map[string]any{"identity_provider": "Google", "by": "operator:anna", "target": "sub:sub-1", "reason": "lost laptop", "trace_id": "T1"},
+			"unmapped": map[string]any{"identity_provider": "Google", "requested_identity_provider": "Okta", "by": "operator:anna", "target": "sub:sub-1", "reason": "lost laptop", "trace_id": "T1"},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
