@@ -49,10 +49,11 @@ export interface UnknownSession {
 export type Session = LoadingSession | AuthenticatedSession | AnonymousSession | UnknownSession;
 /** The events of {@link Auth.on}, and what a listener gets. */
 export interface AuthEvents {
+    /** Somebody has logged in: the first user of this page, or the same one as before. */
     signedIn: AuthenticatedSession;
     /** Once for each session that ends, however many requests fail because of it. */
     signedOut: AnonymousSession;
-    /** Another user has logged in in this browser: what the page shows belongs to `from`. */
+    /** Another user has logged in in this browser, also after the first one's session has ended: what the page shows belongs to `from`. */
     userChanged: {
         from: User;
         to: User;
@@ -96,8 +97,9 @@ export interface LogoutOptions {
 /** The options of `auth.fetch`: those of `fetch`, and whose request it is. */
 export interface AuthRequestInit extends RequestInit {
     /**
-     * The `sub` of the user for whom the request is made; the default is who is logged in now. If somebody else has logged
-     * in meanwhile, the service refuses the request with 409 `user_changed`. `null` sends the request for whoever is logged in.
+     * The `sub` of the user for whom the request is made; the default is who is logged in now, or was last on this page. If
+     * somebody else has logged in meanwhile, the service refuses the request with 409 `user_changed`. `null` sends the request for
+     * whoever is logged in.
      */
     expectedSub?: string | null;
 }
@@ -139,7 +141,10 @@ export interface Auth {
     }): void;
     /** Ends the session here and leaves the page to end the provider's. */
     logout(options?: LogoutOptions): Promise<void>;
-    /** What `login` was given as `state` in this tab; `undefined` if there is nothing, or it belongs to another user. */
+    /**
+     * What `login` was given as `state` in this tab; `undefined` if there is nothing, or it belongs to another user: to the one who
+     * was logged in on that page, or had been.
+     */
     takeState<T = unknown>(): T | undefined;
     /**
      * `fetch` with the session. It adds what the service asks for, tries again after a 503 of the service, and notices when

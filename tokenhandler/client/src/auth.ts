@@ -1,7 +1,6 @@
 import { ApiError } from './error'
 import { keepState, mayStartByItself, pageUrl, takeState, withQuery } from './pages'
 import { send, type Caller } from './requests'
-import { userOf } from './session'
 import type { Auth, AuthOptions, AuthRequestInit, LoginOptions, LogoutOptions } from './types'
 import { createWatch } from './watch'
 import type { LogoutAnswer } from './wire'
@@ -21,7 +20,7 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
     origin,
     crossOrigin,
     send: (request) => (sender ?? fetch)(request),
-    sub: () => userOf(watch.auth.session)?.sub,
+    sub: () => watch.lastUser()?.sub,
     doubt: () => watch.askAgain(),
   }
   /** Calls the service for whoever is logged in. */
@@ -36,8 +35,7 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
   }
 
   const leaveFor = (page: string) => ({ auto, state, ...options }: LoginOptions = {}) => {
-    if (auto && leaving) return true
-    if (auto && !mayStartByItself()) return false
+    if (auto && (leaving || !mayStartByItself())) return leaving
     if (state !== undefined) keepState(state, caller.sub())
     go(pageUrl(base + page, crossOrigin, options))
     return true

@@ -25,7 +25,7 @@ const maxWaitMs = 10_000
 export async function send(caller: Caller, input: RequestInfo | URL, init: AuthRequestInit = {}, tries = 3): Promise<Response> {
   const { expectedSub: sub = caller.sub(), ...options } = init
   const url = new URL((input as Request).url ?? input, caller.crossOrigin ? caller.origin : document.baseURI)
-  const target = input instanceof Request ? input : url
+  const target = (input as Request).url ? (input as Request) : url
   if (url.origin !== caller.origin) return caller.send(new Request(target, options))
 
   // A body that is a stream is gone after the first try.

@@ -2,7 +2,7 @@ import { ApiError } from './error'
 import { createListeners } from './events'
 import { endedBecause, endOf, identity, toSession, userOf } from './session'
 import { createTabs, type News } from './tabs'
-import type { Auth, AuthEvents, Ended, Session } from './types'
+import type { Auth, AuthEvents, Ended, Session, User } from './types'
 import type { SessionAnswer } from './wire'
 
 /** An answer that is older than this is asked for again when the user comes back to the tab. */
@@ -19,6 +19,8 @@ export interface Watch {
   askAgain(): Promise<Session>
   /** Shows that the user has logged out here. */
   end(): void
+  /** Who is logged in, or was last: after the session's end the page may still show what is theirs. */
+  lastUser(): User | undefined
 }
 
 /** Watches the session at `base`, with requests that `call` sends. */
@@ -30,6 +32,7 @@ export function createWatch(base: string, call: (url: string, method: string) =>
 
   let session: Session = { status: 'loading' }
   let shown = '' // the session as text
+  let last: User | undefined // who was logged in before the session changed
   let pending: Promise<Session> | undefined // the request that is under way
   let again = false // another one must follow it
   let heard: Ended | undefined // why it has ended, as another tab knows: the service gets no cookie any more
@@ -41,6 +44,7 @@ export function createWatch(base: string, call: (url: string, method: string) =>
   let timer: ReturnType<typeof setTimeout> | undefined
 
   const now = () => Date.now() + ahead
+  const lastUser = () => userOf(session) ?? last
 
   /** Sends a request for the session and shows the answer. */
   async function ask(page: string, method: string): Promise<Session> {
@@ -91,17 +95,17 @@ export function createWatch(base: string, call: (url: string, method: string) =>
       if (identity(next)) tabs?.tell({ identity: identity(next), ended: (next as { ended?: Ended }).ended })
       listeners.emit('change', undefined)
       announce(before, next)
+      last = lastUser()
     }
     schedule()
     return session
   }
 
   function announce(before: Session, next: Session): void {
-    const user = userOf(before)
-    if (next.status === 'anonymous' && user) listeners.emit('signedOut', next)
+    if (next.status === 'anonymous' && userOf(before)) listeners.emit('signedOut', next)
     if (next.status !== 'authenticated') return
-    if (!user) listeners.emit('signedIn', next)
-    else if (user.sub !== next.user.sub) listeners.emit('userChanged', { from: user, to: next.user })
+    if (last && last.sub !== next.user.sub) listeners.emit('userChanged', { from: last, to: next.user })
+    else if (!userOf(before)) listeners.emit('signedIn', next)
     else if (before.status === 'authenticated' && next.accessTokenExpiresAt > before.accessTokenExpiresAt) listeners.emit('refreshed', next)
   }
 
@@ -168,6 +172,7 @@ export function createWatch(base: string, call: (url: string, method: string) =>
       },
     },
     askAgain,
+    lastUser,
     end() {
       epoch++
       show({ status: 'anonymous', loginUrl: base + '/login', ended: 'logout' })

@@ -252,6 +252,38 @@ describe('other tabs', () => {
     expect(events).toEqual(['signedIn', 'userChanged', 'signedOut'])
   })
 
+  test('a page of a user whose session has ended does nothing for another', async () => {
+    service.login(ada)
+    const auth = service.client()
+    await auth.ready()
+    const events = record(auth)
+    const changed = vi.fn()
+    auth.on('userChanged', changed)
+    service.logout()
+    await auth.check()
+    service.login(bob) // in another tab, whose page has not begun yet
+    service.sessionId = 'fedcba9876543210'
+    service.next = [problem(409, 'user_changed')]
+    await auth.fetch('/api/drafts', { method: 'POST', body: 'of Ada' })
+    expect(service.requests.find(({ method }) => method === 'POST')!.headers.get('X-Expected-Sub')).toBe('ada')
+    await heard(() => expect(events).toEqual(['signedOut', 'userChanged']))
+    expect(changed).toHaveBeenCalledWith({ from: ada, to: bob })
+    await auth.fetch('/api/drafts')
+    expect(service.requests.at(-1)!.headers.get('X-Expected-Sub')).toBe('bob')
+  })
+
+  test('the same user comes back after the end', async () => {
+    service.login(ada)
+    const auth = service.client()
+    await auth.ready()
+    const events = record(auth)
+    service.logout()
+    await auth.check()
+    service.login(ada)
+    await auth.check()
+    expect(events).toEqual(['signedOut', 'signedIn'])
+  })
+
   test('do not ask each other for ever', async () => {
     service.login(ada)
     const tabs = Array.from({ length: 8 }, () => service.client())
@@ -423,6 +455,19 @@ describe('leaving the page', () => {
     service.login(ada)
     const auth = service.client()
     await auth.ready()
+    auth.login({ state: 'a secret of Ada' })
+    service.login(bob)
+    const back = service.client()
+    await back.ready()
+    expect(back.takeState()).toBeUndefined()
+  })
+
+  test('what was left after the session’s end belongs to its user, too', async () => {
+    service.login(ada)
+    const auth = service.client()
+    await auth.ready()
+    service.logout()
+    await auth.check()
     auth.login({ state: 'a secret of Ada' })
     service.login(bob)
     const back = service.client()
