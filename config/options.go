@@ -133,7 +133,7 @@ func operationOptions(c *Config, readFile func(string) ([]byte, error)) []option
 		},
 		{
 			key: "spa.content_security_policy_extra", value: one(&c.SPA.ExtraPolicy, "directives", parseText),
-			doc: "Sources that are added to the policy, directive by directive, written as a policy: `script-src https://js.stripe.com; frame-src https://js.stripe.com`. In the source `'nonce-" + spa.Placeholder + "'` the word is replaced, too.", refused: "without `spa.dir`; directives without sources, such as `sandbox`; `default-src`; `'none'`; any other nonce, because it would be the same in every response",
+			doc: "Sources that are added to the policy, directive by directive, written as a policy: `script-src https://js.stripe.com; frame-src https://js.stripe.com`. A directive that the policy does not have begins with the sources of the one that stands in for it, such as `default-src` for `img-src`. With `'unsafe-inline'` for scripts or styles, no hashes and nonces are added there, because browsers would ignore it beside them. In the source `'nonce-" + spa.Placeholder + "'` the word is replaced, too.", refused: "without `spa.dir`; directives without sources, such as `sandbox`; `default-src`; `'none'`; any other nonce, because it would be the same in every response",
 		},
 		{
 			key: "shutdown.delay", def: "5s", value: one(&c.Shutdown.Delay, "duration", parseDuration(0, MaxShutdownDelay)),

@@ -76,8 +76,9 @@ func (h *Handler) policyOf(content []byte, nonce bool) string {
 	if nonce {
 		found.styles = append([]string{anyNonce}, found.styles...)
 	}
-	p := h.base.with("script-src", found.scripts).with("style-src", found.styles).with("base-uri", found.base)
-	return p.with("script-src-attr", unsafeHashes(found.handlers)).with("style-src-attr", unsafeHashes(found.attributes)).String()
+	p := h.base.withInline("script-src-attr", unsafeHashes(found.handlers)).withInline("style-src-attr", unsafeHashes(found.attributes))
+	p = p.withInline(p.element("script-src"), found.scripts).withInline(p.element("style-src"), found.styles)
+	return p.with("base-uri", found.base).String()
 }
 
 // svelteAnnouncer is the hash of the one attribute style that SvelteKit's own script writes

@@ -69,19 +69,92 @@ func (p policy) String() string {
 }
 
 // with returns p with further sources of a directive. They replace 'none'. A directive
-// that p does not have stands for itself from then on, and not for default-src.
+// that p does not have begins with the sources of the one that has stood in for it, so that
+// nothing that p allows is lost.
 func (p policy) with(name string, sources []string) policy {
 	if len(sources) == 0 {
 		return p
 	}
 	extended := slices.Clone(p)
-	for i, d := range extended {
-		if d.name == name {
-			extended[i].sources = union(d.sources, sources)
-			return extended
+	if i := p.index(name); i >= 0 {
+		extended[i].sources = union(p[i].sources, sources)
+		return extended
+	}
+	if name == "child-src" && p.index("worker-src") < 0 && p.index("script-src") >= 0 {
+		// A new child-src would stand in for worker-src in the place of script-src.
+		extended = extended.with("worker-src", sources)
+	}
+	inherited := p.effective(name)
+	if strings.HasSuffix(name, "-attr") { // attributes have no URL
+		inherited = slices.DeleteFunc(slices.Clone(inherited), func(s string) bool { return s == "'self'" || !strings.HasPrefix(s, "'") })
+	}
+	return append(extended, directive{name, union(inherited, sources)})
+}
+
+// withInline is like with, for hashes and nonces. It adds none where p allows everything
+// inline, because browsers ignore 'unsafe-inline' beside them.
+func (p policy) withInline(name string, sources []string) policy {
+	if allowsInline(p.effective(name)) {
+		return p
+	}
+	return p.with(name, sources)
+}
+
+// allowsInline reports whether a list of sources allows everything inline (CSP Level 3
+// §6.7.3.2).
+func allowsInline(sources []string) bool {
+	found := false
+	for _, source := range sources {
+		switch source = strings.ToLower(source); {
+		case source == "'unsafe-inline'":
+			found = true
+		case source == "'strict-dynamic'", strings.HasPrefix(source, "'nonce-"), strings.HasPrefix(source, "'sha"):
+			return false
 		}
 	}
-	return append(extended, directive{name, sources})
+	return found
+}
+
+// index returns the index of a directive, or -1.
+func (p policy) index(name string) int {
+	return slices.IndexFunc(p, func(d directive) bool { return d.name == name })
+}
+
+// effective returns the sources that apply where a directive would: its own, or those of
+// the first fallback that p has.
+func (p policy) effective(name string) []string {
+	for _, candidate := range append([]string{name}, fallbacks(name)...) {
+		if i := p.index(candidate); i >= 0 {
+			return p[i].sources
+		}
+	}
+	return nil
+}
+
+// element returns the directive for elements: kind itself, unless p has one for them alone.
+func (p policy) element(kind string) string {
+	if p.index(kind+"-elem") >= 0 {
+		return kind + "-elem"
+	}
+	return kind
+}
+
+// fallbacks returns the directives that stand in for one that is missing, the first one
+// first (CSP Level 3 §6.8.3).
+func fallbacks(name string) []string {
+	switch name {
+	case "base-uri", "form-action", "frame-ancestors":
+		return nil
+	case "script-src-elem", "script-src-attr":
+		return []string{"script-src", "default-src"}
+	case "style-src-elem", "style-src-attr":
+		return []string{"style-src", "default-src"}
+	case "worker-src":
+		return []string{"child-src", "script-src", "default-src"}
+	case "frame-src":
+		return []string{"child-src", "default-src"}
+	}
+	return []string{"default-src"}
 }
 
 // union returns the sources of both lists without 'none', each of them once.
@@ -127,6 +200,8 @@ func parseExtra(text string) (policy, error) {
 	if len(extra) == 0 {
 		return nil, errNoSources
 	}
+	// A directive is extended before those for which it stands in.
+	slices.SortStableFunc(extra, func(a, b directive) int { return len(fallbacks(a.name)) - len(fallbacks(b.name)) })
 	return extra, nil
 }
 

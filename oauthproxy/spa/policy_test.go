@@ -24,7 +24,7 @@ func TestExtraPolicy(t *testing.T) {
 	}
 	own := newApp(t, spa.Config{Dir: dir, ContentSecurityPolicy: configuredPolicy, ExtraPolicy: "script-src https://a.example; frame-src https://b.example"})
 	wantHeader(t, do(own, "GET", "/"), map[string]string{
-		"Content-Security-Policy": "default-src 'self'; script-src 'self' 'nonce-x' https://a.example; frame-src https://b.example",
+		"Content-Security-Policy": "default-src 'self'; script-src 'self' 'nonce-x' https://a.example; frame-src 'self' https://b.example",
 	})
 	const noDirective = "has a directive that takes no sources, or to which none can be added"
 	const fixed = "has in script-src a nonce that is the same in every response, and not 'nonce-__CSP_NONCE__'"
@@ -70,6 +70,55 @@ func TestNonceOfTheExtraPolicy(t *testing.T) {
 			seen[nonce[1]] = true
 			if target == "/about" && !strings.Contains(rec.Body.String(), `nonce="`+nonce[1]+`"`) {
 				t.Errorf("%s: the page has another nonce: %s", name, rec.Body)
+			}
+		}
+	}
+}
+
+// TestExtraPolicyTakesNothingAway: a directive that is added must allow what its fallback
+// has allowed (Content Security Policy Level 3, section 6.8.3).
+func TestExtraPolicyTakesNothingAway(t *testing.T) {
+	dir := newDir(t)
+	for _, tt := range []struct{ own, extra, want string }{
+		{"default-src 'self'", "img-src 'self' https://c.example", "default-src 'self'; img-src 'self' https://c.example"},
+		{"default-src 'none'", "object-src a.example", "default-src 'none'; object-src a.example"},
+		{"default-src 'None'", "object-src a.example", "default-src 'None'; object-src a.example"},
+		{"script-src 'self'", "script-src-elem a.example; script-src b.example", "script-src 'self' b.example; script-src-elem 'self' b.example a.example"},
+		{"default-src 'self'; child-src c.example", "frame-src f.example; worker-src w.example", "default-src 'self'; child-src c.example; frame-src c.example f.example; worker-src c.example w.example"},
+		{"default-src d.example; script-src 'self'", "worker-src blob:", "default-src d.example; script-src 'self'; worker-src 'self' blob:"},
+		{"default-src d.example; script-src 'self'", "child-src blob:", "default-src d.example; script-src 'self'; worker-src 'self' blob:; child-src d.example blob:"},
+		{"script-src 'self' x.example 'nonce-__CSP_NONCE__' 'unsafe-inline'", "script-src-attr 'unsafe-hashes'", "script-src 'self' x.example 'nonce-N' 'unsafe-inline'; script-src-attr 'nonce-N' 'unsafe-inline' 'unsafe-hashes'"},
+		{"default-src 'self'", "frame-ancestors https://portal.example; form-action 'self'", "default-src 'self'; frame-ancestors https://portal.example; form-action 'self'"},
+	} {
+		rec := do(newApp(t, spa.Config{Dir: dir, ContentSecurityPolicy: tt.own, ExtraPolicy: tt.extra}), "GET", "/sw.js")
+		got := regexp.MustCompile(`nonce-[A-Z2-7]{26}`).ReplaceAllString(rec.Header().Get("Content-Security-Policy"), "nonce-N")
+		if got != tt.want {
+			t.Errorf("%s with %s:\ngot  %s\nwant %s", tt.own, tt.extra, got, tt.want)
+		}
+	}
+}
+
+// TestExtraPolicyAndInline: a hash or a nonce makes browsers ignore 'unsafe-inline' (Content
+// Security Policy Level 3, section 6.7.3.2), and counts in the directive that applies only.
+func TestExtraPolicyAndInline(t *testing.T) {
+	dir := newDir(t)
+	write(t, filepath.Join(dir, "page.html"), `<style>p{}</style><script>one()</script><p style="margin:0" onclick="two()" nonce="__CSP_NONCE__">`)
+	one, two, p, margin := hash("one()"), "'unsafe-hashes' "+hash("two()"), hash("p{}"), "'unsafe-hashes' "+hash("margin:0")
+	for extra, want := range map[string][6]string{
+		"img-src a.example":                    {"'self' " + one, "", two, "'self' N " + p, "", margin},
+		"style-src 'unsafe-inline'":            {"'self' " + one, "", two, "'self' 'unsafe-inline'", "", ""},
+		"style-src-elem 'unsafe-inline'":       {"'self' " + one, "", two, "'self'", "'self' 'unsafe-inline'", margin},
+		"style-src-attr 'unsafe-inline'":       {"'self' " + one, "", two, "'self' N " + p, "", "'unsafe-inline'"},
+		"script-src 'Unsafe-Inline'":           {"'self' 'Unsafe-Inline'", "", "", "'self' N " + p, "", margin},
+		"script-src-elem a.example":            {"'self'", "'self' a.example " + one, two, "'self' N " + p, "", margin},
+		"style-src-elem a.example":             {"'self' " + one, "", two, "'self'", "'self' a.example N " + p, margin},
+		"style-src 'unsafe-inline' 'sha256-x'": {"'self' " + one, "", two, "'self' 'unsafe-inline' 'sha256-x' N " + p, "", "'unsafe-inline' 'sha256-x' " + margin},
+	} {
+		rec := do(newApp(t, spa.Config{Dir: dir, ExtraPolicy: extra}), "GET", "/page")
+		policy := policyOf(rec.Header())
+		for i, name := range []string{"script-src", "script-src-elem", "script-src-attr", "style-src", "style-src-elem", "style-src-attr"} {
+			if got := regexp.MustCompile(`'nonce-[A-Z2-7]{26}'`).ReplaceAllString(policy[name], "N"); got != want[i] {
+				t.Errorf("%s: %s %s, want %s", extra, name, got, want[i])
 			}
 		}
 	}
