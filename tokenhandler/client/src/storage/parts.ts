@@ -35,10 +35,13 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
     done.clear()
   }
 
-  const discard = async () => {
-    const id = begun?.upload_id
+  /** Deletes what S3 has, unless it is kept for a later visit. What cannot be deleted now is not forgotten. */
+  const discard = async (forGood: boolean) => {
+    const kept = fingerprint && find(fingerprint)
+    const id = begun?.upload_id ?? kept
+    if (!id || (kept && !forGood)) return
+    await abandon(api, id)
     forget()
-    if (id) await abandon(api, id)
   }
 
   /** Finds the upload that an earlier visit has begun, if S3 still has it. Parts that are not of this data are sent again. */
@@ -59,8 +62,10 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
     }
   }
 
+  /** Its request is not aborted: nobody would know the upload that it may have begun. */
   const begin = async (signal: AbortSignal) => {
-    begun = await retrying(retries, signal, () => api.post<Begun>('/multipart', { ...what, checksum_algorithm: checked ? 'SHA256' : undefined }, signal))
+    const body = { ...what, checksum_algorithm: checked ? 'SHA256' : undefined }
+    begun = await retrying(retries, signal, () => api.post<Begun>('/multipart', body, undefined))
     if (fingerprint) remember(fingerprint, { key, size, fingerprint, id: begun.upload_id, sub: api.sub, startedAt: Date.now() })
   }
 
@@ -116,7 +121,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
           const found = await head(key)
           if (found.size === size && found.etag.endsWith(`-${part_count}"`)) return { key, size, etag: found.etag }
         }
-        if (status === 409 || status === 412) await discard().catch(() => {})
+        if (status === 409 || status === 412) await discard(true).catch(() => {})
         throw error
       }
     })
@@ -126,6 +131,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
       const { signal } = controller
       if (!begun) await recall(signal)
       if (!begun) await begin(signal)
+      signal.throwIfAborted()
       await sendAll(controller, onLoaded)
       const uploaded = await complete(signal)
       forget()

@@ -3,8 +3,8 @@ import type { Progress, Uploaded, UploadState, UploadTask } from './types'
 /** What a task does. It is called again after a pause, and goes on with what it remembers. */
 export interface Work {
   run(controller: AbortController, onLoaded: (bytes: number) => void): Promise<Uploaded>
-  /** Deletes what a canceled upload has left at S3. */
-  discard?(): Promise<void>
+  /** Deletes what is left at S3: of a canceled upload, and of a failed one that cannot go on later. */
+  discard?(canceled: boolean): Promise<void>
 }
 
 const pausing = {}
@@ -39,8 +39,9 @@ export function createTask(work: Work, total: number, onProgress?: (progress: Pr
         return uploaded
       } catch (error) {
         if (error !== pausing) {
-          if (task.state === 'canceled') await work.discard?.().catch(() => {})
-          else task.state = 'failed'
+          const canceled = task.state === 'canceled'
+          if (!canceled) task.state = 'failed'
+          await work.discard?.(canceled).catch(() => {})
           throw error
         }
         if (task.state === 'paused') await new Promise<void>((resolve) => (wake = resolve))

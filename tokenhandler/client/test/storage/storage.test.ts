@@ -162,6 +162,63 @@ test('canceling deletes the parts', async () => {
   expect(storage().unfinished()).toEqual([])
 })
 
+test('what cannot be deleted when it is canceled can be given up later', async () => {
+  const task = storage({ parallel: 1 }).upload('film.mp4', file(3))
+  service.fault = (line) => {
+    if (line.includes('part=2')) task.cancel()
+    return line.startsWith('DELETE') ? 'lose' : undefined
+  }
+  await settled(task)
+  expect(service.uploads.size).toBe(1)
+  service.fault = () => undefined
+  await storage().discard(storage().unfinished()[0]!)
+  expect(service.uploads.size).toBe(0)
+  expect(storage().unfinished()).toEqual([])
+})
+
+test('canceling deletes the parts of an earlier visit, too', async () => {
+  service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(3))
+  await until(() => service.count('part=2') > 0)
+  const task = storage().upload('film.mp4', file(3))
+  service.fault = (line) => {
+    if (!line.startsWith('GET /multipart')) return undefined
+    task.cancel()
+    return new Promise(() => {})
+  }
+  await settled(task)
+  expect(service.uploads.size).toBe(0)
+  expect(storage().unfinished()).toEqual([])
+})
+
+test.each([
+  ['that nobody can find again is deleted', (data: Blob) => data.slice(), 0],
+  ['of a file is kept', (data: Blob) => data, 1],
+])('what S3 has of a failed upload %s', async (_, dataOf, left) => {
+  service.fault = (line) => (line.includes('part=2') ? problem(403, 'AccessDenied') : undefined)
+  const task = storage({ parallel: 1, retries: 1 }).upload('film.mp4', dataOf(file(3)))
+  expect((await settled(task)).error).toMatchObject({ status: 403 })
+  expect(task.state).toBe('failed')
+  expect(service.uploads.size).toBe(left)
+})
+
+test.each(['pause', 'cancel'] as const)('%s while an upload begins loses no upload', async (interrupt) => {
+  let answer = () => {}
+  service.fault = (line) => (line === 'POST /multipart' ? new Promise((resolve) => (answer = resolve)) : undefined)
+  const task = storage().upload('film.mp4', file(3))
+  await until(() => service.count('POST /multipart') > 0)
+  task[interrupt]()
+  await pass(10)
+  answer()
+  await pass(10)
+  expect(service.count('POST /multipart')).toBe(1)
+  expect(service.uploads.size).toBe(interrupt === 'pause' ? 1 : 0)
+  task.resume()
+  await settled(task)
+  expect(service.log.filter((line) => line === 'POST /multipart')).toHaveLength(1)
+  expect(task.state).toBe(interrupt === 'pause' ? 'done' : 'canceled')
+})
+
 test('a signal cancels, also before the start and during a pause', async () => {
   const gone = new Error('page left')
   expect((await settled(storage().upload('a', 'x', { signal: AbortSignal.abort(gone) }))).error).toBe(gone)
