@@ -40,5 +40,11 @@ export function endpoints(auth: StorageAuth, base: string): Endpoints {
   }
 }
 
-/** The path of an object. Its slashes stay, because some proxies refuse encoded ones. */
-export const objectPath = (key: string) => `/objects/${key.split('/').map(encodeURIComponent).join('/')}`
+/**
+ * The path of an object, or of a folder, whose key may end with a slash. Its slashes stay, because some proxies refuse encoded ones.
+ * A dot segment is refused: browsers shorten the path by it, and the request would reach another object, or leave the storage.
+ */
+export function objectPath(key: string): string {
+  if (/(^|\/)\.{0,2}(\/|$)/.test(key.replace(/\/$/, ''))) throw new ApiError('a key has no empty or dot segment', { status: 400, code: 'invalid_request' })
+  return `/objects/${key.split('/').map(encodeURIComponent).join('/')}`
+}

@@ -115,6 +115,15 @@ test('paths under the identity id lead to the folder of the user, and back', asy
   await expect(files.downloadData({ path: 'private/bob/a' }).result).rejects.toMatchObject({ name: 'InvalidStoragePath' })
 })
 
+test.each(['private/ada/../../api/orders/7', 'a/..', '../x/'])('the path %j leads nowhere else', async (path) => {
+  const refused = { underlyingError: { code: 'invalid_request' } }
+  await expect(files.remove({ path }).result).rejects.toMatchObject(refused)
+  await expect(files.getUrl({ path })).rejects.toMatchObject(refused)
+  await expect(files.getProperties({ path })).rejects.toMatchObject(refused)
+  await expect(files.downloadData({ path }).result).rejects.toMatchObject(refused)
+  expect(service.log).toEqual([])
+})
+
 test('lists are pages, all, or without what is below', async () => {
   for (const key of ['a', 'b', 'c/1', 'c/2']) service.write(key, key)
   const first = await files.list({ path: 'private/ada/', options: { pageSize: 3 } })

@@ -375,6 +375,29 @@ test('remove deletes one version, or a folder in steps', async () => {
   expect([...service.folder.keys()]).toEqual(['photosets'])
 })
 
+test.each(['../../api/orders/7', 'a/b/..', 'a/./b', '..', '.', 'a//b', '/a', 'a//', '/', ''])('the key %j leads nowhere else', async (key) => {
+  const refused = { name: 'ApiError', status: 400, code: 'invalid_request' }
+  const own = storage()
+  const calls = [
+    () => own.remove(key),
+    () => own.remove(key, { recursive: true }),
+    () => own.head(key),
+    () => own.url(key),
+    () => own.download(key),
+    async () => own.src(key),
+  ]
+  for (const call of calls) await expect(call()).rejects.toMatchObject(refused)
+  expect(service.log).toEqual([])
+  // These are in the query and in the body, where the service judges them.
+  await own.list(key).all()
+  await own.copy(key, key).catch(() => {})
+  expect(service.log.map((line) => line.split('?')[0])).toEqual(['GET /objects', 'POST /copies'])
+})
+
+test('dots in names are no dot segments', () => {
+  expect(storage().src('.a/..b/c../...')).toBe('/storage/objects/.a/..b/c../...')
+})
+
 test('offline is waited for, and counts as no try', async () => {
   vi.stubGlobal('navigator', { onLine: false })
   let online = () => {}
