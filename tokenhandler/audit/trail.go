@@ -13,8 +13,11 @@ import (
 const (
 	// maxQueued is how many records wait for an output that fails.
 	maxQueued = 1024
-	// patience is how long [Trail.Record] and [Trail.Check] wait for an output that fails.
+	// patience is how long [Trail.Record] and [Trail.Check] wait for an output that fails,
+	// and how long a write may take before the output counts as failing.
 	patience = time.Second
+	// closeGrace is how long [Trail.Close] waits for the end of a write after its context.
+	closeGrace = 100 * time.Millisecond
 	// retryEvery is the pause between two attempts at a record that was not written.
 	retryEvery = 100 * time.Millisecond
 )
@@ -22,6 +25,10 @@ const (
 // ErrUnavailable means that an event could not be recorded, and that what it is about must
 // not be done.
 var ErrUnavailable = errors.New("the audit trail cannot be written")
+
+// errStalled is the error of an output that takes a record and does not return, such as a
+// file of an NFS server that does not answer, or a pipe that nobody reads.
+var errStalled = errors.New("the write of a record has not returned")
 
 // Config is what a [Trail] needs.
 type Config struct {
@@ -137,8 +144,8 @@ func (t *Trail) Check(ctx context.Context) error {
 	return ErrUnavailable
 }
 
-// Close writes what is queued and stops, at the latest when ctx ends. What is recorded
-// later is lost. Call it once.
+// Close writes what is queued and stops, at the latest shortly after ctx ends. What is
+// recorded later is lost. Call it once.
 func (t *Trail) Close(ctx context.Context) {
 	if t == nil {
 		return
@@ -149,7 +156,11 @@ func (t *Trail) Close(ctx context.Context) {
 	case <-t.stopped:
 	case <-ctx.Done():
 		close(t.stop)
-		<-t.stopped
+	}
+	select {
+	case <-t.stopped:
+	case <-time.After(closeGrace): // a write does not return
+		t.cfg.Log.ErrorContext(ctx, "records of the audit trail are lost", "error", errStalled.Error(), "queued", len(t.queue))
 	}
 }
 
@@ -202,7 +213,7 @@ func (t *Trail) take(next *entry) {
 // another. It returns false if the trail was closed first.
 func (t *Trail) write(line []byte) bool {
 	for {
-		n, err := t.cfg.Output.Write(line)
+		n, err := t.output(line)
 		line = line[n:]
 		if len(line) == 0 {
 			t.setFailing(nil)
@@ -218,6 +229,20 @@ func (t *Trail) write(line []byte) bool {
 			return false
 		}
 	}
+}
+
+// output writes once. The output fails from the moment when that takes too long.
+func (t *Trail) output(line []byte) (int, error) {
+	noted := make(chan struct{})
+	timer := time.AfterFunc(patience, func() {
+		defer close(noted)
+		t.setFailing(errStalled)
+	})
+	n, err := t.cfg.Output.Write(line)
+	if !timer.Stop() {
+		<-noted // so that it does not come after what follows
+	}
+	return n, err
 }
 
 // setFailing notes whether the output fails, and logs when that changes.

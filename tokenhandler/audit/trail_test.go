@@ -165,6 +165,54 @@ func TestFullDiskRefuses(t *testing.T) {
 	})
 }
 
+// pipe is an output whose reader stalls until release is closed.
+type pipe struct {
+	disk
+
+	release chan struct{}
+}
+
+func (p *pipe) Write(line []byte) (int, error) {
+	<-p.release
+	return p.disk.Write(line)
+}
+
+// TestStalledOutput: a write that does not return counts as a failure after a second, and
+// does not hold up the end of the process for longer than it may.
+func TestStalledOutput(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &pipe{disk: disk{free: 1 << 20}, release: make(chan struct{})}
+		trail, metrics := newTrail(&output.disk, func(c *audit.Config) { c.Output, c.Refuse = output, true })
+		trail.Note(t.Context(), audit.Event{Name: audit.Logout})
+		time.Sleep(time.Second) // of the test's clock
+		synctest.Wait()
+		if testutil.ToFloat64(metrics.Up) != 0 {
+			t.Error("the metric says that the trail is written")
+		}
+		if err := trail.Check(t.Context()); !errors.Is(err, audit.ErrUnavailable) {
+			t.Errorf("a refresh: %v", err)
+		}
+		checked := make(chan error, 1)
+		go func() { checked <- trail.Check(t.Context()) }()
+		synctest.Wait()
+		close(output.release)
+		if err := <-checked; err != nil || testutil.ToFloat64(metrics.Up) != 1 {
+			t.Errorf("a refresh that waited until the reader went on: %v", err)
+		}
+		output.release = make(chan struct{})
+		trail.Note(t.Context(), audit.Event{Name: audit.Logout})
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		begun := time.Now()
+		trail.Close(ctx)
+		if took := time.Since(begun); took > 3*time.Second {
+			t.Errorf("Close took %s", took)
+		}
+		close(output.release)
+	})
+}
+
 // TestFullDiskContinues: nothing waits, and what does not fit into the queue is counted.
 func TestFullDiskContinues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
