@@ -5,7 +5,7 @@ import { retrying } from './retry'
 import { digest, type Job } from './single'
 import type { Work } from './task'
 import { transfer, type Signed } from './transfer'
-import type { Uploaded } from './types'
+import type { ObjectProperties, Uploaded } from './types'
 
 interface Begun {
   upload_id: string
@@ -26,6 +26,8 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
   const { key, size } = what
   const done = new Map<number, string | undefined>() // the parts that S3 has, with their checksums
   let begun: Begun | undefined
+  let completing = false // whether an earlier try may have completed it
+  let replaced: string | undefined // the ETag of the object before
 
   const part = (number: number) => data.slice((number - 1) * begun!.part_size, number * begun!.part_size)
 
@@ -108,18 +110,31 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
     }
   }
 
-  /** Completes the upload. If an answer was lost, a second try finds no upload: then the object must be there. */
+  /** Whether the object is what this upload has made, and not an earlier one of the same size. */
+  const isOurs = async (found: ObjectProperties): Promise<boolean> => {
+    const end = `-${begun!.part_count}`
+    if (found.size !== size || !found.etag.endsWith(`${end}"`)) return false
+    if (!checked) return found.etag !== replaced
+    const sums = Array.from({ length: begun!.part_count }, (_, i) => Uint8Array.from(atob(done.get(i + 1)!), (c) => c.charCodeAt(0)))
+    return found.checksumSha256 === (await digest(new Blob(sums), checked)) + end
+  }
+
+  /** Completes the upload. If an answer was lost, also in a pause, a second try finds no upload: then the object must be there. */
   const complete = (signal: AbortSignal): Promise<Uploaded> =>
-    retrying(retries, signal, async (failures) => {
-      const { upload_id, part_count } = begun!
+    retrying(retries, signal, async () => {
+      const { upload_id } = begun!
+      const again = completing
+      if (!checked && !again) replaced = (await head(key).catch(() => undefined))?.etag
+      signal.throwIfAborted()
+      completing = true
       try {
         const { etag } = await api.post<Required<Uploaded>>(`/multipart/${upload_id}/complete`, { key }, signal)
         return { key, size, etag }
       } catch (error) {
         const { status } = error as Partial<ApiError>
-        if (status === 404 && failures > 0) {
+        if (status === 404 && again) {
           const found = await head(key)
-          if (found.size === size && found.etag.endsWith(`-${part_count}"`)) return { key, size, etag: found.etag }
+          if (await isOurs(found)) return { key, size, etag: found.etag }
         }
         if (status === 409 || status === 412) await discard(true).catch(() => {})
         throw error

@@ -29,11 +29,11 @@ export interface Job {
 /** An upload in one piece. */
 export function inOnePiece({ api, what, data, retries, head }: Job, checked: boolean): Work {
   const { key, size } = what
+  let lost = false // whether an earlier try may have arrived although its answer did not
   return {
     run: async ({ signal }, onLoaded) => {
       onLoaded(0)
       const checksum_sha256 = await digest(data, checked)
-      let lost = false // whether an earlier try may have arrived although its answer did not
       return retrying(retries, signal, async () => {
         const signed = await api.post<Signed>('/uploads', { ...what, checksum_sha256 }, signal)
         try {
@@ -45,7 +45,7 @@ export function inOnePiece({ api, what, data, retries, head }: Job, checked: boo
             const { etag, checksumSha256 } = await head(key)
             if (checksumSha256 === checksum_sha256) return { key, size, etag }
           }
-          lost ||= status === 0 || status! >= 500
+          lost ||= !(status! > 0 && status! < 500) // a pause has no status
           throw error
         }
       })

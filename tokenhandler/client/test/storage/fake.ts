@@ -38,8 +38,8 @@ interface Body {
   until: number
 }
 
-/** What a test does with a request: answer it, lose it, or lose its answer. */
-export type Fault = Response | 'lose' | 'lose the answer' | undefined | Promise<void>
+/** What a test does with a request: answer it, lose it, lose its answer, or never answer although it arrived. */
+export type Fault = Response | 'lose' | 'lose the answer' | 'keep the answer' | undefined | Promise<void>
 
 const s3 = 'https://bucket.test/'
 /** Smaller than the 8 MiB of the service, for the sake of speed. */
@@ -133,6 +133,7 @@ export class FakeService {
     if (fault === 'lose') throw new ApiError('no answer', { status: 0, code: 'unreachable' })
     const response = await answer()
     if (fault === 'lose the answer') throw new ApiError('no answer', { status: 0, code: 'unreachable' })
+    if (fault === 'keep the answer') await new Promise(() => {})
     return response
   }
 
@@ -196,8 +197,10 @@ export class FakeService {
     if (refused) return problem(refused, refused === 409 ? 'already_exists' : 'precondition_failed')
     const all = Array.from({ length: count }, (_, i) => parts.get(i + 1)!)
     const etag = quoted(`${md5(Buffer.concat(all.map((part) => Buffer.from(md5(part), 'hex'))))}-${count}`)
+    const sums = all.map((part) => Buffer.from(sha256(part), 'base64'))
+    const sum = what.checksum_algorithm && `${sha256(Buffer.concat(sums))}-${count}`
     this.uploads.delete(id)
-    return json(201, wire(what.key, this.#store(this.folder, what.key, Buffer.concat(all), what.content_type, what.metadata ?? {}, etag)))
+    return json(201, wire(what.key, this.#store(this.folder, what.key, Buffer.concat(all), what.content_type, what.metadata ?? {}, etag, sum)))
   }
 
   #refuses(what: Body): 409 | 412 | undefined {

@@ -307,6 +307,46 @@ test('a lost answer of the completion is found out', async () => {
   expect((await settled(storage().upload('film.mp4', file(2)))).value).toMatchObject({ size: 2 * partSize - 5 })
 })
 
+test.each([
+  ['in one piece', 'PUT', 'x'],
+  ['in parts', 'complete', file(2)],
+])('an upload %s that was paused when it had arrived is no failure', async (_, last, data) => {
+  const task = storage().upload('film.mp4', data, { ifAbsent: true })
+  service.fault = (line) => {
+    if (!line.includes(last)) return undefined
+    service.fault = () => undefined
+    return 'keep the answer'
+  }
+  await until(() => service.folder.size === 1)
+  task.pause()
+  await pass(10)
+  task.resume()
+  expect((await settled(task)).value).toMatchObject({ key: 'film.mp4', etag: service.folder.get('film.mp4')?.etag })
+})
+
+test.each([true, false])('an earlier object of the same size is not taken for the upload (checksum: %s)', async (checksum) => {
+  await settled(storage().upload('film.mp4', file(2), { checksum }))
+  const changed = new File([new Uint8Array(2 * partSize - 5)], 'film.mp4')
+  service.fault = (line) => {
+    if (!line.endsWith('/complete')) return undefined
+    service.fault = () => undefined
+    service.uploads.clear() // somebody aborts it
+    return 'lose'
+  }
+  expect((await settled(storage().upload('film.mp4', changed, { checksum }))).error).toMatchObject({ status: 404 })
+})
+
+test.each([true, false])('a lost answer of a completion that replaces an object is found out (checksum: %s)', async (checksum) => {
+  await settled(storage().upload('film.mp4', file(2), { checksum }))
+  const changed = new File([new Uint8Array(2 * partSize - 5)], 'film.mp4')
+  service.fault = (line) => {
+    if (!line.endsWith('/complete')) return undefined
+    service.fault = () => undefined
+    return 'lose the answer'
+  }
+  expect((await settled(storage().upload('film.mp4', changed, { checksum }))).value).toMatchObject({ etag: service.folder.get('film.mp4')?.etag })
+})
+
 test('a session that ends fails the upload, and what was sent is kept', async () => {
   const expired = (line: string) => (line.includes(' s3 ') ? undefined : problem(401, 'session_expired'))
   service.fault = (line) => (line.includes('part=2') ? Promise.resolve(void (service.fault = expired)) : undefined)
