@@ -11,52 +11,67 @@ export interface Copies {
   base: Base | null
   /** The value is not the folder's. */
   readonly changed: boolean
+  /** The value is in `localStorage`, and not in this page only. */
+  fits(): boolean
+  /** Where the app has the value too, because it does not fit here. It can go when the folder has it. */
+  adopted?: string
   forget(): void
 }
 
 export function copies(sub: string, key: string): Copies {
   const name = `th:${sub}:${key}`
-  const baseName = `${name}:base`
-  const base = item(baseName)
   const text = item(name)
+  const base = item(`${name}:base`)
   return {
     name,
     get text() {
-      return text.value
+      return text.get()
     },
     set text(value) {
-      text.value = value
+      const made = base.get()
+      const fits = text.set(value)
+      // Other tabs move the base in localStorage on. The one that an unsaved value was made of stays with it.
+      base.set(made, fits)
     },
     get base() {
-      return JSON.parse(base.value ?? 'null') as Base | null
+      try {
+        return JSON.parse(base.get()!) as Base | null
+      } catch {
+        return null
+      }
     },
     set base(value) {
-      base.value = value && JSON.stringify(value)
+      base.set(value && JSON.stringify(value), text.fits())
     },
     get changed() {
       return this.text !== null && this.text !== this.base?.text
     },
+    fits: text.fits,
     forget() {
-      text.value = base.value = null
+      text.set(null)
+      base.set(null)
     },
   }
 }
 
 /** A key of `localStorage`. What does not fit into it is kept until the page is left. */
 function item(name: string) {
-  let unsaved: string | null = null
+  let unsaved: string | null | undefined
+  const fits = () => unsaved === undefined
   return {
-    get value() {
-      return unsaved ?? localStorage.getItem(name)
-    },
-    set value(value: string | null) {
-      unsaved = null
+    fits,
+    get: () => (fits() ? localStorage.getItem(name) : unsaved!),
+    /** Keeps a value, in `localStorage` if that `may` be, and tells whether it is there. */
+    set: (value: string | null, may = true) => {
+      unsaved = value
       try {
-        if (value === null) localStorage.removeItem(name)
-        else localStorage.setItem(name, value)
-      } catch {
-        unsaved = value
-      }
+        if (may) {
+          if (value === null) localStorage.removeItem(name)
+          else localStorage.setItem(name, value)
+          unsaved = undefined
+        }
+      } catch {}
+      return fits()
     },
   }
 }

@@ -88,7 +88,9 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
       } else if (!theirs) {
         mine.base = null // deleted elsewhere: this copy is the last one
       }
-      if (!mine.changed || (await save(mine))) return undefined
+      if (mine.changed && !(await save(mine))) continue
+      if (mine.adopted) localStorage.removeItem(mine.adopted)
+      return undefined
     }
   }
 
@@ -125,13 +127,16 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
     const old = typeof adopt === 'function' ? adopt(user) : adopt
     const found = old === undefined || mine.text !== null ? null : localStorage.getItem(old)
     if (found === null) return
+    localStorage.removeItem(old!) // there may be no room for both
     try {
       JSON.parse(found)
       mine.text = found
     } catch {
       mine.text = JSON.stringify(found)
     }
-    localStorage.removeItem(old!)
+    if (mine.fits()) return
+    localStorage.setItem(old!, found)
+    mine.adopted = old!
   }
 
   /** Follows the session. A session that ran out keeps what the page shows, so that nothing typed is lost; a logout does not. */

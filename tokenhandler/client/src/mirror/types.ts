@@ -35,7 +35,10 @@ export interface MirrorOptions<T> {
   initial: T
   /** Makes one value of two. Without it, a conflict waits for `resolve`. */
   merge?: (conflict: Conflict<T>) => T
-  /** Where the app kept the value before, in `localStorage`: the signed-in user's value becomes that, and the old key is deleted. */
+  /**
+   * Where the app kept the value before, in `localStorage`: the signed-in user's value becomes that, and the old key is deleted.
+   * A key that is the same for all users is given to the first one who logs in.
+   */
   adopt?: string | ((sub: string) => string)
   /** The object's key in the user's folder. The default is `mirror/<name>.json`. */
   path?: string

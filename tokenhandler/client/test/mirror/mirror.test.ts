@@ -345,6 +345,80 @@ test('a full localStorage does not keep a value from the folder', async () => {
   expect(stored()).toEqual([a])
 })
 
+const full = () => {
+  throw new DOMException('full', 'QuotaExceededError')
+}
+
+test('the old key makes room for the value that is adopted', async () => {
+  browser.setItem('notes', JSON.stringify([a]))
+  const { setItem } = browser
+  browser.setItem = (name, value) => (browser.items.has('notes') ? full() : setItem(name, value))
+  mirror({ adopt: 'notes' })
+  expect([local('notes'), local('th:ada:notes')]).toEqual([null, [a]])
+})
+
+test('an old key whose value does not fit stays until the folder has it', async () => {
+  browser.setItem('notes', JSON.stringify([a]))
+  const { setItem } = browser
+  browser.setItem = (name, value) => (name.startsWith('th:') ? full() : setItem(name, value))
+  service.fault = () => 'lose'
+  const notes = mirror({ adopt: 'notes' })
+  await until(() => notes.snapshot.status === 'offline')
+  expect([notes.value, local('notes')]).toEqual([[a], [a]])
+  service.fault = () => undefined
+  await notes.sync()
+  expect([stored(), local('notes')]).toEqual([[a], null])
+})
+
+test('a value that does not fit overwrites nothing of another tab', async () => {
+  const [first, second] = [mirror(), mirror()]
+  first.set([a])
+  await synced(first)
+  await second.sync()
+  const { setItem } = browser
+  browser.setItem = full
+  first.set([a, b])
+  browser.setItem = setItem
+  second.set([a, c])
+  await second.sync()
+  await first.sync()
+  expect(stored()).toEqual([a, c])
+  expect(first.snapshot).toEqual({ value: [a, b], status: 'conflict', conflict: { base: [a], mine: [a, b], theirs: [a, c] } })
+})
+
+test('what fits again is stored with what it was made of', async () => {
+  const [first, second] = [mirror(), mirror()]
+  first.set([a])
+  await synced(first)
+  await second.sync()
+  const { setItem } = browser
+  browser.setItem = full
+  first.set([a, b])
+  browser.setItem = setItem
+  second.set([a, c])
+  await second.sync()
+  first.set([a, b])
+  first.close()
+  const next = mirror()
+  await until(() => next.snapshot.status === 'conflict')
+  expect(stored()).toEqual([a, c])
+})
+
+test('what is left in a full localStorage does not overwrite what the folder got later', async () => {
+  const notes = mirror()
+  notes.set([a])
+  await synced(notes)
+  const { setItem } = browser
+  browser.setItem = full
+  notes.set([a, b])
+  await notes.sync()
+  browser.setItem = setItem
+  notes.close()
+  const next = mirror()
+  await next.sync()
+  expect([stored(), next.value]).toEqual([[a, b], [a, b]])
+})
+
 test.each([
   ['both add', [a], [a, b], [a, c], [c, a, b]],
   ['theirs changed', [a], [a], [{ ...a, text: 'A' }], [{ ...a, text: 'A' }]],
