@@ -154,15 +154,15 @@ func TestPolicyForScripts(t *testing.T) {
 	}
 	const inline, unlimited = "allows 'unsafe-inline' for scripts", "does not limit scripts"
 	wantSaid(t, map[string]string{
-		policy("default-src 'self'"):                              "",
-		policy("default-src 'unsafe-inline'"):                     inline,
-		policy("script-src 'self'"):                               "",
-		policy("script-src 'unsafe-inline'"):                      inline,
-		policy("default-src 'unsafe-inline'; script-src 'self'"):  "",
-		policy("default-src 'self'; script-src 'unsafe-inline'"):  inline,
-		policy("style-src 'self'"):                                unlimited,
-		policy("default-src 'self'; default-src 'unsafe-inline'"): "",
-		policy("script-src 'unsafe-inline' 'nonce-abc'"):          "",
+		policy("default-src 'self'"):                               "",
+		policy("default-src 'unsafe-inline'"):                      inline,
+		policy("script-src 'self'"):                                "",
+		policy("script-src 'unsafe-inline'"):                       inline,
+		policy("default-src 'unsafe-inline'; script-src 'self'"):   "",
+		policy("default-src 'self'; script-src 'unsafe-inline'"):   inline,
+		policy("style-src 'self'"):                                 unlimited,
+		policy("default-src 'self'; default-src 'unsafe-inline'"):  "",
+		policy("script-src 'unsafe-inline' 'nonce-__CSP_NONCE__'"): "",
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"cognito-token-handler/tokenhandler/secret"
@@ -54,7 +53,7 @@ func risks() []risk {
 			"the same value for `admin.token` and `auth.verify_secret`", isRefused, "the gateway could end sessions, and operators get users' tokens", (*loader).riskSameSecret,
 		},
 		{
-			"`spa.content_security_policy` or `spa.content_security_policy_extra` with `'unsafe-inline'`, `'unsafe-eval'`, `data:`, `http:`, `https:` or `*` for scripts, or the former without `default-src` and `script-src`, or without `frame-ancestors`", isWarned,
+			"`spa.content_security_policy` or `spa.content_security_policy_extra` with `'unsafe-inline'`, `'unsafe-eval'`, `data:`, `http:`, `https:` or `*` for scripts, or with `http:`, `https:` or `*` in `frame-ancestors`; the former with a nonce for scripts that is the same in every response, without `default-src` and `script-src`, or without `frame-ancestors`", isWarned,
 			"an injected script runs with the user's session; another site can frame the app", (*loader).riskPolicy,
 		},
 		{
@@ -188,60 +187,6 @@ func (l *loader) riskSameSecret(c *Config) {
 			l.fault("admin.tokens", "has an item with the same value as another admin token", "make a token of its own for everybody")
 		}
 	}
-}
-
-// riskPolicy looks at the sources for scripts (Content Security Policy Level 3,
-// section 6.1). The first directive of a name counts.
-func (l *loader) riskPolicy(c *Config) {
-	const key = "spa.content_security_policy"
-	if c.SPA.ExtraPolicy != "" {
-		l.riskScripts(key+"_extra", directivesOf(c.SPA.ExtraPolicy)["script-src"])
-	}
-	if c.SPA.ContentSecurityPolicy == "" {
-		return
-	}
-	directives := directivesOf(c.SPA.ContentSecurityPolicy)
-	scripts, ok := directives["script-src"]
-	if !ok {
-		scripts, ok = directives["default-src"]
-	}
-	if !ok {
-		l.warn(key, "does not limit scripts", "write default-src 'self' or script-src 'self'")
-	}
-	l.riskScripts(key, scripts)
-	if _, ok := directives["frame-ancestors"]; !ok {
-		l.warn(key, "lets every site frame the app", "add frame-ancestors 'none'")
-	}
-}
-
-// riskScripts looks at the sources of scripts that a key allows.
-func (l *loader) riskScripts(key string, scripts []string) {
-	for _, source := range []string{"'unsafe-inline'", "'unsafe-eval'", "data:", "http:", "https:", "*"} {
-		if slices.Contains(scripts, source) && (source != "'unsafe-inline'" || !hasNonceOrHash(scripts)) {
-			l.warn(key, "allows "+source+" for scripts, so an injected script runs with the user's session", "remove it: bundlers can build the app without it")
-		}
-	}
-}
-
-// directivesOf returns the sources of the directives of a policy.
-func directivesOf(policy string) map[string][]string {
-	directives := map[string][]string{}
-	for directive := range strings.SplitSeq(strings.ToLower(policy), ";") {
-		fields := strings.Fields(directive)
-		if len(fields) == 0 {
-			continue
-		}
-		if _, again := directives[fields[0]]; !again {
-			directives[fields[0]] = fields[1:]
-		}
-	}
-	return directives
-}
-
-// hasNonceOrHash reports whether a list of sources has one, with which browsers
-// ignore 'unsafe-inline'.
-func hasNonceOrHash(sources []string) bool {
-	return slices.ContainsFunc(sources, func(s string) bool { return strings.HasPrefix(s, "'nonce-") || strings.HasPrefix(s, "'sha") })
 }
 
 // riskDirectory finds system directories. [Load] finds those with files that the
