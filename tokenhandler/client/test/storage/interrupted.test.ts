@@ -1,0 +1,260 @@
+import { beforeEach, expect, test, vi } from 'vitest'
+import { createStorage } from '../../src/storage'
+import { FakeService, Memory, partSize, pass, problem, settled, until } from './fake'
+
+let service: FakeService
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  service = new FakeService().login('ada')
+  vi.stubGlobal('localStorage', new Memory())
+  return () => {
+    vi.useRealTimers()
+    vi.unstubAllGlobals()
+  }
+})
+
+const storage = (options = {}) => createStorage(service.auth, { partsFrom: partSize, ...options })
+const file = (parts: number, name = 'film.mp4', lastModified = 1) => new File([new Uint8Array(parts * partSize - 5).fill(parts)], name, { type: 'video/mp4', lastModified })
+
+test('a pause keeps the parts that S3 has', async () => {
+  const seen: number[] = []
+  const task = storage({ parallel: 1 }).upload('film.mp4', file(4), { onProgress: ({ loaded }) => seen.push(loaded) })
+  service.fault = (line) => {
+    if (!line.includes('part=3')) return undefined
+    service.fault = () => undefined
+    task.pause()
+    return new Promise(() => {})
+  }
+  await until(() => task.state === 'paused')
+  await pass(60_000)
+  expect(service.uploads.size).toBe(1)
+  expect(service.count('PUT')).toBe(3)
+  task.resume()
+  expect((await settled(task)).value).toMatchObject({ size: 4 * partSize - 5 })
+  expect(service.count('PUT')).toBe(5)
+  expect(seen.at(-1)).toBe(4 * partSize - 5)
+  expect(task.state).toBe('done')
+})
+
+test('pausing and resuming at once loses nothing', async () => {
+  const task = storage().upload('a', 'x')
+  task.pause()
+  task.resume()
+  task.pause()
+  await pass(1000)
+  expect(service.count('PUT')).toBe(0)
+  task.resume()
+  task.pause()
+  task.resume()
+  expect((await settled(task)).value).toMatchObject({ key: 'a' })
+})
+
+test('canceling deletes the parts', async () => {
+  const task = storage({ parallel: 1 }).upload('film.mp4', file(3))
+  service.fault = (line) => {
+    if (line.includes('part=2')) task.cancel()
+    return undefined
+  }
+  expect((await settled(task)).error).toMatchObject({ name: 'AbortError' })
+  expect(task.state).toBe('canceled')
+  expect(service.uploads.size).toBe(0)
+  expect(storage().unfinished()).toEqual([])
+})
+
+test('what cannot be deleted when it is canceled can be given up later', async () => {
+  const task = storage({ parallel: 1 }).upload('film.mp4', file(3))
+  service.fault = (line) => {
+    if (line.includes('part=2')) task.cancel()
+    return line.startsWith('DELETE') ? 'lose' : undefined
+  }
+  await settled(task)
+  expect(service.uploads.size).toBe(1)
+  service.fault = () => undefined
+  await storage().discard(storage().unfinished()[0]!)
+  expect(service.uploads.size).toBe(0)
+  expect(storage().unfinished()).toEqual([])
+})
+
+test('canceling deletes the parts of an earlier visit, too', async () => {
+  service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(3))
+  await until(() => service.count('part=2') > 0)
+  const task = storage().upload('film.mp4', file(3))
+  service.fault = (line) => {
+    if (!line.startsWith('GET /multipart')) return undefined
+    task.cancel()
+    return new Promise(() => {})
+  }
+  await settled(task)
+  expect(service.uploads.size).toBe(0)
+  expect(storage().unfinished()).toEqual([])
+})
+
+test.each([
+  ['that nobody can find again is deleted', (data: Blob) => data.slice(), 0],
+  ['of a file is kept', (data: Blob) => data, 1],
+])('what S3 has of a failed upload %s', async (_, dataOf, left) => {
+  service.fault = (line) => (line.includes('part=2') ? problem(403, 'AccessDenied') : undefined)
+  const task = storage({ parallel: 1, retries: 1 }).upload('film.mp4', dataOf(file(3)))
+  expect((await settled(task)).error).toMatchObject({ status: 403 })
+  expect(task.state).toBe('failed')
+  expect(service.uploads.size).toBe(left)
+})
+
+test.each(['pause', 'cancel'] as const)('%s while an upload begins loses no upload', async (interrupt) => {
+  let answer = () => {}
+  service.fault = (line) => (line === 'POST /multipart' ? new Promise((resolve) => (answer = resolve)) : undefined)
+  const task = storage().upload('film.mp4', file(3))
+  await until(() => service.count('POST /multipart') > 0)
+  task[interrupt]()
+  await pass(10)
+  answer()
+  await pass(10)
+  expect(service.count('POST /multipart')).toBe(1)
+  expect(service.uploads.size).toBe(interrupt === 'pause' ? 1 : 0)
+  task.resume()
+  await settled(task)
+  expect(service.log.filter((line) => line === 'POST /multipart')).toHaveLength(1)
+  expect(task.state).toBe(interrupt === 'pause' ? 'done' : 'canceled')
+})
+
+test('a signal cancels, also before the start and during a pause', async () => {
+  const gone = new Error('page left')
+  expect((await settled(storage().upload('a', 'x', { signal: AbortSignal.abort(gone) }))).error).toBe(gone)
+  const controller = new AbortController()
+  const task = storage().upload('a', 'x', { signal: controller.signal })
+  task.pause()
+  await pass(10)
+  controller.abort(gone)
+  expect((await settled(task)).error).toBe(gone)
+  expect(service.count('PUT')).toBe(0)
+})
+
+test('after a reload the same file goes on where it was', async () => {
+  service.fault = (line) => (line.includes('part=3') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(4)) // the page is reloaded: this task never ends
+  await until(() => service.count('part=3') > 0)
+  service.fault = () => undefined
+  service.log.length = 0
+
+  expect(storage().unfinished()).toMatchObject([{ key: 'film.mp4', size: 4 * partSize - 5 }])
+  expect((await settled(storage({ parallel: 1 }).upload('film.mp4', file(4)))).value).toMatchObject({ key: 'film.mp4' })
+  expect(service.count('PUT')).toBe(2)
+  expect(service.count('POST /multipart/')).toBe(3) // sign two, complete
+  expect(storage().unfinished()).toEqual([])
+})
+
+test.each([
+  ['another file', file(4, 'film.mp4', 2), {}],
+  ['other metadata', file(4), { metadata: { cut: 'director' } }],
+  ['an upload without checksums', file(4), { checksum: false }],
+])('%s begins anew', async (_, data, options) => {
+  service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(4))
+  await until(() => service.count('part=2') > 0)
+  service.fault = () => undefined
+  service.log.length = 0
+  await settled(storage({ parallel: 1 }).upload('film.mp4', data, options))
+  expect(service.count('PUT')).toBe(4)
+})
+
+test.each([
+  ['of a file that was changed', {}, (part: Buffer) => Buffer.alloc(part.length, 9)],
+  ['of another size', { checksum: false }, (part: Buffer) => part.subarray(1)],
+])('a stored part %s is sent again', async (_, options, changed) => {
+  service.fault = (line) => (line.includes('part=3') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(4), options)
+  await until(() => service.count('part=3') > 0)
+  service.fault = () => undefined
+  const [upload] = service.uploads.values()
+  upload!.parts.set(1, changed(upload!.parts.get(1)!))
+  service.log.length = 0
+  await settled(storage({ parallel: 1 }).upload('film.mp4', file(4), options))
+  expect(service.count('PUT')).toBe(3)
+  expect(service.folder.get('film.mp4')?.data.equals(Buffer.from(await file(4).arrayBuffer()))).toBe(true)
+})
+
+test('an upload that S3 has forgotten begins anew, and another user sees none', async () => {
+  service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(3))
+  await until(() => service.count('part=2') > 0)
+  service.fault = () => undefined
+  service.login('bob')
+  expect(storage().unfinished()).toEqual([])
+  service.login('ada')
+  service.uploads.clear()
+  expect((await settled(storage().upload('film.mp4', file(3)))).value).toMatchObject({ key: 'film.mp4' })
+})
+
+test('an unfinished upload can be given up', async () => {
+  service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(3))
+  await until(() => service.count('part=2') > 0)
+  const [left] = storage().unfinished()
+  await storage().discard(left!)
+  expect(service.uploads.size).toBe(0)
+  expect(storage().unfinished()).toEqual([])
+})
+
+test('a lost answer of the completion is found out', async () => {
+  let first = true
+  service.fault = (line) => {
+    if (!line.endsWith('/complete') || !first) return undefined
+    first = false
+    return 'lose the answer'
+  }
+  expect((await settled(storage().upload('film.mp4', file(2)))).value).toMatchObject({ size: 2 * partSize - 5 })
+})
+
+test.each([
+  ['in one piece', 'PUT', 'x'],
+  ['in parts', 'complete', file(2)],
+])('an upload %s that was paused when it had arrived is no failure', async (_, last, data) => {
+  const task = storage().upload('film.mp4', data, { ifAbsent: true })
+  service.fault = (line) => {
+    if (!line.includes(last)) return undefined
+    service.fault = () => undefined
+    return 'keep the answer'
+  }
+  await until(() => service.folder.size === 1)
+  task.pause()
+  await pass(10)
+  task.resume()
+  expect((await settled(task)).value).toMatchObject({ key: 'film.mp4', etag: service.folder.get('film.mp4')?.etag })
+})
+
+test.each([true, false])('an earlier object of the same size is not taken for the upload (checksum: %s)', async (checksum) => {
+  await settled(storage().upload('film.mp4', file(2), { checksum }))
+  const changed = new File([new Uint8Array(2 * partSize - 5)], 'film.mp4')
+  service.fault = (line) => {
+    if (!line.endsWith('/complete')) return undefined
+    service.fault = () => undefined
+    service.uploads.clear() // somebody aborts it
+    return 'lose'
+  }
+  expect((await settled(storage().upload('film.mp4', changed, { checksum }))).error).toMatchObject({ status: 404 })
+})
+
+test.each([true, false])('a lost answer of a completion that replaces an object is found out (checksum: %s)', async (checksum) => {
+  await settled(storage().upload('film.mp4', file(2), { checksum }))
+  const changed = new File([new Uint8Array(2 * partSize - 5)], 'film.mp4')
+  service.fault = (line) => {
+    if (!line.endsWith('/complete')) return undefined
+    service.fault = () => undefined
+    return 'lose the answer'
+  }
+  expect((await settled(storage().upload('film.mp4', changed, { checksum }))).value).toMatchObject({ etag: service.folder.get('film.mp4')?.etag })
+})
+
+test('a session that ends fails the upload, and what was sent is kept', async () => {
+  const expired = (line: string) => (line.includes(' s3 ') ? undefined : problem(401, 'session_expired'))
+  service.fault = (line) => (line.includes('part=2') ? Promise.resolve(void (service.fault = expired)) : undefined)
+  const task = storage({ parallel: 1 }).upload('film.mp4', file(12))
+  expect((await settled(task)).error).toMatchObject({ status: 401, code: 'session_expired' })
+  expect(storage().unfinished()).toHaveLength(1)
+  service.fault = () => undefined
+  service.log.length = 0
+  await settled(storage().upload('film.mp4', file(12)))
+  expect(service.count('PUT')).toBeLessThan(12)
+})
