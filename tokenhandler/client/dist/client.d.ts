@@ -45,6 +45,8 @@ export interface UnknownSession {
     status: 'unknown';
     error: Error;
     user?: User | undefined;
+    /** Why the session has ended meanwhile, as its times say. Activity in another browser window may have prolonged it. */
+    ended?: Ended | undefined;
 }
 export type Session = LoadingSession | AuthenticatedSession | AnonymousSession | UnknownSession;
 /** The events of {@link Auth.on}, and what a listener gets. */

@@ -78,7 +78,7 @@ export function createWatch(base: string, call: (url: string, method: string) =>
 
   /** Keeps what is known as long as it can be true: a service that does not answer has logged nobody out. */
   function fail(error: Error): Session {
-    if (session.status !== 'anonymous' && now() >= endOf(session)) show({ status: 'unknown', error, user: userOf(session) })
+    if (session.status !== 'anonymous' && now() >= endOf(session)) show({ status: 'unknown', error, user: userOf(session), ended: endedBecause(session, now()) })
     if (!failures++) listeners.emit('unreachable', error)
     const backoff = Math.min(60_000, 500 * 2 ** failures) * (0.5 + Math.random())
     if (!document.hidden) wake(Math.max((error as Partial<ApiError>).retryAfterMs ?? 0, backoff))

@@ -94,6 +94,17 @@ describe('the session', () => {
     expect(service.fetch.mock.calls.length).toBeLessThan(70) // it waits longer and longer
   })
 
+  test('tells why it ended during an outage', async () => {
+    service.login(ada)
+    const auth = service.client()
+    await auth.ready()
+    service.fetch.mockRejectedValue(new TypeError('offline'))
+    await minutes(35)
+    expect(auth.session).toMatchObject({ status: 'unknown', ended: 'idle' })
+    service.fetch.mockImplementation(async () => Response.json({ authenticated: false, now: new Date().toISOString() }))
+    expect(await auth.check()).toMatchObject({ status: 'anonymous', ended: 'idle' })
+  })
+
   test('is asked for again when the browser is online again', async () => {
     service.next = [new TypeError('offline')]
     const auth = service.client()

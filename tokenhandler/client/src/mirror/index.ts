@@ -143,7 +143,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
   const follow = () => {
     const { session } = auth
     if (session.status === 'anonymous') {
-      if (copy && (session.ended ?? 'logout') === 'logout') {
+      if (copy && session.ended === 'logout') {
         if (!keep && !copy.changed) copy.forget()
         copy = sub = undefined
       }

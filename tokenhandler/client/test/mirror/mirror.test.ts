@@ -272,6 +272,18 @@ test('nothing typed is lost when the session runs out', async () => {
   expect(stored()).toEqual([a])
 })
 
+test('nor when it ends for a reason that nobody knows', async () => {
+  const notes = mirror()
+  notes.set([a])
+  await synced(notes)
+  session({ status: 'anonymous', loginUrl: '/auth/login' })
+  notes.set([a, b])
+  expect(notes.snapshot).toEqual({ value: [a, b], status: 'signedOut' })
+  login('ada')
+  await synced(notes)
+  expect(stored()).toEqual([a, b])
+})
+
 test('a logout removes what is synced, and keeps what is not', async () => {
   const notes = mirror()
   notes.set([a])
