@@ -315,7 +315,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 	handler, err := spa.New(spa.Config{
 		Dir: a.cfg.SPA.Dir, ContentSecurityPolicy: a.cfg.SPA.ContentSecurityPolicy, ExtraPolicy: a.cfg.SPA.ExtraPolicy,
-		StorageOrigin: a.cfg.Storage.Origin(), Site: site,
+		StorageOrigin: a.cfg.Storage.Origin(), Site: site, Log: a.log,
 	})
 	if err != nil {
 		return nil, err

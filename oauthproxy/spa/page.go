@@ -53,19 +53,19 @@ func withNonce(policy string) string {
 }
 
 // inspect describes an HTML file.
-func (h *Handler) inspect(content []byte) page {
+func (h *Handler) inspect(name string, content []byte) page {
 	if bytes.Contains(content, []byte(Placeholder)) {
 		return page{hasPlaceholder: true}
 	}
 	if h.custom {
 		return page{}
 	}
-	return page{policy: h.policyOf(content, false)}
+	return page{policy: h.policyOf(name, content, false)}
 }
 
-// policyOf returns the policy for an HTML file, with the placeholder where a nonce belongs.
-// nonce tells that the file has one.
-func (h *Handler) policyOf(content []byte, nonce bool) string {
+// policyOf returns the policy for the HTML file called name, with the placeholder where a
+// nonce belongs. nonce tells that the file has one.
+func (h *Handler) policyOf(name string, content []byte, nonce bool) string {
 	if h.custom {
 		return h.policy
 	}
@@ -78,7 +78,30 @@ func (h *Handler) policyOf(content []byte, nonce bool) string {
 	}
 	p := h.base.withInline("script-src-attr", unsafeHashes(found.handlers)).withInline("style-src-attr", unsafeHashes(found.attributes))
 	p = p.withInline(p.element("script-src"), found.scripts).withInline(p.element("style-src"), found.styles)
-	return p.with("base-uri", found.base).String()
+	return h.bounded(name, p.with("base-uri", found.base), len(found.attributes) > 0)
+}
+
+// maxPolicy is the length in bytes from which a policy is shortened. Proxies limit the head of
+// a response: nginx takes 4,096 bytes by default (proxy_buffer_size), and answers 502 for more.
+const maxPolicy = 3 << 10
+
+// bounded returns the policy of the file called name as text. If that is too long, it allows
+// all attributes style in the place of the hashes of those that the file has: they cannot
+// run scripts. The hashes of scripts remain. The log names the file once.
+func (h *Handler) bounded(name string, p policy, attributes bool) string {
+	text := p.String()
+	if len(text) <= maxPolicy {
+		return text
+	}
+	needed := len(text)
+	if attributes {
+		text = p.replace("style-src-attr", []string{"'unsafe-inline'"}).String()
+	}
+	if _, warned := h.tooLong.LoadOrStore(name, true); !warned {
+		h.log.Warn("a page needs a longer Content-Security-Policy than some proxies accept: move the scripts, styles and attributes style in it into files of their own",
+			"file", name, "needed_bytes", needed, "sent_bytes", len(text))
+	}
+	return text
 }
 
 // svelteAnnouncer is the hash of the one attribute style that SvelteKit's own script writes

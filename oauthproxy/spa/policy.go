@@ -91,6 +91,15 @@ func (p policy) with(name string, sources []string) policy {
 	return append(extended, directive{name, union(inherited, sources)})
 }
 
+// replace returns p with other sources of a directive that it has.
+func (p policy) replace(name string, sources []string) policy {
+	replaced := slices.Clone(p)
+	if i := p.index(name); i >= 0 {
+		replaced[i].sources = sources
+	}
+	return replaced
+}
+
 // withInline is like with, for hashes and nonces. It adds none where p allows everything
 // inline, because browsers ignore 'unsafe-inline' beside them.
 func (p policy) withInline(name string, sources []string) policy {

@@ -1,6 +1,7 @@
 package spa_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"cognito-token-handler/oauthproxy/spa"
+	"cognito-token-handler/test/testkit"
 )
 
 func TestExtraPolicy(t *testing.T) {
@@ -121,5 +123,43 @@ func TestExtraPolicyAndInline(t *testing.T) {
 				t.Errorf("%s: %s %s, want %s", extra, name, got, want[i])
 			}
 		}
+	}
+}
+
+// TestPolicyIsBounded: the head of a response must fit into 4,096 bytes, or nginx answers
+// 502 (proxy_buffer_size). Scripts are never allowed in the place of their hashes.
+func TestPolicyIsBounded(t *testing.T) {
+	dir := newDir(t)
+	var attributes, scripts strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&attributes, `<p style="margin:%d">`, i)
+		fmt.Fprintf(&scripts, `<script>run(%d)</script>`, i)
+	}
+	write(t, filepath.Join(dir, "styled.html"), `<script>one()</script>`+attributes.String())
+	write(t, filepath.Join(dir, "nonce.html"), `<p nonce="__CSP_NONCE__">`+attributes.String())
+	write(t, filepath.Join(dir, "scripts.html"), scripts.String())
+	var log testkit.Log
+	h := newApp(t, spa.Config{Dir: dir, Log: log.Logger()})
+	for range 2 {
+		for _, target := range []string{"/styled", "/nonce"} {
+			header := do(h, "GET", target).Header()
+			if got := policyOf(header)["style-src-attr"]; got != "'unsafe-inline'" || len(header.Get("Content-Security-Policy")) > 3072 {
+				t.Errorf("%s: style-src-attr %s of %v", target, got, header)
+			}
+		}
+		if got := policyOf(do(h, "GET", "/styled").Header())["script-src"]; got != "'self' "+hash("one()") {
+			t.Errorf("script-src %s", got)
+		}
+		if got := policyOf(do(h, "GET", "/scripts").Header())["script-src"]; strings.Contains(got, "unsafe") || !strings.HasSuffix(got, hash("run(99)")) {
+			t.Errorf("script-src %s", got)
+		}
+	}
+	do(h, "GET", "/")
+	var named []any
+	for _, record := range log.Records(t) {
+		named = append(named, record["file"])
+	}
+	if fmt.Sprint(named) != "[styled.html nonce.html scripts.html]" {
+		t.Errorf("the log names %v", named)
 	}
 }

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/http"
 	"os"
 	"path"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"cognito-token-handler/tokenhandler/web"
@@ -32,6 +34,8 @@ type Config struct {
 	StorageOrigin string
 	// Site writes error responses. Required.
 	Site *web.Site
+	// Log is told of pages whose policy is too long for proxies. Required.
+	Log *slog.Logger
 }
 
 // Handler serves the app.
@@ -46,7 +50,10 @@ type Handler struct {
 	pages  versions[page]
 	// exported tells that Next.js has exported the app: every page has a file.
 	exported bool
-	handler  http.Handler
+	log      *slog.Logger
+	// tooLong are the names of the files of which the log has been told.
+	tooLong sync.Map
+	handler http.Handler
 }
 
 const (
@@ -68,7 +75,7 @@ func New(cfg Config) (*Handler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening spa.dir: %w", err)
 	}
-	h := &Handler{files: root.FS(), custom: cfg.ContentSecurityPolicy != ""}
+	h := &Handler{files: root.FS(), custom: cfg.ContentSecurityPolicy != "", log: cfg.Log}
 	h.tags.now, h.pages.now = cfg.Site.Now, cfg.Site.Now
 	if err := h.setPolicy(cfg); err != nil {
 		return nil, err
@@ -144,7 +151,7 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, f opened) er
 	var content []byte
 	found, err := h.pages.get(f.info, func() (p page, err error) {
 		if content, err = readAll(f.content, f.info); err == nil {
-			p = h.inspect(content)
+			p = h.inspect(f.name, content)
 		}
 		return p, err
 	})
@@ -157,7 +164,7 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, f opened) er
 	if found.hasPlaceholder {
 		nonce := rand.Text() // 128 bits (CSP Level 3 §7.1)
 		content = bytes.ReplaceAll(content, []byte(Placeholder), []byte(nonce))
-		found.policy = strings.ReplaceAll(h.policyOf(content, true), Placeholder, nonce)
+		found.policy = strings.ReplaceAll(h.policyOf(f.name, content, true), Placeholder, nonce)
 	}
 	header := w.Header()
 	if found.policy != "" {

@@ -74,6 +74,9 @@ func newApp(t *testing.T, cfg spa.Config) *spa.Handler {
 func newAppAt(t *testing.T, now time.Time, cfg spa.Config) *spa.Handler {
 	t.Helper()
 	cfg.Site = newSite(t, now)
+	if cfg.Log == nil {
+		cfg.Log = testkit.Logger(t)
+	}
 	h, err := spa.New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func serveStack(t *testing.T, name string) string {
 	server := httptest.NewUnstartedServer(nil)
 	address := "http://" + server.Listener.Addr().String()
 	site := web.NewSite(web.Config{PublicURL: testkit.MustURL(t, address), LoginURL: "/auth/login", Log: testkit.Logger(t), Now: time.Now})
-	app, err := spa.New(spa.Config{Dir: filepath.Join("testdata", "stacks", name, "built"), Site: site})
+	app, err := spa.New(spa.Config{Dir: filepath.Join("testdata", "stacks", name, "built"), Site: site, Log: testkit.Logger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
