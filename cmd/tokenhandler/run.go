@@ -26,6 +26,7 @@ type command struct {
 	hangups    <-chan os.Signal // SIGHUP: read the files of keys, secrets and certificates again
 	stdout     io.Writer
 	stderr     *web.LogQueue
+	records    io.Writer // standard error without the queue
 	configFile string
 }
 
@@ -36,7 +37,8 @@ const lastRecordsTime = time.Second
 // run runs the program and returns its exit code: 0 for success, 1 for a failure, and
 // 2 for an invalid configuration.
 func run(ctx context.Context, args, environ []string, hangups <-chan os.Signal, stdout, stderr io.Writer) int {
-	c := &command{environ: environ, hangups: hangups, stdout: stdout, stderr: web.NewLogQueue(stderr)}
+	records := &oneByOne{w: stderr}
+	c := &command{environ: environ, hangups: hangups, stdout: stdout, stderr: web.NewLogQueue(records), records: records}
 	defer c.flush() //nolint:contextcheck // at the end ctx is over
 	root := c.root()
 	root.SetArgs(args)
@@ -131,7 +133,7 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 	}
 	service.CountDroppedRecords(c.stderr.Dropped)
 	service.NoteVersion(buildVersion())
-	service.AuditTo(c.stderr)
+	service.AuditTo(c.records) // its own queue notices when the reader stalls or is gone
 	go func() {
 		for range c.hangups {
 			service.Reload()

@@ -101,11 +101,23 @@ func (p piped) ask() {
 	p.t.Error("no record was dropped")
 }
 
+// wantUnaudited makes an event for the audit trail, and waits until a metric shows that it
+// cannot be written.
+func (p piped) wantUnaudited() {
+	p.t.Helper()
+	p.get("http://" + p.public + "/auth/callback?state=x")
+	testkit.Eventually(p.t, "tokenhandler_audit_up 0", func() bool {
+		_, metrics := p.get("http://" + p.admin + "/metrics")
+		return strings.Contains(metrics, "\ntokenhandler_audit_up 0\n")
+	})
+}
+
 // TestStalledLogReaderStopsNothing: requests are answered, dropped records are counted,
-// and the program ends, while nobody reads its log.
+// records of the audit trail are missed, and the program ends, while nobody reads its log.
 func TestStalledLogReaderStopsNothing(t *testing.T) {
 	p := servePiped(t)
 	p.ask()
+	p.wantUnaudited()
 	p.signal(syscall.SIGINT)
 	if err := p.end(); err != nil {
 		t.Error(err)
@@ -135,11 +147,13 @@ func TestLogReaderThatGoesOn(t *testing.T) {
 	}
 }
 
-// TestLogReaderThatIsGone: the death of the log's reader does not end the program.
+// TestLogReaderThatIsGone: the death of the log's reader does not end the program, and
+// the metrics show that the audit trail is not written.
 func TestLogReaderThatIsGone(t *testing.T) {
 	p := servePiped(t)
 	_ = p.reader.Close()
 	p.ask()
+	p.wantUnaudited()
 	p.signal(syscall.SIGINT)
 	if err := p.end(); err != nil {
 		t.Error(err)
