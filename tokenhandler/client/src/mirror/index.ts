@@ -26,13 +26,29 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
   let failures = 0
   let rival: Base | undefined // the other version of a conflict
 
+  /** The value that a text stands for. One that nobody can read is as good as none: the folder may have a better one. */
+  const read = (now: string | null): T => {
+    try {
+      if (now !== null) return JSON.parse(now) as T
+    } catch {
+      copy!.forget()
+    }
+    return initial
+  }
+
   /** Shows the value of this browser with a status. */
   const show = (status: MirrorStatus, more: Pick<MirrorSnapshot<T>, 'conflict' | 'error'> = {}) => {
     const now = copy?.text ?? null
-    const value = now === null ? initial : now === text ? snapshot.value : (JSON.parse(now) as T)
+    const value = now === text ? snapshot.value : read(now)
     text = now
     snapshot = { value, status, ...more }
-    for (const listener of listeners) listener()
+    for (const listener of listeners) {
+      try {
+        listener()
+      } catch (thrown) {
+        reportError(thrown)
+      }
+    }
   }
   const signedIn = () => auth.session.status === 'authenticated'
   const current = (): MirrorStatus => (!signedIn() ? 'signedOut' : copy?.changed ? 'pending' : 'synced')
@@ -60,7 +76,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
       if (mine.changed) later(delay)
     } catch (error) {
       if (mine !== copy) return
-      const passing = error instanceof ApiError && (error.status === 0 || error.status === 429 || error.status >= 500)
+      const passing = error instanceof ApiError && /^(0|429|5..)$/.test(`${error.status}`)
       if (passing) later(Math.min(60_000, 2000 * 2 ** failures++))
       show(passing ? 'offline' : signedIn() ? 'failed' : 'signedOut', { error })
     }
@@ -80,7 +96,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
             rival = theirs
             return conflict
           }
-          mine.text = JSON.stringify(merge(conflict))
+          mine.text = toText(merge(conflict))
         } else {
           mine.text = theirs.text
         }
@@ -100,7 +116,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
     try {
       if ((await storage.head(path)).etag === known) return 'same'
       const { blob, etag } = await storage.download(path)
-      if (!etag) throw new Error("the bucket's CORS rules must expose ETag")
+      if (!etag) throw Error('CORS must expose ETag')
       return { etag, text: await blob.text() }
     } catch (error) {
       if (error instanceof ApiError && error.code === 'not_found') return undefined
@@ -176,14 +192,14 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
   follow()
 
   const set = (value: T | ((value: T) => T)) => {
-    if (!copy) throw new Error('nobody is logged in')
-    if (value instanceof Function) value = value(copy.text === null ? initial : (JSON.parse(copy.text) as T))
-    copy.text = JSON.stringify(value)
+    if (!copy) throw Error('nobody is logged in')
+    if (value instanceof Function) value = value(read(copy.text))
+    copy.text = toText(value)
     const { conflict } = snapshot
     if (conflict && rival) show('conflict', { conflict: { ...conflict, mine: value } })
     else show(current())
     changedAt ||= Date.now()
-    later(Math.min(delay, Math.max(0, changedAt + 10 * delay - Date.now())))
+    later(Math.min(delay, changedAt + 10 * delay - Date.now()))
   }
 
   return {
@@ -200,9 +216,9 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
     set,
     sync: () => sync(true),
     resolve: (value) => {
+      set(() => value)
       if (copy && rival) copy.base = rival
       rival = undefined
-      set(() => value)
       void sync(true)
     },
     close: () => {
@@ -212,6 +228,9 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
     },
   }
 }
+
+/** The value as JSON. `undefined` and functions have none. */
+const toText = (value: unknown): string => JSON.stringify(value) ?? JSON.parse('not JSON')
 
 /** One tab at a time, where the browser has Web Locks. Without them, ETags still keep tabs from overwriting each other. */
 const alone = <R>(name: string, work: () => Promise<R>): Promise<R> => (navigator.locks ? navigator.locks.request(name, work) : work()) as Promise<R>

@@ -30,6 +30,7 @@ beforeEach(() => {
   listeners = new Set()
   open = []
   vi.stubGlobal('localStorage', browser)
+  vi.stubGlobal('reportError', vi.fn())
   vi.stubGlobal('navigator', { onLine: true, locks: lockManager() })
   vi.stubGlobal('addEventListener', page.addEventListener.bind(page))
   vi.stubGlobal('removeEventListener', page.removeEventListener.bind(page))
@@ -429,6 +430,54 @@ test('what is left in a full localStorage does not overwrite what the folder got
   const next = mirror()
   await next.sync()
   expect([stored(), next.value]).toEqual([[a, b], [a, b]])
+})
+
+test('a subscriber that fails stops neither the others nor the syncing', async () => {
+  const report = vi.fn()
+  vi.stubGlobal('reportError', report)
+  const notes = mirror()
+  notes.subscribe(() => {
+    throw new Error('of the app')
+  })
+  const seen = vi.fn()
+  notes.subscribe(seen)
+  notes.set([a])
+  await notes.sync()
+  expect(stored()).toEqual([a])
+  expect(seen).toHaveBeenCalledTimes(report.mock.calls.length)
+})
+
+test('what is not JSON is refused, and changes nothing', async () => {
+  const notes = mirror({ merge: () => undefined as never })
+  notes.set([a])
+  await synced(notes)
+  expect(() => notes.set(undefined as never)).toThrow('not JSON')
+  service.write(path, JSON.stringify([b]))
+  notes.set([a, c])
+  await notes.sync()
+  expect(notes.snapshot).toMatchObject({ value: [a, c], status: 'failed', error: { name: 'SyntaxError' } })
+  expect(stored()).toEqual([b])
+})
+
+test('a conflict is not resolved with what is not JSON', async () => {
+  const notes = mirror()
+  service.write(path, JSON.stringify([b]))
+  notes.set([a])
+  await until(() => notes.snapshot.status === 'conflict')
+  expect(() => notes.resolve(undefined as never)).toThrow('not JSON')
+  await notes.sync()
+  expect([notes.snapshot.status, stored()]).toEqual(['conflict', [b]])
+})
+
+test.each(['th:ada:notes', 'th:ada:notes:base'])('an unreadable %s is replaced by what the folder has', async (name) => {
+  browser.setItem(name, '[{')
+  service.write(path, JSON.stringify([b]))
+  const notes = mirror()
+  await notes.sync()
+  expect(notes.snapshot).toEqual({ value: [b], status: 'synced' })
+  notes.set((value) => [...value, c])
+  await notes.sync()
+  expect(stored()).toEqual([b, c])
 })
 
 test.each([
