@@ -33,7 +33,7 @@ export function loadJSON<T, A extends Args>(auth: Auth, path: string | ((args: A
 
 /** Goes to the login. The navigation waits meanwhile. */
 function leave(auth: Auth, { url }: Request): Promise<never> {
-  const { pathname, search, hash } = new URL(url)
-  if (auth.login({ returnTo: pathname + search + hash, auto: true })) return new Promise(() => {})
+  // The service may be on another origin, where a path would be one of its own.
+  if (auth.login({ returnTo: url, auto: true })) return new Promise(() => {})
   throw new ApiError('a login did not help', { status: 401, code: 'not_authenticated' })
 }

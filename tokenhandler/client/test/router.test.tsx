@@ -48,7 +48,7 @@ test('a loader gets the user and the API’s answer', async () => {
 test('nobody else gets past it, and comes back to the page that was wanted', async () => {
   const auth = service.client()
   expect(await show(auth, '/orders/7?full=1')).toBe('')
-  expect(vi.mocked(location.assign).mock.calls[0]![0]).toContain('/auth/login?return_to=%2Forders%2F7%3Ffull%3D1')
+  expect(vi.mocked(location.assign).mock.calls[0]![0]).toContain(`/auth/login?return_to=${encodeURIComponent('http://localhost/orders/7?full=1')}`)
 })
 
 test('a session that ends meanwhile leads to the login, too', async () => {
