@@ -38,7 +38,7 @@ func (f failure) known() bool { return f.login.State != "" }
 func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 	h.cfg.Metrics.Logins.WithLabelValues(cmp.Or(f.outcome, f.code)).Inc()
 	attrs := append([]any{"reason", f.code, "error", f.err.Error()}, h.cfg.Site.CallerOf(r).Attrs()...)
-	h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.LoginFailed, Failed: true, Cause: cmp.Or(f.outcome, f.code), Caller: h.cfg.Site.CallerOf(r), RequestedIdentityProvider: f.login.identityProvider()})
+	h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.LoginFailed, Failed: true, Anonymous: true, Cause: cmp.Or(f.outcome, f.code), Caller: h.cfg.Site.CallerOf(r), RequestedIdentityProvider: f.login.identityProvider()})
 	if f.description != "" {
 		attrs = append(attrs, "description", f.description)
 	}

@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -41,6 +42,9 @@ type Event struct {
 	Name string `json:"event"`
 	// Failed tells that what was tried was refused or failed.
 	Failed bool `json:"-"`
+	// Anonymous tells that anybody can cause the event. Such events take at most half of the
+	// queue.
+	Anonymous bool `json:"-"`
 	// Cause is why: an error code, or the cause of a session's end.
 	Cause string `json:"cause,omitempty"`
 	// Subject is the user's sub, and Session the session's name in logs.
@@ -83,9 +87,11 @@ func (t *Trail) encode(e *Event, now time.Time) ([]byte, error) {
 	if t.cfg.OCSF {
 		value = t.ocsf(e, now)
 	}
-	line, err := json.Marshal(value)
-	if err != nil {
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false) // which would make a user agent six times as long
+	if err := encoder.Encode(value); err != nil {
 		return nil, fmt.Errorf("encoding an event: %w", err)
 	}
-	return append(line, '\n'), nil
+	return line.Bytes(), nil
 }

@@ -174,6 +174,10 @@ func (t *Trail) add(ctx context.Context, e Event) *entry {
 	}
 	t.begin.Do(func() { go t.run() })
 	waiting := &entry{line: line, done: make(chan struct{})}
+	if e.Anonymous && len(t.queue) >= maxQueued/2 {
+		t.cfg.Metrics.Dropped.Inc()
+		return nil
+	}
 	select {
 	case t.queue <- waiting:
 		t.cfg.Metrics.Events.WithLabelValues(e.Name).Inc()
