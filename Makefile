@@ -177,7 +177,7 @@ cover: ## Show the coverage of the unit tests
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools $(OPENID) $(VEGETA_STAMP) $(HELM_STAMP) chromium redis nginx caddy wrk prometheus systemd rpm ## Install what the tests need
+tools: stack-tools $(OPENID) $(VEGETA_STAMP) $(HELM_STAMP) chromium redis nginx caddy wrk prometheus systemd rpm iproute2 curl ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -253,7 +253,7 @@ define debian
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(2) $(3); }
 endef
 
-.PHONY: chromium redis nginx caddy wrk prometheus systemd rpm
+.PHONY: chromium redis nginx caddy wrk prometheus systemd rpm iproute2 curl
 chromium:
 	$(call debian,chromium,chromium,fonts-dejavu-core)
 redis:
@@ -270,3 +270,7 @@ systemd:
 	$(call debian,systemd-analyze,systemd)
 rpm:
 	$(call debian,rpm,rpm)
+iproute2:
+	$(call debian,ip,iproute2)
+curl:
+	$(call debian,curl,curl)
