@@ -116,7 +116,7 @@ client: $(CLIENT_MODULES) $(REACT18_MODULES) $(AMPLIFY_MODULES) ## Build the bro
 .PHONY: e2e
 e2e: $(SPA) $(CLIENT) tools packages image ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
-	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 30m $(E2E_PACKAGES)
+	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 2 -timeout 30m $(E2E_PACKAGES)
 
 E2E_PACKAGES := ./test/... ./cmd/app ./oauthproxy/storage/... ./tokenhandler/replicas/valkey
 
