@@ -169,9 +169,16 @@ big-upload: build stack-tools ## Upload a file of BIG bytes (1 GiB) in parts, in
 	TOKENHANDLER_BINARY=$(CURDIR)/$(BINARY) go test -tags e2e -count=1 -v -timeout 1h -run 'TestBigUpload$$' ./test/e2e -args -big $(BIG)
 
 .PHONY: cover
-cover: ## Show the coverage of the unit tests
-	go test -coverprofile .build/cover.out -coverpkg ./tokenhandler/...,./oauthproxy/...,./config/...,./cmd/... ./tokenhandler/... ./oauthproxy/... ./config/... ./cmd/...
+cover: $(SPA) $(CLIENT) tools packages image ## Show the statements that unit, integration and browser tests cover together (.build/cover.out has each)
+	rm -rf .build/cover && mkdir -p .build/cover
+	go build -cover -coverpkg $(COVERED) -o .build/tokenhandler-cover ./cmd/tokenhandler
+	go test -cover -coverpkg $(COVERED) ./... -args -test.gocoverdir=$(CURDIR)/.build/cover
+	GOCOVERDIR=$(CURDIR)/.build/cover TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-cover \
+	  go test -tags e2e -count=1 -p 2 -timeout 30m -cover -coverpkg $(COVERED) $(E2E_PACKAGES) -args -test.gocoverdir=$(CURDIR)/.build/cover
+	go tool covdata textfmt -i .build/cover -o .build/cover.out
 	go tool cover -func .build/cover.out | tail -1
+
+COVERED := ./tokenhandler/...,./oauthproxy/...,./config/...,./cmd/...
 
 .PHONY: check
 check: lint test ## What CI runs

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
@@ -16,7 +17,7 @@ type Spec struct {
 	Path   string            // required; the program
 	Args   []string          // without the program's name
 	Dir    string            // working directory; empty is the caller's own
-	Env    []string          // the whole environment; nothing is inherited
+	Env    []string          // the whole environment: only GOCOVERDIR is inherited
 	Log    io.Writer         // optional; gets every line as it comes
 	OnLine func(line string) // optional; called in order with every line, without its end
 }
@@ -30,12 +31,18 @@ type Process struct {
 	err  error // why the child ended; written before done is closed
 }
 
+// coverageDir is the variable that tells a binary built with -cover where its counters go.
+const coverageDir = "GOCOVERDIR"
+
 // Start starts the child. The caller must Stop it; if the caller's process dies first, the kernel kills the child.
 func Start(spec Spec) (*Process, error) {
 	p := &Process{name: spec.Name, out: newOutput(spec.Log, spec.OnLine), done: make(chan struct{})}
 	p.cmd = exec.Command(spec.Path, spec.Args...) //nolint:noctx // the child ends by Stop, which asks first and kills later
 	p.cmd.Dir = spec.Dir
 	p.cmd.Env = append([]string{}, spec.Env...)
+	if dir := os.Getenv(coverageDir); dir != "" {
+		p.cmd.Env = append(p.cmd.Env, coverageDir+"="+dir)
+	}
 	p.cmd.Stdout = p.out
 	p.cmd.Stderr = p.out
 	p.cmd.SysProcAttr = attributes()
