@@ -1,5 +1,5 @@
 import { ApiError } from './error'
-import { keepState, mayStartByItself, pageUrl, takeState, withQuery } from './pages'
+import { keepState, mayStartByItself, pageUrl, returnAddress, takeState, withQuery } from './pages'
 import { send, type Caller } from './requests'
 import type { Auth, AuthOptions, AuthRequestInit, LoginOptions, LogoutOptions } from './types'
 import { createWatch } from './watch'
@@ -47,7 +47,7 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
     forgotPassword: leaveFor('/forgot-password'),
     addPasskey: leaveFor('/passkeys/add'),
     async logout({ everywhere, returnTo }: LogoutOptions = {}) {
-      const url = withQuery(base + '/logout', { everywhere: everywhere && 'true', return_to: returnTo })
+      const url = withQuery(base + '/logout', { everywhere: everywhere && 'true', return_to: returnTo && returnAddress(crossOrigin, returnTo) })
       const response = await call(url, 'POST')
       if (!response.ok) throw await ApiError.from(response)
       const { logout_url: next } = (await response.json()) as LogoutAnswer

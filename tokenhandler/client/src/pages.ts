@@ -7,11 +7,16 @@ const autoKey = 'tokenhandler:auto'
 /** A login that starts by itself within this time after the last one did not help: another would not either. */
 const autoMs = 60_000
 
+/** Where the app goes on, as `return_to` says it. To a service on another origin, a path would be one of its own. */
+export function returnAddress(crossOrigin: boolean, to: string): string {
+  return crossOrigin ? new URL(to, location.href).href : to
+}
+
 /** The address of a page of the service with the options of a login there. */
 export function pageUrl(page: string, crossOrigin: boolean, options: LoginOptions): string {
-  const { pathname, search, hash, href } = location
+  const { pathname, search, hash } = location
   return withQuery(page, {
-    return_to: options.returnTo ?? (crossOrigin ? href : pathname + search + hash),
+    return_to: returnAddress(crossOrigin, options.returnTo ?? pathname + search + hash),
     identity_provider: options.provider,
     login_hint: options.loginHint,
     lang: options.lang,
@@ -46,7 +51,7 @@ export function takeState(sub: string): unknown {
 
 /** Whether a login may start by itself now. If so, it counts as started. */
 export function mayStartByItself(): boolean {
-  if (Math.abs(Date.now() - Number(read(autoKey).value)) < autoMs) return false
+  if (Math.abs(Date.now() - (read(autoKey).value as number)) < autoMs) return false
   write(autoKey, { value: Date.now() })
   return true
 }

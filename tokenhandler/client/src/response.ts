@@ -8,5 +8,5 @@ export async function readProblem(response: Response): Promise<Problem> {
 
 /** The milliseconds of `Retry-After`, which the service gives in seconds. */
 export function retryAfter(response: Response): number {
-  return Number(response.headers.get('Retry-After')) * 1000 || 0
+  return +response.headers.get('Retry-After')! * 1000 || 0
 }

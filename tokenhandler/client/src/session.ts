@@ -4,7 +4,7 @@ import type { SessionAnswer } from './wire'
 /** The session that an answer describes. `loginUrl` and `ended` stand in for what it does not name. */
 export function toSession(answer: SessionAnswer, loginUrl: string, ended?: Ended): Session {
   const { user, expires_at: end, idle_expires_at: idle = end, access_token_expires_at: access = end, session_id: sessionId, auth_time: since, warning } = answer
-  if (!answer.authenticated || !user) {
+  if (!user) {
     return { status: 'anonymous', loginUrl: answer.login_url ?? loginUrl, ended: answer.ended ?? ended }
   }
   return {

@@ -2,7 +2,7 @@ import { ApiError } from './error'
 import { createListeners } from './events'
 import { endedBecause, endOf, identity, toSession, userOf } from './session'
 import { createTabs, type News } from './tabs'
-import type { Auth, AuthEvents, Ended, Session, User } from './types'
+import type { Auth, AuthenticatedSession, AuthEvents, Ended, Session, User } from './types'
 import type { SessionAnswer } from './wire'
 
 /** An answer that is older than this is asked for again when the user comes back to the tab. */
@@ -106,7 +106,7 @@ export function createWatch(base: string, call: (url: string, method: string) =>
     if (next.status !== 'authenticated') return
     if (last && last.sub !== next.user.sub) listeners.emit('userChanged', { from: last, to: next.user })
     else if (!userOf(before)) listeners.emit('signedIn', next)
-    else if (before.status === 'authenticated' && next.accessTokenExpiresAt > before.accessTokenExpiresAt) listeners.emit('refreshed', next)
+    else if (next.accessTokenExpiresAt > (before as AuthenticatedSession).accessTokenExpiresAt) listeners.emit('refreshed', next)
   }
 
   /** Sets the one timer, and warns of an end that is near. While nobody sees the page, only the end counts. */

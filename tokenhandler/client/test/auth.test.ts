@@ -497,6 +497,23 @@ describe('leaving the page', () => {
     expect(target().pathname + target().search).toBe('/auth/passkeys/add?return_to=%2Fsettings')
   })
 
+  test('a service on another origin comes back to this one', async () => {
+    service.login(ada)
+    const auth = service.client({ baseUrl: 'https://service.example.com' })
+    await auth.ready()
+    const returnTo = () => target().searchParams.get('return_to')
+    auth.login({ returnTo: '/x?y=1#z' })
+    expect(returnTo()).toBe('https://app.example.com/x?y=1#z')
+    auth.login({ returnTo: 'https://sibling.example.com/x' })
+    expect(returnTo()).toBe('https://sibling.example.com/x')
+    auth.addPasskey()
+    expect(returnTo()).toBe('https://app.example.com/orders?id=7#top')
+    await auth.logout({ returnTo: '/bye' })
+    expect(new URL(service.requests.at(-1)!.url).searchParams.get('return_to')).toBe('https://app.example.com/bye')
+    await auth.logout()
+    expect(new URL(service.requests.at(-1)!.url).search).toBe('')
+  })
+
   test('a login that starts by itself does so once a minute, and not while the page is left', async () => {
     const auth = service.client()
     await auth.ready()

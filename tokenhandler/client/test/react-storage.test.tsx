@@ -1,11 +1,11 @@
 // @vitest-environment happy-dom
 import { act } from 'react'
 import { ApiError } from 'cognito-token-handler'
-import { useObjectUrl, useUpload, type UploadHook } from 'cognito-token-handler/react'
+import { useObjectUrl, useUpload, useUser, type UploadHook } from 'cognito-token-handler/react'
 import type { ObjectStorage, Uploaded, UploadOptions, UploadTask } from 'cognito-token-handler/storage'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { render } from './render'
-import { Service } from './service'
+import { ada, bob, Service } from './service'
 
 let service: Service
 
@@ -85,7 +85,9 @@ test('useObjectUrl renews the URL before it ends, and forgets that of another ke
     const { url: address, error } = useObjectUrl(store, name)
     return <p>{address ?? error?.message ?? '-'}</p>
   }
+  service.login(ada)
   const auth = service.client()
+  await auth.ready()
   const page = await render(auth, <Show name="a" />)
   const first = count // StrictMode asks twice
   expect(page.text()).toBe(`a?${first}`)
@@ -95,4 +97,65 @@ test('useObjectUrl renews the URL before it ends, and forgets that of another ke
   expect(page.text()).toBe(`a?${first + 1}`)
   expect((await render(auth, <Show name="missing" />)).text()).toBe('not there')
   expect((await render(auth, <Show />)).text()).toBe('-')
+})
+
+test('useObjectUrl keeps the URL until it ends, and asks until there is another', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] })
+  service.idleMs = service.lifeMs
+  service.login(ada)
+  let count = 0
+  let down = false
+  const store = {
+    url: vi.fn(async () => {
+      if (down) throw new ApiError('out', { status: 503, code: 'store_unavailable' })
+      return { url: `a?${++count}`, expiresAt: new Date(Date.now() + 300_000) }
+    }),
+  }
+  const Show = () => {
+    const { url, error } = useObjectUrl(store, 'a')
+    return <p>{`${url ?? '-'} ${error?.message ?? '-'}`}</p>
+  }
+  const auth = service.client()
+  await auth.ready()
+  const page = await render(auth, <Show />)
+  const pass = (ms: number) => act(() => vi.advanceTimersByTimeAsync(ms))
+  expect(page.text()).toBe(`a?${count} -`)
+  down = true
+  const asked = store.url.mock.calls.length
+  await pass(299_000)
+  expect(page.text()).toBe(`a?${count} out`)
+  await pass(1_000)
+  expect(page.text()).toBe('- out')
+  expect(store.url.mock.calls.length - asked).toBeGreaterThan(2)
+  expect(store.url.mock.calls.length - asked).toBeLessThan(12)
+  down = false
+  await pass(61_000)
+  expect(page.text()).toBe(`a?${count} -`)
+})
+
+test('useObjectUrl shows nobody the URL of another user', async () => {
+  service.login(ada)
+  let answer: (link: { url: string; expiresAt: Date }) => void = () => {}
+  const store = { url: () => new Promise<{ url: string; expiresAt: Date }>((resolve) => (answer = resolve)) }
+  const seen: string[] = []
+  const Show = () => {
+    const text = `${useUser()?.sub}: ${useObjectUrl(store, 'a').url ?? '-'}`
+    seen.push(text)
+    return <p>{text}</p>
+  }
+  const auth = service.client()
+  await auth.ready()
+  const page = await render(auth, <Show />)
+  const expiresAt = new Date(Date.now() + 300_000)
+  await act(async () => answer({ url: 'of ada', expiresAt }))
+  expect(page.text()).toBe('ada: of ada')
+  service.login(bob)
+  await act(() => auth.check())
+  expect(page.text()).toBe('bob: -')
+  await act(async () => answer({ url: 'of bob', expiresAt }))
+  expect(page.text()).toBe('bob: of bob')
+  service.logout()
+  await act(() => auth.check())
+  expect(page.text()).toBe('undefined: -')
+  expect(seen).not.toContain('bob: of ada')
 })

@@ -115,6 +115,16 @@ describe('RequireAuth', () => {
     expect(page.root.querySelector('a')!.getAttribute('target')).toBeNull()
   })
 
+  test('comes back to the app from a service on another origin', async () => {
+    service.loginUrl = 'https://service.example.com/auth/login'
+    const auth = await ready({ baseUrl: 'https://service.example.com' })
+    const page = await render(auth, app)
+    const comesBackTo = (url: string) => new URL(url).searchParams.get('return_to')
+    expect(comesBackTo(vi.mocked(location.assign).mock.calls[0]![0] as string)).toBe(location.href)
+    await act(async () => void dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true })))
+    expect(comesBackTo(page.root.querySelector('a')!.href)).toBe(location.href)
+  })
+
   test('offers a login to a user who comes back from it with the browser’s button', async () => {
     const page = await render(await ready(), app)
     expect(page.text()).toBe('wait')

@@ -15,6 +15,7 @@ export class Service {
   sessionId = '0123456789abcdef'
   ended: SessionAnswer['ended'] | undefined
   ahead = 0
+  loginUrl = '/auth/login'
   idleMs = 30 * 60_000
   lifeMs = 12 * 3_600_000
   begun = Date.now()
@@ -64,7 +65,7 @@ export class Service {
     const idle = Math.min(this.active + this.idleMs, this.begun + this.lifeMs)
     const now = this.time(Date.now())
     if (this.user && Date.now() >= idle) this.logout('idle')
-    if (!this.user) return { authenticated: false, now, login_url: '/auth/login', ...(this.ended && { ended: this.ended }) }
+    if (!this.user) return { authenticated: false, now, login_url: this.loginUrl, ...(this.ended && { ended: this.ended }) }
     return {
       authenticated: true,
       now,

@@ -54,13 +54,22 @@ export function copies(sub: string, key: string): Copies {
   }
 }
 
+/** A value in `localStorage`. There is none where the browser refuses that to the page. */
+export function stored(name: string): string | null {
+  try {
+    return localStorage.getItem(name)
+  } catch {
+    return null
+  }
+}
+
 /** A key of `localStorage`. What does not fit into it is kept until the page is left. */
 function item(name: string) {
   let unsaved: string | null | undefined
   const fits = () => unsaved === undefined
   return {
     fits,
-    get: () => (fits() ? localStorage.getItem(name) : unsaved!),
+    get: () => (fits() ? stored(name) : unsaved!),
     /** Keeps a value, in `localStorage` if that `may` be, and tells whether it is there. */
     set: (value: string | null, may = true) => {
       unsaved = value

@@ -1,5 +1,5 @@
-import { ApiError } from 'cognito-token-handler'
-import { copies, type Base, type Copies } from './copies'
+import type { ApiError } from 'cognito-token-handler'
+import { copies, stored, type Base, type Copies } from './copies'
 import type { Conflict, Mirror, MirrorAuth, MirrorOptions, MirrorSnapshot, MirrorStatus, MirrorStorage } from './types'
 
 export { mergeById } from './merge'
@@ -59,7 +59,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
   }
 
   /** Compares and sends, one after the other. Unless `look` is set there must be something to send. */
-  const sync = (look: boolean) => (rounds = rounds.then(() => round(look)))
+  const sync = (look: boolean) => (rounds = rounds.then(() => round(look)).catch(reportError))
 
   const round = async (look: boolean) => {
     const mine = copy
@@ -76,7 +76,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
       if (mine.changed) later(delay)
     } catch (error) {
       if (mine !== copy) return
-      const passing = error instanceof ApiError && /^(0|429|5..)$/.test(`${error.status}`)
+      const passing = /^(0|429|5..)$/.test(`${(error as ApiError).status}`)
       if (passing) later(Math.min(60_000, 2000 * 2 ** failures++))
       show(passing ? 'offline' : signedIn() ? 'failed' : 'signedOut', { error })
     }
@@ -119,7 +119,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
       if (!etag) throw Error('CORS must expose ETag')
       return { etag, text: await blob.text() }
     } catch (error) {
-      if (error instanceof ApiError && error.code === 'not_found') return undefined
+      if ((error as ApiError).code === 'not_found') return undefined
       throw error
     }
   }
@@ -133,7 +133,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
       mine.base = { etag: etag!, text: sent }
       return true
     } catch (error) {
-      if (error instanceof ApiError && /^(already_exists|precondition_failed)$/.test(error.code)) return false
+      if (/^(already_exists|precondition_failed)$/.test((error as ApiError).code)) return false
       throw error
     }
   }
@@ -141,7 +141,7 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
   /** Takes over what the app kept before it had a mirror. */
   const adoptFor = (user: string, mine: Copies) => {
     const old = typeof adopt === 'function' ? adopt(user) : adopt
-    const found = old === undefined || mine.text !== null ? null : localStorage.getItem(old)
+    const found = old === undefined || mine.text !== null ? null : stored(old)
     if (found === null) return
     localStorage.removeItem(old!) // there may be no room for both
     try {

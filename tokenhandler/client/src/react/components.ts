@@ -56,7 +56,10 @@ export function RequireAuth({ children, fallback, signedOut = askToLogIn, unreac
 }
 
 function askToLogIn({ session, kept }: SignedOut): ReactElement {
-  const href = `${session.loginUrl}?return_to=${encodeURIComponent(location.pathname + location.search)}`
+  const { pathname, search, href: page } = location
+  // Of a service on another origin the address is absolute, and a path would be one of its own.
+  const returnTo = session.loginUrl.startsWith('/') ? pathname + search : page
+  const href = `${session.loginUrl}?return_to=${encodeURIComponent(returnTo)}`
   return h('div', { role: 'alert' }, 'You are logged out. ', h('a', kept ? { href, target: '_blank' } : { href }, 'Log in'))
 }
 

@@ -1,6 +1,7 @@
+import type { ApiError } from 'cognito-token-handler'
 import type { ObjectStorage, Progress, UploadData, Uploaded, UploadOptions, UploadState, UploadTask } from 'cognito-token-handler/storage'
 import { useEffect, useState } from 'react'
-import { useAuthClient } from './hooks'
+import { useAuthClient, useUser } from './hooks'
 
 /** What {@link useUpload} returns. */
 export interface UploadHook {
@@ -56,31 +57,60 @@ export function useUpload(storage: Pick<ObjectStorage, 'upload'>): UploadHook {
   }
 }
 
+/** The pauses between tries that failed, in milliseconds: the first one, doubled after each failure, and the longest. */
+const firstPause = 1000
+const longestPause = 60_000
+
+interface Link {
+  /** The user and the key whose URL it is. */
+  of?: string
+  url?: string
+  error?: Error
+}
+
 /**
  * A URL of an object that works without the session, for a player or a viewer that sends no cookies. It is replaced shortly
- * before it ends. For an `<img>` of the own page, `storage.src(key)` does without.
+ * before it ends. If the service does not answer, it is asked again with growing pauses, and the URL stays until it ends; `error`
+ * is why the last try failed. Nobody gets the URL of another user. For an `<img>` of the own page, `storage.src(key)` does without.
  */
 export function useObjectUrl(storage: Pick<ObjectStorage, 'url'>, key: string | undefined): { url?: string; error?: Error } {
   const { now } = useAuthClient()
-  const [result, show] = useState<{ of?: string; url?: string; error?: Error }>({})
+  const sub = useUser()?.sub
+  const wanted = key && sub && `${sub} ${key}`
+  const [{ of, ...result }, show] = useState<Link>({})
   useEffect(() => {
-    let timer: ReturnType<typeof setTimeout> | undefined
-    let live = !!key
+    if (!wanted) return
+    let timer: ReturnType<typeof setTimeout>
+    let live = true
+    let url: string | undefined
+    let end = 0 // of the URL
+    let pause = firstPause
     const ask = async () => {
       try {
-        const { url, expiresAt } = await storage.url(key!)
+        const answer = await storage.url(key!)
         if (!live) return
-        show({ of: key!, url })
-        timer = setTimeout(ask, (+expiresAt - now()) * 0.8)
-      } catch (error) {
-        if (live) show({ of: key!, error: error as Error })
+        url = answer.url
+        end = +answer.expiresAt
+        pause = firstPause
+        show({ of: wanted, url })
+        timer = setTimeout(ask, (end - now()) * 0.8)
+      } catch (thrown) {
+        if (!live) return
+        const error = thrown as ApiError
+        const passing = /^(0|429|5..)$/.test(`${error.status}`)
+        const left = end - now()
+        show({ of: wanted, error, ...(url && passing && left > 0 && { url }) })
+        if (!passing) return
+        const ms = Math.max(pause, error.retryAfterMs ?? 0)
+        timer = setTimeout(ask, left > 0 ? Math.min(ms, left) : ms)
+        pause = Math.min(2 * pause, longestPause)
       }
     }
-    if (live) void ask()
+    void ask()
     return () => {
       live = false
       clearTimeout(timer)
     }
-  }, [storage, key, now])
-  return result.of === key ? result : {}
+  }, [storage, key, now, wanted])
+  return of === wanted ? result : {}
 }

@@ -1,6 +1,6 @@
 import { find, remember, remembered } from './notebook'
 import { asAttachment, download, head, list, storedObject, url } from './objects'
-import { abandon, inParts } from './parts'
+import { abandon, deleteLeft, inParts } from './parts'
 import { endpoints, objectPath, type Endpoints } from './requests'
 import { inOnePiece, type Description, type Job } from './single'
 import { createTask } from './task'
@@ -24,11 +24,11 @@ export function createStorage(auth: StorageAuth, options: StorageOptions = {}): 
     upload: (key, data, how = {}) => upload(api(), options, key, data, how),
     unfinished: () => {
       const { sub } = api()
-      return remembered().filter((entry) => entry.sub === sub)
+      return remembered().filter((entry) => entry.sub === sub && !entry.over)
     },
     discard: async ({ fingerprint }) => {
-      const id = find(fingerprint)
-      if (id) await abandon(api(), id)
+      const entry = find(fingerprint)
+      if (entry) await abandon(api(), entry.id)
       remember(fingerprint)
     },
     download: (key, how) => download(api(), key, how),
@@ -63,7 +63,9 @@ function upload(api: Endpoints, options: StorageOptions, key: string, data: Uplo
   const job: Job = { api, what, data: blob, retries, head: (name) => head(api, name) }
   // Without Web Crypto, which is on plain http off localhost, nothing is checked.
   const checked = how.checksum !== false && !!crypto.subtle
-  const work = size > partsFrom ? inParts(job, checked, parallel, fingerprint(api, data, what, how, checked)) : inOnePiece(job, checked)
+  const print = fingerprint(api, data, what, how, checked)
+  const work = size > partsFrom ? inParts(job, checked, parallel, print) : inOnePiece(job, checked)
+  void deleteLeft(api, print)
   return createTask(work, size, how.onProgress, how.signal)
 }
 

@@ -2,9 +2,11 @@ import type { UnfinishedUpload } from './types'
 
 const name = 'th:uploads'
 
-interface Entry extends UnfinishedUpload {
+export interface Entry extends UnfinishedUpload {
   id: string
   sub: string | undefined
+  /** It is canceled, but could not be deleted then. */
+  over?: boolean
 }
 
 /** The unfinished uploads that this browser remembers. The ids in it work with the session of their user only. */
@@ -16,7 +18,7 @@ export function remembered(): Entry[] {
   }
 }
 
-export const find = (fingerprint: string) => remembered().find((entry) => entry.fingerprint === fingerprint)?.id
+export const find = (fingerprint: string | undefined) => remembered().find((entry) => entry.fingerprint === fingerprint)
 
 /** Replaces what is remembered of an upload; without an entry it is forgotten. */
 export function remember(fingerprint: string, ...entries: Entry[]): void {

@@ -1,5 +1,5 @@
 import { ApiError } from 'cognito-token-handler'
-import { find, remember } from './notebook'
+import { find, remember, remembered, type Entry } from './notebook'
 import type { Endpoints } from './requests'
 import { retrying } from './retry'
 import { digest, type Job } from './single'
@@ -31,25 +31,35 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
 
   const part = (number: number) => data.slice((number - 1) * begun!.part_size, number * begun!.part_size)
 
+  /** Remembers the upload, so that a later visit can go on with it or delete it. One without a fingerprint has its id for that. */
+  const note = (id: string, entry: Partial<Entry>) => {
+    const print = fingerprint ?? id
+    remember(print, { key, size, startedAt: Date.now(), ...entry, fingerprint: print, id, sub: api.sub })
+  }
+
   const forget = () => {
-    if (fingerprint) remember(fingerprint)
+    remember(fingerprint ?? begun!.upload_id)
     begun = undefined
     done.clear()
   }
 
-  /** Deletes what S3 has, unless it is kept for a later visit. What cannot be deleted now is not forgotten. */
+  /** Deletes what S3 has, unless it is kept for a later visit. What cannot be deleted now is deleted later. */
   const discard = async (forGood: boolean) => {
-    const kept = fingerprint && find(fingerprint)
-    const id = begun?.upload_id ?? kept
+    const kept = find(fingerprint)
+    const id = begun?.upload_id ?? kept?.id
     if (!id || (kept && !forGood)) return
+    note(id, { ...kept, over: true })
+    globalThis.addEventListener?.('online', () => void deleteLeft(api), { once: true })
     await abandon(api, id)
     forget()
   }
 
   /** Finds the upload that an earlier visit has begun, if S3 still has it. Parts that are not of this data are sent again. */
   const recall = async (signal: AbortSignal) => {
-    const upload_id = fingerprint && find(fingerprint)
-    if (!upload_id) return
+    const entry = find(fingerprint)
+    if (!entry) return
+    const upload_id = entry.id
+    note(upload_id, { ...entry, over: false })
     let stored
     try {
       stored = await retrying(retries, signal, () => api.get<Stored>(`/multipart/${upload_id}?key=${encodeURIComponent(key)}`, signal))
@@ -68,7 +78,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
   const begin = async (signal: AbortSignal) => {
     const body = { ...what, checksum_algorithm: checked ? 'SHA256' : undefined }
     begun = await retrying(retries, signal, () => api.post<Begun>('/multipart', body, undefined))
-    if (fingerprint) remember(fingerprint, { key, size, fingerprint, id: begun.upload_id, sub: api.sub, startedAt: Date.now() })
+    if (fingerprint) note(begun.upload_id, {})
   }
 
   /** Sends one part. Each try is signed anew, because the URL may have expired. */
@@ -153,6 +163,17 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
       return uploaded
     },
     discard,
+  }
+}
+
+/** Deletes the uploads of the user that are over, except for one that goes on. What cannot be reached now is left for the next time. */
+export async function deleteLeft(api: Endpoints, except?: string): Promise<void> {
+  for (const { fingerprint, id, sub, over } of remembered()) {
+    if (!over || sub !== api.sub || fingerprint === except) continue
+    await abandon(api, id).then(
+      () => remember(fingerprint),
+      () => {},
+    )
   }
 }
 

@@ -491,3 +491,32 @@ test.each([
 ])('mergeById: %s', (_, base, mine, theirs, want) => {
   expect(mergeById<Note>('id')({ base, mine, theirs })).toEqual(want)
 })
+
+test('where the browser forbids localStorage, the value is in the page and in the folder', async () => {
+  const refused = () => {
+    throw new DOMException('refused', 'SecurityError')
+  }
+  vi.stubGlobal('localStorage', { getItem: refused, setItem: refused, removeItem: refused })
+  service.write(path, JSON.stringify([a]))
+  const notes = mirror({ adopt: 'notes' })
+  await synced(notes)
+  expect(notes.value).toEqual([a])
+  notes.set([a, b])
+  await notes.sync()
+  expect(stored()).toEqual([a, b])
+  expect(reportError).not.toHaveBeenCalled()
+})
+
+test('an error that nobody foresaw is reported, and ends nothing', async () => {
+  const notes = mirror()
+  await synced(notes)
+  const failing = vi.spyOn(service.auth, 'session', 'get').mockImplementation(() => {
+    throw new Error('of the app')
+  })
+  await notes.sync()
+  expect(reportError).toHaveBeenCalledOnce()
+  failing.mockRestore()
+  notes.set([a])
+  await notes.sync()
+  expect(stored()).toEqual([a])
+})

@@ -1,4 +1,4 @@
-import { beforeEach, expect, test, vi } from 'vitest'
+import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { createStorage } from '../../src/storage'
 import { FakeService, Memory, partSize, pass, problem, settled, until } from './fake'
 
@@ -62,18 +62,60 @@ test('canceling deletes the parts', async () => {
   expect(storage().unfinished()).toEqual([])
 })
 
-test('what cannot be deleted when it is canceled can be given up later', async () => {
-  const task = storage({ parallel: 1 }).upload('film.mp4', file(3))
+describe.each([
+  ['a file', (data: File) => data],
+  ['other data', (data: File) => data.slice()],
+])('what cannot be deleted of %s when it is canceled', (_, dataOf) => {
+  let network: EventTarget
+
+  beforeEach(async () => {
+    network = new EventTarget()
+    vi.stubGlobal('addEventListener', network.addEventListener.bind(network))
+    const task = storage({ parallel: 1 }).upload('film.mp4', dataOf(file(3)))
+    service.fault = (line) => {
+      if (line.includes('part=2')) task.cancel()
+      return line.startsWith('DELETE') ? 'lose' : undefined
+    }
+    await settled(task)
+    expect(service.uploads.size).toBe(1)
+    expect(storage().unfinished()).toEqual([])
+  })
+
+  test('is deleted when the network is back', async () => {
+    service.fault = () => undefined
+    network.dispatchEvent(new Event('online'))
+    await until(() => service.uploads.size === 0)
+  })
+
+  test('is deleted by the next upload of the user, and of nobody else', async () => {
+    service.fault = () => undefined
+    service.login('bob')
+    await settled(storage().upload('a', 'x'))
+    expect(service.uploads.size).toBe(1)
+    service.login('ada')
+    await settled(storage().upload('a', 'x'))
+    expect(service.uploads.size).toBe(0)
+    service.log.length = 0
+    await settled(storage().upload('b', 'x'))
+    expect(service.count('DELETE')).toBe(0)
+  })
+})
+
+test('a canceled upload that is begun again goes on, and is not deleted by another one', async () => {
+  const first = storage({ parallel: 1 }).upload('film.mp4', file(3))
   service.fault = (line) => {
-    if (line.includes('part=2')) task.cancel()
+    if (line.includes('part=2')) first.cancel()
     return line.startsWith('DELETE') ? 'lose' : undefined
   }
-  await settled(task)
+  await settled(first)
+  service.fault = (line) => (line.includes('part=3') ? new Promise(() => {}) : undefined)
+  service.log.length = 0
+  void storage({ parallel: 1 }).upload('film.mp4', file(3))
+  await until(() => service.count('part=3') > 0)
+  expect(service.count('part=1')).toBe(0)
+  await settled(storage().upload('a', 'x'))
   expect(service.uploads.size).toBe(1)
-  service.fault = () => undefined
-  await storage().discard(storage().unfinished()[0]!)
-  expect(service.uploads.size).toBe(0)
-  expect(storage().unfinished()).toEqual([])
+  expect(storage().unfinished()).toHaveLength(1)
 })
 
 test('canceling deletes the parts of an earlier visit, too', async () => {
