@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"encoding"
+	"encoding/json"
 	"maps"
 	"os"
 	"reflect"
@@ -19,20 +20,34 @@ type field struct {
 	Type     string
 }
 
-// TestTypesFitTheJSON compares the interfaces in src/wire.ts with the types that the service's handlers encode.
+// answers has the interfaces of each source file, with the types that the service's handlers encode.
+var answers = map[string]map[string]any{
+	"src/wire.ts": {"SessionAnswer": wire.Session{}, "LogoutAnswer": wire.Logout{}, "Problem": wire.Problem{}},
+	"src/storage/wire.ts": {
+		"UploadAnswer": wire.Upload{}, "DownloadAnswer": wire.Download{}, "ObjectAnswer": wire.Object{}, "ObjectsAnswer": wire.Objects{},
+		"DeletedAnswer": wire.Deleted{}, "PartsUploadAnswer": wire.PartsUpload{}, "SignedPart": wire.SignedPart{},
+		"SignedPartsAnswer": wire.SignedParts{}, "StoredPart": wire.StoredPart{}, "StoredPartsAnswer": wire.StoredParts{},
+		"UsageAnswer": wire.Usage{},
+	},
+}
+
 func TestTypesFitTheJSON(t *testing.T) {
-	source := readSource(t, "src/wire.ts")
-	for name, body := range map[string]any{"SessionAnswer": wire.Session{}, "LogoutAnswer": wire.Logout{}, "Problem": wire.Problem{}} {
-		declared := declaredFields(t, source, name)
-		sent := sentFields(reflect.TypeOf(body))
-		if name == "Problem" { // the client reads those of APIs and of proxies in front, too, which need no member
-			for member, f := range sent {
-				f.Optional = true
-				sent[member] = f
-			}
+	for file, interfaces := range answers {
+		source := readSource(t, file)
+		if declared := strings.Count(source, "export interface "); declared != len(interfaces) {
+			t.Errorf("%s declares %d interfaces, and %d are compared", file, declared, len(interfaces))
 		}
-		if !maps.Equal(declared, sent) {
-			t.Errorf("%s is declared as\n%v\nbut is sent as\n%v", name, declared, sent)
+		for name, body := range interfaces {
+			declared, sent := declaredFields(t, source, name), sentFields(reflect.TypeOf(body))
+			if name == "Problem" { // the client reads those of APIs and of proxies in front, too, which need no member
+				for member, f := range sent {
+					f.Optional = true
+					sent[member] = f
+				}
+			}
+			if !maps.Equal(declared, sent) {
+				t.Errorf("%s is declared as\n%v\nbut is sent as\n%v", name, declared, sent)
+			}
 		}
 	}
 }
@@ -89,22 +104,45 @@ func sentFields(body reflect.Type) map[string]field {
 	fields := map[string]field{}
 	for member := range body.Fields() {
 		name, option, _ := strings.Cut(member.Tag.Get("json"), ",")
-		fields[name] = field{Optional: option == "omitempty", Type: sentType(member.Type)}
+		f := field{Optional: option == "omitempty", Type: sentType(member.Type)}
+		if member.Type.Kind() == reflect.Pointer && !f.Optional {
+			f.Type += " | null"
+		}
+		fields[name] = f
 	}
 	return fields
 }
 
+// sentType returns the TypeScript type of a value. What encodes itself, and has no interface above, is "object".
 func sentType(sent reflect.Type) string {
-	if sent.Kind() == reflect.Pointer {
-		sent = sent.Elem()
-	}
-	switch {
-	case sent.Implements(reflect.TypeFor[encoding.TextMarshaler]()), sent.Kind() == reflect.String:
+	if sent.Implements(reflect.TypeFor[encoding.TextMarshaler]()) {
 		return "string"
-	case sent.Kind() == reflect.Bool:
+	}
+	if sent.Implements(reflect.TypeFor[json.Marshaler]()) {
+		return "object"
+	}
+	switch sent.Kind() {
+	case reflect.Pointer:
+		return sentType(sent.Elem())
+	case reflect.String:
+		return "string"
+	case reflect.Bool:
 		return "boolean"
-	case sent.Kind() == reflect.Int:
+	case reflect.Int, reflect.Int64:
 		return "number"
+	case reflect.Slice:
+		return sentType(sent.Elem()) + "[]"
+	case reflect.Map:
+		if sent == reflect.TypeFor[map[string]string]() {
+			return "Record<string, string>"
+		}
+	}
+	for _, interfaces := range answers {
+		for name, body := range interfaces {
+			if reflect.TypeOf(body) == sent {
+				return name
+			}
+		}
 	}
 	return "object"
 }

@@ -5,16 +5,9 @@ import { endpoints, objectPath, type Endpoints } from './requests'
 import { inOnePiece, type Description, type Job } from './single'
 import { createTask } from './task'
 import type { ObjectStorage, RemoveOptions, StorageAuth, StorageOptions, UploadData, UploadOptions, UploadTask } from './types'
+import type { DeletedAnswer, ObjectAnswer, UsageAnswer } from './wire'
 
 export type * from './types'
-
-interface WireUsage {
-  bytes: number
-  objects: number
-  quota_bytes: number | null
-  quota_objects: number | null
-  as_of: string
-}
 
 /** Creates the client of the signed-in user's folder. */
 export function createStorage(auth: StorageAuth, options: StorageOptions = {}): ObjectStorage {
@@ -37,10 +30,10 @@ export function createStorage(auth: StorageAuth, options: StorageOptions = {}): 
     list: (prefix = '', how = {}) => list(api, prefix, how),
     head: (key, how = {}) => head(api(), key, how.signal),
     copy: async (from, to, { ifAbsent, signal } = {}) =>
-      storedObject(await api().post('/copies', { from, to, if_none_match: ifAbsent ? '*' : undefined }, signal)),
+      storedObject(await api().post<ObjectAnswer>('/copies', { from, to, if_none_match: ifAbsent ? '*' : undefined }, signal)),
     remove: (key, how = {}) => remove(api(), key, how),
     usage: async ({ signal } = {}) => {
-      const { quota_bytes: quotaBytes, quota_objects: quotaObjects, as_of, ...counted } = await api().get<WireUsage>('/usage', signal)
+      const { quota_bytes: quotaBytes, quota_objects: quotaObjects, as_of, ...counted } = await api().get<UsageAnswer>('/usage', signal)
       return { ...counted, quotaBytes, quotaObjects, asOf: new Date(as_of) }
     },
   }
@@ -86,7 +79,7 @@ async function remove(api: Endpoints, key: string, { ifMatch, recursive, signal,
   let more
   do {
     const answer = await api.send('DELETE', `${path.replace(/\/$/, '')}/?recursive=true`, { signal })
-    const step = (await answer.json()) as { deleted: number; more: boolean }
+    const step = (await answer.json()) as DeletedAnswer
     deleted += step.deleted
     onProgress?.(deleted)
     more = step.more

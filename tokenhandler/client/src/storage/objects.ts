@@ -2,15 +2,9 @@ import { ApiError } from 'cognito-token-handler'
 import { objectPath, type Endpoints } from './requests'
 import { noAnswer, refusal } from './transfer'
 import type { Downloaded, DownloadOptions, ListOptions, ObjectList, ObjectPage, ObjectProperties, StoredObject, UrlOptions } from './types'
+import type { DownloadAnswer, ObjectAnswer, ObjectsAnswer } from './wire'
 
-interface WireObject {
-  key: string
-  size: number
-  etag: string
-  last_modified: string
-}
-
-export const storedObject = ({ key, size, etag, last_modified }: WireObject): StoredObject => ({
+export const storedObject = ({ key, size, etag, last_modified }: ObjectAnswer): StoredObject => ({
   key,
   size,
   etag,
@@ -20,7 +14,7 @@ export const storedObject = ({ key, size, etag, last_modified }: WireObject): St
 export const url = (api: Endpoints, key: string, { download, signal }: UrlOptions = {}) => sign(api, key, asAttachment('&', download), signal)
 
 async function sign(api: Endpoints, key: string, query: string, signal: AbortSignal | undefined) {
-  const answer = await api.get<{ url: string; expires_at: string }>(`${objectPath(key)}?redirect=false${query}`, signal)
+  const answer = await api.get<DownloadAnswer>(`${objectPath(key)}?redirect=false${query}`, signal)
   return { url: answer.url, expiresAt: new Date(answer.expires_at) }
 }
 
@@ -77,7 +71,7 @@ export function list(endpoints: () => Endpoints, prefix: string, { delimiter, li
   const load = async (api: Endpoints, cursor: string | undefined): Promise<ObjectPage> => {
     const query = new URLSearchParams()
     for (const [name, value] of Object.entries({ prefix, delimiter, limit, cursor })) if (value) query.set(name, `${value}`)
-    const answer = await api.get<{ objects: WireObject[]; prefixes: string[]; next_cursor?: string }>(`/objects?${query}`, signal)
+    const answer = await api.get<ObjectsAnswer>(`/objects?${query}`, signal)
     return { objects: answer.objects.map(storedObject), folders: answer.prefixes, cursor: answer.next_cursor }
   }
   async function* pages() {

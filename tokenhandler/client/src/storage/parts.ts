@@ -4,18 +4,11 @@ import type { Endpoints } from './requests'
 import { retrying } from './retry'
 import { digest, type Job } from './single'
 import type { Work } from './task'
-import { transfer, type Signed } from './transfer'
+import { transfer } from './transfer'
 import type { ObjectProperties, Uploaded } from './types'
+import type { ObjectAnswer, PartsUploadAnswer, SignedPartsAnswer, StoredPartsAnswer } from './wire'
 
-interface Begun {
-  upload_id: string
-  part_size: number
-  part_count: number
-}
-
-interface Stored extends Begun {
-  parts: { part_number: number; size: number; checksum?: string }[]
-}
+type Begun = Pick<PartsUploadAnswer, 'upload_id' | 'part_size' | 'part_count'>
 
 /**
  * An upload in parts. What S3 has is remembered over pauses, and with a fingerprint over reloads.
@@ -62,7 +55,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
     note(upload_id, { ...entry, over: false })
     let stored
     try {
-      stored = await retrying(retries, signal, () => api.get<Stored>(`/multipart/${upload_id}?key=${encodeURIComponent(key)}`, signal))
+      stored = await retrying(retries, signal, () => api.get<StoredPartsAnswer>(`/multipart/${upload_id}?key=${encodeURIComponent(key)}`, signal))
     } catch (error) {
       if ((error as Partial<ApiError>).status !== 404) throw error
       return forget()
@@ -77,7 +70,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
   /** Its request is not aborted: nobody would know the upload that it may have begun. */
   const begin = async (signal: AbortSignal) => {
     const body = { ...what, checksum_algorithm: checked ? 'SHA256' : undefined }
-    begun = await retrying(retries, signal, () => api.post<Begun>('/multipart', body, undefined))
+    begun = await retrying(retries, signal, () => api.post<PartsUploadAnswer>('/multipart', body, undefined))
     if (fingerprint) note(begun.upload_id, {})
   }
 
@@ -87,7 +80,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
     await retrying(retries, signal, async () => {
       onLoaded(0)
       const body = { key, part_numbers: [number], checksums: sum && [sum] }
-      const { parts } = await api.post<{ parts: Signed[] }>(`/multipart/${begun!.upload_id}/parts`, body, signal)
+      const { parts } = await api.post<SignedPartsAnswer>(`/multipart/${begun!.upload_id}/parts`, body, signal)
       await transfer(parts[0]!, part(number), signal, onLoaded)
     })
     done.set(number, sum)
@@ -138,7 +131,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
       signal.throwIfAborted()
       completing = true
       try {
-        const { etag } = await api.post<Required<Uploaded>>(`/multipart/${upload_id}/complete`, { key }, signal)
+        const { etag } = await api.post<ObjectAnswer>(`/multipart/${upload_id}/complete`, { key }, signal)
         return { key, size, etag }
       } catch (error) {
         const { status } = error as Partial<ApiError>

@@ -2,8 +2,9 @@ import { ApiError } from 'cognito-token-handler'
 import type { Endpoints } from './requests'
 import { retrying } from './retry'
 import type { Work } from './task'
-import { transfer, type Signed } from './transfer'
+import { transfer } from './transfer'
 import type { ObjectProperties } from './types'
+import type { UploadAnswer } from './wire'
 
 /** An upload as `POST /storage/uploads` and `POST /storage/multipart` take it. */
 export interface Description {
@@ -35,7 +36,7 @@ export function inOnePiece({ api, what, data, retries, head }: Job, checked: boo
       onLoaded(0)
       const checksum_sha256 = await digest(data, checked)
       return retrying(retries, signal, async () => {
-        const signed = await api.post<Signed>('/uploads', { ...what, checksum_sha256 }, signal)
+        const signed = await api.post<UploadAnswer>('/uploads', { ...what, checksum_sha256 }, signal)
         try {
           return { key, size, etag: await transfer(signed, data, signal, onLoaded, !!what.if_none_match) }
         } catch (error) {

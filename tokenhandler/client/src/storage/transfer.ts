@@ -1,12 +1,9 @@
 import { ApiError } from 'cognito-token-handler'
 import { codes } from './requests'
+import type { UploadAnswer } from './wire'
 
 /** A presigned request, as the service describes it. */
-export interface Signed {
-  method: string
-  url: string
-  headers: Record<string, string>
-}
+type Signed = Pick<UploadAnswer, 'method' | 'url' | 'headers'>
 
 /** A connection that carries nothing for so many milliseconds is given up. */
 const stalledAfter = 60_000
