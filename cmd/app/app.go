@@ -185,8 +185,15 @@ func (a *App) newSite() *web.Site {
 }
 
 func (a *App) newProvider() *cognito.Provider {
-	p := a.cfg.Provider
-	return cognito.New(cognito.Config{
+	cfg := ProviderConfig(a.cfg, a.now, a.log)
+	cfg.Metrics, cfg.Tracer = cognito.NewMetrics(a.registry), a.tracer
+	return cognito.New(cfg)
+}
+
+// ProviderConfig returns how the service calls its provider, without metrics and spans.
+func ProviderConfig(cfg config.Config, now func() time.Time, log *slog.Logger) cognito.Config {
+	p := cfg.Provider
+	return cognito.Config{
 		Profile:                  cognito.Profile(p.Kind),
 		Issuer:                   p.Issuer,
 		Domain:                   p.Domain,
@@ -195,18 +202,16 @@ func (a *App) newProvider() *cognito.Provider {
 		ClientSecrets:            p.ClientSecret,
 		PostAuth:                 p.ClientAuth == "post",
 		Scopes:                   p.Scopes,
-		RedirectURL:              CallbackURL(a.cfg),
+		RedirectURL:              CallbackURL(cfg),
 		Endpoints:                cognito.Endpoints(p.Endpoints),
 		InsecureSkipNonce:        p.InsecureSkipNonce,
 		InsecureLogoutWithoutExp: p.InsecureLogoutWithoutExp,
-		Claims:                   a.cfg.Session.Claims,
+		Claims:                   cfg.Session.Claims,
 		MaxRPS:                   p.MaxRequestsPerSecond,
 		Timeout:                  providerTimeout,
-		Now:                      a.now,
-		Log:                      a.log,
-		Metrics:                  cognito.NewMetrics(a.registry),
-		Tracer:                   a.tracer,
-	})
+		Now:                      now,
+		Log:                      log,
+	}
 }
 
 func (a *App) newSessions() {
@@ -295,7 +300,7 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 	var routes []oauthproxy.Route
 	for i := range a.cfg.API.Routes {
 		r := &a.cfg.API.Routes[i]
-		authorities, err := upstreamCAs(r)
+		authorities, err := UpstreamCAs(r)
 		if err != nil {
 			return nil, err
 		}

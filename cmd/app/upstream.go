@@ -8,9 +8,9 @@ import (
 	"cognito-token-handler/config"
 )
 
-// upstreamCAs reads a route's own authorities; nil if it has none. The error
+// UpstreamCAs reads a route's own authorities; nil if it has none. The error
 // names the key.
-func upstreamCAs(r *config.Route) (*x509.CertPool, error) {
+func UpstreamCAs(r *config.Route) (*x509.CertPool, error) {
 	if r.UpstreamCAFile == "" {
 		return nil, nil
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"cognito-token-handler/config"
+	"cognito-token-handler/cmd/doctor"
 	"cognito-token-handler/tokenhandler/seal"
 )
 
@@ -41,40 +40,14 @@ func (c *command) printKeyIDs(name string) error {
 	if err != nil {
 		return fmt.Errorf("reading the keys (--ids): %w", err)
 	}
-	keys, err := config.ParseKeys(content)
-	if err != nil {
-		return err
-	}
-	ring, err := seal.NewKeyring(config.KeyBytes(keys))
+	keys, err := doctor.KeysIn(content)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	ids := ring.IDs()
-	for number, line := range keyLines(content) {
-		_, _ = fmt.Fprintf(c.stdout, "%s\tline %d\t%s\n", ids[number], line, keyUse(number))
+	for _, key := range keys {
+		_, _ = fmt.Fprintln(c.stdout, key)
 	}
 	return nil
-}
-
-// keyUse says what the service does with the key at this place of the file.
-func keyUse(number int) string {
-	if number == 0 {
-		return "encrypts and decrypts"
-	}
-	return "decrypts"
-}
-
-// keyLines returns the numbers of the lines with a key, from 1 on, in the order of
-// [config.ParseKeys].
-func keyLines(content []byte) (numbers []int) {
-	number := 0
-	for line := range bytes.Lines(content) {
-		number++
-		if line = bytes.TrimSpace(bytes.TrimPrefix(line, []byte("\ufeff"))); len(line) > 0 && line[0] != '#' {
-			numbers = append(numbers, number)
-		}
-	}
-	return numbers
 }
 
 // keygen writes a new key to a new file, or to standard output if there is no name.

@@ -35,7 +35,7 @@ type command struct {
 const lastRecordsTime = time.Second
 
 // run runs the program and returns its exit code: 0 for success, 1 for a failure, and
-// 2 for an invalid configuration.
+// 2 for an invalid configuration. The command doctor has codes of its own.
 func run(ctx context.Context, args, environ []string, hangups <-chan os.Signal, stdout, stderr io.Writer) int {
 	records := &oneByOne{w: stderr}
 	c := &command{environ: environ, hangups: hangups, stdout: stdout, stderr: web.NewLogQueue(records), records: records}
@@ -47,6 +47,9 @@ func run(ctx context.Context, args, environ []string, hangups <-chan os.Signal, 
 	err := root.ExecuteContext(ctx)
 	if err == nil {
 		return 0
+	}
+	if code, ok := errors.AsType[exitCode](err); ok {
+		return int(code)
 	}
 	if faults, ok := errors.AsType[config.Faults](err); ok {
 		_, _ = fmt.Fprintf(c.stderr, "%s: %d fault(s) in the configuration:\n%s\n", "tokenhandler", len(faults), faults.Error())
@@ -79,6 +82,7 @@ func (c *command) root() *cobra.Command {
 	root.AddCommand(
 		&cobra.Command{Use: "serve", Short: "Run the service (the default)", Args: cobra.NoArgs, RunE: c.serve},
 		&cobra.Command{Use: "check", Short: "Check the configuration; print what to register at the provider", Args: cobra.NoArgs, RunE: c.check},
+		c.doctorCommand(),
 		c.keygenCommand(),
 		&cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: c.version},
 	)

@@ -75,7 +75,7 @@ func (p *Provider) context(ctx context.Context, c call) context.Context {
 func newClient(cfg Config, q *quota) *http.Client {
 	next, refreshes := cfg.Transport, cfg.Transport
 	if next == nil {
-		next, refreshes = newTransport(), newTransport()
+		next, refreshes = NewTransport(), NewTransport()
 	}
 	return &http.Client{
 		Transport: &transport{
@@ -94,7 +94,8 @@ func describe(r *http.Request) tracing.Call {
 	return tracing.Call{Name: c.endpoint}
 }
 
-func newTransport() http.RoundTripper {
+// NewTransport returns what sends the requests to the provider over the network.
+func NewTransport() http.RoundTripper {
 	return &http.Transport{
 		Proxy:             http.ProxyFromEnvironment,
 		DialContext:       (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,

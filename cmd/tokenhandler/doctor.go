@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"cognito-token-handler/cmd/doctor"
+	"cognito-token-handler/config"
+)
+
+// exitCode is the error of a command that has said everything itself.
+type exitCode int
+
+// Error implements error.
+func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+
+// usageCode is the exit code of doctor for a wrong usage: 1 would mean warnings.
+const usageCode = 2
+
+func (c *command) doctorCommand() *cobra.Command {
+	var asJSON, write bool
+	cmd := &cobra.Command{
+		Use: "doctor", Short: "Ask the provider, the upstreams, the store, AWS and the bucket whether the service will work",
+		Long: `Doctor asks everything that the configuration names: the provider (DNS, TCP, TLS,
+clock, issuer, keys), the client there (secret, callback and sign-out URLs, scopes,
+and with AWS credentials its settings), every upstream, the store, AWS, the bucket,
+and this machine. It prints one finding for each, with its cure, and never a secret.
+It takes at most 45 seconds.
+
+The exit code is 0 if everything is good, 1 with warnings, 2 with faults.`,
+		Args: func(cmd *cobra.Command, args []string) error { return c.usage(cobra.NoArgs(cmd, args)) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return c.doctor(cmd, asJSON, write) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	cmd.Flags().BoolVar(&write, "write", false, "also put a small object into the bucket, as a browser does, and delete it")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return c.usage(err) })
+	return cmd
+}
+
+// usage reports a wrong usage.
+func (c *command) usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	_, _ = fmt.Fprintln(c.stderr, "tokenhandler:", err)
+	return exitCode(usageCode)
+}
+
+func (c *command) doctor(cmd *cobra.Command, asJSON, write bool) error {
+	report := doctor.NewReport(c.examine(cmd, write))
+	output := report.WriteText
+	if asJSON {
+		output = report.WriteJSON
+	}
+	if err := output(c.stdout); err != nil {
+		return err
+	}
+	if code := report.ExitCode(); code != 0 {
+		return exitCode(code)
+	}
+	return nil
+}
+
+func (c *command) examine(cmd *cobra.Command, write bool) []doctor.Finding {
+	cfg, err := c.load(cmd)
+	if faults, ok := errors.AsType[config.Faults](err); ok {
+		return doctor.OfFaults(faults)
+	}
+	if err != nil {
+		return doctor.OfError(err)
+	}
+	return doctor.Examine(cmd.Context(), doctor.Config{Service: cfg, Now: time.Now, ReadFile: os.ReadFile, Write: write})
+}
