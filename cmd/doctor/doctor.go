@@ -120,12 +120,23 @@ func runAll(ctx context.Context, checks []check) (found []Finding) {
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(lateness, cancel) })()
 	for i, c := range checks {
-		select {
-		case findings := <-results[i]:
-			found = append(found, findings...)
-		case <-late.Done():
-			found = append(found, fault(c.area, "The check did not end in time.", "Run it again; if it hangs again, the server or the network between does."))
-		}
+		found = append(found, resultOf(late, c, results[i])...)
 	}
 	return found
+}
+
+// resultOf waits for the findings of a check until ctx ends. Those that are there by then
+// count.
+func resultOf(ctx context.Context, c check, result <-chan []Finding) []Finding {
+	select {
+	case findings := <-result:
+		return findings
+	case <-ctx.Done():
+	}
+	select {
+	case findings := <-result:
+		return findings
+	default:
+		return []Finding{fault(c.area, "The check did not end in time.", "Run it again; if it hangs again, the server or the network between does.")}
+	}
 }
