@@ -12,6 +12,7 @@ const entries = {
   'amplify/auth': 'src/amplify/auth.ts',
   'amplify/storage': 'src/amplify/storage.ts',
   'amplify/utils': 'src/amplify/utils.ts',
+  init: 'src/init/index.ts', // a command: `bin` of package.json
 }
 
 const src = new URL('./src', import.meta.url).pathname

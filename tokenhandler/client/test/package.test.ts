@@ -1,10 +1,11 @@
-import { execFileSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'vite'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { answersOf } from '../src/init/answers'
 
 // A fresh Vite project, into which the packed package is installed. Its code is that of README.md and docs.
 
@@ -73,3 +74,100 @@ test('the types of the core are one file that needs no other', () => {
   write('core/use.ts', `import { createAuth, ApiError, type Session } from './client.js'\nexport const s: Session = createAuth().session\nexport { ApiError }\n`)
   tsc({ module: 'NodeNext', moduleResolution: 'NodeNext', types: [], skipLibCheck: false }, ['core'])
 }, 60_000)
+
+describe('init', () => {
+  const binary = process.env['TOKENHANDLER_BINARY'] ?? join(project, 'tokenhandler')
+  const pool = ['--user-pool-id', 'eu-central-1_AbCdEfGhI']
+  const all = [...pool, '--domain', 'notes', '--client-id', '1example23456789', '--port', '3001', '--api', 'http://localhost:3000', '--bucket', 'files-of-users']
+
+  beforeAll(() => {
+    if (process.env['TOKENHANDLER_BINARY']) return
+    // With the flags of the Makefile, so that Go compiles nothing twice.
+    const env = { ...process.env, CGO_ENABLED: '0' }
+    execFileSync('go', ['build', '-trimpath', '-o', binary, './cmd/tokenhandler'], { cwd: join(root, '../..'), env, stdio: 'pipe' })
+  }, 300_000)
+
+  /** An app in a folder of its own. It finds the packages in the folder above. */
+  function app(name: string, files: Record<string, string> = {}) {
+    const dir = join(project, name)
+    mkdirSync(dir)
+    for (const file in files) write(join(name, file), files[file]!)
+    return {
+      dir,
+      text: (file: string) => readFileSync(join(dir, file), 'utf8'),
+      init: (...flags: string[]) => spawnSync(join(project, 'node_modules/.bin/cognito-token-handler'), ['init', '--yes', ...flags], { cwd: dir, encoding: 'utf8' }),
+      check: () => spawnSync(binary, ['check'], { cwd: dir, encoding: 'utf8' }),
+    }
+  }
+
+  test.each([
+    ['least', pool, 'http://localhost:5173'],
+    ['most', all, 'http://localhost:3001'],
+  ])('with the %s answers makes what the service, TypeScript and Vite accept', async (name, flags, origin) => {
+    const { dir, text, init, check } = app(`init-${name}`, {
+      'index.html': '<script type="module" src="/src/main.ts"></script>',
+      'src/main.ts': `import { auth } from './auth'\nvoid auth.ready()\n`,
+    })
+    const { status, stdout } = init(...flags)
+    expect(stdout).toContain('wrote tokenhandler.yaml')
+    expect(status).toBe(0)
+    expect(text('.gitignore')).toBe('client_secret\nsession_keys\n')
+
+    write(`init-${name}/client_secret`, 'a secret\n')
+    const checked = check()
+    expect(checked.stderr + checked.stdout).toContain('The configuration is good')
+    const registered = checked.stdout.match(/http:\/\/localhost:\d+\/\S*/g)!
+    expect(registered).toHaveLength(4)
+    expect(registered.filter((url) => !stdout.includes(url) || !url.startsWith(origin))).toEqual([])
+
+    tsc({ module: 'ESNext', moduleResolution: 'bundler' }, [`init-${name}/src`, `init-${name}/vite.config.ts`])
+    await build({ root: dir, logLevel: 'error' })
+    expect(init(...flags)).toMatchObject({ status: 0, stdout: expect.stringContaining('kept src/auth.ts: it is as it should be') })
+  }, 120_000)
+
+  test('overwrites nothing, and adds the plugin to a configuration of Vite', () => {
+    const config = `import { defineConfig } from 'vite'\nimport react from '@vitejs/plugin-react'\n\nexport default defineConfig({\n  plugins: [react()],\n})\n`
+    const { dir, text, init } = app('init-old', { 'src/auth.ts': 'export {}', 'vite.config.ts': config, 'tokenhandler.yaml': 'mine', session_keys: 'mine', '.gitignore': 'node_modules' })
+    const { status, stdout } = init(...all)
+    expect(status).toBe(1)
+    expect(stdout).toContain('kept src/auth.ts: it is there already. It should have:')
+    expect([text('src/auth.ts'), text('tokenhandler.yaml'), text('session_keys')]).toEqual(['export {}', 'mine', 'mine'])
+    expect(text('.gitignore')).toBe('node_modules\nclient_secret\nsession_keys\n')
+    expect(text('vite.config.ts')).toContain('plugins: [tokenHandler(), react()]')
+    expect(text('vite.config.ts.old')).toBe(config)
+    init(...all)
+    expect(text('vite.config.ts').match(/tokenHandler\(\)/g)).toHaveLength(1)
+
+    write('init-old/vite.config.ts', 'export default {}')
+    expect(init(...all).stdout).toContain(`import tokenHandler from 'cognito-token-handler/vite'`)
+    expect(text('vite.config.ts')).toBe('export default {}')
+    expect(existsSync(join(dir, 'client_secret'))).toBe(false)
+  }, 60_000)
+
+  test('names all faults, and writes nothing then', () => {
+    const { dir, init } = app('init-wrong')
+    const { status, stderr } = init('--port', 'http', '--bucket', 'A', '--domain', 'https://login.example.com/path')
+    expect(status).toBe(2)
+    for (const fault of ['--user-pool-id is missing', '--port: "http" is no port', '--bucket: "A"', '--domain: "https:']) expect(stderr).toContain(fault)
+    expect(init('--pool', 'x').stderr).toContain('--pool')
+    expect(existsSync(join(dir, 'tokenhandler.yaml'))).toBe(false)
+  }, 60_000)
+
+  test('asks for what no flag gives, and again after a wrong answer', async () => {
+    const asked: string[] = []
+    const answers = ['eu-central-1', 'eu-central-1_AbC', '', 'notes', '', '', '', '']
+    const ask = async (text: string) => (asked.push(text), answers.shift()!)
+    expect(await answersOf(['--client-id', 'abc'], ask)).toEqual({
+      userPoolId: 'eu-central-1_AbC',
+      region: 'eu-central-1',
+      domain: 'https://notes.auth.eu-central-1.amazoncognito.com',
+      clientId: 'abc',
+      port: '5173',
+      api: '',
+      bucket: '',
+    })
+    expect(asked[1]).toContain('"eu-central-1" is not the id of a user pool')
+    expect(asked[2]).toBe('Region of the user pool [eu-central-1]: ')
+    expect(asked).toHaveLength(7)
+  })
+})

@@ -1,0 +1,93 @@
+import type { Answers } from './answers'
+
+/** The origin of the app on this machine. */
+export const originOf = ({ port }: Answers) => `http://localhost:${port}`
+
+/** Stands in the configuration until the app client is there. */
+const noClient = 'REPLACE_WITH_CLIENT_ID'
+
+/** `tokenhandler.yaml`. */
+export function configuration(answers: Answers): string {
+  const { region, userPoolId, domain, clientId, api, bucket } = answers
+  const lines = [
+    '# The token handler on this machine, behind the development server of Vite, which is public_url.',
+    `public_url: ${originOf(answers)}`,
+    'provider:',
+    `  issuer: https://cognito-idp.${region}.amazonaws.com/${userPoolId}`,
+    domain && `  domain: ${domain}`,
+    clientId ? `  client_id: "${clientId}"` : `  client_id: ${noClient}`,
+    '  client_secret_file: client_secret',
+    'session:',
+    '  keys_file: session_keys',
+    api && ['api:', '  routes:', '    - path: /api/', `      upstream: ${api}`].join('\n'),
+    bucket && ['storage:', `  bucket: ${bucket}`, `  region: ${region}`].join('\n'),
+  ]
+  return lines.filter(Boolean).join('\n') + '\n'
+}
+
+/** `src/auth.ts`. */
+export function authModule({ bucket }: Answers): string {
+  if (!bucket) return `import { createAuth } from 'cognito-token-handler'\n\nexport const auth = createAuth()\n`
+  return `import { createAuth } from 'cognito-token-handler'
+import { createStorage } from 'cognito-token-handler/storage'
+
+export const auth = createAuth()
+export const storage = createStorage(auth)
+`
+}
+
+const importLine = `import tokenHandler from 'cognito-token-handler/vite'\n`
+
+/** `vite.config.ts` of an app that has none. The port is a fixed one, because it is in `public_url`. */
+export function viteConfig({ port }: Answers): string {
+  return `import { defineConfig } from 'vite'
+${importLine}
+export default defineConfig({
+  plugins: [tokenHandler()],
+  server: { port: ${port}, strictPort: true },
+})
+`
+}
+
+/** An existing configuration of Vite with the plugin. Undefined if it has it, `''` if it must be written by hand. */
+export function withPlugin(config: string): string | undefined {
+  if (config.includes('cognito-token-handler/vite')) return undefined
+  const [before, after, ...more] = config.split(/(?<=\bplugins:\s*\[)/)
+  return after === undefined || more.length > 0 ? '' : `${importLine}${before}tokenHandler(), ${after}`
+}
+
+/** What to write into a configuration of Vite by hand. */
+export const pluginLines = ({ port }: Answers) => `${importLine}
+  plugins: [tokenHandler()], // beside your own
+  server: { port: ${port}, strictPort: true },
+`
+
+/** The commands of the AWS CLI, and what comes after them. */
+export function commands(answers: Answers): string {
+  const { region, userPoolId, clientId, bucket } = answers
+  const origin = originOf(answers)
+  const at = `--region ${region} --user-pool-id ${userPoolId}`
+  const callbacks = [`${origin}/auth/callback`, `${origin}/auth/passkeys/done`]
+  const logouts = [`${origin}/`, `${origin}/auth/logout/done`]
+  const create = `# 1. The app client. It prints the id: write it into tokenhandler.yaml as client_id.
+aws cognito-idp create-user-pool-client ${at} --client-name token-handler --generate-secret \\
+  --allowed-o-auth-flows-user-pool-client --allowed-o-auth-flows code --allowed-o-auth-scopes openid email profile \\
+  --supported-identity-providers COGNITO --enable-token-revocation --prevent-user-existence-errors ENABLED \\
+  --callback-urls ${callbacks.join(' ')} \\
+  --logout-urls ${logouts.join(' ')} \\
+  --query UserPoolClient.ClientId --output text`
+  const register = `# 1. Register at the app client ${clientId}, which must have a secret and the authorization code grant with openid, email and profile:
+#    callback URLs  ${callbacks.join(' ')}
+#    sign-out URLs  ${logouts.join(' ')}`
+  const secret = `# 2. Its secret, for this machine only.
+(umask 077; aws cognito-idp describe-user-pool-client ${at} --client-id ${clientId || noClient} \\
+  --query UserPoolClient.ClientSecret --output text > client_secret)`
+  const cors = { CORSRules: [{ AllowedOrigins: [origin], AllowedMethods: ['GET', 'PUT'], AllowedHeaders: ['*'], ExposeHeaders: ['ETag', 'x-amz-checksum-sha256'], MaxAgeSeconds: 3600 }] }
+  const bucketRules = `# 3. The bucket's CORS rules, for this machine. The command replaces those that the bucket has.
+aws s3api put-bucket-cors --region ${region} --bucket ${bucket} --cors-configuration '${JSON.stringify(cors)}'`
+  const start = `# ${bucket ? 4 : 3}. Look over the configuration, start the token handler, and then the app.
+tokenhandler check
+tokenhandler
+npm run dev`
+  return [clientId ? register : create, secret, bucket && bucketRules, start].filter(Boolean).join('\n\n') + '\n'
+}
