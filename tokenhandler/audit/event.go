@@ -18,6 +18,7 @@ const (
 	RefreshRefused   = "refresh_refused"
 	Revoked          = "revoked"
 	AdminDenied      = "admin_denied"
+	RateLimited      = "rate_limited"
 	Presigned        = "presigned"
 	Copied           = "copied"
 	Deleted          = "deleted"
@@ -29,7 +30,7 @@ const (
 
 // Names returns the names of all events.
 func Names() []string {
-	return []string{Login, LoginFailed, Logout, SessionEnded, RefreshRefused, Revoked, AdminDenied, Presigned, Copied, Deleted, KeysReloaded, ConfigLoaded}
+	return []string{Login, LoginFailed, Logout, SessionEnded, RefreshRefused, Revoked, AdminDenied, RateLimited, Presigned, Copied, Deleted, KeysReloaded, ConfigLoaded}
 }
 
 // schema is the version of the records. It changes when a field changes its meaning or
@@ -42,8 +43,8 @@ type Event struct {
 	Name string `json:"event"`
 	// Failed tells that what was tried was refused or failed.
 	Failed bool `json:"-"`
-	// Anonymous tells that anybody can cause the event. Such events take at most half of the
-	// queue.
+	// Anonymous tells that anybody can cause the event, without end. Such events take at most
+	// half of the queue, and [Trail.Note] sums them up.
 	Anonymous bool `json:"-"`
 	// Cause is why: an error code, or the cause of a session's end.
 	Cause string `json:"cause,omitempty"`
@@ -65,6 +66,10 @@ type Event struct {
 	Target string `json:"target,omitempty"`
 	// Reason is what the operator wrote.
 	Reason string `json:"reason,omitempty"`
+	// Count is how many events the record sums up, the first of them at Since. It is 0 in a
+	// record of one event.
+	Count int       `json:"count,omitempty"`
+	Since time.Time `json:"since,omitzero"`
 }
 
 // record is an event as it is written with the format json.

@@ -30,6 +30,9 @@ type ocsfEvent struct {
 	StatusID       int               `json:"status_id"`
 	StatusDetail   string            `json:"status_detail,omitempty"`
 	Time           int64             `json:"time"`
+	Count          int               `json:"count,omitempty"`
+	StartTime      int64             `json:"start_time,omitempty"`
+	EndTime        int64             `json:"end_time,omitempty"`
 	AuthProtocolID int               `json:"auth_protocol_id"`
 	IsRemote       bool              `json:"is_remote"`
 	Message        string            `json:"message"`
@@ -100,6 +103,9 @@ func (t *Trail) ocsf(e *Event, now time.Time) ocsfEvent {
 	}
 	if e.Failed {
 		out.StatusID, out.SeverityID = ocsfFailure, ocsfMedium
+	}
+	if e.Count > 0 {
+		out.Count, out.StartTime, out.EndTime = e.Count, e.Since.UnixMilli(), out.Time
 	}
 	if e.Session != "" {
 		out.Session = &ocsfUID{UID: e.Session}

@@ -58,6 +58,8 @@ type Trail struct {
 	// queued, and stopped is closed when nothing is written any more.
 	closing, stop, stopped chan struct{}
 
+	repeats repeats
+
 	mu      sync.Mutex
 	failing bool
 	mended  chan struct{} // closed when failing ends
@@ -81,7 +83,8 @@ func New(cfg Config) *Trail {
 		cfg.Metrics = NewMetrics(nil)
 	}
 	t := &Trail{
-		cfg: cfg, queue: make(chan *entry, maxQueued), mended: make(chan struct{}),
+		repeats: repeats{counts: make(map[group]*Event)},
+		cfg:     cfg, queue: make(chan *entry, maxQueued), mended: make(chan struct{}),
 		closing: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	cfg.Metrics.Up.Set(1)
@@ -91,11 +94,11 @@ func New(cfg Config) *Trail {
 // Record records an event before what it says is done. With [Config.Refuse] it returns
 // when the record is written, and [ErrUnavailable] if that takes longer than a second.
 // Otherwise it never waits and returns nil.
-func (t *Trail) Record(ctx context.Context, e Event) error {
+func (t *Trail) Record(_ context.Context, e Event) error {
 	if t == nil {
 		return nil
 	}
-	waiting := t.add(ctx, e)
+	waiting := t.add(e)
 	if !t.cfg.Refuse {
 		return nil
 	}
@@ -115,9 +118,13 @@ func (t *Trail) Record(ctx context.Context, e Event) error {
 
 // Note records an event that happens in any case, such as the end of a session. It never
 // waits.
-func (t *Trail) Note(ctx context.Context, e Event) {
-	if t != nil {
-		t.add(ctx, e)
+func (t *Trail) Note(_ context.Context, e Event) {
+	switch {
+	case t == nil:
+	case e.Anonymous:
+		t.noteRepeated(e)
+	default:
+		t.add(e)
 	}
 }
 
@@ -150,6 +157,7 @@ func (t *Trail) Close(ctx context.Context) {
 	if t == nil {
 		return
 	}
+	t.recordCounts(true)
 	close(t.closing)
 	t.begin.Do(func() { go t.run() })
 	select {
@@ -165,25 +173,31 @@ func (t *Trail) Close(ctx context.Context) {
 }
 
 // add queues the record of an event, or returns nil.
-func (t *Trail) add(ctx context.Context, e Event) *entry {
-	line, err := t.encode(&e, t.cfg.Now())
-	if err != nil {
-		t.cfg.Log.ErrorContext(ctx, "event not recorded", "event", e.Name, "error", err.Error())
+func (t *Trail) add(e Event) *entry {
+	waiting := t.enqueue(&e)
+	if waiting == nil {
 		t.cfg.Metrics.Dropped.Inc()
+	}
+	return waiting
+}
+
+// enqueue is add without counting what is dropped.
+func (t *Trail) enqueue(e *Event) *entry {
+	line, err := t.encode(e, t.cfg.Now())
+	if err != nil {
+		t.cfg.Log.Error("event not recorded", "event", e.Name, "error", err.Error())
 		return nil
 	}
 	t.begin.Do(func() { go t.run() })
-	waiting := &entry{line: line, done: make(chan struct{})}
 	if e.Anonymous && len(t.queue) >= maxQueued/2 {
-		t.cfg.Metrics.Dropped.Inc()
 		return nil
 	}
+	waiting := &entry{line: line, done: make(chan struct{})}
 	select {
 	case t.queue <- waiting:
-		t.cfg.Metrics.Events.WithLabelValues(e.Name).Inc()
+		t.cfg.Metrics.Events.WithLabelValues(e.Name).Add(float64(max(e.Count, 1)))
 		return waiting
 	default:
-		t.cfg.Metrics.Dropped.Inc()
 		return nil
 	}
 }

@@ -235,32 +235,6 @@ func TestFullDiskContinues(t *testing.T) {
 	})
 }
 
-// TestAnonymousEventsLeaveRoom: whoever floods the service with callbacks that belong to no
-// login does not push out the records of users, and cannot make a record much longer.
-func TestAnonymousEventsLeaveRoom(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		output := &disk{}
-		trail, metrics := newTrail(output, nil)
-		for range 5000 {
-			trail.Note(t.Context(), audit.Event{Name: audit.LoginFailed, Anonymous: true, Caller: web.Caller{UserAgent: "<<<<"}})
-		}
-		for range 400 {
-			trail.Note(t.Context(), audit.Event{Name: audit.Login})
-		}
-		output.setFree(1 << 20)
-		trail.Close(t.Context())
-		logins := 0
-		for _, name := range output.events(t) {
-			if name == audit.Login {
-				logins++
-			}
-		}
-		if logins != 400 || testutil.ToFloat64(metrics.Dropped) < 4000 || !strings.Contains(output.text.String(), "<<<<") {
-			t.Errorf("%d of 400 logins were recorded, %v events dropped", logins, testutil.ToFloat64(metrics.Dropped))
-		}
-	})
-}
-
 // TestNoTrail: audit.output: off.
 func TestNoTrail(t *testing.T) {
 	trail := audit.New(audit.Config{})

@@ -1,0 +1,148 @@
+package audit_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"cognito-token-handler/tokenhandler/audit"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// summary is what a test reads of a record.
+type summary struct {
+	Cause string `json:"cause"`
+	IP    string `json:"client_ip"`
+	Agent string `json:"user_agent"`
+	Count int    `json:"count"`
+	Since string `json:"since"`
+}
+
+// summaries returns the records that were written, and how many events they stand for.
+func (d *disk) summaries(t *testing.T) (records []summary, events int) {
+	t.Helper()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for line := range strings.Lines(d.text.String()) {
+		var s summary
+		if err := json.Unmarshal([]byte(line), &s); err != nil {
+			t.Fatal(err)
+		}
+		records = append(records, s)
+		events += max(s.Count, 1)
+	}
+	return records, events
+}
+
+func failedFrom(ip, cause, agent string) audit.Event {
+	return audit.Event{Name: audit.LoginFailed, Failed: true, Anonymous: true, Cause: cause, Caller: web.Caller{ClientIP: ip, UserAgent: agent}}
+}
+
+// TestRepeatedEventsAreSummedUp: the first event of a cause and client is recorded at once,
+// the others in one record a minute.
+func TestRepeatedEventsAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 20}
+		trail, metrics := newTrail(output, nil)
+		note := func(ip, cause, agent string) { trail.Note(t.Context(), failedFrom(ip, cause, agent)) }
+		note("2001:db8::1", "refused", "a")
+		note("2001:db8::2", "refused", "b") // the same /64
+		note("203.0.113.1", "refused", "c")
+		note("2001:db8::3", "unknown_state", "d")
+		time.Sleep(time.Second)
+		note("2001:db8::3", "refused", "e")
+		synctest.Wait()
+		want := []summary{
+			{Cause: "refused", IP: "2001:db8::1", Agent: "a"}, {Cause: "refused", IP: "203.0.113.1", Agent: "c"},
+			{Cause: "unknown_state", IP: "2001:db8::3", Agent: "d"},
+		}
+		got, _ := output.summaries(t)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("at once (-want +got):\n%s", diff)
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		want = append(want, summary{Cause: "refused", IP: "2001:db8::3", Agent: "e", Count: 2, Since: "2000-01-01T00:00:00Z"})
+		got, _ = output.summaries(t)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("after a minute (-want +got):\n%s", diff)
+		}
+		note("2001:db8::1", "refused", "f") // goes on: no record of its own
+		note("203.0.113.1", "refused", "g") // comes again
+		trail.Close(t.Context())
+		got, events := output.summaries(t)
+		if len(got) != 6 || got[4] != (summary{Cause: "refused", IP: "203.0.113.1", Agent: "g"}) || got[5].Count != 1 || events != 7 {
+			t.Errorf("at the end: %+v, %d events", got, events)
+		}
+		if n := testutil.ToFloat64(metrics.Events.WithLabelValues(audit.LoginFailed)); n != 7 {
+			t.Errorf("%v events counted", n)
+		}
+	})
+}
+
+// TestFloodOfEventsLeavesFewRecords: 10,000 addresses a minute, for ten minutes, six of which
+// the disk is full. No event is lost from the counts, the records of users are not pushed
+// out, and a user agent cannot make a record much longer.
+func TestFloodOfEventsLeavesFewRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 24}
+		trail, metrics := newTrail(output, nil)
+		sent := 0
+		note := func(e audit.Event) {
+			trail.Note(t.Context(), e)
+			sent++
+		}
+		for minute := range 10 {
+			if output.setFree(1 << 24); minute >= 2 && minute < 8 {
+				output.setFree(0)
+			}
+			for i := range 10_000 {
+				note(failedFrom(fmt.Sprintf("10.%d.%d.%d", minute, i/250, i%250), "unknown_state", "<<<<"))
+			}
+			note(audit.Event{Name: audit.AdminDenied, Anonymous: true, Cause: "not_authenticated"})
+			if minute == 7 {
+				for range 400 {
+					note(audit.Event{Name: audit.Login, Cause: "user"})
+				}
+			}
+			time.Sleep(time.Minute)
+		}
+		trail.Close(t.Context())
+		records, events := output.summaries(t)
+		logins := 0
+		for _, r := range records {
+			if r.Cause == "user" {
+				logins++
+			}
+		}
+		if len(records)-logins > 10*(2*100+4) || events != sent || testutil.ToFloat64(metrics.Dropped) != 0 {
+			t.Errorf("%d records of %d events, %v dropped, want few records of %d", len(records), events, testutil.ToFloat64(metrics.Dropped), sent)
+		}
+		if logins != 400 || records[0].Agent != "<<<<" || !strings.Contains(output.text.String(), "<<<<") {
+			t.Errorf("%d of 400 logins were recorded; the first record is %+v", logins, records[0])
+		}
+	})
+}
+
+// TestSummaryOCSF: count, start_time and end_time are those of the base event class.
+func TestSummaryOCSF(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 20}
+		trail, _ := newTrail(output, func(c *audit.Config) { c.OCSF = true })
+		for range 4 {
+			trail.Note(t.Context(), failedFrom("203.0.113.1", "refused", ""))
+			time.Sleep(time.Second)
+		}
+		trail.Close(t.Context())
+		lines := strings.Split(strings.TrimSpace(output.text.String()), "\n")
+		if len(lines) != 2 || strings.Contains(lines[0], `"count"`) || !strings.Contains(lines[1], `"time":946684804000,"count":3,"start_time":946684801000,"end_time":946684804000`) {
+			t.Errorf("%q", lines)
+		}
+	})
+}
