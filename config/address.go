@@ -154,6 +154,12 @@ func parseListen(s string) (string, *invalid) {
 // parseProxy accepts an address or a network. It refuses a network of all addresses,
 // with which every client could forge its address in X-Forwarded-For.
 func parseProxy(s string) (netip.Prefix, *invalid) {
+	return parseNetwork(s, "trusts", "write the networks of your own proxies")
+}
+
+// parseNetwork accepts an address or a network that is not a large part of all addresses.
+// A fault for such a one says what it does with them, and the cure.
+func parseNetwork(s, does, cure string) (netip.Prefix, *invalid) {
 	const example = "write an address or network, such as 10.0.0.7 or 10.0.0.0/8"
 	if addr, err := netip.ParseAddr(s); err == nil && addr.Zone() == "" {
 		addr = addr.Unmap()
@@ -166,9 +172,9 @@ func parseProxy(s string) (netip.Prefix, *invalid) {
 	case p.Addr().Is4In6():
 		return netip.Prefix{}, &invalid{quote(s) + " is an IPv4 network written as IPv6", "write it as IPv4, such as 10.0.0.0/8"}
 	case p.Bits() == 0:
-		return netip.Prefix{}, &invalid{quote(s) + " trusts every address", "write the networks of your own proxies"}
+		return netip.Prefix{}, &invalid{quote(s) + " " + does + " every address", cure}
 	case isTooWide(p):
-		return netip.Prefix{}, &invalid{quote(s) + " trusts a large part of all addresses", "write the networks of your own proxies"}
+		return netip.Prefix{}, &invalid{quote(s) + " " + does + " a large part of all addresses", cure}
 	case p != p.Masked():
 		return netip.Prefix{}, &invalid{quote(s) + " has address bits set after its prefix length", "write " + p.Masked().String()}
 	}

@@ -63,6 +63,32 @@ func TestValuesAtTheirBounds(t *testing.T) {
 	})
 }
 
+// TestLimitsAtTheirBounds is [TestValuesAtTheirBounds] for rates and exempt networks.
+func TestLimitsAtTheirBounds(t *testing.T) {
+	wantSaid(t, map[string]string{
+		"TH_LIMITS__LOGIN=1/1s":          "",
+		"TH_LIMITS__LOGIN=1000000/24h":   "",
+		"TH_LIMITS__LOGIN=0/1m":          "not in the allowed range",
+		"TH_LIMITS__LOGIN=1000001/1m":    "not in the allowed range",
+		"TH_LIMITS__LOGIN=5/999ms":       "too short",
+		"TH_LIMITS__LOGIN=5/24h1s":       "too long",
+		"TH_LIMITS__LOGIN=5/m":           "not a duration",
+		"TH_LIMITS__LOGIN=5":             "not a rate",
+		"TH_LIMITS__LOGIN=many/1m":       "not a rate",
+		"TH_LIMITS__LOGIN=":              "not a rate",
+		"TH_LIMITS__LOGIN_COOKIE=1":      "",
+		"TH_LIMITS__LOGIN_COOKIE=101":    "not a number in the allowed range",
+		"TH_LIMITS__EXEMPT=10.0.0.0/8":   "",
+		"TH_LIMITS__EXEMPT=0.0.0.0/0":    "exempts every address",
+		"TH_LIMITS__EXEMPT=10.0.0.0/7":   "exempts a large part",
+		"TH_LIMITS__EXEMPT=203.0.113.77": "",
+	})
+	c, err := config.Load([]byte(smallest), "b.yaml", []string{"TH_LIMITS__REFRESH=5/50s"}, config.Machine{ReadFile: readFile})
+	if err != nil || c.Limits.Refresh != (config.Rate{Count: 5, Per: 50 * time.Second}) || c.Limits.Login != (config.Rate{Count: 1200, Per: time.Minute}) {
+		t.Errorf("%v %+v", err, c.Limits)
+	}
+}
+
 // TestStorageAtItsBounds is [TestValuesAtTheirBounds] for the settings of a bucket.
 func TestStorageAtItsBounds(t *testing.T) {
 	const bucket = "TH_STORAGE__REGION=us-east-1\nTH_STORAGE__BUCKET="

@@ -32,6 +32,7 @@ type Config struct {
 	// Revocation has an effect only if Session.Store is set.
 	Revocation Revocation
 	API        API
+	Limits     Limits
 	Storage    Storage
 	SPA        SPA
 	Admin      Admin
@@ -166,6 +167,22 @@ type API struct {
 	RequestsPerSession, StreamsPerSession int
 
 	Routes []Route
+}
+
+// Limits bound how often a client or a session may do something.
+type Limits struct {
+	// Login, Callback and AdminToken are by client address, Refresh and Presigns by session.
+	Login, Callback, Refresh, Presigns, AdminToken Rate
+	// LoginCookie is how many codes one login's cookie is good for.
+	LoginCookie int
+	// Exempt are networks whose clients are not limited by address.
+	Exempt []netip.Prefix
+}
+
+// Rate is a number of requests that are allowed at once, and as many more in each Per.
+type Rate struct {
+	Count int
+	Per   time.Duration
 }
 
 // Route forwards the requests whose path has a prefix to one upstream.

@@ -73,6 +73,11 @@ func TestLoadWithDefaults(t *testing.T) {
 		API: config.API{RequestsPerSession: 256, StreamsPerSession: 256, Routes: []config.Route{{
 			Path: "/api/", Token: "access", Timeout: time.Minute, MaxBody: 10 << 20, ReplayBody: 64 << 10,
 		}}},
+		Limits: config.Limits{
+			Login: config.Rate{Count: 1200, Per: time.Minute}, Callback: config.Rate{Count: 120, Per: time.Minute}, LoginCookie: 5,
+			Refresh: config.Rate{Count: 10, Per: 100 * time.Second}, Presigns: config.Rate{Count: 6000, Per: time.Minute},
+			AdminToken: config.Rate{Count: 10, Per: time.Minute},
+		},
 		Revocation: config.Revocation{OnOutage: "allow"},
 		Storage: config.Storage{
 			Bucket: "my-app-user-files", Region: "us-east-1", Path: "/storage", Prefix: "users/{sub}/",

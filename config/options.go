@@ -41,6 +41,7 @@ func options(c *Config, readFile func(string) ([]byte, error)) []option {
 		doc:     "The API routes; each item has the keys of the next table. A request goes to the route with the longest matching path. If an API could take its path for that of another route (letter case, path parameters, Unicode forms, dots or blanks at the ends of a segment), it gets 404.",
 		refused: "two routes with the same path; a path equal to or below `auth.path` or `storage.path`; `/` together with `spa.dir`",
 	})
+	table = append(table, limitOptions(&c.Limits)...)
 	table = append(table, storageOptions(&c.Storage)...)
 	return append(table, operationOptions(c, readFile)...)
 }

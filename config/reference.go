@@ -107,7 +107,8 @@ for production, [examples/full.yaml](examples/full.yaml) has every key, and
 - Traces have no keys. OpenTelemetry's own ` + "`OTEL_`" + ` variables turn them on, see [monitoring](monitoring/README.md#traces).
 - A value that cannot be meant is refused: a placeholder such as ` + "`${NAME}`" + ` (nothing replaces variables), quotes that are part of the value, a character
   that cannot be seen.
-- A duration is a number with a unit (` + "`90s`, `15m`, `12h`" + `), a size is in bytes or has a unit (` + "`64KiB`, `100MiB`, `5GiB`" + `).
+- A duration is a number with a unit (` + "`90s`, `15m`, `12h`" + `), a size is in bytes or has a unit (` + "`64KiB`, `100MiB`, `5GiB`" + `),
+  a rate is a number and a time (` + "`300/1m`" + `: 300 at once, then as many more in each minute, evenly).
 - A list in an environment variable is ` + "`a, b`" + ` or ` + "`[a, b]`" + `. Routes are one YAML value:
   ` + "`TH_API__ROUTES=[{path: /api/, upstream: \"https://api.internal.example.com\"}]`" + `.
 - The column "refused" lists values that can be read but are not allowed.

@@ -106,6 +106,8 @@ func (o option) schema() schema {
 		s["type"], s["pattern"], s["maximum"] = []string{"integer", "string"}, sizePattern.String(), maxPlainNumber
 	case o.kind == "duration":
 		s["type"], s["pattern"] = "string", `^(0|([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+)$`
+	case o.kind == "rate":
+		s["type"], s["pattern"] = "string", `^[0-9]+/([0-9]+(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 	case o.form == formList:
 		s["type"], s["items"] = "array", schema{"type": "string"}
 	default:

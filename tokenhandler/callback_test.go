@@ -124,7 +124,7 @@ func TestLoginIsGoodForFewTries(t *testing.T) {
 		ua.SetCookie(copied)
 		a.back(tab, with(t, callback, func(q url.Values) { q.Set("code", "x"+strconv.Itoa(i)) }))
 	}
-	a.wantRedeemed(3)
+	a.wantRedeemed(5)
 	ua.SetCookie(copied)
 	wantPage(t, a.back(tab, callback), http.StatusBadRequest, "login_failed")
 	a.wantSession(ua, false)
@@ -136,19 +136,19 @@ func TestLoginIsGoodForFewTries(t *testing.T) {
 func TestMemoryOfTriesIsBounded(t *testing.T) {
 	var tried tokenhandler.TriedLogins
 	now := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
-	for range 3 {
-		if !tried.Take("a", now) {
+	for range 2 {
+		if !tried.Take("a", 2, now) {
 			t.Fatal("a try is refused")
 		}
 	}
 	for _, later := range []time.Duration{0, tokenhandler.LoginLifetime - 1, tokenhandler.LoginLifetime} {
-		tried.Take("other", now.Add(later))
-		if tried.Take("a", now.Add(later)) {
-			t.Errorf("after %s a fourth try is allowed", later)
+		tried.Take("other", 2, now.Add(later))
+		if tried.Take("a", 2, now.Add(later)) {
+			t.Errorf("after %s a third try is allowed", later)
 		}
 	}
 	for i := range 50_000 {
-		tried.Take(strconv.Itoa(i), now)
+		tried.Take(strconv.Itoa(i), 2, now)
 	}
 	if n := tried.Len(); n > 20_000 {
 		t.Errorf("%d logins are remembered", n)

@@ -39,7 +39,9 @@ const LoginLifetime = loginLifetime
 type TriedLogins struct{ triedLogins }
 
 // Take counts a try and reports whether it is allowed.
-func (t *TriedLogins) Take(state string, now time.Time) bool { return t.take(state, now) }
+func (t *TriedLogins) Take(state string, most int, now time.Time) bool {
+	return t.take(state, most, now)
+}
 
 // Len returns the number of remembered logins.
 func (t *TriedLogins) Len() int { return len(t.current) + len(t.previous) }

@@ -43,6 +43,26 @@ func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 		attrs = append(attrs, "description", f.description)
 	}
 	h.cfg.Log.WarnContext(r.Context(), "login failed", attrs...)
+	if f.code == string(web.CodeRateLimited) {
+		web.NoteProblem(r, providerProblem(f.err))
+	}
+	h.show(w, r, f)
+}
+
+// limited shows that a limit has refused the request. err is that of the limit, which is
+// counted and recorded as such, and not as a failed login.
+func (h *loginHandler) limited(w http.ResponseWriter, r *http.Request, err error) {
+	p := web.AsProblem(err)
+	h.cfg.Metrics.Logins.WithLabelValues(string(p.Code)).Inc()
+	web.NoteProblem(r, p)
+	h.show(w, r, failure{code: string(p.Code), err: p})
+}
+
+// countMadeUp counts a callback that nobody sends in number who only logs in.
+func (h *loginHandler) countMadeUp(r *http.Request) { _ = h.cfg.Limits.Callback.TakeClient(r) }
+
+// show answers with the page of a failure.
+func (h *loginHandler) show(w http.ResponseWriter, r *http.Request, f failure) {
 	if h.cfg.ErrorPath != "" {
 		h.cfg.Site.Redirect(w, http.StatusSeeOther, h.errorPage(w, r, f))
 		return
@@ -55,7 +75,11 @@ func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 	header.Set("Content-Type", "text/html; charset=utf-8")
 	status := failureStatus(f.code)
 	if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
-		maps.Copy(header, web.NewProblem(web.Code(f.code), "", nil).RetryAfter(f.retryAfter).Header)
+		p := web.AsProblem(f.err)
+		if p.Header.Get("Retry-After") == "" {
+			p = web.NewProblem(web.Code(f.code), "", nil).RetryAfter(f.retryAfter)
+		}
+		maps.Copy(header, p.Header)
 	}
 	w.WriteHeader(status)
 	_ = failurePage.Execute(w, map[string]string{
@@ -122,7 +146,9 @@ func failureText(f failure) string {
 		return "Your account was linked with another one. Please sign in again."
 	case codeLoginRequired:
 		return "You are not signed in at the identity provider."
-	case string(web.CodeProviderUnavailable), string(web.CodeRateLimited):
+	case string(web.CodeRateLimited):
+		return "Too many sign-ins at the moment. Please wait a little and try again."
+	case string(web.CodeProviderUnavailable):
 		return "The identity provider cannot be reached right now."
 	case string(web.CodeProviderError):
 		return "The identity provider could not complete the sign-in, or its answer could not be used. If that happens again, please tell the operator."

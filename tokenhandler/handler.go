@@ -1,6 +1,7 @@
 package tokenhandler
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/audit"
+	"cognito-token-handler/tokenhandler/limit"
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
@@ -97,6 +99,8 @@ type Config struct {
 	// VerifyLogout checks a logout token, which names the sessions that the provider
 	// has ended. The error is a [*provider.Error]. Nil if the provider sends none.
 	VerifyLogout func(ctx context.Context, raw string) (provider.LogoutToken, error)
+	// Limits are those of logins. Default none but that of a login's cookie.
+	Limits Limits
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives logins, logouts and failures. Required.
@@ -105,6 +109,17 @@ type Config struct {
 	Metrics *Metrics
 	// Audit records logins, logouts and the ends of sessions; nil records nothing.
 	Audit *audit.Trail
+}
+
+// Limits bound how often logins are begun and ended.
+type Limits struct {
+	// Login counts the logins that a client begins.
+	Login *limit.Limit
+	// Callback counts a client's callbacks that no login of its own explains, and those
+	// whose code the provider refused. Only made-up requests are so in number.
+	Callback *limit.Limit
+	// LoginCookie is how many codes are redeemed for one login. Default 5.
+	LoginCookie int
 }
 
 // Handler serves /auth.
@@ -123,6 +138,7 @@ func New(cfg Config) *Handler {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics(nil)
 	}
+	cfg.Limits.LoginCookie = cmp.Or(cfg.Limits.LoginCookie, defaultTries)
 	h := &Handler{cfg: cfg, mux: http.NewServeMux(), permissions: newPermissionCache(cfg.GroupsClaim)}
 	h.prober.cfg, h.endings.cfg = &h.cfg, &h.cfg
 	h.routes()

@@ -96,9 +96,10 @@ func loginID(state string) string {
 //  1. Answer 204 to a prefetch, and 400 to all but navigations.
 //  2. Redirect a navigation that another site has started to the app (ASVS V7.6.2).
 //  3. Check the parameters. A return_to that leaves the app becomes "/".
-//  4. Set the login's cookie and that of [began], and remove older logins beyond the
+//  4. Refuse a client that has begun too many logins.
+//  5. Set the login's cookie and that of [began], and remove older logins beyond the
 //     limit.
-//  5. Redirect to the provider.
+//  6. Redirect to the provider.
 func (h *loginHandler) start(page provider.Page) web.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if isPrefetch(r) {
@@ -127,11 +128,14 @@ func (h *loginHandler) start(page provider.Page) web.HandlerFunc {
 			l.MaxAge = &seconds
 		}
 		l.Extra = extra
+		if err := h.cfg.Limits.Login.TakeClient(r); err != nil {
+			return err
+		}
 		return h.sendToProvider(w, r, l, page, &beginning{Begun: l.Begun})
 	}
 }
 
-// sendToProvider does steps 4 and 5 of [loginHandler.start]. If begun is nil, the user
+// sendToProvider does steps 5 and 6 of [loginHandler.start]. If begun is nil, the user
 // has not begun this login, and what is known of the last beginning stays.
 func (h *loginHandler) sendToProvider(w http.ResponseWriter, r *http.Request, l login, page provider.Page, begun *beginning) error {
 	target, err := h.cfg.Provider.AuthorizeURL(provider.AuthRequest{Page: page, State: l.State, Nonce: l.Nonce, Verifier: l.Verifier, Extra: l.Extra})

@@ -7,9 +7,9 @@ import (
 )
 
 const (
-	// maxTries is how many codes are redeemed for one login. One would do, if browsers
-	// did not load a callback again whose answer has not come.
-	maxTries = 3
+	// defaultTries is the default of [Limits].LoginCookie. One would do, if browsers did
+	// not load a callback again whose answer has not come.
+	defaultTries = 5
 	// maxTried is how many logins each half of the memory holds.
 	maxTried = 10_000
 )
@@ -27,8 +27,8 @@ type triedLogins struct {
 	since             time.Time // when current was empty
 }
 
-// take counts a try and reports whether it is allowed.
-func (t *triedLogins) take(state string, now time.Time) bool {
+// take counts a try and reports whether it is allowed, as the first most are.
+func (t *triedLogins) take(state string, most int, now time.Time) bool {
 	sum := sha256.Sum256([]byte(state))
 	key := [12]byte(sum[:12])
 	t.mu.Lock()
@@ -37,7 +37,7 @@ func (t *triedLogins) take(state string, now time.Time) bool {
 		t.current, t.previous, t.since = make(map[[12]byte]int), t.current, now
 	}
 	tries := t.current[key] + t.previous[key]
-	if tries >= maxTries {
+	if tries >= most {
 		return false
 	}
 	t.current[key]++

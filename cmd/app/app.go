@@ -179,7 +179,7 @@ func (a *App) newSite() *web.Site {
 		LogRequests:    a.cfg.Log.Requests,
 		Rejected:       rejected.Inc,
 		Observe:        a.observe,
-		Limited:        a.parts.limited,
+		Limited:        a.limited,
 		Tracer:         a.tracer,
 	})
 }
@@ -215,7 +215,7 @@ func ProviderConfig(cfg config.Config, now func() time.Time, log *slog.Logger) c
 }
 
 func (a *App) newSessions() {
-	s := a.cfg.Session
+	s, demand := a.cfg.Session, a.cfg.Limits.Refresh
 	a.store = session.NewStore(session.Config{
 		Keys:             a.keys,
 		Issuer:           a.cfg.Provider.Issuer,
@@ -240,6 +240,8 @@ func (a *App) newSessions() {
 		RefreshBefore:   s.RefreshBefore,
 		RefreshGrace:    s.RefreshGrace,
 		RefreshTimeout:  refreshTimeout,
+		DemandBurst:     demand.Count,
+		DemandEvery:     demand.Per / time.Duration(demand.Count),
 		Now:             a.now,
 		Log:             a.log,
 		Metrics:         refresh.NewMetrics(a.registry),
@@ -289,6 +291,7 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		Alive:               a.provider.Alive,
 		ProbeInterval:       a.cfg.Session.ProbeInterval,
 		SignOut:             a.signOut(),
+		Limits:              a.loginLimits(site),
 		Now:                 a.now,
 		Log:                 a.log,
 		Metrics:             tokenhandler.NewMetrics(a.registry),

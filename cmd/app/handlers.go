@@ -62,6 +62,7 @@ func (a *App) adminHandler() http.Handler {
 		Log:       a.log.With("listener", "admin"),
 		Quiet:     true,
 		Observe:   a.observeAdmin,
+		Limited:   a.limited,
 		Now:       a.now,
 	})
 	mux := http.NewServeMux()

@@ -171,7 +171,7 @@ func (a *App) newAdmin(site *web.Site) *admin.Handler {
 	}
 	return admin.New(admin.Config{
 		Site: site, Tokens: tokens, Audit: a.trail, Revoke: a.denied.Revoke, Entries: a.denied.Entries,
-		SessionLifetime: a.cfg.Session.AbsoluteLifetime, Now: a.now, Log: a.log,
+		WrongTokens: a.adminTokenLimit(site), SessionLifetime: a.cfg.Session.AbsoluteLifetime, Now: a.now, Log: a.log,
 	})
 }
 

@@ -35,7 +35,9 @@ const (
 
 // TestMadeUpCodesStarveNobody has a provider that takes 20 calls a second, and 250
 // connections from five addresses that begin logins and send made-up codes, over real
-// sockets. Logins and refreshes of others go on as before.
+// sockets. Logins and refreshes of others go on as before. So they do when the attackers
+// also send callbacks of no login, until the limits by address refuse them. All limits are
+// on, as they are by default.
 func TestMadeUpCodesStarveNobody(t *testing.T) {
 	s := startWith(t, cognitotest.Options{MaxRPS: 25, AccessTTL: time.Hour}, service{
 		provider: ", max_requests_per_second: 20", further: "trusted_proxies: [127.0.0.1, \"::1\"]",
@@ -44,7 +46,7 @@ func TestMadeUpCodesStarveNobody(t *testing.T) {
 	var sessions []*useragent.UA
 	for i := range users {
 		ua := s.from(fmt.Sprintf("198.51.100.%d", i))
-		if !loggedIn(ua) {
+		if !isLoggedIn(ua) {
 			t.Fatal("no login before the attack")
 		}
 		sessions = append(sessions, ua)
@@ -55,47 +57,33 @@ func TestMadeUpCodesStarveNobody(t *testing.T) {
 	defer attack.Wait()
 	defer cancel()
 	var sent atomic.Int64
+	var noisy atomic.Bool
 	for i := range attackers {
-		attack.Go(func() { s.attack(ctx, fmt.Sprintf("203.0.113.%d", i%5), &sent) })
+		attack.Go(func() { s.attack(ctx, fmt.Sprintf("203.0.113.%d", i%5), &sent, &noisy) })
 	}
 	testkit.Eventually(t, "all attackers are at work", func() bool { return sent.Load() >= attackers })
-	for n := 1; ; n++ {
-		refreshes, logins := percentile(refreshAll(t, sessions)), percentile(s.loginAll(n))
+	s.wantNobodyStarves(t, 1, sessions, normal, &sent)
+	noisy.Store(true)
+	testkit.Eventually(t, "limits refuse the attackers", func() bool {
+		_, metrics := s.admin("/metrics")
+		return !strings.Contains(metrics, `tokenhandler_rate_limited_total{limit="callback"} 0`)
+	})
+	s.wantNobodyStarves(t, 1+measurements, sessions, normal, &sent)
+}
+
+// wantNobodyStarves measures how long refreshes and logins take during the attack, from
+// addresses that begin with that of round first.
+func (s *service) wantNobodyStarves(t *testing.T, first int, sessions []*useragent.UA, normal time.Duration, sent *atomic.Int64) {
+	t.Helper()
+	for n := range measurements {
+		refreshes, logins := percentile(refreshAll(t, sessions)), percentile(s.loginAll(first+n))
 		busy := percentile(askAll(sessions))
 		t.Logf("95 %% of the refreshes took at most %s (before: %s), of the logins %s, of other requests %s, during %d attacks", refreshes, normal, logins, busy, sent.Load())
 		if refreshes <= normal+busy+100*time.Millisecond && logins <= time.Second+3*busy {
 			return
 		}
-		if n == measurements {
-			t.Fatal("refreshes or logins are slow during the attack")
-		}
 	}
-}
-
-// from returns a browser with this address, which a trusted proxy adds.
-func (s *service) from(address string) *useragent.UA {
-	ua := useragent.New(s.tb, publicURL)
-	ua.SetTransport(forwarded{s.transport(), address})
-	return ua
-}
-
-// forwarded adds the address of the client as a proxy does.
-type forwarded struct {
-	http.RoundTripper
-
-	address string
-}
-
-func (f forwarded) RoundTrip(r *http.Request) (*http.Response, error) {
-	r = r.Clone(r.Context())
-	r.Header.Set("X-Forwarded-For", f.address)
-	return f.RoundTripper.RoundTrip(r)
-}
-
-func loggedIn(ua *useragent.UA) bool {
-	res := ua.Navigate("/auth/login")
-	_, there := ua.Cookie(testkit.Cookies(publicURL).Session)
-	return res.Err == nil && there
+	t.Fatal("refreshes or logins are slow during the attack")
 }
 
 // refreshAll refreshes each session, one after another, and returns how long each took.
@@ -128,7 +116,7 @@ func (s *service) loginAll(round int) (took []time.Duration) {
 	for i := range users {
 		ua := s.from(fmt.Sprintf("192.0.2.%d", round*users+i))
 		start := time.Now()
-		if !loggedIn(ua) {
+		if !isLoggedIn(ua) {
 			s.tb.Error("a login failed during the attack")
 		}
 		took = append(took, time.Since(start))
@@ -142,8 +130,8 @@ func percentile(took []time.Duration) time.Duration {
 }
 
 // attack begins logins and opens their callbacks with made-up codes, over a connection
-// of its own, until ctx ends.
-func (s *service) attack(ctx context.Context, address string, sent *atomic.Int64) {
+// of its own, until ctx ends. If it is noisy, it opens callbacks of no login, too.
+func (s *service) attack(ctx context.Context, address string, sent *atomic.Int64, noisy *atomic.Bool) {
 	client := forwarded{s.transport(), address}
 	get := func(target, cookie string) *http.Response {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, target, http.NoBody)
@@ -176,6 +164,9 @@ func (s *service) attack(ctx context.Context, address string, sent *atomic.Int64
 		for i := range 5 {
 			get(fmt.Sprintf("%s/auth/callback?code=x%d&state=%s", publicURL, i, to.Query().Get("state")), strings.Join(cookies, "; ")) //nolint:bodyclose // get closes it
 			sent.Add(1)
+			if noisy.Load() {
+				get(publicURL+"/auth/callback?code=x&state="+strings.Repeat("1", 43), "") //nolint:bodyclose // get closes it
+			}
 			select {
 			case <-time.After(attackPause):
 			case <-ctx.Done():

@@ -43,7 +43,8 @@ func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler
 		SSE: s.SSE, KMSKeyID: s.KMSKeyID, ExpectedBucketOwner: s.ExpectedBucketOwner,
 		Credentials: credentials,
 		Sealer:      seal.Codec{Keys: a.keys, MaxLength: maxSealed}, APIOptions: []func(*middleware.Stack) error{traceAWS(a.tracer)},
-		Now: a.now, Log: a.log, Site: site, Metrics: storage.NewMetrics(a.registry), Audit: a.trail,
+		Limit: a.newLimit(web.LimitPresigns, a.cfg.Limits.Presigns, nil).Take,
+		Now:   a.now, Log: a.log, Site: site, Metrics: storage.NewMetrics(a.registry), Audit: a.trail,
 	}, folders{auth})
 	if err != nil {
 		return nil, err

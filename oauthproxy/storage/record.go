@@ -31,11 +31,17 @@ func (h *Handler) record(q *request, operation, key string, size int64) error {
 	return notRecorded(h.cfg.Audit.Record(q.Context(), event))
 }
 
-// mayRecord returns an error if the operation signs URLs, which cannot be recorded now. An
-// operation asks before it claims room or begins an upload.
-func (h *Handler) mayRecord(ctx context.Context, operation string) error {
+// maySign returns an error if the operation signs URLs and the session has asked for too
+// many, or if that cannot be recorded now. An operation asks before it claims room or begins
+// an upload.
+func (h *Handler) maySign(ctx context.Context, operation string, grant Grant) error {
 	switch operation {
 	case opUpload, opGet, opCreateParts, opSignParts:
+		if h.cfg.Limit != nil {
+			if err := h.cfg.Limit(grant.SessionID()); err != nil {
+				return err
+			}
+		}
 		return notRecorded(h.cfg.Audit.Check(ctx))
 	}
 	return nil

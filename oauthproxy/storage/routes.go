@@ -136,9 +136,11 @@ func (h *Handler) methods(route string, handlers map[string]http.Handler) http.H
 // endpoint runs an operation for a signed-in user, in this order:
 //
 //  1. It authorises the request. Nothing of the body is read before.
-//  2. It runs the operation, with a deadline for all its calls.
-//  3. It adds the session's cookies, also if the operation refuses the request.
-//  4. It counts and writes the response.
+//  2. It refuses to sign URLs for a session that has asked for too many, or while that
+//     cannot be recorded.
+//  3. It runs the operation, with a deadline for all its calls.
+//  4. It adds the session's cookies, also if the operation refuses the request.
+//  5. It counts and writes the response.
 func (h *Handler) endpoint(name string, timeout time.Duration, handle operation) http.Handler {
 	return h.cfg.Site.Handle(func(w http.ResponseWriter, r *http.Request) error {
 		grant, err := h.auth.Authorize(r)
@@ -149,7 +151,7 @@ func (h *Handler) endpoint(name string, timeout time.Duration, handle operation)
 		ctx, cancel := context.WithTimeout(r.Context(), timeout)
 		defer cancel()
 		var result response
-		if err = h.mayRecord(ctx, name); err == nil {
+		if err = h.maySign(ctx, name, grant); err == nil {
 			result, err = h.run(&request{Request: r.WithContext(ctx), w: w, grant: grant}, handle)
 		}
 		grant.Commit(w.Header())

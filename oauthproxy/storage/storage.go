@@ -77,6 +77,9 @@ type Config struct {
 	HTTPClient s3.HTTPClient
 	// APIOptions are added to every call to S3, for tracing.
 	APIOptions []func(*middleware.Stack) error
+	// Limit counts a request for presigned URLs, by its session as logs show it. An error,
+	// which is a *web.Problem, refuses the request. Nil limits nothing.
+	Limit func(session string) error
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives one record for each object that is signed, deleted, copied or

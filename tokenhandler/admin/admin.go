@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"cognito-token-handler/tokenhandler/audit"
+	"cognito-token-handler/tokenhandler/limit"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/web"
@@ -33,6 +34,8 @@ type Config struct {
 	// SessionLifetime is the longest life of a session, for which an entry is kept.
 	// Required.
 	SessionLifetime time.Duration
+	// WrongTokens counts the requests of a client without a valid token. Nil limits none.
+	WrongTokens *limit.Limit
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives every revocation. Required.
@@ -67,12 +70,18 @@ func (h *Handler) ReplaceToken(name string, token secret.String) {
 }
 
 // ServeHTTP implements [http.Handler]. Without the token every path is answered 401,
-// so that the answer does not show which paths exist.
+// so that the answer does not show which paths exist. A client that has sent too many wrong
+// tokens is refused before its token is looked at: it could be guessing.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := h.cfg.WrongTokens.CheckClient(r); err != nil {
+		h.cfg.Site.WriteProblem(w, r, err)
+		return
+	}
 	if operator := h.operator(r); operator != "" {
 		h.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, operator)))
 		return
 	}
+	_ = h.cfg.WrongTokens.TakeClient(r)
 	h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.AdminDenied, Failed: true, Anonymous: true, Cause: string(web.CodeNotAuthenticated), Target: web.Excerpt(r.URL.Path, maxTarget), Caller: h.cfg.Site.CallerOf(r)})
 	problem := web.NewProblem(web.CodeNotAuthenticated, "send admin.token as bearer token", nil).WithHeader("WWW-Authenticate", "Bearer")
 	h.cfg.Site.WriteProblem(w, r, problem)

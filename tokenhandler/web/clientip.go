@@ -62,6 +62,11 @@ func (s *Site) ClientNet(r *http.Request) netip.Prefix {
 			return netip.Prefix{}
 		}
 	}
+	return NetOf(client)
+}
+
+// NetOf returns the network of a client with this address, see [Site.ClientNet].
+func NetOf(client netip.Addr) netip.Prefix {
 	bits := client.BitLen()
 	if client.Is6() {
 		bits = 64

@@ -5,13 +5,20 @@ const (
 	LimitSessionRequests = "session_requests" // API requests of a session that are under way
 	LimitSessionStreams  = "session_streams"  // event streams and WebSockets of a session
 	LimitRefresh         = "refresh"          // refreshes that a session's app asks for
+	LimitLogin           = "login"            // logins that a client begins
+	LimitCallback        = "callback"         // callbacks of a client that no login of its own explains, or with a refused code
+	LimitPresigns        = "presigns"         // presigned URLs that a session's app asks for
+	LimitAdminToken      = "admin_token"      // requests to /admin without a valid token
 	LimitProvider        = "provider"         // that of the identity provider, or of calls to it
 	LimitStorage         = "storage"          // that of S3
 )
 
 // Limits returns all limits, for metrics that exist before the first request is refused.
 func Limits() []string {
-	return []string{LimitSessionRequests, LimitSessionStreams, LimitRefresh, LimitProvider, LimitStorage}
+	return []string{
+		LimitSessionRequests, LimitSessionStreams, LimitRefresh, LimitLogin, LimitCallback, LimitPresigns, LimitAdminToken,
+		LimitProvider, LimitStorage,
+	}
 }
 
 // By sets the limit that refused the request and returns p.

@@ -82,6 +82,10 @@ func (s *Site) clientAddress(r *http.Request) string {
 	return ip.String()
 }
 
+// NoteProblem adds p to the request's log record, and counts its limit, if p was answered
+// in another way than by [Site.WriteProblem].
+func NoteProblem(r *http.Request, p *Problem) { noteError(r, p) }
+
 func noteError(r *http.Request, p *Problem) {
 	if q, ok := requestOf(r); ok {
 		q.problem = p
@@ -196,7 +200,7 @@ func (s *Site) finish(r *http.Request, q *request) {
 		s.observe(r, status, took)
 	}
 	if s.limited != nil && q.problem != nil && q.problem.Limit != "" {
-		s.limited(q.problem.Limit)
+		s.limited(r, q.problem.Limit, q.session)
 	}
 	q.endSpan(r, cause != nil)
 	if cause != nil {

@@ -131,7 +131,7 @@ func TestWhichRequestsAreLogged(t *testing.T) {
 		s := web.NewSite(web.Config{
 			PublicURL: testkit.MustURL(t, "https://app.example.com"), Log: log.Logger(), Now: time.Now, LogRequests: which,
 			Observe: func(_ *http.Request, status int, _ time.Duration) { seen = append(seen, status) },
-			Limited: func(limit string) { limits = append(limits, limit) },
+			Limited: func(_ *http.Request, limit string, _ web.Named) { limits = append(limits, limit) },
 		})
 		for _, code := range codes {
 			serve(s.Instrument(s.Handle(func(http.ResponseWriter, *http.Request) error {

@@ -39,9 +39,9 @@ type Config struct {
 	// Observe is called at the end of each request with the status that was sent, 0 for
 	// none, and the time since its head was read. It may be nil.
 	Observe func(r *http.Request, status int, took time.Duration)
-	// Limited is called for each request that a limit has refused, see [Problem.Limit]. It
-	// may be nil.
-	Limited func(limit string)
+	// Limited is called for each request that a limit has refused, see [Problem.Limit].
+	// session is nil if none was opened. It may be nil.
+	Limited func(r *http.Request, limit string, session Named)
 	// Rejected is called for each request that is refused as cross-site. It may be nil.
 	Rejected func()
 	// Tracer makes a span of every request; nil makes none.
@@ -64,7 +64,7 @@ type Site struct {
 
 	logRequests string
 	observe     func(r *http.Request, status int, took time.Duration)
-	limited     func(limit string)
+	limited     func(r *http.Request, limit string, session Named)
 	// hiddenClients is set when the log says that the addresses of clients are not known.
 	hiddenClients atomic.Bool
 	other         otherAddresses

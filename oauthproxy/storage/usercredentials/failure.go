@@ -65,7 +65,7 @@ func isOfToken(code string) bool {
 func (e *callError) problem() *web.Problem {
 	switch e.outcome {
 	case outcomeRateLimited:
-		return web.NewProblem(web.CodeRateLimited, "the storage is busy; try again later", e).RetryAfter(retryAfter)
+		return web.NewProblem(web.CodeRateLimited, "the storage is busy; try again later", e).RetryAfter(retryAfter).By(web.LimitStorage)
 	case outcomeTimeout:
 		return web.NewProblem(web.CodeUpstreamTimeout, "the storage credentials took too long to arrive; try again later", e).RetryAfter(retryAfter)
 	case outcomeUnavailable:

@@ -1,6 +1,7 @@
 package refresh
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync/atomic"
@@ -54,6 +55,10 @@ type Config struct {
 	RefreshGrace time.Duration
 	// RefreshTimeout bounds one call to the provider. Required.
 	RefreshTimeout time.Duration
+	// DemandBurst refreshes of one session may be demanded at once, and one more every
+	// DemandEvery. The provider's quota is shared by all users. Default 10 and 10 seconds.
+	DemandBurst int
+	DemandEvery time.Duration
 	// Replicas is the store that is shared with other processes. It may be nil if there
 	// are none, or if RotationGrace covers their races.
 	Replicas Replicas
@@ -98,6 +103,8 @@ func NewManager(cfg Config) *Manager {
 	if m.metrics == nil {
 		m.metrics = NewMetrics(nil)
 	}
+	m.cfg.DemandBurst = cmp.Or(cfg.DemandBurst, defaultDemandBurst)
+	m.cfg.DemandEvery = cmp.Or(cfg.DemandEvery, defaultDemandEvery)
 	m.memory.cfg, m.memory.records = &m.cfg, make(map[session.ID]*record)
 	return m
 }

@@ -136,7 +136,7 @@ func (m *memory) ask(s *session.Session, why Reason, needed bool, run func(*atte
 	default:
 		return nil, false, nil
 	}
-	if err := r.demand.take(why, now); err != nil {
+	if err := r.demand.take(why, m.cfg, now); err != nil {
 		return nil, false, err
 	}
 	r.attempt = &attempt{session: s, record: r, known: r.newest.number, resultOnly: r.newest.supersedes(s), done: make(chan struct{})}

@@ -27,10 +27,9 @@ const (
 	unusableFor = time.Minute
 	// maxRetryPause is the longest Retry-After of the provider that is respected.
 	maxRetryPause = 30 * time.Second
-	// demandBurst refreshes of one session may be demanded at once, and one more every
-	// demandEvery. The provider's quota is shared by all users.
-	demandBurst = 10
-	demandEvery = 10 * time.Second
+	// defaultDemandBurst and defaultDemandEvery are those of [Config].
+	defaultDemandBurst = 10
+	defaultDemandEvery = 10 * time.Second
 	// retryRefusedEvery is how often a 401 of an upstream may refresh a token. An
 	// upstream that answers 401 to everything must not cause a refresh each time.
 	retryRefusedEvery = 30 * time.Second
@@ -103,14 +102,14 @@ func isUnusable(err error) bool {
 
 // demand limits the refreshes of one session that are not due.
 type demand struct {
-	// paidUntil moves on by demandEvery with every refresh that the app demands.
+	// paidUntil moves on by DemandEvery with every refresh that the app demands.
 	paidUntil time.Time
 	// refusedAt is when a 401 of an upstream last caused a refresh.
 	refusedAt time.Time
 }
 
 // take counts a refresh for that reason. The error is a [*TooOftenError].
-func (d *demand) take(why Reason, now time.Time) error {
+func (d *demand) take(why Reason, cfg *Config, now time.Time) error {
 	switch why {
 	case IfDue:
 	case OnDemand:
@@ -118,10 +117,10 @@ func (d *demand) take(why Reason, now time.Time) error {
 		if paid.Before(now) {
 			paid = now
 		}
-		if wait := paid.Sub(now) - (demandBurst-1)*demandEvery; wait > 0 {
+		if wait := paid.Sub(now) - time.Duration(cfg.DemandBurst-1)*cfg.DemandEvery; wait > 0 {
 			return &TooOftenError{RetryAfter: wait}
 		}
-		d.paidUntil = paid.Add(demandEvery)
+		d.paidUntil = paid.Add(cfg.DemandEvery)
 	case Refused:
 		if wait := retryRefusedEvery - now.Sub(d.refusedAt); wait > 0 {
 			return &TooOftenError{RetryAfter: wait}

@@ -1,0 +1,99 @@
+package tokenhandler_test
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/limit"
+	"cognito-token-handler/tokenhandler/web"
+)
+
+// limited returns an app whose users share an address, with a limit of so many requests a
+// minute. set puts it in its place.
+func limited(t *testing.T, name string, perMinute int, set func(*tokenhandler.Config, *limit.Limit)) *app {
+	t.Helper()
+	office := netip.MustParsePrefix("203.0.113.1/32")
+	return newApp(t, settings{handler: func(c *tokenhandler.Config) {
+		set(c, limit.New(limit.Config{Name: name, Count: perMinute, Per: time.Minute, Now: c.Now, Client: func(*http.Request) netip.Prefix { return office }}))
+	}})
+}
+
+// TestLimitedCallbackIsNotLost: an honest user who shares an address with somebody who tries
+// out codes waits, and the same page then logs in. Logins that succeed do not count.
+func TestLimitedCallbackIsNotLost(t *testing.T) {
+	a := limited(t, web.LimitCallback, 2, func(c *tokenhandler.Config, l *limit.Limit) { c.Limits.Callback = l })
+	for range 5 {
+		a.loginIn(a.browser(), "/")
+	}
+	ua := a.browser()
+	tab, callback := a.begin(ua, "/auth/login")
+	for range 2 {
+		attacker, theirs := a.begin(a.browser(), "/auth/login")
+		a.back(attacker, with(t, theirs, func(q url.Values) { q.Set("code", "x") }))
+	}
+	for range 3 {
+		res := a.back(tab, callback)
+		wantPage(t, res, http.StatusTooManyRequests, "rate_limited")
+		if got := res.Header.Get("Retry-After"); got != "30" {
+			t.Errorf("Retry-After %q", got)
+		}
+	}
+	a.wantRedeemed(7)
+	if n := a.metric("tokenhandler_logins_total", "rate_limited"); n != 3 {
+		t.Errorf("%v logins counted as limited", n)
+	}
+	a.clock.Advance(30 * time.Second)
+	a.back(tab, callback)
+	a.wantSession(ua, true)
+}
+
+// TestWhichCallbacksAreMadeUp: those that nobody sends in number who only logs in.
+func TestWhichCallbacksAreMadeUp(t *testing.T) {
+	for what, tt := range map[string]struct {
+		edit func(q url.Values)
+		want bool
+	}{
+		"unknown state":      {func(q url.Values) { q.Set("state", strings.Repeat("1", 43)) }, true},
+		"repeated parameter": {func(q url.Values) { q.Add("code", "x") }, true},
+		"another issuer":     {func(q url.Values) { q.Set("iss", "https://evil.example") }, true},
+		"refused code":       {func(q url.Values) { q.Set("code", "x") }, true},
+		"cancelled":          {func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }, false},
+		"good":               {func(url.Values) {}, false},
+	} {
+		a := limited(t, web.LimitCallback, 1, func(c *tokenhandler.Config, l *limit.Limit) { c.Limits.Callback = l })
+		tab, callback := a.begin(a.browser(), "/auth/login")
+		if res := a.back(tab, with(t, callback, tt.edit)); res.Status == http.StatusTooManyRequests {
+			t.Errorf("%s: limited at once", what)
+		}
+		next, callback := a.begin(a.browser(), "/auth/login")
+		if res := a.back(next, callback); (res.Status == http.StatusTooManyRequests) != tt.want {
+			t.Errorf("%s: the next callback: %d", what, res.Status)
+		}
+	}
+}
+
+// TestLoginsThatBeginByThemselvesAreLimited: a callback without a login begins one if the
+// app allows it, which is no way around the limit.
+func TestLoginsThatBeginByThemselvesAreLimited(t *testing.T) {
+	a := limited(t, web.LimitLogin, 2, func(c *tokenhandler.Config, l *limit.Limit) {
+		c.Limits.Login, c.AllowCrossSiteLogin = l, true
+	})
+	open := func() int { return a.back(a.browser(), a.url+"/auth/callback?code=x").Status }
+	for _, want := range []int{http.StatusFound, http.StatusFound, http.StatusTooManyRequests} {
+		if got := open(); got != want {
+			t.Errorf("without a state: %d, want %d", got, want)
+		}
+	}
+	if res := a.browser().NavigateNoFollow("/auth/login"); res.Status != http.StatusTooManyRequests || !strings.Contains(string(res.Body), `"code":"rate_limited"`) {
+		t.Errorf("a login: %d %s", res.Status, res.Body)
+	}
+	a.clock.Advance(30 * time.Second)
+	if got := open(); got != http.StatusFound {
+		t.Errorf("later: %d", got)
+	}
+}
