@@ -58,6 +58,25 @@ describe('useAuth', () => {
     expect(hook.getCurrentUser()).toBeNull()
   })
 
+  test('its functions are handlers of events, too', async () => {
+    service.login(ada)
+    const Buttons = () => {
+      const { login, logout, signUp } = useAuth()
+      return (
+        <>
+          <button onClick={login}>login</button>
+          <button onClick={signUp}>signUp</button>
+          <button onClick={logout}>logout</button>
+        </>
+      )
+    }
+    const page = await render(await ready(), <Buttons />)
+    for (const name of ['login', 'signUp', 'logout']) await page.click(name)
+    const [login, signUp] = vi.mocked(location.assign).mock.calls.map(([url]) => new URL(url as string).search)
+    expect([login, signUp]).toEqual(['?return_to=%2Forders%3Fid%3D7%23top', '?return_to=%2Forders%3Fid%3D7%23top'])
+    expect(new URL(service.requests.at(-1)!.url)).toMatchObject({ pathname: '/auth/logout', search: '' })
+  })
+
   test('an outage is no logout', async () => {
     service.login(ada)
     const auth = await ready()

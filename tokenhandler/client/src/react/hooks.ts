@@ -1,5 +1,5 @@
 import type { Auth, LoginOptions, LogoutOptions, Session, User } from 'cognito-token-handler'
-import { createContext, createElement, useContext, useEffect, useState, useSyncExternalStore, type ReactElement, type ReactNode } from 'react'
+import { createContext, createElement, useContext, useEffect, useState, useSyncExternalStore, type ReactElement, type ReactNode, type SyntheticEvent } from 'react'
 
 const Context = createContext<Auth | undefined>(undefined)
 
@@ -27,9 +27,10 @@ export function useSession(): Session {
 /** What {@link useAuth} returns. The functions are always the same ones. */
 export interface AuthHook {
   isLoggedIn: boolean
-  login: (options?: LoginOptions) => boolean
-  logout: (options?: LogoutOptions) => Promise<void>
-  signUp: (options?: LoginOptions) => boolean
+  /** Also fits `onClick={login}`: of a React event no option is taken. So do `logout` and `signUp`. */
+  login: (options?: LoginOptions | SyntheticEvent) => boolean
+  logout: (options?: LogoutOptions | SyntheticEvent) => Promise<void>
+  signUp: (options?: LoginOptions | SyntheticEvent) => boolean
   /** Prolongs the session ("stay logged in"). Tokens are renewed without it. */
   refreshSession: () => Promise<Session>
   getCurrentUser: () => User | null
@@ -41,7 +42,8 @@ export interface AuthHook {
 
 /** Who is logged in, and what changes it. */
 export function useAuth(): AuthHook {
-  const { login, logout, signUp, refresh } = useAuthClient()
+  // No option has the name of a property of React's events.
+  const { login, logout, signUp, refresh } = useAuthClient() as Pick<AuthHook, 'login' | 'logout' | 'signUp'> & Auth
   const session = useSession()
   const user = userOf(session)
   return {
