@@ -26,7 +26,7 @@ func limitOptions(l *Limits) []option {
 		},
 		{
 			key: "limits.callback", def: "120/1m", value: one(&l.Callback, "rate", parseRate), refused: refused,
-			doc: "How many callbacks may be made up: those of no login that this browser began, and those whose code the provider refuses. When they are used up, all callbacks of that client are refused for a while. Logins that succeed do not count." + byClient,
+			doc: "How many callbacks may come that belong to no login of their browser, or that name another issuer. Further ones get 429. Callbacks of a login do not count and go on." + byClient,
 		},
 		{
 			key: "limits.login_cookie", def: "5", value: one(&l.LoginCookie, "number", parseCount(maxCodes)),

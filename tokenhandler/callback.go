@@ -20,9 +20,7 @@ const (
 
 // callback ends a login:
 //
-//  1. Answer 204 to a prefetch, because a state works once. Refuse a client that has sent
-//     too many made-up callbacks; the login's cookie stays, so that loading the page
-//     again later works.
+//  1. Answer 204 to a prefetch, because a state works once.
 //  2. Remove the cookie of the login that the state names, whatever follows.
 //  3. Check the parameters: none repeated, lengths.
 //  4. Find the login among those of the browser, and compare the state. If there is
@@ -40,15 +38,10 @@ func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
-	if err := h.cfg.Limits.Callback.CheckClient(r); err != nil {
-		h.limited(w, r, err)
-		return nil //nolint:nilerr // limited has answered
-	}
 	h.removeNamedLogin(w, r, r.URL.Query()["state"])
 	query, err := singleValues(r.URL.RawQuery)
 	if err != nil || len(query["code"]) > maxCode || len(query["state"]) > maxState {
-		h.countMadeUp(r)
-		h.fail(w, r, failure{code: "invalid_request", err: errors.Join(errCallback, err)})
+		h.failMadeUp(w, r, failure{code: "invalid_request", err: errors.Join(errCallback, err)})
 		return nil
 	}
 	l, found := h.loginOf(r, query["state"])
@@ -57,8 +50,7 @@ func (h *loginHandler) callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	iss, sent := query["iss"]
 	if !h.cfg.Provider.AcceptsIssuer(iss, sent) {
-		h.countMadeUp(r)
-		h.fail(w, r, failure{code: "invalid_request", login: l, err: errIssuer})
+		h.failMadeUp(w, r, failure{code: "invalid_request", login: l, err: errIssuer})
 		return nil
 	}
 	if code, sent := query["error"]; sent {
@@ -83,8 +75,7 @@ var (
 // redeem does steps 7 and 8 of [loginHandler.callback].
 func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, code string) error {
 	if !h.tried.take(l.State, h.cfg.Limits.LoginCookie, h.cfg.Now()) {
-		h.countMadeUp(r)
-		h.fail(w, r, failure{code: "login_failed", outcome: outcomeRefused, login: l, err: errTries})
+		h.failMadeUp(w, r, failure{code: "login_failed", outcome: outcomeRefused, login: l, err: errTries})
 		return nil
 	}
 	if err := h.cfg.Audit.Check(r.Context()); err != nil { // before the code is used up
@@ -99,9 +90,6 @@ func (h *loginHandler) redeem(w http.ResponseWriter, r *http.Request, l login, c
 	tokens, err := h.cfg.Provider.Exchange(r.Context(), provider.CodeGrant{
 		Code: code, Verifier: l.Verifier, Nonce: l.Nonce, MaxAge: maxAge, Client: h.cfg.Site.ClientNet(r),
 	})
-	if errors.Is(err, provider.ErrRejected) {
-		h.countMadeUp(r)
-	}
 	if errors.Is(err, provider.ErrRejected) && canTryAgain(r, l) {
 		// Probably the callback was loaded before: the user stopped the page and loaded
 		// it again while the provider was slow.
@@ -212,14 +200,12 @@ func (h *loginHandler) unknownState(w http.ResponseWriter, r *http.Request, quer
 		outcome = outcomeStateLost
 	}
 	if code, failed := query["error"]; failed {
-		h.countMadeUp(r)
-		h.fail(w, r, failure{code: loginCode(code), outcome: outcome, err: fmt.Errorf("%w; the provider answered %s", errState, knownError(code))})
+		h.failMadeUp(w, r, failure{code: loginCode(code), outcome: outcome, err: fmt.Errorf("%w; the provider answered %s", errState, knownError(code))})
 		return nil
 	}
 	next, may := h.mayBeginAnew(r, query["state"])
 	if !may {
-		h.countMadeUp(r)
-		h.fail(w, r, failure{code: "login_failed", outcome: outcome, err: errState})
+		h.failMadeUp(w, r, failure{code: "login_failed", outcome: outcome, err: errState})
 		return nil
 	}
 	return h.begin(w, r, newLogin("/", 1, h.cfg.Now()), &next)

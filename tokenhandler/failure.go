@@ -58,8 +58,16 @@ func (h *loginHandler) limited(w http.ResponseWriter, r *http.Request, err error
 	h.show(w, r, failure{code: string(p.Code), err: p})
 }
 
-// countMadeUp counts a callback that nobody sends in number who only logs in.
-func (h *loginHandler) countMadeUp(r *http.Request) { _ = h.cfg.Limits.Callback.TakeClient(r) }
+// failMadeUp fails a callback that nobody sends in number who only logs in. After too many
+// of them it answers 429. A callback of a login goes on: another user of the same network
+// may have sent the others.
+func (h *loginHandler) failMadeUp(w http.ResponseWriter, r *http.Request, f failure) {
+	if err := h.cfg.Limits.Callback.TakeClient(r); err != nil {
+		h.limited(w, r, err)
+		return
+	}
+	h.fail(w, r, f)
+}
 
 // show answers with the page of a failure.
 func (h *loginHandler) show(w http.ResponseWriter, r *http.Request, f failure) {

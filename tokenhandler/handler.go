@@ -115,8 +115,8 @@ type Config struct {
 type Limits struct {
 	// Login counts the logins that a client begins.
 	Login *limit.Limit
-	// Callback counts a client's callbacks that no login of its own explains, and those
-	// whose code the provider refused. Only made-up requests are so in number.
+	// Callback counts a client's callbacks that no login of its own explains. Only made-up
+	// requests are so in number.
 	Callback *limit.Limit
 	// LoginCookie is how many codes are redeemed for one login. Default 5.
 	LoginCookie int

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/limit"
 	"cognito-token-handler/tokenhandler/web"
@@ -23,31 +24,32 @@ func limited(t *testing.T, name string, perMinute int, set func(*tokenhandler.Co
 	}})
 }
 
-// TestLimitedCallbackIsNotLost: an honest user who shares an address with somebody who tries
-// out codes waits, and the same page then logs in. Logins that succeed do not count.
-func TestLimitedCallbackIsNotLost(t *testing.T) {
+// TestCallbacksOfLoginsAreNotLimited: an honest user who shares an address with somebody who
+// makes callbacks up, or tries out codes, logs in at once.
+func TestCallbacksOfLoginsAreNotLimited(t *testing.T) {
 	a := limited(t, web.LimitCallback, 2, func(c *tokenhandler.Config, l *limit.Limit) { c.Limits.Callback = l })
-	for range 5 {
-		a.loginIn(a.browser(), "/")
-	}
-	ua := a.browser()
-	tab, callback := a.begin(ua, "/auth/login")
-	for range 2 {
+	for range 3 {
 		attacker, theirs := a.begin(a.browser(), "/auth/login")
 		a.back(attacker, with(t, theirs, func(q url.Values) { q.Set("code", "x") }))
 	}
+	madeUp := func() *useragent.Response {
+		return a.back(a.browser(), a.url+"/auth/callback?code=x&state="+strings.Repeat("1", 43))
+	}
+	for range 2 {
+		wantPage(t, madeUp(), http.StatusBadRequest, "login_failed")
+	}
 	for range 3 {
-		res := a.back(tab, callback)
+		res := madeUp()
 		wantPage(t, res, http.StatusTooManyRequests, "rate_limited")
 		if got := res.Header.Get("Retry-After"); got != "30" {
 			t.Errorf("Retry-After %q", got)
 		}
 	}
-	a.wantRedeemed(7)
 	if n := a.metric("tokenhandler_logins_total", "rate_limited"); n != 3 {
 		t.Errorf("%v logins counted as limited", n)
 	}
-	a.clock.Advance(30 * time.Second)
+	ua := a.browser()
+	tab, callback := a.begin(ua, "/auth/login")
 	a.back(tab, callback)
 	a.wantSession(ua, true)
 }
@@ -61,7 +63,7 @@ func TestWhichCallbacksAreMadeUp(t *testing.T) {
 		"unknown state":      {func(q url.Values) { q.Set("state", strings.Repeat("1", 43)) }, true},
 		"repeated parameter": {func(q url.Values) { q.Add("code", "x") }, true},
 		"another issuer":     {func(q url.Values) { q.Set("iss", "https://evil.example") }, true},
-		"refused code":       {func(q url.Values) { q.Set("code", "x") }, true},
+		"refused code":       {func(q url.Values) { q.Set("code", "x") }, false},
 		"cancelled":          {func(q url.Values) { q.Del("code"); q.Set("error", "access_denied") }, false},
 		"good":               {func(url.Values) {}, false},
 	} {
@@ -70,8 +72,7 @@ func TestWhichCallbacksAreMadeUp(t *testing.T) {
 		if res := a.back(tab, with(t, callback, tt.edit)); res.Status == http.StatusTooManyRequests {
 			t.Errorf("%s: limited at once", what)
 		}
-		next, callback := a.begin(a.browser(), "/auth/login")
-		if res := a.back(next, callback); (res.Status == http.StatusTooManyRequests) != tt.want {
+		if res := a.back(a.browser(), a.url+"/auth/callback?code=x&state="+strings.Repeat("1", 43)); (res.Status == http.StatusTooManyRequests) != tt.want {
 			t.Errorf("%s: the next callback: %d", what, res.Status)
 		}
 	}
