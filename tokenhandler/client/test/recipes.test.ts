@@ -58,6 +58,9 @@ test('README.md shows the same', () => {
   const readme = readFileSync('README.md', 'utf8')
   expect(readme).toContain(`export const retry = ${retrySource}`)
   expect(readme).toContain("axios.create({ adapter: 'fetch', env: { fetch: auth.fetch } })")
+  const denylist = readme.match(/navigateFallbackDenylist: \[.+?\]/)![0]
+  // The app whose service worker a test with Chromium uses.
+  expect(readFileSync('../../test/browser/testdata/stacks/vite-pwa/vite.config.js', 'utf8')).toContain(denylist)
   const denied = new RegExp(readme.match(/navigateFallbackDenylist: \[\/(.+)\/\]/)![1]!)
   expect(['/auth/login', '/api/me', '/storage/objects/a'].filter((path) => !denied.test(path))).toEqual([])
   expect(['/', '/author', '/apis'].filter((path) => denied.test(path))).toEqual([])

@@ -8,6 +8,7 @@ build() { # folder, command, folder of the result
     rm -rf node_modules .next .svelte-kit .angular next-env.d.ts)
 }
 build vite-mui 'vite build' dist
+build vite-pwa 'vite build' dist
 build next-export 'next build' out
 build sveltekit 'vite build' dist
 build angular 'ng build' dist
