@@ -37,6 +37,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 	s.browser().Navigate("/auth/callback?error=access_denied&state=" + strings.Repeat("1", 43))
 	s.order("made-up", `{"sub":"x"}`)
 	s.order(annasToken, `{"session_id":"0123456789abcdef","reason":"lost laptop"}`)
+	s.orders(http.MethodDelete, annasToken, `{"session_id":"0123456789abcdef","reason":"lost laptop"}`)
 	if err := s.stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 			if session, _ := e["session"].(string); e["sub"] != sub || len(session) != 16 || e["request_id"] == nil || e["client_ip"] == nil {
 				t.Errorf("%s: %s", name, line)
 			}
-		case "revoked":
+		case "revoked", "revocation_lifted":
 			if by := e["by"]; by != "user" && (by != "operator:anna" || e["target"] != "session:0123456789abcdef" || e["reason"] != "lost laptop") {
 				t.Errorf("%s: %s", name, line)
 			}
@@ -69,7 +70,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 		}
 	}
 	want := "config_loaded, login, presigned upload, refresh_refused ended, session_ended refused, login, revoked, logout, session_ended logout, " +
-		"login_failed unknown_state, admin_denied not_authenticated, revoked"
+		"login_failed unknown_state, admin_denied not_authenticated, revoked, revocation_lifted"
 	if got := strings.Join(events, ", "); got != want {
 		t.Errorf("recorded %s, want %s", got, want)
 	}

@@ -16,7 +16,13 @@ const adminToken = "planted-admin-token-7c1e"
 // order posts to /admin/revocations.
 func (s *service) order(token, body string) (int, string) {
 	s.tb.Helper()
-	r, err := http.NewRequestWithContext(s.tb.Context(), http.MethodPost, "http://"+s.at.Admin+"/admin/revocations", strings.NewReader(body))
+	return s.orders(http.MethodPost, token, body)
+}
+
+// orders is order with any method.
+func (s *service) orders(method, token, body string) (int, string) {
+	s.tb.Helper()
+	r, err := http.NewRequestWithContext(s.tb.Context(), method, "http://"+s.at.Admin+"/admin/revocations", strings.NewReader(body))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -38,6 +44,25 @@ func wantStatus(t *testing.T, ua *useragent.UA, path string, want int) {
 	if got := ua.Fetch(http.MethodGet, path, ""); got.Status != want {
 		t.Errorf("%s answered %d %s, want %d", path, got.Status, got.Body, want)
 	}
+}
+
+// TestOperatorTakesARevocationBack: sessions that were not refused meanwhile live on, and those that were stay ended.
+func TestOperatorTakesARevocationBack(t *testing.T) {
+	s := startWith(t, cognitotest.Options{}, service{admins: ", token: " + adminToken})
+	seen, unseen := s.login(), s.login()
+	thief := s.copyOf(seen)
+	body := `{"sub":"` + s.pool.User("demo").Sub + `"}`
+	if status, answer := s.order(adminToken, body); status != http.StatusAccepted {
+		t.Fatalf("%d %s", status, answer)
+	}
+	wantStatus(t, seen, "/api/me", http.StatusUnauthorized)
+	for _, want := range []int{http.StatusNoContent, http.StatusNotFound} {
+		if status, answer := s.orders(http.MethodDelete, adminToken, body); status != want {
+			t.Errorf("%d %s, want %d", status, answer, want)
+		}
+	}
+	wantStatus(t, unseen, "/api/me", http.StatusOK)
+	wantStatus(t, thief, "/api/me", http.StatusUnauthorized)
 }
 
 func TestOperatorEndsAUsersSessions(t *testing.T) {

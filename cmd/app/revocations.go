@@ -15,6 +15,7 @@ import (
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/replicas/valkey"
+	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
@@ -30,6 +31,10 @@ type denyList struct {
 	now    func() time.Time
 }
 
+// maxSealedRevocation is the largest length of a sealed revocation, which holds a sub of up to
+// 255 bytes.
+const maxSealedRevocation = 1024
+
 func (a *App) newDenyList(ctx context.Context) (denyList, error) {
 	list := denyList{List: memory.New(a.now), now: a.now}
 	if a.cfg.Session.Store.IsZero() {
@@ -38,6 +43,7 @@ func (a *App) newDenyList(ctx context.Context) (denyList, error) {
 	var err error
 	list.shared, err = valkey.New(valkey.Config{
 		URL: a.cfg.Session.Store, Local: list.List, Now: a.now, Log: a.log, Metrics: valkey.NewMetrics(a.registry),
+		Sealer: seal.Codec{Keys: a.keys, MaxLength: maxSealedRevocation, Binding: seal.Bind("revocations", a.cfg.Provider.Issuer, a.cfg.Provider.ClientID)},
 		Credentials: func(region string) (aws.CredentialsProvider, error) {
 			return awsCredentials(ctx, region, awsCallTimeout, a.tracer)
 		},
@@ -55,6 +61,18 @@ func (d denyList) Revoke(ctx context.Context, entry replicas.Revocation) error {
 	}
 	_, err := d.Add(d.Cover(entry, false))
 	return err
+}
+
+// Lift takes back the revocations of this kind and name that operators made. It reports
+// whether there are any. Sessions that they have ended already stay ended.
+func (d denyList) Lift(ctx context.Context, kind replicas.Kind, name string) (found bool, err error) {
+	for _, lift := range d.Lifts(kind, name) {
+		if err := d.Revoke(ctx, lift); err != nil {
+			return found, err
+		}
+		found = true
+	}
+	return found, nil
 }
 
 // denyTimeout bounds how long a logout waits until the store has its entry.
@@ -170,7 +188,7 @@ func (a *App) newAdmin(site *web.Site) *admin.Handler {
 		tokens[a.cfg.Admin.Tokens[i].Name] = a.cfg.Admin.Tokens[i].Token
 	}
 	return admin.New(admin.Config{
-		Site: site, Tokens: tokens, Audit: a.trail, Revoke: a.denied.Revoke, Entries: a.denied.Entries,
+		Site: site, Tokens: tokens, Audit: a.trail, Revoke: a.denied.Revoke, Lift: a.denied.Lift, Entries: a.denied.Entries,
 		WrongTokens: a.adminTokenLimit(site), SessionLifetime: a.cfg.Session.AbsoluteLifetime, Now: a.now, Log: a.log,
 	})
 }

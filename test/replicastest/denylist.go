@@ -19,6 +19,8 @@ func denyListCases() []testCase {
 		{"RevocationEnds", revocationEnds},
 		{"SessionsInAnyOrder", sessionsInAnyOrder},
 		{"ConcurrentRevocations", concurrentRevocations},
+		{"LiftedRevocation", liftedRevocation},
+		{"OnlyOperatorsRevocationsAreLifted", onlyOperatorsRevocationsAreLifted},
 	}
 }
 
@@ -29,6 +31,8 @@ func sharedDenyListCases() []testCase {
 		{"LateReplicaKnowsAllRevocations", lateReplicaKnowsAllRevocations},
 		{"ReplacementReachesEveryReplica", replacementReachesEveryReplica},
 		{"SessionsOfReplicasWithOtherClocks", sessionsOfReplicasWithOtherClocks},
+		{"LiftReachesEveryReplica", liftReachesEveryReplica},
+		{"EndedSessionStaysEndedEverywhere", endedSessionStaysEndedEverywhere},
 	}
 }
 

@@ -17,6 +17,8 @@ type DenyList interface {
 	// Revoke ends sessions: on this replica at once, on the others as soon as the store has the revocation. The error is that of a
 	// malformed revocation only; in an outage of the store the revocation is delivered later.
 	Revoke(ctx context.Context, revocation replicas.Revocation) error
+	// Lift takes back what operators have revoked with this kind and name, here at once, and reports whether there is anything.
+	Lift(ctx context.Context, kind replicas.Kind, name string) (found bool, err error)
 	// Denied reports whether a session was revoked, see [refresh.DenyList].
 	Denied(name session.Name, sub, sid string, begun time.Time) bool
 	// Replaced reports whether a revocation with Before has just ended the session, see [refresh.DenyList].

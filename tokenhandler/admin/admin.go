@@ -29,6 +29,9 @@ type Config struct {
 	// Revoke ends the sessions that an entry names: in this process at once, in other
 	// replicas when the entry has reached them. Required.
 	Revoke func(ctx context.Context, revocation replicas.Revocation) error
+	// Lift takes back what operators have revoked with this kind and name, and reports
+	// whether there is anything. Sessions that have ended already stay ended. Required.
+	Lift func(ctx context.Context, kind replicas.Kind, name string) (found bool, err error)
 	// Entries returns the deny list. Required.
 	Entries func() []replicas.Revocation
 	// SessionLifetime is the longest life of a session, for which an entry is kept.
@@ -56,7 +59,7 @@ type Handler struct {
 // New returns a Handler.
 func New(cfg Config) *Handler {
 	h := &Handler{cfg: cfg, mux: http.NewServeMux(), tokens: maps.Clone(cfg.Tokens)}
-	revocations := cfg.Site.Methods(cfg.Site.Handle(h.revocations), http.MethodGet, http.MethodHead, http.MethodPost)
+	revocations := cfg.Site.Methods(cfg.Site.Handle(h.revocations), http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete)
 	h.mux.Handle("/admin/revocations", revocations)
 	h.mux.Handle("/", cfg.Site.NotFound())
 	return h
@@ -114,8 +117,11 @@ func (h *Handler) operator(r *http.Request) (name string) {
 }
 
 func (h *Handler) revocations(w http.ResponseWriter, r *http.Request) error {
-	if r.Method == http.MethodPost {
+	switch r.Method {
+	case http.MethodPost:
 		return h.revoke(w, r)
+	case http.MethodDelete:
+		return h.lift(w, r)
 	}
 	list := make([]entryBody, 0)
 	for _, entry := range h.cfg.Entries() {
@@ -125,11 +131,12 @@ func (h *Handler) revocations(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// revocationRequest is the body of POST /admin/revocations. One of its fields is set.
+// revocationRequest is the body of POST and DELETE /admin/revocations. One of Sub and
+// SessionID is set.
 type revocationRequest struct {
-	// Sub ends all sessions of this user that have begun.
+	// Sub means all sessions of this user that have begun.
 	Sub string `json:"sub"`
-	// SessionID ends one session. It is the session's name in the logs.
+	// SessionID means one session. It is the session's name in the logs.
 	SessionID string `json:"session_id"`
 	// Reason is why, for the audit trail. It may be missing.
 	Reason string `json:"reason"`
@@ -147,6 +154,9 @@ type entryBody struct {
 	// BegunBefore means that sessions that begin later are not ended. It is absent for
 	// one session.
 	BegunBefore string `json:"begun_before,omitempty"`
+	// By is "operator" for what DELETE can take back. It is absent for logouts, and for what
+	// a release revoked that did not tell.
+	By string `json:"by,omitempty"`
 	// Until is when no session that the entry names can exist any more (RFC 3339, UTC).
 	Until string `json:"until"`
 }
@@ -161,58 +171,106 @@ func bodyOf(e replicas.Revocation) entryBody {
 	case replicas.KindProviderSession:
 		body.SID = e.Name
 	}
+	if e.Operator {
+		body.By = byOperator
+	}
 	if !e.Before.IsZero() {
 		body.BegunBefore = e.Before.UTC().Format(time.RFC3339Nano)
 	}
 	return body
 }
 
-const maxBody = 4 << 10
+const (
+	maxBody    = 4 << 10
+	byOperator = "operator"
+)
 
-// revoke answers 202: the sessions have ended in this process, and other replicas
-// follow.
-func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
+// parse reads the body of a request. The entry has no times. The error is a
+// [*web.Problem].
+func parse(w http.ResponseWriter, r *http.Request) (entry replicas.Revocation, reason string, err error) {
 	var request revocationRequest
 	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&request); err != nil {
 		if problem := web.AsProblem(err); problem.Code == web.CodeTooLarge {
-			return problem
+			return entry, "", problem
 		}
-		return web.NewProblem(web.CodeInvalidRequest, usage, errors.New("the body is no revocation request"))
+		return entry, "", web.NewProblem(web.CodeInvalidRequest, usage, errors.New("the body is no revocation request"))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) || (request.Sub == "") == (request.SessionID == "") {
-		return web.NewProblem(web.CodeInvalidRequest, usage, nil)
+		return entry, "", web.NewProblem(web.CodeInvalidRequest, usage, nil)
 	}
 	if len(request.Reason) > maxReason {
-		return web.NewProblem(web.CodeInvalidRequest, "reason has more than 1,024 bytes", nil)
+		return entry, "", web.NewProblem(web.CodeInvalidRequest, "reason has more than 1,024 bytes", nil)
+	}
+	entry = replicas.Revocation{Kind: replicas.KindSubject, Name: request.Sub, Operator: true}
+	if request.SessionID != "" {
+		entry.Kind, entry.Name = replicas.KindSession, strings.ToLower(request.SessionID)
+	}
+	if err := entry.CheckName(); err != nil {
+		return entry, "", web.NewProblem(web.CodeInvalidRequest, "session_id is 16 hexadecimal digits, as logs show it; sub at most 255 bytes", err)
+	}
+	return entry, request.Reason, nil
+}
+
+// revoke answers 202: the sessions have ended in this process, and other replicas
+// follow.
+func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
+	entry, reason, err := parse(w, r)
+	if err != nil {
+		return err
 	}
 	now := h.cfg.Now()
-	entry := replicas.Revocation{Kind: replicas.KindSubject, Name: request.Sub, Before: now, Until: now.Add(h.cfg.SessionLifetime)}
-	if request.SessionID != "" {
-		entry = replicas.Revocation{Kind: replicas.KindSession, Name: strings.ToLower(request.SessionID), Until: entry.Until}
+	entry.Until = now.Add(h.cfg.SessionLifetime)
+	if entry.Kind == replicas.KindSubject {
+		entry.Before = now
 	}
-	if err := entry.Check(); err != nil {
-		return web.NewProblem(web.CodeInvalidRequest, "session_id is 16 hexadecimal digits, as logs show it; sub at most 255 bytes", err)
-	}
-	operator, _ := r.Context().Value(operatorKey{}).(string)
-	err := h.cfg.Revoke(r.Context(), entry)
-	h.cfg.Audit.Note(r.Context(), h.event(r, entry, operator, request.Reason, err != nil))
+	err = h.cfg.Revoke(r.Context(), entry)
+	h.note(r, audit.Revoked, entry, reason, err != nil)
 	if err != nil {
 		return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
 	}
-	h.cfg.Log.InfoContext(r.Context(), "sessions revoked by an operator", "kind", string(entry.Kind), "name", entry.Name, "operator", operator, "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r))
+	h.log(r, "sessions revoked by an operator", entry)
 	web.WriteJSON(w, r, http.StatusAccepted, bodyOf(entry))
 	return nil
 }
 
-// event is the event of a revocation.
-func (h *Handler) event(r *http.Request, entry replicas.Revocation, operator, reason string, failed bool) audit.Event {
-	e := audit.Event{Name: audit.Revoked, Failed: failed, By: "operator:" + operator, Target: "session:" + entry.Name, Session: entry.Name, Reason: reason, Caller: h.cfg.Site.CallerOf(r)}
+// lift answers 204: what operators have revoked is taken back in this process, and other
+// replicas follow. What else is on the deny list, such as logouts, cannot be taken back.
+func (h *Handler) lift(w http.ResponseWriter, r *http.Request) error {
+	entry, reason, err := parse(w, r)
+	if err != nil {
+		return err
+	}
+	found, err := h.cfg.Lift(r.Context(), entry.Kind, entry.Name)
+	h.note(r, audit.RevocationLifted, entry, reason, err != nil || !found)
+	switch {
+	case err != nil:
+		return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
+	case !found:
+		return web.NewProblem(web.CodeNotFound, "no revocation by an operator is in force for this name; logouts, and what the provider revoked, cannot be taken back", nil)
+	}
+	h.log(r, "revocation taken back by an operator", entry)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+func operatorOf(r *http.Request) string {
+	operator, _ := r.Context().Value(operatorKey{}).(string)
+	return operator
+}
+
+func (h *Handler) log(r *http.Request, message string, entry replicas.Revocation) {
+	h.cfg.Log.InfoContext(r.Context(), message, "kind", string(entry.Kind), "name", entry.Name, "operator", operatorOf(r), "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r))
+}
+
+// note records what an operator did with an entry.
+func (h *Handler) note(r *http.Request, event string, entry replicas.Revocation, reason string, failed bool) {
+	e := audit.Event{Name: event, Failed: failed, By: "operator:" + operatorOf(r), Target: "session:" + entry.Name, Session: entry.Name, Reason: reason, Caller: h.cfg.Site.CallerOf(r)}
 	if entry.Kind == replicas.KindSubject {
 		e.Target, e.Session, e.Subject = "sub:"+entry.Name, "", entry.Name
 	}
-	return e
+	h.cfg.Audit.Note(r.Context(), e)
 }
 
 const usage = `send {"sub":"…"} or {"session_id":"…"}, and "reason" if you like`

@@ -51,6 +51,15 @@ func newFixture(token string) *fixture {
 			_, err := f.list.Add(e)
 			return err
 		},
+		Lift: func(_ context.Context, kind replicas.Kind, name string) (bool, error) {
+			lifts := f.list.Lifts(kind, name)
+			for _, e := range lifts {
+				if _, err := f.list.Add(e); err != nil {
+					return false, err
+				}
+			}
+			return len(lifts) > 0, f.fail
+		},
 	})
 	return f
 }
@@ -71,16 +80,16 @@ func TestRevoke(t *testing.T) {
 	begun := now().Add(-time.Minute)
 	one := session.Name{1, 2, 3, 4, 5, 6, 7, 8}
 	for body, want := range map[string]string{
-		`{"sub":"user-1"}`:                  `{"sub":"user-1","begun_before":"2026-01-02T03:04:05.678Z","until":"2026-01-02T15:04:05Z"}`,
-		`{"session_id":"0102030405060708"}`: `{"session_id":"0102030405060708","until":"2026-01-02T15:04:05Z"}`,
-		`{"session_id":"0A0B0C0D0E0F0A0B"}`: `{"session_id":"0a0b0c0d0e0f0a0b","until":"2026-01-02T15:04:05Z"}`,
+		`{"sub":"user-1"}`:                  `{"sub":"user-1","begun_before":"2026-01-02T03:04:05.678Z","by":"operator","until":"2026-01-02T15:04:05Z"}`,
+		`{"session_id":"0102030405060708"}`: `{"session_id":"0102030405060708","by":"operator","until":"2026-01-02T15:04:05Z"}`,
+		`{"session_id":"0A0B0C0D0E0F0A0B"}`: `{"session_id":"0a0b0c0d0e0f0a0b","by":"operator","until":"2026-01-02T15:04:05Z"}`,
 	} {
 		rec := f.do(t, http.MethodPost, "/admin/revocations", body, bearer)
 		if rec.Code != http.StatusAccepted || strings.TrimSpace(rec.Body.String()) != want {
 			t.Errorf("%s: %d %s, want %s", body, rec.Code, rec.Body, want)
 		}
 	}
-	if !f.list.Denied(one, "user-2", "", begun) || !f.list.Denied(session.Name{}, "user-1", "", begun) {
+	if !f.list.Denied(session.Name{0xa, 0xb, 0xc, 0xd, 0xe, 0xf, 0xa, 0xb}, "user-2", "", begun) {
 		t.Error("not revoked")
 	}
 	if f.list.Denied(session.Name{}, "user-2", "", begun) || f.list.Denied(session.Name{}, "user-1", "", now()) {
@@ -93,10 +102,13 @@ func TestRevoke(t *testing.T) {
 		Revocations []map[string]string `json:"revocations"`
 	}
 	rec := f.do(t, http.MethodGet, "/admin/revocations", "", bearer)
-	if err := json.Unmarshal(rec.Body.Bytes(), &listed); err != nil || rec.Code != http.StatusOK || len(listed.Revocations) != 4 {
+	if err := json.Unmarshal(rec.Body.Bytes(), &listed); err != nil || rec.Code != http.StatusOK || len(listed.Revocations) != 5 {
 		t.Fatalf("%d %s: %v", rec.Code, rec.Body, err)
 	}
-	if sid := listed.Revocations[2]; sid["sid"] != "s-1" || sid["until"] != "2026-01-02T04:04:05Z" {
+	if !f.list.Denied(one, "user-2", "", begun) || !f.list.Denied(session.Name{1}, "user-1", "", begun) {
+		t.Error("not revoked")
+	}
+	if sid := listed.Revocations[3]; sid["sid"] != "s-1" || sid["until"] != "2026-01-02T04:04:05Z" {
 		t.Errorf("listed %v", listed.Revocations)
 	}
 	if !strings.Contains(f.log.String(), "name=user-1") {
@@ -124,6 +136,38 @@ func TestRevocationsAreRecorded(t *testing.T) {
 `
 	if f.audit.String() != want {
 		t.Errorf("recorded %s", f.audit.String())
+	}
+}
+
+// TestTakenBack: what an operator revoked by mistake is taken back, recorded with who did it and why. Sessions that were refused
+// meanwhile stay ended, and so do those of a logout.
+func TestTakenBack(t *testing.T) {
+	f := newFixture(token)
+	begun := now().Add(-time.Minute)
+	seen, unseen, loggedOut := session.Name{1}, session.Name{2}, session.Name{3}
+	f.list.Deny(loggedOut, now().Add(time.Hour))
+	f.do(t, http.MethodPost, "/admin/revocations", `{"sub":"user-1"}`, bearer)
+	if !f.list.Denied(seen, "user-1", "", begun) {
+		t.Error("not revoked")
+	}
+	for _, want := range []int{http.StatusNoContent, http.StatusNotFound} {
+		if rec := f.do(t, http.MethodDelete, "/admin/revocations", `{"sub":"user-1","reason":"wrong user"}`, bearer); rec.Code != want || (rec.Body.Len() == 0) != (want == http.StatusNoContent) {
+			t.Errorf("%d %s", rec.Code, rec.Body)
+		}
+	}
+	if f.list.Denied(unseen, "user-1", "", begun) || !f.list.Denied(seen, "user-1", "", begun) || !f.list.Denied(loggedOut, "user-1", "", begun) {
+		t.Error("the wrong sessions are alive")
+	}
+	if rec := f.do(t, http.MethodDelete, "/admin/revocations", `{"session_id":"`+loggedOut.String()+`"}`, bearer); rec.Code != http.StatusNotFound {
+		t.Errorf("a logout was taken back: %d", rec.Code)
+	}
+	f.close()
+	want := `"outcome":"success","replica":"","event":"revocation_lifted","sub":"user-1","client_ip":"192.0.2.1","by":"operator:anna","target":"sub:user-1","reason":"wrong user"}`
+	if !strings.Contains(f.audit.String(), want) || strings.Count(f.audit.String(), `"outcome":"failure"`) != 2 {
+		t.Errorf("recorded %s", f.audit.String())
+	}
+	if !strings.Contains(f.log.String(), "revocation taken back by an operator") {
+		t.Error("not logged")
 	}
 }
 
@@ -212,7 +256,10 @@ func TestFaultyRequests(t *testing.T) {
 		"session, no digit": {http.MethodPost, `{"session_id":"010203040506070x"}`, 400, "invalid_request"},
 		"sub, long":         {http.MethodPost, `{"sub":"` + strings.Repeat("a", 256) + `"}`, 400, "invalid_request"},
 		"huge":              {http.MethodPost, `{"sub":"` + strings.Repeat("a", 5000) + `"}`, 413, "too_large"},
-		"DELETE":            {http.MethodDelete, "", 405, "method_not_allowed"},
+		"PUT":               {http.MethodPut, "", 405, "method_not_allowed"},
+		"DELETE, empty":     {http.MethodDelete, "", 400, "invalid_request"},
+		"DELETE, both":      {http.MethodDelete, `{"sub":"a","session_id":"0102030405060708"}`, 400, "invalid_request"},
+		"DELETE, nothing":   {http.MethodDelete, `{"sub":"a"}`, 404, "not_found"},
 	} {
 		f := newFixture(token)
 		rec := f.do(t, c.method, "/admin/revocations", c.body, bearer)
@@ -225,7 +272,9 @@ func TestFaultyRequests(t *testing.T) {
 	}
 	f := newFixture(token)
 	f.fail = errors.New("inside")
-	if rec := f.do(t, http.MethodPost, "/admin/revocations", `{"sub":"a"}`, bearer); rec.Code != 500 || strings.Contains(rec.Body.String(), "inside") {
-		t.Errorf("%d %s", rec.Code, rec.Body)
+	for _, method := range []string{http.MethodPost, http.MethodDelete} {
+		if rec := f.do(t, method, "/admin/revocations", `{"sub":"a"}`, bearer); rec.Code != 500 || strings.Contains(rec.Body.String(), "inside") {
+			t.Errorf("%s: %d %s", method, rec.Code, rec.Body)
+		}
 	}
 }

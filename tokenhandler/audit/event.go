@@ -17,6 +17,7 @@ const (
 	SessionEnded     = "session_ended"
 	RefreshRefused   = "refresh_refused"
 	Revoked          = "revoked"
+	RevocationLifted = "revocation_lifted"
 	AdminDenied      = "admin_denied"
 	RateLimited      = "rate_limited"
 	Presigned        = "presigned"
@@ -30,7 +31,7 @@ const (
 
 // Names returns the names of all events.
 func Names() []string {
-	return []string{Login, LoginFailed, Logout, SessionEnded, RefreshRefused, Revoked, AdminDenied, RateLimited, Presigned, Copied, Deleted, KeysReloaded, ConfigLoaded}
+	return []string{Login, LoginFailed, Logout, SessionEnded, RefreshRefused, Revoked, RevocationLifted, AdminDenied, RateLimited, Presigned, Copied, Deleted, KeysReloaded, ConfigLoaded}
 }
 
 // schema is the version of the records. It changes when a field changes its meaning or
@@ -59,7 +60,7 @@ type Event struct {
 	// RequestedIdentityProvider is the one that the login was begun for, by a parameter
 	// that anybody can set. It proves nothing.
 	RequestedIdentityProvider string `json:"requested_identity_provider,omitempty"`
-	// By is who ended sessions: "user", "provider", or "operator:" and the token's name.
+	// By is who ended sessions, or took that back: "user", "provider", or "operator:" and the token's name.
 	By string `json:"by,omitempty"`
 	// Target is what was ended ("sub:…", "session:…", "sid:…"), signed, copied or deleted
 	// (the key of an object), or read again (a file).

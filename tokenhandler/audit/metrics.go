@@ -21,7 +21,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	m := &Metrics{
 		Events: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "tokenhandler_audit_events_total",
-			Help: "Events for the audit trail by event: login, login_failed, logout, session_ended, refresh_refused, revoked, admin_denied, rate_limited, presigned, copied, deleted, keys_reloaded, config_loaded.",
+			Help: "Events for the audit trail by event: login, login_failed, logout, session_ended, refresh_refused, revoked, revocation_lifted, admin_denied, rate_limited, presigned, copied, deleted, keys_reloaded, config_loaded.",
 		}, []string{"event"}),
 		Dropped: f.NewCounter(prometheus.CounterOpts{
 			Name: "tokenhandler_audit_dropped_total",

@@ -6,7 +6,9 @@
 //
 //   - the deny list: a [Revocation] ends sessions before their time on every
 //     replica. A sealed cookie cannot be taken back from whoever copied it, so the
-//     list is what makes it useless after logout (ASVS V7.4.1);
+//     list is what makes it useless after logout (ASVS V7.4.1). What an operator
+//     revoked can be taken back, by an entry of its own, for sessions that were not
+//     refused meanwhile;
 //   - refreshes: one lease and one result for each session, so that only one replica
 //     at a time uses its refresh token;
 //   - small maps: what was signed for a user's folder, so that two replicas do not give

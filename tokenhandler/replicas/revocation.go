@@ -36,6 +36,12 @@ type Revocation struct {
 	// Until is the time from which none of these sessions can be alive anyway. The
 	// entry may be removed then. Required.
 	Until time.Time
+	// Operator says that an operator made the revocation, and so that an operator can take
+	// it back. Only those of KindSession and KindSubject can be an operator's.
+	Operator bool
+	// Lifted says that the operator's revocation with the same other fields is taken back:
+	// it ends no further session. It needs Operator.
+	Lifted bool
 }
 
 // maxNameLength is the greatest length of a Name in bytes. A sub claim has at most
@@ -46,14 +52,25 @@ var errMalformed = errors.New("malformed revocation")
 
 // Check returns an error if a deny list cannot hold the revocation.
 func (r Revocation) Check() error {
-	if r.Name == "" || len(r.Name) > maxNameLength || r.Until.IsZero() {
+	if err := r.CheckName(); err != nil {
+		return err
+	}
+	if r.Until.IsZero() || r.Kind != KindSession && r.Before.IsZero() {
+		return errMalformed
+	}
+	if r.Lifted && !r.Operator || r.Operator && (r.Kind == KindProviderSession || r.Kind == KindSession && !r.Before.IsZero()) {
+		return errMalformed
+	}
+	return nil
+}
+
+// CheckName returns an error if there is no revocation with this kind and name.
+func (r Revocation) CheckName() error {
+	if r.Name == "" || len(r.Name) > maxNameLength {
 		return errMalformed
 	}
 	switch r.Kind {
 	case KindSubject, KindProviderSession:
-		if r.Before.IsZero() {
-			return errMalformed
-		}
 		return nil
 	case KindSession:
 		if _, err := session.ParseName(r.Name); err != nil {

@@ -39,11 +39,22 @@ func (l *List) Begin(sub, sid string) time.Time {
 // has begun: its user's sessions whose beginning is later than Before because the clock
 // was set back, and those that have begun after an earlier entry and so not before it.
 // If skewed, it also covers those that replicas with other clocks have begun. A
-// malformed revocation is returned as it is.
+// malformed revocation is returned as it is. What is returned is none of those that
+// operators made, taken back or not.
 func (l *List) Cover(e replicas.Revocation, skewed bool) replicas.Revocation {
-	if e.Check() != nil || e.Kind == replicas.KindSession {
+	if e.Check() != nil || e.Lifted {
 		return e
 	}
+	if e.Kind != replicas.KindSession {
+		e = l.cover(e, skewed)
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.operators.distinct(e)
+}
+
+// cover does the work of Cover for a user's sessions.
+func (l *List) cover(e replicas.Revocation, skewed bool) replicas.Revocation {
 	before := e.Before
 	if skewed {
 		before = before.Add(maxSkew)
@@ -69,13 +80,17 @@ func (l *List) saw(begun time.Time) {
 	}
 }
 
-// groups returns the entries of a user and of a session at the provider; the zero group
-// stands for none. The caller holds mu.
-func (l *List) groups(sub, sid string) (found [2]group) {
+// operatorsGroup is the index of what operators have revoked in [List.groups].
+const operatorsGroup = 2
+
+// groups returns the entries of a user, of a session at the provider, and those of the user
+// that operators made; the zero group stands for none. The caller holds mu.
+func (l *List) groups(sub, sid string) (found [3]group) {
 	found[0] = l.subjects[sub]
 	if sid != "" {
 		found[1] = l.providers[sid]
 	}
+	found[operatorsGroup] = l.operators.subjects[sub]
 	return found
 }
 

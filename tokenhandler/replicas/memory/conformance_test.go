@@ -18,6 +18,16 @@ func (d denyList) Revoke(_ context.Context, revocation replicas.Revocation) erro
 	return err
 }
 
+func (d denyList) Lift(ctx context.Context, kind replicas.Kind, name string) (found bool, err error) {
+	for _, lift := range d.Lifts(kind, name) {
+		found = true
+		if err := d.Revoke(ctx, lift); err != nil {
+			return found, err
+		}
+	}
+	return found, nil
+}
+
 func TestConformance(t *testing.T) {
 	replicastest.Run(t, func(*testing.T) replicastest.Store {
 		list, shared := denyList{memory.New(time.Now)}, memory.NewMaps(time.Now, 1000)

@@ -23,6 +23,7 @@ const (
 type List struct {
 	now      func() time.Time
 	onGrowth func()
+	onEnd    func(replicas.Revocation)
 
 	// latest is the latest beginning of a session that was seen here, in Unix
 	// milliseconds.
@@ -33,7 +34,8 @@ type List struct {
 	replaced  map[session.Name]time.Time // session → when a login replaced it, if that was lately
 	subjects  map[string]group           // sub → revoked sessions of the user
 	providers map[string]group           // sid → revoked sessions of the provider's session
-	added     uint64                     // additions to subjects and providers
+	operators operators
+	added     uint64 // additions to subjects, providers and operators
 	swept     time.Time
 }
 
@@ -48,7 +50,7 @@ type group struct {
 // New returns an empty list. now is the clock.
 func New(now func() time.Time) *List {
 	return &List{
-		now: now, onGrowth: func() {}, sessions: make(map[session.Name]time.Time), replaced: make(map[session.Name]time.Time),
+		now: now, onGrowth: func() {}, onEnd: func(replicas.Revocation) {}, operators: newOperators(), sessions: make(map[session.Name]time.Time), replaced: make(map[session.Name]time.Time),
 		subjects: make(map[string]group), providers: make(map[string]group),
 	}
 }
@@ -59,9 +61,14 @@ func New(now func() time.Time) *List {
 // the list is used.
 func (l *List) OnGrowth(notify func()) { l.onGrowth = notify }
 
-// Add adds a revocation. It never shortens one that is in the list. It reports whether
-// the revocation ends sessions that were not revoked before. The error is that of
-// [replicas.Revocation.Check].
+// OnEnd sets a function that the list calls when it has ended a session because of an
+// operator's revocation, see [List.Denied]. It must return soon. OnEnd must be called
+// before the list is used.
+func (l *List) OnEnd(notify func(replicas.Revocation)) { l.onEnd = notify }
+
+// Add adds a revocation, or takes an operator's one back. It never shortens one that is in
+// the list. It reports whether the revocation ends sessions that were not revoked before.
+// The error is that of [replicas.Revocation.Check].
 func (l *List) Add(e replicas.Revocation) (added bool, err error) {
 	if err := e.Check(); err != nil {
 		return false, err
@@ -76,6 +83,12 @@ func (l *List) add(e replicas.Revocation) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.sweep()
+	switch {
+	case e.Operator:
+		return l.addOperators(e)
+	case l.operators.has(e):
+		return false // the form in which replicas of earlier releases get it
+	}
 	switch e.Kind {
 	case replicas.KindSession:
 		name, _ := session.ParseName(e.Name) // checked by Add
@@ -165,49 +178,76 @@ func (l *List) deny(name session.Name, until time.Time) bool {
 
 // Denied reports whether a session was revoked: by its name, with all sessions of its
 // user, or with those of its session at the provider. An empty sid stands for none.
+//
+// A session that an operator's revocation denies has an entry of its own from then on:
+// its user was logged out, so it stays ended if the revocation is taken back.
 func (l *List) Denied(name session.Name, sub, sid string, begun time.Time) bool {
 	now := l.now()
 	l.saw(begun)
-	denied, foreseen := l.find(name, sub, sid, begun, now)
-	if !foreseen.IsZero() {
-		l.Deny(name, foreseen) // when that time has come, its beginning will look right
+	f := l.find(name, sub, sid, begun, now)
+	if f.until.IsZero() {
+		return f.denied
 	}
-	return denied
+	entry := l.Cover(replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: f.until}, false)
+	if l.add(entry) && f.byOperator {
+		l.onEnd(entry)
+	}
+	return f.denied
 }
 
-// find does the work of Denied. foreseen is not zero for a session that is denied only
-// because it comes from the future, see [group.foresees]: it is when the session ends.
-func (l *List) find(name session.Name, sub, sid string, begun, now time.Time) (denied bool, foreseen time.Time) {
+// finding is what the list says of a session.
+type finding struct {
+	denied, byOperator bool
+	// until is when the entry ends that the session itself gets. It is zero if it gets none.
+	until time.Time
+}
+
+// find does the work of Denied. A session gets an entry of its own if it is denied only
+// because it comes from the future, see [group.foresees] (when that time has come, its
+// beginning will look right), or only by an operator.
+func (l *List) find(name session.Name, sub, sid string, begun, now time.Time) finding {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	if until, ok := l.sessions[name]; ok && now.Before(until) {
-		return true, time.Time{}
+		return finding{denied: true}
 	}
-	for _, g := range l.groups(sub, sid) {
+	for i, g := range l.groups(sub, sid) {
+		byOperator := i == operatorsGroup
 		switch {
 		case !now.Before(g.until):
+		case begun.Before(g.before) && byOperator:
+			return finding{true, true, g.until}
 		case begun.Before(g.before):
-			return true, time.Time{}
+			return finding{denied: true}
 		case g.foresees(begun, now):
-			return true, begun.Add(g.until.Sub(g.before))
+			return finding{true, byOperator, begun.Add(g.until.Sub(g.before))}
 		}
 	}
-	return false, time.Time{}
+	if until, ok := l.operators.sessions[name]; ok && now.Before(until) {
+		return finding{true, true, until}
+	}
+	return finding{}
 }
 
 // Len returns the number of entries, with those that ended since the last sweep.
 func (l *List) Len() int {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	return len(l.sessions) + len(l.subjects) + len(l.providers)
+	return len(l.sessions) + len(l.subjects) + len(l.providers) + l.operators.count()
 }
 
-// Entries returns the revocations that have not ended, sorted by kind and name.
+// Entries returns the revocations that have not ended and were not taken back, sorted by
+// kind and name.
 func (l *List) Entries() []replicas.Revocation {
+	return slices.DeleteFunc(l.Records(), func(e replicas.Revocation) bool { return e.Lifted })
+}
+
+// Records returns the entries, and those revocations that were taken back.
+func (l *List) Records() []replicas.Revocation {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	now := l.now()
-	var all []replicas.Revocation
+	all := l.operators.list(now)
 	for name, until := range l.sessions {
 		if now.Before(until) {
 			all = append(all, replicas.Revocation{Kind: replicas.KindSession, Name: name.String(), Until: until})
@@ -221,7 +261,7 @@ func (l *List) Entries() []replicas.Revocation {
 		}
 	}
 	slices.SortFunc(all, func(a, b replicas.Revocation) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name), a.Until.Compare(b.Until))
 	})
 	return all
 }
@@ -251,4 +291,5 @@ func (l *List) sweep() {
 			}
 		}
 	}
+	l.operators.sweep(now)
 }

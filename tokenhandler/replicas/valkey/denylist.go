@@ -32,6 +32,14 @@ func (s *Store) Revoke(ctx context.Context, revocation replicas.Revocation) erro
 	return nil
 }
 
+// ended makes an entry pending that this process's list has made by itself. The next beat
+// delivers it.
+func (s *Store) ended(e replicas.Revocation) {
+	if r, err := encode(e); err == nil {
+		s.addPending(map[record]time.Time{r: e.Until})
+	}
+}
+
 // Pending returns the number of revocations that the store does not have yet.
 func (s *Store) Pending() int {
 	s.pendingMu.Lock()
@@ -70,7 +78,11 @@ func (s *Store) nextPending() []record {
 func (s *Store) send(ctx context.Context, records []record) error {
 	var args []string
 	for _, r := range records {
-		args = append(args, r.fields()...)
+		fields, err := r.fields(s.sealer)
+		if err != nil {
+			return err
+		}
+		args = append(args, fields...)
 	}
 	if _, err := s.call(ctx, s.scripts.revoke, nil, args...); err != nil {
 		return err

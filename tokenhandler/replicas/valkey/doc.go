@@ -20,7 +20,7 @@
 //
 // A session's name is part of a hash, and results are sealed by the caller. Whoever
 // reads the store gets no session. Whoever writes to it can end sessions, but cannot
-// create one.
+// create one, nor take a revocation back: that is sealed (record.go).
 //
 // # Outages
 //

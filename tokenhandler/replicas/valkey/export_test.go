@@ -38,8 +38,22 @@ func Encode(e replicas.Revocation) (map[string]string, error) {
 	return map[string]string{"until": r.until, "kind": r.kind, "name": r.name, "before": r.before}, err
 }
 
+// Fields is encode, as the values of the stream's entries.
+func Fields(sealer Sealer, e replicas.Revocation) ([]string, error) {
+	r, err := encode(e)
+	if err != nil {
+		return nil, err
+	}
+	return r.fields(sealer)
+}
+
 // Decode is decode.
-func Decode(fields map[string]string) (replicas.Revocation, error) { return decode(fields) }
+func Decode(fields map[string]string) (replicas.Revocation, error) { return decode(nil, fields) }
+
+// DecodeSealed is decode with a sealer.
+func DecodeSealed(sealer Sealer, fields map[string]string) (replicas.Revocation, error) {
+	return decode(sealer, fields)
+}
 
 // Refusal is refusal.
 func Refusal(text string) (reason error, outage bool) { return refusal(text) }

@@ -119,7 +119,7 @@ func (s *Store) replay(ctx context.Context, c *connection, stream valkey.Dedicat
 		}
 	}
 	missing := make(map[record]time.Time)
-	for _, e := range s.local.Entries() {
+	for _, e := range s.local.Records() {
 		if r, err := encode(e); err == nil && !seen[r] {
 			missing[r] = e.Until
 		}
@@ -161,7 +161,7 @@ func (s *Store) adopt(ctx context.Context, entries []valkey.XRangeEntry) []recor
 		if _, ok := entry.FieldValues["store"]; ok {
 			continue // the beginning of an incarnation, see [incarnation]
 		}
-		e, err := decode(entry.FieldValues)
+		e, err := decode(s.sealer, entry.FieldValues)
 		if err != nil {
 			malformed++
 			continue

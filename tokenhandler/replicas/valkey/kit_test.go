@@ -47,7 +47,7 @@ func start(t *testing.T, url string) *replica {
 	t.Helper()
 	local := memory.New(time.Now)
 	store, err := valkey.New(valkey.Config{
-		URL: secret.New(url), Local: local, Now: time.Now,
+		URL: secret.New(url), Local: local, Now: time.Now, Sealer: sealer(t, 'k'),
 		Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {

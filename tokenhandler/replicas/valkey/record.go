@@ -1,9 +1,12 @@
 package valkey
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"cognito-token-handler/tokenhandler/replicas"
@@ -13,7 +16,22 @@ import (
 // compared.
 type record struct {
 	until, kind, name, before string
+	// role is empty, [roleOperator] or [roleLifted].
+	role string
 }
+
+// Two kinds of stream entries hold an operator's revocation, sealed: one says that an
+// operator made it, the other that it was taken back. Before the former, no release knew
+// them. Replicas of such a release warn, and skip them. So the revocation itself follows
+// as an entry that they understand, and stays in force there when it is taken back.
+const (
+	roleOperator = "operator"
+	roleLifted   = "lifted"
+)
+
+// sealName is the name under which operators' revocations are sealed. Somebody who writes
+// to the store must not be able to take revocations back.
+const sealName = "revocation"
 
 var errRecord = errors.New("malformed record of the deny list")
 
@@ -27,7 +45,7 @@ func encode(e replicas.Revocation) (record, error) {
 	if err := e.Check(); err != nil {
 		return record{}, err
 	}
-	r := record{kind: string(e.Kind), name: e.Name}
+	r := record{kind: string(e.Kind), name: e.Name, role: roleOf(e)}
 	var ok bool
 	if r.until, ok = millis(e.Until); !ok {
 		return record{}, errRecord
@@ -46,17 +64,61 @@ func millis(t time.Time) (string, bool) {
 	return strconv.FormatInt(ms, 10), ms > 0 && ms <= maxMillis
 }
 
-// fields returns the values of the record in the order of the revoke script.
-func (r record) fields() []string { return []string{r.until, r.kind, r.name, r.before} }
+func roleOf(e replicas.Revocation) string {
+	switch {
+	case e.Lifted:
+		return roleLifted
+	case e.Operator:
+		return roleOperator
+	}
+	return ""
+}
+
+// fields returns the values of the record's stream entries in the order of the revoke
+// script.
+func (r record) fields(sealer Sealer) ([]string, error) {
+	plain := []string{r.until, r.kind, r.name, r.before}
+	if r.role == "" {
+		return plain, nil
+	}
+	text, err := sealer.Encode(sealName, []byte(strings.Join([]string{r.role, r.kind, r.until, r.before, r.name}, " ")))
+	if err != nil {
+		return nil, fmt.Errorf("sealing a revocation: %w", err)
+	}
+	sealed := []string{r.until, r.role, text, ""}
+	if r.role == roleLifted {
+		return sealed, nil
+	}
+	return append(sealed, plain...), nil
+}
+
+// unseal returns the record that the sealed text of a stream entry holds.
+func unseal(sealer Sealer, role, text, until string) (record, error) {
+	var plain []byte
+	if err := sealer.Decode(sealName, text, &plain); err != nil {
+		return record{}, fmt.Errorf("%w: %w", errRecord, err)
+	}
+	parts := strings.SplitN(string(plain), " ", 5)
+	if len(parts) != 5 || parts[0] != role || parts[2] != until {
+		return record{}, errRecord
+	}
+	return record{role: role, kind: parts[1], until: until, before: parts[3], name: parts[4]}, nil
+}
 
 // decode reads the fields of a stream entry. It accepts only what encode writes,
 // because the store is not trusted.
-func decode(fields map[string]string) (replicas.Revocation, error) {
+func decode(sealer Sealer, fields map[string]string) (replicas.Revocation, error) {
 	r := record{until: fields["until"], kind: fields["kind"], name: fields["name"], before: fields["before"]}
 	if !maps.Equal(fields, map[string]string{"until": r.until, "kind": r.kind, "name": r.name, "before": r.before}) {
 		return replicas.Revocation{}, errRecord
 	}
-	e := replicas.Revocation{Kind: replicas.Kind(r.kind), Name: r.name}
+	if r.kind == roleOperator || r.kind == roleLifted {
+		var err error
+		if r, err = unseal(sealer, r.kind, r.name, r.until); err != nil || fields["before"] != "" {
+			return replicas.Revocation{}, cmp.Or(err, errRecord)
+		}
+	}
+	e := replicas.Revocation{Kind: replicas.Kind(r.kind), Name: r.name, Operator: r.role != "", Lifted: r.role == roleLifted}
 	var ok bool
 	if e.Until, ok = parseMillis(r.until); !ok {
 		return replicas.Revocation{}, errRecord

@@ -47,6 +47,9 @@ type Config struct {
 	Credentials func(region string) (aws.CredentialsProvider, error)
 	// Local is this process's deny list, which the store completes. Required.
 	Local *memory.List
+	// Sealer seals what operators revoke, and take back. All replicas must be able to open
+	// it. Required if operators do so.
+	Sealer Sealer
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log receives the beginning and the end of outages. Required.
@@ -55,10 +58,19 @@ type Config struct {
 	Metrics *Metrics
 }
 
+// Sealer seals texts and opens them, like a [securecookie.Codec] for a []byte.
+//
+// [securecookie.Codec]: https://pkg.go.dev/github.com/gorilla/securecookie#Codec
+type Sealer interface {
+	Encode(name string, value any) (string, error)
+	Decode(name, value string, dst any) error
+}
+
 // Store is a connection to the shared store. It is safe for concurrent use.
 type Store struct {
 	target  target
 	local   *memory.List
+	sealer  Sealer
 	now     func() time.Time
 	log     *slog.Logger
 	metrics *Metrics
@@ -85,7 +97,7 @@ func New(cfg Config) (*Store, error) {
 		}
 	}
 	s := &Store{
-		target: t, local: cfg.Local, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics,
+		target: t, local: cfg.Local, sealer: cfg.Sealer, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics,
 		scripts: newScripts(), pending: make(map[record]time.Time),
 		calls: make(chan struct{}, maxCalls),
 	}
@@ -94,6 +106,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	s.state.reason, s.state.epoch = errNotConnected, 1
 	s.leases.held = make(map[session.Name]heldLease)
+	s.local.OnEnd(s.ended)
 	return s, nil
 }
 
