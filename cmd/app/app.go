@@ -88,6 +88,7 @@ type App struct {
 	reloadEvery time.Duration
 	files       []*reloadedFile
 	reloadAsked chan struct{} // has a value after Reload
+	reloaded    func()        // is called when the files were read for that
 	shutdown    shutdownTimes
 	// pause waits for d, or until ctx ends, unless a test replaces it.
 	pause func(ctx context.Context, d time.Duration)
@@ -110,7 +111,7 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 // newAt is [New] with another clock.
 func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*App, error) {
 	a := &App{
-		cfg: cfg, log: log, now: now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery, reloadAsked: make(chan struct{}, 1),
+		cfg: cfg, log: log, now: now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery, reloadAsked: make(chan struct{}, 1), reloaded: func() {},
 		built: now(), pause: pause, shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

@@ -48,6 +48,10 @@ func (a *App) Reload() {
 	}
 }
 
+// OnReloaded sets a function that is called when the files were read because of [App.Reload].
+// It must be called before [App.Run].
+func (a *App) OnReloaded(notify func()) { a.reloaded = notify }
+
 // reloadFiles reads the files again, every reloadEvery and when Reload was called, until
 // ctx ends.
 func (a *App) reloadFiles(ctx context.Context) {
@@ -62,6 +66,7 @@ func (a *App) reloadFiles(ctx context.Context) {
 		case <-a.reloadAsked:
 			changed, faulty := a.readAgain(ctx)
 			a.log.InfoContext(ctx, "files read again on request", "files", len(a.files), "changed", changed, "faulty", faulty)
+			a.reloaded()
 		}
 	}
 }

@@ -9,14 +9,12 @@ import (
 	"cognito-token-handler/cmd/app"
 )
 
-// notifyStarted returns what tells systemd that the service accepts connections, so that
+// notifyStarted tells systemd that the service accepts connections, so that
 // `systemctl start` returns then, and units that depend on the service start. Without
 // systemd, or with a unit of another type than "notify", it does nothing. A provider that
 // cannot be reached does not hold up the start: /readyz tells that.
-func notifyStarted(ctx context.Context, log *slog.Logger) func(app.Addresses) {
-	return func(at app.Addresses) {
-		notify(ctx, log, daemon.SdNotifyReady+"\nSTATUS=listening on "+at.Public+", administration on "+at.Admin)
-	}
+func notifyStarted(ctx context.Context, log *slog.Logger, at app.Addresses) {
+	notify(ctx, log, daemon.SdNotifyReady+"\nSTATUS=listening on "+at.Public+", administration on "+at.Admin)
 }
 
 // notifyStopping tells systemd that the service shuts down, once ctx ends. The result

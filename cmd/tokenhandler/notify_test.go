@@ -3,6 +3,7 @@ package main_test
 import (
 	"net"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,8 +12,11 @@ import (
 	"cognito-token-handler/test/testkit"
 )
 
+var reloading = regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=([1-9]\d*)\n?$`)
+
 // TestSystemdIsNotified: a unit of the type "notify" counts as started when the service
-// listens, even though the provider cannot be reached, and as stopping from the signal on.
+// listens, even though the provider cannot be reached, as reloading from SIGHUP until the
+// files are read, and as stopping from the signal on.
 func TestSystemdIsNotified(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "notify")
 	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
@@ -26,6 +30,15 @@ func TestSystemdIsNotified(t *testing.T) {
 	s := serve(t, strings.Replace(config, issuer, "http://localhost:1/us-east-1_AbCdEfGhI", 1), "NOTIFY_SOCKET="+socket)
 	if state := receiveState(t, listener); !strings.HasPrefix(state, "READY=1\nSTATUS=listening on "+s.public+",") {
 		t.Errorf("after the start: %q", state)
+	}
+	for range 2 {
+		s.signal(syscall.SIGHUP)
+		if state := receiveState(t, listener); !reloading.MatchString(state) {
+			t.Errorf("after SIGHUP: %q", state)
+		}
+		if state := receiveState(t, listener); state != "READY=1" {
+			t.Errorf("after the files were read: %q", state)
+		}
 	}
 	s.signal(syscall.SIGTERM)
 	if state := receiveState(t, listener); !strings.HasPrefix(state, "STOPPING=1\n") {

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/spf13/cobra"
 
 	"cognito-token-handler/cmd/app"
@@ -138,13 +139,21 @@ func (c *command) serve(cmd *cobra.Command, _ []string) error {
 	service.CountDroppedRecords(c.stderr.Dropped)
 	service.NoteVersion(buildVersion())
 	service.AuditTo(c.records) // its own queue notices when the reader stalls or is gone
-	go func() {
-		for range c.hangups {
-			service.Reload()
-		}
-	}()
+	service.OnReloaded(func() { notify(cmd.Context(), log, daemon.SdNotifyReady) })
 	defer notifyStopping(cmd.Context(), log)()
-	return service.Run(cmd.Context(), notifyStarted(cmd.Context(), log))
+	return service.Run(cmd.Context(), func(at app.Addresses) {
+		notifyStarted(cmd.Context(), log, at)
+		go c.reloadOnHangup(cmd.Context(), log, service)
+	})
+}
+
+// reloadOnHangup makes the service read its files again at each SIGHUP, those before the
+// start included, and tells systemd about it.
+func (c *command) reloadOnHangup(ctx context.Context, log *slog.Logger, service *app.App) {
+	for range c.hangups {
+		notify(ctx, log, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+		service.Reload()
+	}
 }
 
 func newLogger(cfg config.Log, w io.Writer) *slog.Logger {
