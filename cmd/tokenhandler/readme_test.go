@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"cognito-token-handler/config"
@@ -103,6 +104,60 @@ func TestTheKeysPageRotates(t *testing.T) {
 	removed := rotate(steps[3], `test "$old" = 063abc8a`, steps[4])
 	if len(removed) != 1 || removed[0] != appended[1] {
 		t.Errorf("removed: %d keys, or the wrong one", len(removed))
+	}
+}
+
+// TestTheKeysPageWaitsForReplicas: the commands with which the page waits count a replica
+// once it has read the new key, and once it encrypts with it.
+func TestTheKeysPageWaitsForReplicas(t *testing.T) {
+	page, err := os.ReadFile("../../config/deploy/keys.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	const old, added = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=\n", "QUJDREVGMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk=\n"
+	file := filepath.Join(dir, "session_keys")
+	write := func(content string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(old)
+	s := serve(t, configuration(newPool(t), "http://localhost:1"), "TH_SESSION__KEYS_FILE="+file)
+	var waits []string
+	for line := range strings.Lines(string(page)) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "curl ") {
+			waits = append(waits, strings.Replace(line, "127.0.0.1:9090", s.admin, 1))
+		}
+	}
+	if len(waits) != 2 {
+		t.Fatalf("the page has %d commands: %q", len(waits), waits)
+	}
+	count := func(step int) string {
+		ids, err := exec.CommandContext(t.Context(), program(t), "keygen", "--ids", file).Output() //nolint:gosec // the program under test
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(strings.TrimSpace(string(ids)), "\n")
+		newest, _, _ := strings.Cut(lines[(1-step)*(len(lines)-1)], "\t") // appended, then moved to the top
+		out, _ := exec.CommandContext(t.Context(), "sh", "-c", "new="+newest+"; "+waits[step]).Output() // grep fails for 0
+		return strings.TrimSpace(string(out))
+	}
+	for step, content := range []string{old + added, added + old} {
+		write(content)
+		if got := count(step); got != "0" {
+			t.Errorf("step %d: %q replicas before the file was read", step, got)
+		}
+		s.signal(syscall.SIGHUP)
+		s.out.Wait(t, `"msg":"files read again on request"`, step+1)
+		if got := count(step); got != "1" {
+			t.Errorf("step %d: %q replicas after the file was read", step, got)
+		}
+	}
+	s.signal(syscall.SIGTERM)
+	if err := s.end(); err != nil {
+		t.Error(err)
 	}
 }
 
