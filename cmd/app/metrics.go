@@ -107,8 +107,10 @@ func newBuildInfo(reg prometheus.Registerer) *prometheus.GaugeVec {
 	}, []string{"version", "go_version"})
 }
 
-// NoteVersion makes a metric show the version of the build.
+// NoteVersion makes a metric, and the records of the audit trail as OCSF, show the version of
+// the build. It must be called before [App.Run].
 func (a *App) NoteVersion(version string) {
+	a.trail.NoteVersion(version)
 	a.buildInfo.WithLabelValues(version, runtime.Version()).Set(1)
 }
 

@@ -140,7 +140,7 @@ func TestTheKeysPageWaitsForReplicas(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := strings.Split(strings.TrimSpace(string(ids)), "\n")
-		newest, _, _ := strings.Cut(lines[(1-step)*(len(lines)-1)], "\t") // appended, then moved to the top
+		newest, _, _ := strings.Cut(lines[(1-step)*(len(lines)-1)], "\t")                               // appended, then moved to the top
 		out, _ := exec.CommandContext(t.Context(), "sh", "-c", "new="+newest+"; "+waits[step]).Output() // grep fails for 0
 		return strings.TrimSpace(string(out))
 	}

@@ -40,7 +40,7 @@ type ocsfEvent struct {
 	User           ocsfUser          `json:"user"`
 	Session        *ocsfUID          `json:"session,omitempty"`
 	SrcEndpoint    *ocsfEndpoint     `json:"src_endpoint,omitempty"`
-	DstEndpoint    ocsfEndpoint      `json:"dst_endpoint"`
+	DstEndpoint    *ocsfEndpoint     `json:"dst_endpoint,omitempty"`
 	HTTPRequest    *ocsfRequest      `json:"http_request,omitempty"`
 	Service        ocsfService       `json:"service"`
 	Unmapped       map[string]string `json:"unmapped,omitempty"`
@@ -98,7 +98,7 @@ func (t *Trail) ocsf(e *Event, now time.Time) ocsfEvent {
 			Version: ocsfVersion, EventCode: e.Name, CorrelationUID: e.RequestID,
 			Product: ocsfProduct{Name: "tokenhandler", VendorName: "cognito-token-handler", Version: t.cfg.Version},
 		},
-		User: ocsfUser{UID: e.Subject}, DstEndpoint: ocsfEndpoint{Hostname: t.cfg.Replica}, Service: ocsfService{Name: "tokenhandler"},
+		User: ocsfUser{UID: e.Subject}, Service: ocsfService{Name: "tokenhandler"},
 		Unmapped: unmapped(e),
 	}
 	if e.Failed {
@@ -109,6 +109,9 @@ func (t *Trail) ocsf(e *Event, now time.Time) ocsfEvent {
 	}
 	if e.Session != "" {
 		out.Session = &ocsfUID{UID: e.Session}
+	}
+	if t.cfg.Replica != "" { // else the object would be empty, which the schema refuses
+		out.DstEndpoint = &ocsfEndpoint{Hostname: t.cfg.Replica}
 	}
 	if e.ClientIP != "" {
 		out.SrcEndpoint = &ocsfEndpoint{IP: e.ClientIP}

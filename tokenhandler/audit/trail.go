@@ -39,8 +39,10 @@ type Config struct {
 	OCSF bool
 	// Refuse makes Record and Check fail while Output fails.
 	Refuse bool
-	// Replica is the name of this process' machine, and Version that of the build.
-	Replica, Version string
+	// Replica is the name of this process' machine.
+	Replica string
+	// Version is that of the build, see also [Trail.NoteVersion].
+	Version string
 	// Now is the clock. Required.
 	Now func() time.Time
 	// Log is told when Output begins and ends to fail. Required.
@@ -89,6 +91,13 @@ func New(cfg Config) *Trail {
 	}
 	cfg.Metrics.Up.Set(1)
 	return t
+}
+
+// NoteVersion sets the version of the build. It must be called before the first event.
+func (t *Trail) NoteVersion(version string) {
+	if t != nil {
+		t.cfg.Version = version
+	}
 }
 
 // Record records an event before what it says is done. With [Config.Refuse] it returns
