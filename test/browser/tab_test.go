@@ -160,6 +160,7 @@ func (t *tab) startLogin() {
 // finishLogin fills in the provider's page; return is hit at the end.
 func (t *tab) finishLogin(email, password string) {
 	t.t.Helper()
+	run[any](t, `document.querySelector("input[name=username]").value = ""`) // the page keeps it after an error
 	t.fill("input[name=username]", email)
 	t.fill("input[name=password]", password+kb.Enter)
 }

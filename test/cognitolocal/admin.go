@@ -20,6 +20,7 @@ type attribute struct {
 type account struct {
 	Username       string
 	Enabled        bool
+	UserStatus     string
 	UserAttributes []attribute
 }
 
@@ -140,16 +141,25 @@ func (f *front) admin(ctx context.Context, operation string, in, out any) error 
 	return json.Unmarshal(answer, out)
 }
 
+// refusalError is an answer of cognito-local's API.
+type refusalError struct {
+	Status  int
+	Type    string `json:"__type"`
+	Message string
+}
+
+func (r *refusalError) Error() string {
+	return fmt.Sprintf("status %d: %s: %s", r.Status, r.Type, r.Message)
+}
+
 func apiError(status int, body []byte) error {
-	var fault struct {
-		Type    string `json:"__type"`
-		Message string
-	}
+	var fault refusalError
 	if err := json.Unmarshal(body, &fault); err != nil {
-		return fmt.Errorf("status %d", status)
+		return &refusalError{Status: status, Message: "the answer is no JSON"}
 	}
 	if fault.Type == "UserNotFoundException" {
 		return errNoUser
 	}
-	return fmt.Errorf("status %d: %s: %s", status, fault.Type, fault.Message)
+	fault.Status = status
+	return &fault
 }

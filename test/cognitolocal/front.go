@@ -3,19 +3,17 @@ package cognitolocal
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
+
+	"cognito-token-handler/test/cognitolocal/hosted"
 )
 
 // maxBody bounds every body that is read.
@@ -27,16 +25,23 @@ type front struct {
 	issuer       string
 	clientID     string
 	clientSecret string
+	callbackURLs []string
 	logoutURLs   []string
+	users        []string // of the seed, for the sign-in page
+	password     string   // of all users, if it is the same
+	code         string   // that cognito-local gives everybody who needs one
 	backend      *url.URL // of cognito-local
 	proxy        *httputil.ReverseProxy
 	client       *http.Client
 	tokens       *oidc.IDTokenVerifier // checks signature, issuer and expiry
 	ledger       *ledger
 	calls        *counter
+	visits       *memory // of people at the hosted pages
+	passkeys     *passkeys
+	ready        func() bool
 }
 
-func newFront(ctx context.Context, p *Pool, backend *url.URL, logoutURLs []string) *front {
+func newFront(ctx context.Context, p *Pool, backend *url.URL, options Options) *front {
 	client := &http.Client{
 		Timeout:       20 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -44,13 +49,28 @@ func newFront(ctx context.Context, p *Pool, backend *url.URL, logoutURLs []strin
 	// The key set keeps this context for its own fetches; it outlives the start.
 	ctx = oidc.ClientContext(context.WithoutCancel(ctx), client)
 	keys := oidc.NewRemoteKeySet(ctx, backend.JoinPath(PoolID, ".well-known", "jwks.json").String())
+	users, password := shown(options.Users)
 	return &front{
-		url: p.URL, issuer: p.Issuer, clientID: p.ClientID, clientSecret: p.ClientSecret, logoutURLs: logoutURLs,
-		backend: backend, client: client, ledger: newLedger(), calls: newCounter(),
+		callbackURLs: options.CallbackURLs, users: users, password: password, code: p.code, visits: newMemory(), passkeys: newPasskeys(),
+		url: p.URL, issuer: p.Issuer, clientID: p.ClientID, clientSecret: p.ClientSecret, logoutURLs: options.LogoutURLs,
+		backend: backend, client: client, ledger: newLedger(), calls: newCounter(), ready: options.Ready,
 		proxy:  &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(backend) }},
 		tokens: oidc.NewVerifier(p.Issuer, keys, &oidc.Config{SkipClientIDCheck: true}),
 	}
 }
+
+// shown returns the users that the sign-in page names, if they have the same password.
+func shown(users []User) (emails []string, password string) {
+	for _, user := range users {
+		if emails != nil && user.Password != password || len(emails) == maxShown {
+			return nil, ""
+		}
+		emails, password = append(emails, user.Email), user.Password
+	}
+	return emails, password
+}
+
+const maxShown = 5
 
 // routes returns the handler of everything that is served. cognito-local's API at POST / is not served, because it asks for no
 // credentials and any page in the developer's browser could call it.
@@ -58,17 +78,35 @@ func (f *front) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /"+PoolID+"/.well-known/openid-configuration", f.discovery)
 	mux.Handle("GET /"+PoolID+"/.well-known/jwks.json", f.proxy)
-	mux.Handle("GET /oauth2/authorize", f.proxy)
+	mux.HandleFunc("GET /oauth2/authorize", f.open(hosted.SignIn))
 	mux.HandleFunc("POST /oauth2/authorize", f.login)
 	mux.HandleFunc("POST /oauth2/token", f.token)
 	mux.HandleFunc("POST /oauth2/revoke", f.revoke)
 	mux.HandleFunc("GET /oauth2/userInfo", f.userInfo)
 	mux.HandleFunc("POST /oauth2/userInfo", f.userInfo)
 	mux.HandleFunc("GET /logout", f.logout)
-	for _, path := range []string{"/login", "/signup", "/forgotPassword"} {
-		mux.HandleFunc("GET "+path, enter)
-	}
+	mux.HandleFunc("GET /health", f.health)
+	mux.HandleFunc("GET /login", f.open(hosted.SignIn))
+	mux.HandleFunc("GET /signup", f.open(hosted.SignUp))
+	mux.HandleFunc("POST /signup", f.signUp)
+	mux.HandleFunc("POST /confirm", f.confirm)
+	mux.HandleFunc("GET /forgotPassword", f.open(hosted.Forgot))
+	mux.HandleFunc("POST /forgotPassword", f.forgot)
+	mux.HandleFunc("POST /confirmForgotPassword", f.reset)
+	mux.HandleFunc("GET /passkeys/add", f.openPasskeys)
+	mux.HandleFunc("POST /passkeys/add", f.addPasskey)
+	mux.HandleFunc("POST /passkeys/login", f.loginForPasskeys)
+	mux.Handle("GET /assets/", hosted.Assets())
 	return mux
+}
+
+// health answers 200 once everything that was started with the pool answers, too.
+func (f *front) health(w http.ResponseWriter, _ *http.Request) {
+	if !f.ready() {
+		writeAnswer(w, http.StatusServiceUnavailable, map[string]any{"status": "starting"})
+		return
+	}
+	writeAnswer(w, http.StatusOK, map[string]any{"status": "ready"})
 }
 
 // discovery answers with the members of Cognito's document, which has no code_challenge_methods_supported.
@@ -89,54 +127,25 @@ func (f *front) discovery(w http.ResponseWriter, _ *http.Request) {
 	})
 }
 
-// login refuses a disabled user, whom cognito-local would let in: it replaces the password by a wrong one, so that cognito-local
-// shows its page for wrong passwords.
-func (f *front) login(w http.ResponseWriter, r *http.Request) {
-	form, ok := readForm(w, r)
-	if !ok {
-		return
-	}
-	user, err := f.account(r.Context(), form.Get("username"))
-	if err != nil && !errors.Is(err, errNoUser) {
-		writeAnswer(w, http.StatusInternalServerError, oauthError("server_error", ""))
-		return
-	}
-	if err == nil && !user.Enabled {
-		form.Set("password", rand.Text())
-	}
-	encoded := form.Encode()
-	r.Body = io.NopCloser(strings.NewReader(encoded))
-	r.ContentLength = int64(len(encoded))
-	r.Header.Set("Content-Length", strconv.Itoa(len(encoded)))
-	f.proxy.ServeHTTP(w, r)
-}
-
-// enter serves the other pages of the hosted UI, which end at the same callback.
-func enter(w http.ResponseWriter, r *http.Request) {
-	target := url.URL{Path: "/oauth2/authorize", RawQuery: r.URL.RawQuery}
-	http.Redirect(w, r, target.String(), http.StatusFound)
-}
-
 // logout redirects the browser to a registered sign-out URL, which is compared exactly. Like Cognito it ignores id_token_hint.
 func (f *front) logout(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
 	target := query.Get("logout_uri")
 	switch {
 	case query.Get("client_id") != f.clientID:
-		errorPage(w, "The client_id is missing or unknown.")
+		refuseLogout(w, "The client_id is missing or unknown.")
 	case target == "":
-		errorPage(w, "Required String parameter 'redirect_uri' is not present")
+		refuseLogout(w, "Required String parameter 'redirect_uri' is not present")
 	case !slices.Contains(f.logoutURLs, target):
-		errorPage(w, "The logout_uri is not registered for this client.")
+		refuseLogout(w, "The logout_uri is not registered for this client.")
 	default:
+		http.SetCookie(w, &http.Cookie{Name: sessionCookie, Path: "/passkeys", MaxAge: -1, HttpOnly: true})
 		http.Redirect(w, r, target, http.StatusFound)
 	}
 }
 
-func errorPage(w http.ResponseWriter, text string) {
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(http.StatusBadRequest)
-	_, _ = io.WriteString(w, "<!DOCTYPE html><title>An error was encountered</title><p>"+text+"</p>\n")
+func refuseLogout(w http.ResponseWriter, fault string) {
+	hosted.Write(w, http.StatusBadRequest, hosted.Page{Name: hosted.Failed, Error: fault})
 }
 
 // readForm reads a form body in which no parameter occurs twice. If there is none, it answers with an error and returns false.

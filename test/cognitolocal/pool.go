@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/url"
@@ -33,9 +34,11 @@ type Options struct {
 	Addr            string        // required; "localhost:9229", or "localhost:0" for a free port
 	CallbackURLs    []string      // required for a login; compared exactly
 	LogoutURLs      []string      // compared exactly
+	ClientSecret    string        // default a new one
 	AccessTokenTTL  time.Duration // of access and ID tokens, in whole seconds; default an hour
 	RefreshTokenTTL time.Duration // in whole seconds; default 30 days
 	Users           []User        // default DemoUsers
+	Ready           func() bool   // optional; what GET /health reports
 	Log             io.Writer     // optional; what cognito-local writes
 }
 
@@ -60,12 +63,13 @@ type Pool struct {
 	URL          string // of the pool's domain, where /oauth2/* and /logout are
 	Issuer       string // URL and pool id
 	ClientID     string
-	ClientSecret string // new at each start
+	ClientSecret string
 
 	front  *front
 	server *http.Server
 	child  *process.Process
 	dir    string
+	code   string // confirms every e-mail address
 }
 
 // Start starts cognito-local and the proxy in front of it, and returns when both answer. The context bounds the start only;
@@ -93,6 +97,12 @@ func withDefaults(options Options) Options {
 	if options.Users == nil {
 		options.Users = DemoUsers()
 	}
+	if options.ClientSecret == "" {
+		options.ClientSecret = rand.Text()
+	}
+	if options.Ready == nil {
+		options.Ready = func() bool { return true }
+	}
 	return options
 }
 
@@ -105,20 +115,29 @@ func start(ctx context.Context, listener net.Listener, options Options) (*Pool, 
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{URL: "http://" + process.Addr(port), ClientID: ClientID, ClientSecret: rand.Text(), dir: dir}
+	p := &Pool{URL: "http://" + process.Addr(port), ClientID: ClientID, ClientSecret: options.ClientSecret, dir: dir, code: newCode()}
 	p.Issuer = p.URL + "/" + PoolID
 	backend, err := p.startChild(ctx, options)
 	if err != nil {
 		p.Close()
 		return nil, err
 	}
-	p.front = newFront(ctx, p, backend, options.LogoutURLs)
+	p.front = newFront(ctx, p, backend, options)
 	p.server = &http.Server{
 		Handler: p.front.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil
+}
+
+// newCode returns six digits.
+func newCode() string {
+	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+	if err != nil { // never
+		return "000000"
+	}
+	return fmt.Sprintf("%06d", n)
 }
 
 // startChild starts cognito-local on a port of its own choice, with the data of the options.
@@ -128,7 +147,7 @@ func (p *Pool) startChild(ctx context.Context, options Options) (*url.URL, error
 	}
 	var address string
 	var err error
-	p.child, address, err = StartPlain(ctx, p.dir, options.Log, "HOST=127.0.0.1", "PORT=0")
+	p.child, address, err = StartPlain(ctx, p.dir, options.Log, "HOST=127.0.0.1", "PORT=0", "CODE="+p.code)
 	if err != nil {
 		return nil, err
 	}

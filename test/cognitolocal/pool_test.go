@@ -74,17 +74,6 @@ func TestLoginRefused(t *testing.T) {
 	wantInvalidGrant(t, err) // a code is good for one try
 }
 
-func TestHostedPagesEndInTheSameLogin(t *testing.T) {
-	p := newParty(t, start(t, 0))
-	for _, page := range []string{"/login", "/signup", "/forgotPassword"} {
-		authorize := strings.Replace(p.authorizeURL(), "/oauth2/authorize", page, 1)
-		target, err := cognitolocal.SignIn(t.Context(), authorize, cognitolocal.DemoUser, cognitolocal.DemoPassword)
-		if err != nil || target.Query().Get("code") == "" {
-			t.Errorf("%s: %v, %v", page, target, err)
-		}
-	}
-}
-
 func TestClientAuthentication(t *testing.T) {
 	p := newParty(t, start(t, 0))
 	refreshToken := p.login(t, cognitolocal.DemoUser).RefreshToken

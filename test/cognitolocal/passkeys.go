@@ -1,0 +1,98 @@
+package cognitolocal
+
+import (
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+
+	"cognito-token-handler/test/cognitolocal/hosted"
+)
+
+// passkeys are the ids of the credentials that users have added. Nobody signs in with them here.
+type passkeys struct {
+	mu  sync.Mutex
+	ids map[string][]string // e-mail address → ids
+}
+
+func newPasskeys() *passkeys { return &passkeys{ids: map[string][]string{}} }
+
+func (p *passkeys) add(email, id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ids[email] = append(p.ids[email], id)
+}
+
+func (p *passkeys) of(email string) []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.ids[email])
+}
+
+// Passkeys returns the ids of the passkeys that the user has added.
+func (p *Pool) Passkeys(email string) []string { return p.front.passkeys.of(email) }
+
+// visitor returns who has signed in at the hosted pages with this browser; "" if nobody has.
+func (f *front) visitor(r *http.Request) string {
+	cookie, err := r.Cookie(sessionCookie)
+	if err != nil {
+		return ""
+	}
+	return f.visits.find(cookie.Value).email
+}
+
+// openPasskeys shows the page where a user adds a passkey. Who has not signed in here does that first.
+func (f *front) openPasskeys(w http.ResponseWriter, r *http.Request) {
+	request, fault := f.check(r.URL.Query(), false)
+	if fault != "" {
+		hosted.Write(w, http.StatusBadRequest, hosted.Page{Name: hosted.Failed, Error: fault})
+		return
+	}
+	f.showPasskeys(w, request, f.visitor(r))
+}
+
+func (f *front) showPasskeys(w http.ResponseWriter, request authorization, email string) {
+	if email == "" {
+		f.show(w, request, hosted.Page{Name: hosted.SignIn, Action: "/passkeys/login", Notice: "Sign in to add a passkey."})
+		return
+	}
+	f.show(w, request, hosted.Page{Name: hosted.Passkey, Email: email, Back: request.fields.Get("redirect_uri")})
+}
+
+// loginForPasskeys is the form of the sign-in page before the passkey page. The code that cognito-local gives is not used.
+func (f *front) loginForPasskeys(w http.ResponseWriter, r *http.Request) {
+	form, request, ok := f.readRequest(w, r, false)
+	if !ok {
+		return
+	}
+	email := form.Get("username")
+	attempt := authorization{fields: maps.Clone(request.fields)}
+	attempt.fields.Set("code_challenge", "unused")
+	attempt.fields.Set("code_challenge_method", "S256")
+	_, err := f.mint(r.Context(), attempt, email, form.Get("password"))
+	switch {
+	case errors.Is(err, errWrong):
+		f.show(w, request, hosted.Page{Name: hosted.SignIn, Action: "/passkeys/login", Email: email, Error: wrongPassword})
+	case err != nil:
+		hosted.Write(w, http.StatusInternalServerError, hosted.Page{Name: hosted.Failed, Error: "The user pool does not answer."})
+	default:
+		f.remember(w, email)
+		f.showPasskeys(w, request, email)
+	}
+}
+
+// addPasskey is the form with the id of the passkey that the browser has made.
+func (f *front) addPasskey(w http.ResponseWriter, r *http.Request) {
+	form, request, ok := f.readRequest(w, r, false)
+	if !ok {
+		return
+	}
+	email := f.visitor(r)
+	if email == "" || form.Get("credential") == "" {
+		f.showPasskeys(w, request, email)
+		return
+	}
+	f.passkeys.add(email, form.Get("credential"))
+	http.Redirect(w, r, request.fields.Get("redirect_uri"), http.StatusFound)
+}
