@@ -58,9 +58,19 @@ BIG         ?= 1073741824
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
+# The page at APP and the API at API join the local stack; several are separated by spaces. RUN has further flags.
+DEVSTACK = .build/devstack
+JOIN     = $(APP:%=-app %) $(API:%=-api %) $(if $(REDIS),-redis) $(RUN)
+
 .PHONY: run
-run: build $(SPA) stack-tools ## Start the local stack: http://localhost:8080 (RUN="-app http://localhost:3000" lets another app log in)
-	go run ./test/devstack/run -binary $(BINARY) -spa test/demo/spa/dist $(RUN)
+run: build $(SPA) stack-tools $(if $(REDIS),redis) ## Start the local stack: http://localhost:8080 (your app and API in it: APP=http://localhost:5173 API=http://localhost:3000)
+	go build -o $(DEVSTACK) ./test/devstack/run
+	$(DEVSTACK) -binary $(BINARY) -spa test/demo/spa/dist $(JOIN)
+
+.PHONY: stack
+stack: build stack-tools $(if $(REDIS),redis) ## Start only Cognito, S3 and with REDIS=1 Redis, and print a configuration for them (APP, API)
+	go build -o $(DEVSTACK) ./test/devstack/run
+	$(DEVSTACK) servers $(JOIN)
 
 .PHONY: build
 build: ## Build the binary into .build/

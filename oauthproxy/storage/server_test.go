@@ -34,7 +34,7 @@ const (
 
 func startServer(t *testing.T) *s3local.Server {
 	t.Helper()
-	server, err := s3local.Start(t.Context(), s3local.Options{AppOrigin: "https://app.example.com", Log: t.Output()})
+	server, err := s3local.Start(t.Context(), s3local.Options{AppOrigins: []string{"https://app.example.com"}, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -27,6 +28,11 @@ func TestMain(m *testing.M) {
 	}
 }
 
+// loadConfig reads a configuration as the token handler does.
+func loadConfig(content []byte, file string) (config.Config, error) {
+	return config.Load(content, file, os.Environ(), config.Machine{ReadFile: os.ReadFile})
+}
+
 func serve(file string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
@@ -34,7 +40,7 @@ func serve(file string) error {
 	if err != nil {
 		return err
 	}
-	c, err := config.Load(content, file, os.Environ(), config.Machine{ReadFile: os.ReadFile})
+	c, err := loadConfig(content, file)
 	if err != nil {
 		return err
 	}
@@ -45,9 +51,17 @@ func serve(file string) error {
 	app.HandleFunc("GET /env", func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(os.Environ()) })
 	app.HandleFunc("GET /file", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(content) })
 	app.HandleFunc("POST /die", func(http.ResponseWriter, *http.Request) { failed <- errors.New("these are my last words") })
-	for address, handler := range map[string]http.Handler{c.Listen: app, c.Admin.Listen: admin} {
-		server := &http.Server{Addr: address, Handler: handler, ReadHeaderTimeout: time.Minute}
-		go func() { failed <- server.ListenAndServe() }()
+	public, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return err
+	}
+	private, err := net.Listen("tcp", c.Admin.Listen) // last: who gets an answer here may ask there
+	if err != nil {
+		return err
+	}
+	for listener, handler := range map[net.Listener]http.Handler{public: app, private: admin} {
+		server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+		go func() { failed <- server.Serve(listener) }()
 	}
 	select {
 	case err := <-failed:

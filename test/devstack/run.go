@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"cognito-token-handler/test/cognitolocal"
@@ -36,13 +35,20 @@ func Run(ctx context.Context, args []string, stdout io.Writer) error {
 		return err
 	}
 	defer stack.Close()
-	_, err = fmt.Fprintf(stdout, welcome, time.Since(begun).Seconds(), stack.URL,
-		cognitolocal.DemoUser, cognitolocal.SecondUser, cognitolocal.DemoPassword,
-		stack.Pool.URL, stack.S3.Endpoint, stack.AdminURL, stack.Pool.Issuer, stack.Pool.ClientID, stack.Pool.ClientSecret)
-	if err != nil {
+	if err := stack.welcome(stdout, options, time.Since(begun)); err != nil {
 		return err
 	}
 	return stack.Wait(ctx)
+}
+
+func (s *Stack) welcome(stdout io.Writer, options Options, took time.Duration) error {
+	app := s.apps(options)[0]
+	if app != s.URL {
+		app += "  (your app's server, which passes /auth, /api and /storage on to " + s.URL + ")"
+	}
+	_, err := fmt.Fprintf(stdout, welcome, took.Seconds(), app, cognitolocal.DemoUser, cognitolocal.SecondUser, cognitolocal.DemoPassword,
+		s.Pool.URL, s.S3.Endpoint, s.AdminURL, s.Pool.Issuer, s.Pool.ClientID)
+	return err
 }
 
 const welcome = `
@@ -54,37 +60,23 @@ The local stack is up (%.1f s). Ctrl-C stops it.
 
   Cognito %s   S3 %s   metrics and health %s
 
-Another token handler can use the same users. Start the stack with -app and its public URL, and configure it with:
-
-  provider: {kind: cognito, issuer: %s, client_id: %s, client_secret: %s, insecure_skip_nonce: true}
+APIs get tokens of the issuer %s for the client %s.
 
 `
 
-func parse(args []string, stdout io.Writer) (Options, error) {
-	ports := DefaultPorts()
-	options := Options{}
-	flags := flag.NewFlagSet("devstack", flag.ContinueOnError)
-	flags.SetOutput(stdout)
+func parse(args []string, stdout io.Writer) (options Options, err error) {
+	flags := newFlags(&options, stdout)
 	flags.StringVar(&options.Binary, "binary", ".build/tokenhandler", "the token handler's `program`")
 	flags.StringVar(&options.SPADir, "spa", "test/demo/spa/dist", "the built demo page's `folder`; empty for none")
-	flags.DurationVar(&options.AccessTokenTTL, "access-token-ttl", 5*time.Minute, "life of an access token, in whole seconds")
-	flags.IntVar(&ports.App, "port", ports.App, "`port` of the app (0: a free one)")
-	flags.IntVar(&ports.Admin, "admin-port", ports.Admin, "`port` of the admin listener")
-	flags.IntVar(&ports.Cognito, "cognito-port", ports.Cognito, "`port` of cognito-local")
-	flags.IntVar(&ports.S3, "s3-port", ports.S3, "`port` of the S3 server")
-	flags.Func("app", "public `URL` of another app that may log in here, such as http://localhost:3000; may be repeated", func(app string) error {
-		options.Apps = append(options.Apps, strings.TrimSuffix(app, "/"))
-		return nil
-	})
-	verbose := flags.Bool("v", false, "print what all servers write")
+	flags.IntVar(&options.Ports.App, "port", options.Ports.App, "`port` of the token handler (0: a free one)")
+	flags.IntVar(&options.Ports.Admin, "admin-port", options.Ports.Admin, "`port` of the admin listener")
 	if err := flags.Parse(args); err != nil {
 		return options, err
 	}
-	options.Ports = ports
-	// The demo page shows failed logins itself.
-	options.ExtraConfig = func(_ *Stack, config Config) { config.Set("auth.error_path", "/") }
-	if *verbose {
-		options.Log = stdout
+	options.ExtraConfig = func(stack *Stack, config Config) {
+		if stack.apps(options)[0] == stack.URL { // the demo page shows failed logins itself
+			config.Set("auth.error_path", "/")
+		}
 	}
 	return options, nil
 }

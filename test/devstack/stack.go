@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,7 @@ import (
 	"cognito-token-handler/test/cognitolocal"
 	demoapi "cognito-token-handler/test/demo/api"
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/redislocal"
 	"cognito-token-handler/test/s3local"
 )
 
@@ -30,11 +32,23 @@ type Options struct {
 	SPADir          string        // folder of the built app; empty for none
 	AccessTokenTTL  time.Duration // default an hour
 	RefreshTokenTTL time.Duration // default 30 days
-	// Apps are origins of further apps that may log in at the pool with the stack's client.
+	// Apps are the origins of the pages that use the stack; default the token handler's own URL. The first is the public URL: if it is not
+	// the token handler's, a server there, such as Vite's, passes the calls on to it. The pages of the others call the public URL (CORS).
 	Apps []string
-	Log  io.Writer // optional; what all children write, line by line, from several goroutines
+	// APIs are the routes; default the demo API at /api/.
+	APIs     []API
+	LoginURL string    // of the pool, for browsers that cannot reach it at its own URL
+	FilesURL string    // of the S3 server, for the same browsers
+	Redis    bool      // starts Redis as the token handler's store
+	Log      io.Writer // optional; what all children write, line by line, from several goroutines
 	// ExtraConfig may change the token handler's configuration before it is written. The stack's fields are set by then.
 	ExtraConfig func(stack *Stack, config Config)
+}
+
+// API is a route to an API of the app.
+type API struct {
+	Path string // with a slash at the end
+	URL  string
 }
 
 // Ports of localhost; 0 for a free one.
@@ -43,24 +57,27 @@ type Ports struct {
 	Admin   int
 	Cognito int
 	S3      int
+	Redis   int
 }
 
-// DefaultPorts are the ports of `make run`.
-func DefaultPorts() Ports { return Ports{App: 8080, Admin: 9090, Cognito: 9229, S3: 7070} }
+// DefaultPorts are the ports of `make run` and `make stack`.
+func DefaultPorts() Ports { return Ports{App: 8080, Admin: 9090, Cognito: 9229, S3: 7070, Redis: 6379} }
 
 // Stack is a running stack.
 type Stack struct {
-	URL      string // of the app: the token handler's public listener
+	URL      string // of the token handler's public listener
 	AdminURL string // of its admin listener
 	APIURL   string // of the demo API, the upstream of /api/
 	Pool     *cognitolocal.Pool
 	S3       *s3local.Server
+	Redis    *redislocal.Server // nil without [Options.Redis]
 
 	binary   string
 	log      io.Writer
 	dir      string
 	api      *http.Server
 	reserved []net.Listener // the token handler's ports, until it starts
+	ready    atomic.Bool
 
 	mu       sync.Mutex
 	handlers []*process.Process // all that were started; the last one may be running
@@ -100,17 +117,24 @@ func (s *Stack) check(options Options) error {
 			return fmt.Errorf("the demo page is not built (run `make build`): %w", err)
 		}
 	}
-	return options.Ports.check()
+	return options.Ports.check(options.Redis)
 }
 
 // check returns an error that names all ports that are taken.
-func (p Ports) check() error {
+func (p Ports) check(redis bool) error {
 	var taken []string
 	for _, use := range []struct {
-		port int
-		by   string
-	}{{p.App, "the app"}, {p.Admin, "the admin listener"}, {p.Cognito, "cognito-local"}, {p.S3, "the S3 server"}} {
-		if use.port != 0 && process.Taken(use.port) {
+		port   int
+		by     string
+		needed bool
+	}{
+		{p.App, "the app", true},
+		{p.Admin, "the admin listener", true},
+		{p.Cognito, "cognito-local", true},
+		{p.S3, "the S3 server", true},
+		{p.Redis, "Redis", redis},
+	} {
+		if use.needed && use.port != 0 && process.Taken(use.port) {
 			taken = append(taken, fmt.Sprintf("port %d, which %s needs, is taken", use.port, use.by))
 		}
 	}
@@ -128,7 +152,7 @@ func (s *Stack) start(ctx context.Context, options Options) error {
 	if err := s.reserve(options.Ports); err != nil {
 		return err
 	}
-	if err := s.startServers(ctx, options); err != nil {
+	if err := s.startServers(ctx, options, serverKeys{}); err != nil {
 		return err
 	}
 	if err := s.startAPI(ctx); err != nil {
@@ -138,7 +162,11 @@ func (s *Stack) start(ctx context.Context, options Options) error {
 		return err
 	}
 	s.release()
-	return s.startHandler(ctx)
+	if err := s.startHandler(ctx); err != nil {
+		return err
+	}
+	s.ready.Store(true)
+	return nil
 }
 
 // reserve chooses the token handler's ports, because the pool and the bucket need its URL first, and occupies them until the token
@@ -169,17 +197,26 @@ func (s *Stack) release() {
 	s.reserved = nil
 }
 
-// startServers starts the pool and the S3 server side by side.
-func (s *Stack) startServers(ctx context.Context, options Options) error {
+// apps returns the origins of the pages that use the stack, the public URL first.
+func (s *Stack) apps(options Options) []string {
+	if len(options.Apps) == 0 {
+		return []string{s.URL}
+	}
+	return options.Apps
+}
+
+// startServers starts the pool, the S3 server and Redis side by side. The keys are the client's secret and the S3 server's own; if they
+// are empty, each start has new ones.
+func (s *Stack) startServers(ctx context.Context, options Options, keys serverKeys) error {
 	group, ctx := errgroup.WithContext(ctx)
 	var callbacks, logouts []string
-	for _, app := range append([]string{s.URL}, options.Apps...) {
+	for _, app := range s.apps(options) {
 		callbacks = append(callbacks, app+"/auth/callback", app+"/auth/passkeys/done")
 		logouts = append(logouts, app+"/", app+"/auth/logout/done")
 	}
 	group.Go(func() (err error) {
 		s.Pool, err = cognitolocal.Start(ctx, cognitolocal.Options{
-			Addr: process.Addr(options.Ports.Cognito), CallbackURLs: callbacks,
+			Addr: process.Addr(options.Ports.Cognito), CallbackURLs: callbacks, ClientSecret: keys.client, Ready: s.ready.Load,
 			LogoutURLs: logouts, AccessTokenTTL: options.AccessTokenTTL, RefreshTokenTTL: options.RefreshTokenTTL,
 			Log: process.Prefix(s.log, "cognito-local"),
 		})
@@ -187,10 +224,17 @@ func (s *Stack) startServers(ctx context.Context, options Options) error {
 	})
 	group.Go(func() (err error) {
 		s.S3, err = s3local.Start(ctx, s3local.Options{
-			Port: options.Ports.S3, AppOrigin: s.URL, Log: process.Prefix(s.log, "versitygw"),
+			Port: options.Ports.S3, AppOrigins: s.apps(options), AccessKey: keys.s3ID, SecretKey: keys.s3Secret,
+			Log: process.Prefix(s.log, "versitygw"),
 		})
 		return err
 	})
+	if options.Redis {
+		group.Go(func() (err error) {
+			s.Redis, err = redislocal.Start(ctx, redislocal.Options{Port: options.Ports.Redis, Log: process.Prefix(s.log, "redis")})
+			return err
+		})
+	}
 	return group.Wait()
 }
 
@@ -217,15 +261,24 @@ func (s *Stack) startAPI(ctx context.Context) error {
 // of its output.
 func (s *Stack) Wait(ctx context.Context) error {
 	handler := s.handler()
+	var handlerDone, redisDone <-chan struct{} // nil: never
+	if handler != nil {
+		handlerDone = handler.Done()
+	}
+	if s.Redis != nil {
+		redisDone = s.Redis.Done()
+	}
 	select {
 	case <-ctx.Done():
 		return nil
-	case <-handler.Done():
+	case <-handlerDone:
 		return handler.Err()
 	case <-s.Pool.Done():
 		return s.Pool.Err()
 	case <-s.S3.Done():
 		return s.S3.Err()
+	case <-redisDone:
+		return s.Redis.Err()
 	}
 }
 
@@ -237,6 +290,9 @@ func (s *Stack) Close() {
 	}
 	if s.api != nil {
 		_ = s.api.Close()
+	}
+	if s.Redis != nil {
+		s.Redis.Close()
 	}
 	if s.S3 != nil {
 		s.S3.Close()

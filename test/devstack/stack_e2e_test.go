@@ -151,7 +151,7 @@ func TestRunUntilInterrupted(t *testing.T) {
 	ctx, interrupt := context.WithCancel(t.Context())
 	defer interrupt()
 	s, ended := run(t, ctx)
-	for _, want := range []string{"demo@example.com", "second@example.com", "Demo-Passw0rd!", "client_secret: ", "client_id: ", "issuer: http://localhost:"} {
+	for _, want := range []string{"demo@example.com", "second@example.com", "Demo-Passw0rd!", "the issuer http://localhost:", "the client 1demo"} {
 		if !strings.Contains(s.text.String(), want) {
 			t.Errorf("the screen has no %s", want)
 		}

@@ -1,6 +1,8 @@
 package devstack_test
 
 import (
+	"context"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -16,7 +18,7 @@ import (
 
 func TestTakenPortsAreNamedInOneLine(t *testing.T) {
 	var ports devstack.Ports
-	for _, port := range []*int{&ports.App, &ports.S3} {
+	for _, port := range []*int{&ports.App, &ports.S3, &ports.Redis} {
 		listener, err := process.Listen(0)
 		if err != nil {
 			t.Fatal(err)
@@ -26,11 +28,30 @@ func TestTakenPortsAreNamedInOneLine(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	app, s3, redis := strconv.Itoa(ports.App), strconv.Itoa(ports.S3), strconv.Itoa(ports.Redis)
 	_, err := devstack.Start(t.Context(), devstack.Options{Binary: os.Args[0], Ports: ports})
-	want := "port " + strconv.Itoa(ports.App) + ", which the app needs, is taken; port " + strconv.Itoa(ports.S3) +
-		", which the S3 server needs, is taken"
+	want := "port " + app + ", which the app needs, is taken; port " + s3 + ", which the S3 server needs, is taken"
 	if err == nil || err.Error() != want {
 		t.Errorf("err = %v\nwant  %s", err, want)
+	}
+	_, err = devstack.StartServers(t.Context(), devstack.Options{Ports: ports, Redis: true})
+	want = "port " + s3 + ", which the S3 server needs, is taken; port " + redis + ", which Redis needs, is taken"
+	if err == nil || err.Error() != want {
+		t.Errorf("err = %v\nwant  %s", err, want)
+	}
+}
+
+func TestFaultyAppsAndAPIsAreExplained(t *testing.T) {
+	for _, args := range [][]string{
+		{"-app", "localhost:5173"}, {"-app", "http://localhost:5173/app"}, {"-app", ""}, {"-api", "api=http://localhost:3000"},
+		{"-api", "/api=http://localhost:3000"}, {"-api", "http://localhost:3000/v1"}, {"-login-url", "phone"},
+	} {
+		for _, run := range []func(context.Context, []string, io.Writer) error{devstack.Run, devstack.RunServers} {
+			err := run(t.Context(), args, io.Discard)
+			if err == nil || !strings.Contains(err.Error(), "write scheme, host and port") && !strings.Contains(err.Error(), "begin and end with a slash") {
+				t.Errorf("%q: %v", args, err)
+			}
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ const (
 
 // Options say how the server runs.
 type Options struct {
+	Port     int       // of 127.0.0.1; 0 for a free one
 	Password string    // required of every client; empty for none
 	CertFile string    // with KeyFile, makes the server speak TLS only
 	KeyFile  string    // of CertFile
@@ -55,21 +56,31 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting redis-server: %w", err)
 	}
-	s := &Server{options: options, tool: tool, dir: dir}
-	for range startTries { // somebody else may take the free port first
-		if s.Port, err = process.FreePort(); err != nil {
-			break
-		}
-		if err = s.Resume(ctx); err == nil || ctx.Err() != nil {
-			break
-		}
-		s.Stop()
+	s := &Server{Port: options.Port, options: options, tool: tool, dir: dir}
+	if s.Port != 0 {
+		err = s.Resume(ctx)
+	} else {
+		err = s.resumeAnywhere(ctx)
 	}
 	if err != nil {
 		s.Close()
 		return nil, fmt.Errorf("starting redis-server: %w", err)
 	}
 	return s, nil
+}
+
+// resumeAnywhere starts the server on a free port. Somebody else may take that first: then it tries another.
+func (s *Server) resumeAnywhere(ctx context.Context) (err error) {
+	for range startTries {
+		if s.Port, err = process.FreePort(); err != nil {
+			return err
+		}
+		if err = s.Resume(ctx); err == nil || ctx.Err() != nil {
+			return err
+		}
+		s.Stop()
+	}
+	return err
 }
 
 // Tool returns the path of redis-server, or an error that names the cure.
@@ -170,6 +181,12 @@ func URL(addr, password string) string {
 	}
 	return "redis://:" + password + "@" + addr
 }
+
+// Done is closed when the server, which must run now, has ended; Err then returns the reason.
+func (s *Server) Done() <-chan struct{} { return s.child.Done() }
+
+// Err returns the reason why the server ended, once Done is closed.
+func (s *Server) Err() error { return s.child.Err() }
 
 // Stop stops the server; its data stays on disk. Stopping a stopped one does nothing.
 func (s *Server) Stop() {

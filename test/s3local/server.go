@@ -27,18 +27,20 @@ const (
 
 // Options configure the server's address, its bucket, and which origin may call it from a browser.
 type Options struct {
-	Port      int       // on localhost; 0 for a free one
-	Bucket    string    // default "user-files"
-	AppOrigin string    // the only origin that CORS allows; required for browsers
-	IAM       bool      // runs IAM and STS, too
-	Log       io.Writer // optional; receives the output of versitygw
+	Port       int       // on localhost; 0 for a free one
+	Bucket     string    // default "user-files"
+	AppOrigins []string  // the only origins that CORS allows; required for browsers
+	AccessKey  string    // of the server's one account, with SecretKey; default new ones
+	SecretKey  string    // of AccessKey
+	IAM        bool      // runs IAM and STS, too
+	Log        io.Writer // optional; receives the output of versitygw
 }
 
 // Server is a running S3 server with its bucket.
 type Server struct {
 	Endpoint  string // supports path-style addressing only
 	Region    string
-	AccessKey string // of the server's one account, new at each start
+	AccessKey string // of the server's one account
 	SecretKey string
 	Bucket    string
 	IAM       string // the endpoint of IAM and STS, with Options.IAM
@@ -53,11 +55,14 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	if options.Bucket == "" {
 		options.Bucket = "user-files"
 	}
+	if options.AccessKey == "" {
+		options.AccessKey, options.SecretKey = "AKIA"+rand.Text()[:16], rand.Text()
+	}
 	s, err := startAny(ctx, options)
 	if err != nil {
 		return nil, fmt.Errorf("starting the S3 server: %w", err)
 	}
-	if err := s.createBucket(ctx, options.AppOrigin); err != nil {
+	if err := s.createBucket(ctx, options.AppOrigins); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("starting the S3 server: %w", err)
 	}
@@ -94,7 +99,7 @@ func start(ctx context.Context, options Options) (*Server, error) {
 	}
 	s := &Server{
 		Endpoint: "http://" + process.Addr(options.Port), Region: region, Bucket: options.Bucket,
-		AccessKey: "AKIA" + rand.Text()[:16], SecretKey: rand.Text(), dir: dir,
+		AccessKey: options.AccessKey, SecretKey: options.SecretKey, dir: dir,
 	}
 	if err := s.run(ctx, tool, options); err != nil {
 		s.Close()
@@ -137,7 +142,7 @@ func (s *Server) environment() []string {
 	return process.Environment("ROOT_ACCESS_KEY="+s.AccessKey, "ROOT_SECRET_KEY="+s.SecretKey)
 }
 
-func (s *Server) createBucket(ctx context.Context, appOrigin string) error {
+func (s *Server) createBucket(ctx context.Context, appOrigins []string) error {
 	client := s.Client()
 	if _, err := client.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: &s.Bucket}); err != nil {
 		return err
@@ -145,7 +150,7 @@ func (s *Server) createBucket(ctx context.Context, appOrigin string) error {
 	_, err := client.PutBucketCors(ctx, &s3.PutBucketCorsInput{
 		Bucket: &s.Bucket,
 		CORSConfiguration: &types.CORSConfiguration{CORSRules: []types.CORSRule{{
-			AllowedOrigins: []string{appOrigin},
+			AllowedOrigins: appOrigins,
 			AllowedMethods: []string{http.MethodGet, http.MethodPut},
 			AllowedHeaders: []string{"*"},
 			ExposeHeaders:  []string{"ETag", "x-amz-checksum-sha256", "x-amz-checksum-crc32", "x-amz-request-id"},

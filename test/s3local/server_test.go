@@ -28,7 +28,7 @@ const origin = "http://localhost:8080"
 func start(t *testing.T) *s3local.Server {
 	t.Helper()
 	begun := time.Now()
-	server, err := s3local.Start(t.Context(), s3local.Options{AppOrigin: origin, Log: t.Output()})
+	server, err := s3local.Start(t.Context(), s3local.Options{AppOrigins: []string{origin}, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func (p pastSigner) PresignHTTP(
 
 func TestMissingTool(t *testing.T) {
 	t.Setenv("TOKENHANDLER_TOOLS", t.TempDir())
-	_, err := s3local.Start(t.Context(), s3local.Options{AppOrigin: origin})
+	_, err := s3local.Start(t.Context(), s3local.Options{AppOrigins: []string{origin}})
 	if err == nil || !strings.Contains(err.Error(), "make tools") {
 		t.Errorf("err = %v", err)
 	}

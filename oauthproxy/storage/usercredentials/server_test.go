@@ -152,7 +152,7 @@ func deployed(t *testing.T, server *s3local.Server, name string) string {
 func startServer(t *testing.T) *s3local.Server {
 	t.Helper()
 	thumbprint := startIssuer(t)
-	server, err := s3local.Start(t.Context(), s3local.Options{AppOrigin: "https://app.example.com", IAM: true, Log: t.Output()})
+	server, err := s3local.Start(t.Context(), s3local.Options{AppOrigins: []string{"https://app.example.com"}, IAM: true, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}

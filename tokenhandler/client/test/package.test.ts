@@ -39,7 +39,7 @@ beforeAll(() => {
     symlinkSync(join(root, 'node_modules', name), join(project, 'node_modules', name))
   }
   write('index.html', '<div id="root"></div><script type="module" src="/src/main.tsx"></script>')
-  const pages = ['README.md', 'docs/storage.md', 'docs/mirror.md', 'docs/amplify.md'].map((page) => readFileSync(join(root, page), 'utf8'))
+  const pages = ['README.md', 'docs/develop.md', 'docs/storage.md', 'docs/mirror.md', 'docs/amplify.md'].map((page) => readFileSync(join(root, page), 'utf8'))
   const blocks = [...pages.join('\n').matchAll(/^```(tsx?)(?: file=(\S+))?\n([\s\S]*?)^```$/gm)]
   expect(blocks.length).toBeGreaterThan(14)
   blocks.forEach(([, kind, file = `src/readme${blocks.length}.${kind}`, text], i) => write(file.replace(`readme${blocks.length}`, `readme${i}`), text!))
