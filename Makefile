@@ -39,6 +39,7 @@ CLIENT      := tokenhandler/client/dist/storage.js
 CLIENT_MODULES := tokenhandler/client/node_modules/.package-lock.json
 REACT18_MODULES := tokenhandler/client/test/react18/node_modules/.package-lock.json
 AMPLIFY_MODULES := tokenhandler/client/test/amplify/node_modules/.package-lock.json
+PLAYWRIGHT  := tokenhandler/client/test/playwright/node_modules/.package-lock.json
 BINARY      := .build/tokenhandler
 RELEASES    := .build/linux-amd64/tokenhandler .build/linux-arm64/tokenhandler
 VERSION     := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
@@ -194,7 +195,7 @@ COVERED := ./tokenhandler/...,./oauthproxy/...,./config/...,./cmd/...
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools $(OPENID) $(VEGETA_STAMP) $(HELM_STAMP) chromium redis nginx caddy wrk prometheus systemd rpm iproute2 curl ## Install what the tests need
+tools: stack-tools $(OPENID) $(PLAYWRIGHT) $(VEGETA_STAMP) $(HELM_STAMP) chromium redis nginx caddy wrk prometheus systemd rpm iproute2 curl ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -257,6 +258,10 @@ $(REACT18_MODULES): tokenhandler/client/test/react18/package-lock.json
 
 $(AMPLIFY_MODULES): tokenhandler/client/test/amplify/package-lock.json
 	$(NPM_CI) --prefix tokenhandler/client/test/amplify
+	touch $@
+
+$(PLAYWRIGHT): tokenhandler/client/test/playwright/package-lock.json
+	PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 $(NPM_CI) --prefix tokenhandler/client/test/playwright
 	touch $@
 
 $(SPA): $(SPA_MODULES) $(shell find test/demo/spa/src test/demo/spa/index.html test/demo/spa/vite.config.ts tokenhandler/client/src -type f 2>/dev/null)

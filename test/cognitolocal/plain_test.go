@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,6 +44,12 @@ type plain struct {
 // newPlain starts both. TOKENHANDLER_BINARY is the path of the token handler.
 func newPlain(t *testing.T) *plain {
 	t.Helper()
+	return newPlainWith(t, composed{})
+}
+
+// newPlainWith starts both with the environment and the files that compose.yaml gives them.
+func newPlainWith(t *testing.T, compose composed) *plain {
+	t.Helper()
 	repo, err := process.RepoDir()
 	if err != nil {
 		t.Fatal(err)
@@ -58,8 +65,8 @@ func newPlain(t *testing.T) *plain {
 		"http://localhost:3000", w.api.URL)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	w.startPool(ctx, ports, pool)
-	w.startHandler(ctx, ports, repo, process.Addr(admin))
+	w.startPool(ctx, ports, compose.pool("PORT="+strconv.Itoa(pool)))
+	w.startHandler(ctx, ports, repo, process.Addr(admin), compose.handler(w.dir, app, admin))
 	return w
 }
 
@@ -89,12 +96,15 @@ func (w *plain) copyFile(ports *strings.Replacer, from, to string) string {
 	return to
 }
 
-func (w *plain) startPool(ctx context.Context, ports *strings.Replacer, port int) {
+func (w *plain) startPool(ctx context.Context, ports *strings.Replacer, env []string) {
 	w.t.Helper()
 	for _, name := range []string{"clients.json", "local_tests.json"} {
 		w.copyFile(ports, "cognito-local/db/"+name, ".cognito/db/"+name)
 	}
-	child, _, err := cognitolocal.StartPlain(ctx, w.dir, w.t.Output(), "PORT="+strconv.Itoa(port))
+	if slices.ContainsFunc(env, func(entry string) bool { return strings.HasPrefix(entry, "HOST=") }) {
+		w.copyFile(ports, "cognito-local/config.json", ".cognito/config.json")
+	}
+	child, _, err := cognitolocal.StartPlain(ctx, w.dir, w.t.Output(), env...)
 	if child != nil {
 		w.t.Cleanup(func() { child.Stop(2 * time.Second) })
 	}
@@ -103,7 +113,7 @@ func (w *plain) startPool(ctx context.Context, ports *strings.Replacer, port int
 	}
 }
 
-func (w *plain) startHandler(ctx context.Context, ports *strings.Replacer, repo, admin string) {
+func (w *plain) startHandler(ctx context.Context, ports *strings.Replacer, repo, admin string, env []string) {
 	w.t.Helper()
 	config := w.copyFile(ports, "cognito-local.yaml", "tokenhandler.yaml")
 	binary := cmp.Or(os.Getenv("TOKENHANDLER_BINARY"), filepath.Join(repo, ".build", "tokenhandler"))
@@ -115,7 +125,7 @@ func (w *plain) startHandler(ctx context.Context, ports *strings.Replacer, repo,
 	var err error
 	w.handler, err = process.Start(process.Spec{
 		Name: "token handler", Path: binary, Args: []string{"--config", config}, Dir: w.dir, Log: w.t.Output(),
-		Env: process.Environment("TH_LISTEN="+strings.TrimPrefix(w.url, "http://"), "TH_ADMIN__LISTEN="+admin, "TH_SHUTDOWN__DELAY=0s"),
+		Env: process.Environment(append(env, "TH_SHUTDOWN__DELAY=0s")...),
 	})
 	if err != nil {
 		w.t.Fatal(err)
@@ -228,7 +238,7 @@ func TestPageOfTheExample(t *testing.T) {
 		}
 		return string(content)
 	}
-	page := read("config/examples/cognito-local/README.md")
+	page := read("config/examples/cognito-local/README.md") + read("config/examples/cognito-local/compose.yaml")
 	version := regexp.MustCompile(`"cognito-local": "([0-9.]+)"`).FindStringSubmatch(read("test/cognitolocal/package.json"))
 	if version == nil {
 		t.Fatal("package.json has no version of cognito-local")

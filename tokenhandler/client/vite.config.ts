@@ -6,6 +6,7 @@ const entries = {
   react: 'src/react/index.ts',
   router: 'src/router.ts',
   vite: 'src/vite.ts',
+  testing: 'src/testing.ts',
   compat: 'src/compat.ts',
   storage: 'src/storage/index.ts',
   mirror: 'src/mirror/index.ts',

@@ -8,6 +8,7 @@ const budgets: Record<string, number> = {
   react: 1.75 * 1024,
   router: 1024,
   vite: 1024,
+  testing: 2 * 1024,
   compat: 1.5 * 1024,
   storage: 4.5 * 1024,
   mirror: 2 * 1024,
