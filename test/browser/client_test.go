@@ -22,8 +22,8 @@ import (
 // within is how long another tab may take to show a login or a logout, in milliseconds.
 const within = 1000
 
-// newClientWorld starts a world whose app uses the browser client.
-func newClientWorld(t *testing.T) *world {
+// newClientWorld starts a world whose app uses the browser client. settings are keys of the configuration with their values.
+func newClientWorld(t *testing.T, settings ...any) *world {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(repo(t), "test", "browser", "testdata", "client"))); err != nil {
@@ -35,6 +35,9 @@ func newClientWorld(t *testing.T) *world {
 	return newWorld(t, devstack.Options{ExtraConfig: func(stack *devstack.Stack, config devstack.Config) {
 		onAnotherSite(stack, config)
 		config.Set("spa.dir", dir)
+		for pair := range slices.Chunk(settings, 2) {
+			config.Set(pair[0].(string), pair[1])
+		}
 	}})
 }
 
@@ -123,6 +126,37 @@ func TestClientComesBack(t *testing.T) {
 	other.waitFor("a request for the session", func() bool { return w.asked(mark, http.MethodGet, "/auth/session") > 0 })
 	other.wantFetch(`"/api/me"`, http.StatusOK)
 	other.wantNoSecretVisible()
+}
+
+// TestSessionEndsWhileTyping lets the session run out while the user types: the page stays as it is, and goes on after a login in
+// another tab. The whole heap of the page has no secret, neither before nor after that.
+func TestSessionEndsWhileTyping(t *testing.T) {
+	w := newClientWorld(t, "session.idle_timeout", "15s", "session.refresh_before", "2s")
+	tab := w.tab()
+	tab.open("/?page=1")
+	tab.waitStatus("anonymous")
+	tab.clientLogin(cognitolocal.DemoUser, "")
+	tab.wantNoSecretInHeap(cognitolocal.DemoUser)
+
+	run[any](tab, `window.stayed = true; null`)
+	tab.fill("textarea", "half a ")
+	tab.waitStatus("anonymous")
+	if ended := run[string](tab, "auth.session.ended"); ended != "idle" {
+		t.Errorf("the session ended by %q", ended)
+	}
+	tab.fill("textarea", "sentence")
+
+	other := w.tab()
+	other.open("/")
+	other.waitStatus("anonymous")
+	other.clientLogin(cognitolocal.DemoUser, "")
+	tab.wait(`seen.filter(({ event }) => event === "signedIn").length === 2 || seen.some(({ event }) => event === "userChanged")`)
+	if typed := run[string](tab, `window.stayed && document.querySelector("textarea").value`); typed != "half a sentence" {
+		t.Errorf("what was typed is now %q", typed)
+	}
+	tab.wantFetch(`"/api/me"`, http.StatusOK)
+	tab.wantNoSecretInHeap(cognitolocal.DemoUser)
+	w.wantQuiet()
 }
 
 func (t *tab) waitStatus(status string) {

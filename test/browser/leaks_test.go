@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/chromedp/cdproto/heapprofiler"
 )
 
 // everythingVisible is run in a page and returns every string that a script in it can reach.
@@ -154,5 +156,28 @@ func (w *world) wantQuiet(expected ...string) {
 	}
 	if len(expected) > 0 {
 		w.t.Errorf("did not happen: %v", expected)
+	}
+}
+
+// wantNoSecretInHeap looks for secrets in everything that the page's JavaScript engine holds, reachable by a script or not. known is
+// a text that must be there: without it the snapshot shows nothing.
+func (t *tab) wantNoSecretInHeap(known string) {
+	t.t.Helper()
+	t.mu.Lock()
+	t.heap.Reset()
+	t.mu.Unlock()
+	must(t, heapprofiler.TakeHeapSnapshot, heapprofiler.TakeHeapSnapshotParams{})
+	var heap string
+	t.waitFor("the end of the heap snapshot", func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		heap = t.heap.String()
+		return strings.HasSuffix(strings.TrimSpace(heap), "}")
+	})
+	if !strings.Contains(heap, known) {
+		t.t.Errorf("the snapshot of the heap, %d bytes, does not have %s", len(heap), known)
+	}
+	if found := leak(heap, t.w.secrets()); found != "" {
+		t.t.Errorf("the page's heap holds %s", found)
 	}
 }

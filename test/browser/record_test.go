@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/fetch"
+	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
@@ -65,6 +66,7 @@ type record struct {
 	sent       map[network.RequestID]*network.Request // the requests that are under way
 	withheld   []string                               // cookies that were not sent because they are Strict
 	downloads  []string                               // the names of files that were to be downloaded
+	heap       strings.Builder                        // a snapshot of the page's heap, as JSON
 }
 
 func newRecord() *record {
@@ -98,6 +100,8 @@ func (r *record) observe(event any) {
 		r.noteFailure(event)
 	case *browser.EventDownloadWillBegin:
 		r.downloads = append(r.downloads, event.SuggestedFilename)
+	case *heapprofiler.EventAddHeapSnapshotChunk:
+		r.heap.WriteString(event.Chunk)
 	case *runtime.EventExceptionThrown:
 		r.complaints = append(r.complaints, "exception: "+thrown(event.ExceptionDetails))
 	case *runtime.EventConsoleAPICalled:
