@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,6 +127,28 @@ func TestFloodOfEventsLeavesFewRecords(t *testing.T) {
 		}
 		if logins != 400 || records[0].Agent != "<<<<" || !strings.Contains(output.text.String(), "<<<<") {
 			t.Errorf("%d of 400 logins were recorded; the first record is %+v", logins, records[0])
+		}
+	})
+}
+
+// TestConcurrentEventsAreAllCounted: windows end while events come.
+func TestConcurrentEventsAreAllCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 24}
+		trail, _ := newTrail(output, nil)
+		var work sync.WaitGroup
+		for i := range 20 {
+			work.Go(func() {
+				for range 100 {
+					trail.Note(t.Context(), failedFrom(fmt.Sprintf("10.0.0.%d", i/2), "refused", ""))
+					time.Sleep(5 * time.Second)
+				}
+			})
+		}
+		work.Wait()
+		trail.Close(t.Context())
+		if records, events := output.summaries(t); events != 2000 || len(records) > 10*(100*5/60+3) {
+			t.Errorf("%d records of %d events, want few of 2000", len(records), events)
 		}
 	})
 }

@@ -7,6 +7,9 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -100,6 +103,27 @@ func TestClients(t *testing.T) {
 	}
 	var none *limit.Limit
 	wantWait(t, "no limit", errors.Join(none.Take("a"), none.TakeClient(from("203.0.113.1")), none.CheckClient(from("203.0.113.1"))), "")
+}
+
+// TestConcurrentRequests: no more are allowed than one after another.
+func TestConcurrentRequests(t *testing.T) {
+	f := newFixture(10, time.Hour)
+	var allowed atomic.Int64
+	var work sync.WaitGroup
+	for i := range 50 {
+		work.Go(func() {
+			for range 10 {
+				if f.Take("a") == nil {
+					allowed.Add(1)
+				}
+				_ = f.Take(strconv.Itoa(i))
+			}
+		})
+	}
+	work.Wait()
+	if allowed.Load() != 10 {
+		t.Errorf("%d were allowed, want 10", allowed.Load())
+	}
 }
 
 // TestMemoryIsBounded: many times more clients than are remembered take no more memory, and
