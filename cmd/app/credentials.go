@@ -15,6 +15,7 @@ import (
 	awsconfig "github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/ec2rolecreds"
 	"github.com/aws/smithy-go"
+	"github.com/aws/smithy-go/logging"
 	"github.com/aws/smithy-go/middleware"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
@@ -44,10 +45,12 @@ func awsCredentials(ctx context.Context, region string, timeout time.Duration, t
 	return cfg.Credentials, nil
 }
 
-// awsConfig returns the configuration of the AWS SDK. It bounds each call by timeout.
+// awsConfig returns the configuration of the AWS SDK. It bounds each call by timeout. The
+// SDK has no log of its own: its warnings are no records, quote what servers answer, and
+// would wait for a reader of standard error that stalls.
 func awsConfig(ctx context.Context, region string, timeout time.Duration, tracer *tracing.Tracer) (aws.Config, error) {
 	client := awshttp.NewBuildableClient().WithTimeout(timeout)
-	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client),
+	cfg, err := awsconfig.LoadDefaultConfig(ctx, awsconfig.WithRegion(region), awsconfig.WithHTTPClient(client), awsconfig.WithLogger(logging.Nop{}),
 		awsconfig.WithAPIOptions([]func(*middleware.Stack) error{traceAWS(tracer)}))
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("loading AWS configuration: %w", err)

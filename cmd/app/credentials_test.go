@@ -60,3 +60,33 @@ func assumeRole(t *testing.T, sts string) {
 		t.Setenv(name, value)
 	}
 }
+
+// TestTheSDKWritesNothing: the SDK would warn on standard error, between the records of the
+// log, when the machine's metadata service refuses a token.
+func TestTheSDKWritesNothing(t *testing.T) {
+	metadata := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) }))
+	defer metadata.Close()
+	for name, value := range map[string]string{
+		"AWS_EC2_METADATA_SERVICE_ENDPOINT": metadata.URL, "AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "",
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull,
+	} {
+		t.Setenv(name, value)
+	}
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func(before *os.File) { os.Stderr = before }(os.Stderr)
+	os.Stderr = write
+	credentials, err := app.AWSCredentials(t.Context(), "us-east-1", 2*time.Second, nil)
+	if err == nil {
+		_, err = credentials.Retrieve(t.Context())
+	}
+	if err == nil {
+		t.Error("there are credentials")
+	}
+	_ = write.Close()
+	if text, _ := io.ReadAll(read); len(text) > 0 {
+		t.Errorf("it wrote: %s", text)
+	}
+}
