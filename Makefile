@@ -129,7 +129,7 @@ e2e: $(SPA) $(CLIENT) tools packages image ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
 	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 2 -timeout 30m $(E2E_PACKAGES)
 
-E2E_PACKAGES := ./test/... ./cmd/app ./oauthproxy/storage/... ./tokenhandler/replicas/valkey
+E2E_PACKAGES := ./test/... ./cmd/app ./cmd/doctor ./oauthproxy/storage/... ./tokenhandler/replicas/valkey
 
 .PHONY: chaos
 chaos: build redis ## Break everything for CHAOS (60s) and count the logins that users lose

@@ -45,6 +45,12 @@ func awsCredentials(ctx context.Context, region string, timeout time.Duration, t
 	return cfg.Credentials, nil
 }
 
+// AWSConfig returns the configuration of the AWS SDK with which the service itself calls
+// AWS in a region.
+func AWSConfig(ctx context.Context, region string) (aws.Config, error) {
+	return awsConfig(ctx, region, awsCallTimeout, nil)
+}
+
 // awsConfig returns the configuration of the AWS SDK. It bounds each call by timeout. The
 // SDK has no log of its own: its warnings are no records, quote what servers answer, and
 // would wait for a reader of standard error that stalls.

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/middleware"
 
+	"cognito-token-handler/config"
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/oauthproxy/storage/usercredentials"
 	"cognito-token-handler/tokenhandler"
@@ -30,26 +31,32 @@ const maxSealed = 8192
 const maxClaims = 500_000
 
 func (a *App) newStorage(ctx context.Context, site *web.Site, auth *tokenhandler.Handler) (http.Handler, error) {
-	s := a.cfg.Storage
 	credentials, err := a.newStorageCredentials(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("storage.credentials: %w", err)
 	}
-	handler, err := storage.New(storage.Config{
-		Path: s.Path, Bucket: s.Bucket, Region: s.Region, Endpoint: s.Endpoint, PathStyle: s.PathStyle,
-		Prefix: s.Prefix, MaxSize: s.MaxSize, ContentTypes: s.ContentTypes, Expires: s.Expires,
-		Quota:  storage.Quota{Bytes: s.Quota.Bytes, Objects: s.Quota.Objects},
-		Claims: memory.NewMaps(a.now, maxClaims), SharedClaims: a.denied.sharedMaps(),
-		SSE: s.SSE, KMSKeyID: s.KMSKeyID, ExpectedBucketOwner: s.ExpectedBucketOwner,
-		Credentials: credentials,
-		Sealer:      seal.Codec{Keys: a.keys, MaxLength: maxSealed}, APIOptions: []func(*middleware.Stack) error{traceAWS(a.tracer)},
-		Limit: a.newLimit(web.LimitPresigns, a.cfg.Limits.Presigns, nil).Take,
-		Now:   a.now, Log: a.log, Site: site, Metrics: storage.NewMetrics(a.registry), Audit: a.trail,
-	}, folders{auth})
+	cfg := StorageConfig(a.cfg.Storage)
+	cfg.Claims, cfg.SharedClaims = memory.NewMaps(a.now, maxClaims), a.denied.sharedMaps()
+	cfg.Credentials = credentials
+	cfg.Sealer = seal.Codec{Keys: a.keys, MaxLength: maxSealed}
+	cfg.APIOptions = []func(*middleware.Stack) error{traceAWS(a.tracer)}
+	cfg.Limit = a.newLimit(web.LimitPresigns, a.cfg.Limits.Presigns, nil).Take
+	cfg.Now, cfg.Log, cfg.Site, cfg.Metrics, cfg.Audit = a.now, a.log, site, storage.NewMetrics(a.registry), a.trail
+	handler, err := storage.New(cfg, folders{auth})
 	if err != nil {
 		return nil, err
 	}
 	return handler, nil
+}
+
+// StorageConfig returns what the configuration says about the bucket.
+func StorageConfig(s config.Storage) storage.Config {
+	return storage.Config{
+		Path: s.Path, Bucket: s.Bucket, Region: s.Region, Endpoint: s.Endpoint, PathStyle: s.PathStyle,
+		Prefix: s.Prefix, MaxSize: s.MaxSize, ContentTypes: s.ContentTypes, Expires: s.Expires,
+		Quota: storage.Quota{Bytes: s.Quota.Bytes, Objects: s.Quota.Objects},
+		SSE:   s.SSE, KMSKeyID: s.KMSKeyID, ExpectedBucketOwner: s.ExpectedBucketOwner,
+	}
 }
 
 // userCallAttempts is how often a call for a user's credentials is made. The user waits

@@ -105,7 +105,10 @@ func (d *doctor) checks() []check {
 	for i := range routes {
 		checks = append(checks, check{AreaUpstream, func(ctx context.Context) []Finding { return d.upstream(ctx, &routes[i]) }})
 	}
-	return checks
+	if !d.Service.Session.Store.IsZero() {
+		checks = append(checks, check{AreaStore, d.store})
+	}
+	return append(checks, check{AreaAWS, d.aws})
 }
 
 // runAll runs the checks side by side, and returns their findings in the order of the

@@ -62,3 +62,9 @@ api:
 	want(t, r, doctor.AreaUpstream, doctor.Fault, "The upstream of /f/ is not reached at /no/such.sock: ", "")
 	want(t, r, doctor.AreaUpstream, doctor.Fault, "The upstream of /g/ is not reached", "firewalls")
 }
+
+func TestOpenFiles(t *testing.T) {
+	r := read(t, []doctor.Finding{doctor.JudgeFiles(1024), doctor.JudgeFiles(65536)})
+	want(t, r, doctor.AreaHost, doctor.Warning, "1024 files", "LimitNOFILE=")
+	want(t, r, doctor.AreaHost, doctor.Good, "65536 files", "")
+}

@@ -104,12 +104,11 @@ func secureServer(t *testing.T, certificate *tls.Certificate, handler http.Handl
 
 // setup is a configuration with what its parts need.
 type setup struct {
-	issuer, secret string // default those of a pool without faults
+	issuer, client, secret string // default those of a pool without faults
 	// provider are further keys, with a comma before; lines are further lines.
 	provider, lines string
 	listen, admin   string
 	session         string
-	store           string
 	now             func() time.Time
 	call            time.Duration
 	write           bool
@@ -147,7 +146,7 @@ listen: %q
 admin: {listen: %q}
 provider: {kind: cognito, issuer: %q, client_id: %q, client_secret: %q%s}
 session: {keys_file: %q%s}
-%s`, publicURL, or(s.listen, "localhost:0"), or(s.admin, "localhost:0"), s.issuer, cognitotest.DefaultClientID, or(s.secret, cognitotest.DefaultSecret), s.provider, keys, s.session, s.lines)
+%s`, publicURL, or(s.listen, "localhost:0"), or(s.admin, "localhost:0"), s.issuer, or(s.client, cognitotest.DefaultClientID), or(s.secret, cognitotest.DefaultSecret), s.provider, keys, s.session, s.lines)
 	cfg, err := config.Load([]byte(text), "test.yaml", nil, config.Machine{ReadFile: os.ReadFile})
 	if err != nil {
 		t.Fatal(err)

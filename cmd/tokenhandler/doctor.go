@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -38,10 +39,45 @@ The exit code is 0 if everything is good, 1 with warnings, 2 with faults.`,
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	cmd.Flags().BoolVar(&write, "write", false, "also put a small object into the bucket, as a browser does, and delete it")
 	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return c.usage(err) })
+	cmd.AddCommand(c.sessionCommand())
 	return cmd
 }
 
-// usage reports a wrong usage.
+func (c *command) sessionCommand() *cobra.Command {
+	var id string
+	cmd := &cobra.Command{
+		Use: "session --request-id ID", Short: "Explain from the log, on standard input, why a request was refused",
+		Long: `Session reads the service's log (log.format: json) from standard input and explains
+why the request with this id ended as it did: its error code in words, what to do,
+and what else the log says about its session and user.
+
+The exit code is 0 if the request was found, 1 if the log does not have it, and 2 if
+the log cannot be read.`,
+		Example: "  journalctl -u tokenhandler -o cat | tokenhandler doctor session --request-id ID",
+		Args:    func(cmd *cobra.Command, args []string) error { return c.usage(cobra.NoArgs(cmd, args)) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.explainRequest(cmd.InOrStdin(), id) },
+	}
+	cmd.Flags().StringVar(&id, "request-id", "", "the id of the request, which is in its answer and in the header X-Request-Id")
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return c.usage(err) })
+	return cmd
+}
+
+func (c *command) explainRequest(log io.Reader, id string) error {
+	if id == "" {
+		return c.usage(errors.New("--request-id is missing"))
+	}
+	found, err := doctor.ExplainRequest(log, c.stdout, id)
+	if err != nil {
+		return c.usage(err)
+	}
+	if !found {
+		_, _ = fmt.Fprintf(c.stderr, "tokenhandler: the log has no request %q: it may be of another replica or day, or log.requests leaves it out\n", id)
+		return exitCode(1)
+	}
+	return nil
+}
+
+// usage reports a wrong usage, or input that cannot be used.
 func (c *command) usage(err error) error {
 	if err == nil {
 		return nil

@@ -66,17 +66,18 @@ type partsAPI interface {
 
 // bucket is the bucket of all users' folders.
 type bucket struct {
-	objects objectAPI
-	many    bucketAPI
-	parts   partsAPI
-	presign *s3.PresignClient
-	v4      *v4.Signer
-	name    string
-	owner   *string // the account that must own it; nil for any
-	sse     types.ServerSideEncryption
-	kmsKey  *string
-	expires time.Duration
-	now     func() time.Time
+	objects  objectAPI
+	many     bucketAPI
+	parts    partsAPI
+	settings settingsAPI
+	presign  *s3.PresignClient
+	v4       *v4.Signer
+	name     string
+	owner    *string // the account that must own it; nil for any
+	sse      types.ServerSideEncryption
+	kmsKey   *string
+	expires  time.Duration
+	now      func() time.Time
 }
 
 func newBucket(cfg Config) *bucket {
@@ -104,7 +105,7 @@ func newBucket(cfg Config) *bucket {
 	}
 	client := s3.New(options)
 	return &bucket{
-		objects: client, many: client, parts: client,
+		objects: client, many: client, parts: client, settings: client,
 		presign: s3.NewPresignClient(client),
 		v4:      v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true }),
 		name:    cfg.Bucket,

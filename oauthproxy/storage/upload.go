@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"fmt"
 	"mime"
 	"net/http"
@@ -66,7 +67,7 @@ func (h *Handler) createUpload(q *request) (response, error) {
 	if err != nil {
 		return response{}, err
 	}
-	signed, err := b.signPut(q, u)
+	signed, err := b.signPut(q.Context(), u)
 	if err != nil {
 		return response{}, err
 	}
@@ -87,7 +88,7 @@ func (h *Handler) createUpload(q *request) (response, error) {
 
 // signPut presigns one PUT. Size, type, checksum, conditions and metadata become signed
 // headers, so S3 refuses a request that differs.
-func (b userBucket) signPut(q *request, u upload) (*signedRequest, error) {
+func (b userBucket) signPut(ctx context.Context, u upload) (*signedRequest, error) {
 	input := &s3.PutObjectInput{
 		Bucket:               &b.name,
 		Key:                  &u.full,
@@ -105,7 +106,7 @@ func (b userBucket) signPut(q *request, u upload) (*signedRequest, error) {
 		SSEKMSKeyId:          b.kmsKey,
 	}
 	return b.sign(u.contentType, func(o func(*s3.PresignOptions)) (*v4.PresignedHTTPRequest, error) {
-		return b.presign.PresignPutObject(q.Context(), input, o)
+		return b.presign.PresignPutObject(ctx, input, o)
 	})
 }
 
