@@ -121,8 +121,8 @@ unit: ## Unit tests only, with the race detector; the model-based test of sessio
 	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -timeout 30m -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
 
 .PHONY: client
-client: $(CLIENT_MODULES) $(REACT18_MODULES) $(AMPLIFY_MODULES) ## Build the browser client, and check its types, tests and sizes
-	npm run check --prefix tokenhandler/client --silent
+client: build $(CLIENT_MODULES) $(REACT18_MODULES) $(AMPLIFY_MODULES) ## Build the browser client, and check its types, tests and sizes
+	TOKENHANDLER_BINARY=$(CURDIR)/$(BINARY) npm run check --prefix tokenhandler/client --silent
 
 .PHONY: e2e
 e2e: $(SPA) $(CLIENT) tools packages image ## Integration and browser tests only
