@@ -84,7 +84,7 @@ func (h *Handler) refresh(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return h.sessionProblem(r, current, err)
 	}
-	current.Touch()
+	current.Prolong()
 	body, err := h.describe(current)
 	if err == nil {
 		err = h.cfg.Store.Fits(current.Session)

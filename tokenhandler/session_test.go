@@ -232,6 +232,20 @@ func TestPollingDoesNotKeepAlive(t *testing.T) {
 	}
 }
 
+// TestStayingLoggedIn checks that POST /auth/refresh prolongs the session from the moment
+// on, also if the last activity was noted a second ago.
+func TestStayingLoggedIn(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	a.clock.Advance(time.Second)
+	if res := ua.Fetch(http.MethodPost, "/auth/refresh", ""); res.Status != http.StatusOK {
+		t.Fatalf("%d %s", res.Status, res.Body)
+	}
+	if got := a.session(ua); !got.IdleExpiresAt.Equal(a.clock.Now().Add(time.Hour)) {
+		t.Errorf("idle until %s, the time is %s", got.IdleExpiresAt, a.clock.Now())
+	}
+}
+
 // TestRefreshErrors checks the answers of POST /auth/refresh, and which of them
 // remove the cookies.
 func TestRefreshErrors(t *testing.T) {

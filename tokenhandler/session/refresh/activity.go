@@ -5,13 +5,18 @@ import "time"
 // touchEvery is the shortest interval between two writes of the activity cookie.
 const touchEvery = time.Minute
 
-// Touch notes that the user is active now.
+// Touch notes that the user is active now, unless that is known of the last minute.
 func (r *RequestSession) Touch() {
 	cfg := &r.manager.cfg
-	now := cfg.Now().Truncate(time.Second)
-	if now.Sub(r.activity.Active) >= min(touchEvery, cfg.Store.IdleTimeout()/4) {
-		r.activity.Active, r.touched = now, true
+	if cfg.Now().Truncate(time.Second).Sub(r.activity.Active) >= min(touchEvery, cfg.Store.IdleTimeout()/4) {
+		r.Prolong()
 	}
+}
+
+// Prolong notes that the user is active now, to the second: the user has asked to stay
+// logged in.
+func (r *RequestSession) Prolong() {
+	r.activity.Active, r.touched = r.manager.cfg.Now().Truncate(time.Second), true
 }
 
 // Probed is when the provider was last asked whether the user may still use the app.
