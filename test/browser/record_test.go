@@ -185,6 +185,9 @@ func (r *record) noteFailure(event *network.EventLoadingFailed) {
 	if request == nil || event.Canceled {
 		return // canceled: the page was left
 	}
+	if strings.HasSuffix(request.URL, "/api/events") && event.ErrorText == "net::ERR_INCOMPLETE_CHUNKED_ENCODING" {
+		return // the token handler ends the streams of a session that has ended
+	}
 	r.failed = append(r.failed, fmt.Sprintf("%s %s: %s %s", request.Method, request.URL, event.ErrorText, event.BlockedReason))
 }
 
@@ -207,7 +210,10 @@ func (r *record) take(ctx context.Context, paused *fetch.EventRequestPaused) {
 	for _, header := range paused.ResponseHeaders {
 		seen.headers = append(seen.headers, header.Name+": "+header.Value)
 	}
-	if paused.ResponseErrorReason == "" && (seen.status < 300 || seen.status > 399) {
+	stream := slices.ContainsFunc(seen.headers, func(line string) bool {
+		return strings.HasPrefix(strings.ToLower(line), "content-type: text/event-stream")
+	})
+	if paused.ResponseErrorReason == "" && (seen.status < 300 || seen.status > 399) && !stream { // a stream has no end to wait for
 		content, err := chromedp.Call(ctx, fetch.GetResponseBody, fetch.GetResponseBodyParams{RequestID: paused.RequestID})
 		if err == nil {
 			seen.body = string(content.Body)

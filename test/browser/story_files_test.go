@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/chromedp/kb"
 )
 
 // drawing is the file that the story uploads. Its name needs encoding in a path and in a header.
@@ -64,7 +65,11 @@ func (t *tab) useFiles(sub string) {
 	if got := t.download(item, "Größe 1.png"); got != content {
 		t.t.Errorf("the download has %d bytes, want the %d of the object", len(got), len(content))
 	}
-	t.deleteFile(item)
+	t.renameFile(item, "drawing.png")
+	if keys := t.w.keys("users/" + sub + "/files/"); len(keys) != 1 || keys[0] != "users/"+sub+"/files/drawing.png" {
+		t.t.Errorf("after the renaming S3 holds %v", keys)
+	}
+	t.deleteFile(fileItem("files/drawing.png"))
 	if left := t.w.keys("users/" + sub + "/"); len(left) != 1 || left[0] != "users/"+sub+"/notes/notes.json" {
 		t.t.Errorf("after the deletion S3 holds %v", left)
 	}
@@ -99,9 +104,18 @@ func (t *tab) download(item, name string) string {
 	return string(content)
 }
 
+func (t *tab) renameFile(item, name string) {
+	t.t.Helper()
+	t.click(item + " " + id("file-rename"))
+	run[any](t, `document.querySelector('`+item+` `+id("rename-input")+`').select()`)
+	t.fill(item+" "+id("rename-input"), name+kb.Enter)
+	t.wait(`document.querySelector('` + fileItem("files/"+name) + `') && !document.querySelector('` + item + `')`)
+}
+
 func (t *tab) deleteFile(item string) {
 	t.t.Helper()
 	t.click(item + " " + id("file-delete"))
+	t.click(item + " " + id("file-delete-yes"))
 	t.wait(`!document.querySelector('` + item + `')`)
 	t.wait(`document.querySelector('` + id("files-said") + `').innerText.includes("Deleted")`)
 	if focused := run[string](t, `document.activeElement.id`); focused != "files-title" {

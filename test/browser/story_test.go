@@ -178,28 +178,36 @@ func (t *tab) callAPI(sub string) {
 	}
 }
 
-// saveNotes writes three notes, deletes one, saves the others, and asserts that S3 holds exactly these bytes in the user's folder.
+// saveNotes writes three notes, deletes one, and asserts that S3 holds exactly what the browser keeps, in the user's folder.
 func (t *tab) saveNotes(sub string) {
 	t.t.Helper()
 	for i, note := range []string{"Buy milk", "Größe & <b>Umlaute</b> дом", "Delete me"} {
-		t.fill(id("note-input"), note+"\r")
+		t.addNote(note)
 		t.wait(fmt.Sprintf(`document.querySelectorAll('%s').length === %d`, id("note-item"), i+1))
 	}
 	t.click(`[aria-label="Delete note: Delete me"]`)
 	t.wait(`document.querySelectorAll('` + id("note-item") + `').length === 2`)
-	t.save()
-	want := run[string](t, `JSON.stringify(JSON.parse(localStorage.getItem("notes:`+sub+`")), null, 2)`)
-	if got := t.w.object("users/" + sub + "/notes/notes.json"); got != want || !strings.Contains(got, "Umlaute") {
+	t.waitSynced()
+	key := "users/" + sub + "/notes/notes.json"
+	t.wantText("notes-key", key)
+	want := run[string](t, `localStorage.getItem("th:`+sub+`:notes")`)
+	if got := t.w.object(key); got != want || !strings.Contains(got, "Umlaute") || strings.Contains(got, "Delete me") {
 		t.t.Errorf("S3 holds %q, want %q", got, want)
 	}
 }
 
-// save saves the notes, and waits until the list of the user's files has them.
-func (t *tab) save() {
+// addNote adds a note, which is the first in the list.
+func (t *tab) addNote(text string) {
 	t.t.Helper()
-	t.click(id("notes-save"))
-	t.wait(`document.querySelector('` + id("notes-saved") + `')`)
-	t.wait(`document.querySelector('` + fileItem("notes/notes.json") + `')`)
+	t.wait(`!document.querySelector('` + id("note-add") + `')?.disabled`)
+	t.click(id("note-add"))
+	t.fill(id("note-item")+":first-child textarea", text)
+}
+
+// waitSynced waits until the user's folder has the notes that the page shows.
+func (t *tab) waitSynced() {
+	t.t.Helper()
+	t.wait(`document.querySelector('` + id("notes-status") + `[data-status="synced"]')`)
 }
 
 // object reads an object of the bucket, past the token handler.
@@ -274,7 +282,7 @@ func (t *tab) logout() {
 	t.t.Helper()
 	t.click(id("logout"))
 	t.waitPhase("anonymous")
-	left, ok := t.last("/auth/logout")
+	left, ok := t.last("/auth/logout?return_to=%2F%3Flogged_out")
 	if !ok || left.status != 200 || !strings.Contains(left.body, "/logout?") {
 		t.t.Errorf("the app answered %s: %s", left, left.body)
 	}
@@ -337,9 +345,9 @@ func (t *tab) secondUser(first string) {
 		t.t.Errorf("the second user sees %d notes of the first", n)
 	}
 	before := t.w.object("users/" + first + "/notes/notes.json")
-	t.fill(id("note-input"), "Second's own\r")
+	t.addNote("Second's own")
 	t.wait(`document.querySelectorAll('` + id("note-item") + `').length === 1`)
-	t.save()
+	t.waitSynced()
 	if got := t.w.object("users/" + sub + "/notes/notes.json"); !strings.Contains(got, "Second's own") {
 		t.t.Errorf("the second user's folder holds %q", got)
 	}

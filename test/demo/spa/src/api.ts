@@ -8,26 +8,20 @@ export interface Answer {
   body: unknown
 }
 
-/** Calls the API. Without an answer it throws an ApiError. */
+// #region api
+/** Calls the API. No token in sight: the token handler adds it. Without an answer, an ApiError is thrown. */
 export async function send(method: string, path: string, body?: unknown): Promise<Answer> {
-  const headers: Record<string, string> = { Accept: 'application/json' }
-  if (body !== undefined) headers['Content-Type'] = 'application/json'
   const started = performance.now()
   const response = await auth.fetch(path, {
     method,
-    headers,
+    headers: { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': 'application/json' }) },
     body: body === undefined ? null : JSON.stringify(body),
     cache: 'no-store',
   })
-  const parsed = parse(await response.text())
-  return { status: response.status, ok: response.ok, ms: Math.round(performance.now() - started), body: parsed }
+  const { status, ok } = response
+  return { status, ok, ms: Math.round(performance.now() - started), body: parse(await response.text()) }
 }
-
-/** A login or sign-up address that comes back to the page that we are on. */
-export function withReturn(url: string): string {
-  const here = location.pathname + location.search
-  return `${url}${url.includes('?') ? '&' : '?'}return_to=${encodeURIComponent(here)}`
-}
+// #endregion
 
 function parse(text: string): unknown {
   try {

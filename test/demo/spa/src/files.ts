@@ -2,8 +2,11 @@ import type { StoredObject } from 'cognito-token-handler/storage'
 import { useCallback, useEffect, useRef, useState } from 'react'
 import { storage } from './auth'
 
-/** The user's files, newest first. They are asked for again when `saves` changes. */
-export function useFiles(saves: number) {
+/** Everything that the user uploads is below this; keys are relative to the user's own folder. */
+export const folder = 'files/'
+
+/** The user's files, newest first. */
+export function useFiles() {
   const [files, setFiles] = useState<StoredObject[]>()
   const [error, setError] = useState('')
   const asked = useRef(0)
@@ -11,7 +14,7 @@ export function useFiles(saves: number) {
   const reload = useCallback(async () => {
     const turn = ++asked.current // of two answers the later request's is shown
     try {
-      const found = await storage.list().all()
+      const found = await storage.list(folder).all()
       if (turn !== asked.current) return
       setFiles(found.sort((a, b) => +b.lastModified - +a.lastModified))
       setError('')
@@ -19,14 +22,23 @@ export function useFiles(saves: number) {
       if (turn === asked.current) setError((failure as Error).message)
     }
   }, [])
-  useEffect(() => void reload(), [reload, saves])
-
-  const remove = async (key: string) => {
-    await storage.remove(key)
-    await reload()
-  }
-  return { files, error, reload, remove }
+  useEffect(() => void reload(), [reload])
+  return { files, error, reload }
 }
+
+// #region files
+/** A file gets another name: S3 has no rename, so it is copied and the original deleted. */
+export async function renameFile(key: string, name: string) {
+  await storage.copy(key, folder + name, { ifAbsent: true }) // 409 already_exists, and nothing is overwritten
+  await storage.remove(key)
+}
+
+export const deleteFile = (key: string) => storage.remove(key)
+
+/** For <img src> and <a href>. The service redirects to S3, with an address that works for some minutes. */
+export const pictureOf = (key: string) => storage.src(key)
+export const downloadOf = (key: string) => storage.src(key, { download: true })
+// #endregion
 
 /** The part of the key behind the last slash. */
 export function nameOf(key: string): string {
@@ -43,9 +55,4 @@ export function sizeText(bytes: number): string {
   if (bytes < 1000) return `${bytes} bytes`
   const power = Math.min(4, Math.floor(Math.log10(bytes) / 3))
   return `${(bytes / 1000 ** power).toFixed(1)} ${['', 'KB', 'MB', 'GB', 'TB'][power]}`
-}
-
-/** Day and time, to the minute. */
-export function timeText(date: Date): string {
-  return date.toLocaleString([], { dateStyle: 'medium', timeStyle: 'short' })
 }

@@ -1,64 +1,70 @@
-import { useCallback, useEffect, useState } from 'react'
-import { storage } from './auth'
+// #region notes
+import { createMirror, mergeById, type Conflict } from 'cognito-token-handler/mirror'
+import { auth, storage } from './auth'
 
 export interface Note {
-  id: number
+  id: string
   text: string
   at: string
 }
 
-/** The notes of one user, kept in this browser under `notes:<sub>`. */
-export function useNotes(sub: string) {
-  const key = `notes:${sub}`
-  const [notes, setNotes] = useState<Note[]>(() => read(key))
+/** In localStorage at once, and a second later in the user's folder in S3. */
+export const notes = createMirror<Note[]>(auth, storage, 'notes', {
+  initial: [],
+  path: 'notes/notes.json',
+  adopt: (sub) => `notes:${sub}`, // where this app kept them before
+})
 
-  useEffect(() => {
-    const onStorage = (event: StorageEvent) => {
-      if (event.key === key) setNotes(read(key))
-    }
-    window.addEventListener('storage', onStorage)
-    return () => window.removeEventListener('storage', onStorage)
-  }, [key])
+/** Two devices have written. What does not clash becomes one list; the rest is for the user to decide. */
+notes.subscribe(() => {
+  const { conflict } = notes.snapshot
+  if (!conflict || clashes(conflict).length > 0) return
+  queueMicrotask(() => notes.resolve(mergeById<Note>('id')(conflict)))
+})
 
-  const write = useCallback(
-    (next: Note[]) => {
-      localStorage.setItem(key, JSON.stringify(next))
-      setNotes(next)
-    },
-    [key],
-  )
-
-  const add = (text: string) => {
-    const id = Math.max(0, ...notes.map((note) => note.id)) + 1
-    write([{ id, text, at: new Date().toISOString() }, ...notes])
-  }
-  const remove = (id: number) => write(notes.filter((note) => note.id !== id))
-  return { notes, add, remove }
+export function addNote(): Note {
+  const note = { id: crypto.randomUUID(), text: '', at: new Date().toISOString() }
+  notes.set((list) => [note, ...list])
+  return note
 }
 
-export interface Saved {
-  key: string
-  bytes: number
-  at: Date
+export function changeNote(id: string, text: string) {
+  const at = new Date().toISOString()
+  notes.set((list) => list.map((note) => (note.id === id ? { ...note, text, at } : note)))
 }
 
-/** Writes the notes to the user's folder. */
-export async function saveNotes(notes: Note[]): Promise<Saved> {
-  const text = JSON.stringify(notes, null, 2)
-  const { key, size } = await storage.upload('notes/notes.json', text, { contentType: 'application/json' })
-  return { key, bytes: size, at: new Date() }
+export const deleteNote = (id: string) => notes.set((list) => list.filter((note) => note.id !== id))
+// #endregion
+
+/** A note that both sides have changed, each in another way. `theirs` is undefined if the other side has deleted it. */
+export interface Clash {
+  id: string
+  mine: Note | undefined
+  theirs: Note | undefined
 }
 
-function read(key: string): Note[] {
-  try {
-    const value: unknown = JSON.parse(localStorage.getItem(key) ?? '[]')
-    return Array.isArray(value) ? value.filter(isNote) : []
-  } catch {
-    return []
-  }
+export function clashes({ base = [], mine, theirs }: Conflict<Note[]>): Clash[] {
+  const ids = new Set([...mine, ...theirs].map((note) => note.id))
+  return [...ids].flatMap((id) => {
+    const [before, own, other] = [base, mine, theirs].map((list) => list.find((note) => note.id === id))
+    const clash = own?.text !== other?.text && own?.text !== before?.text && other?.text !== before?.text
+    return clash ? { id, mine: own, theirs: other } : []
+  })
 }
 
-function isNote(value: unknown): value is Note {
-  const note = value as Note | null
-  return typeof note?.id === 'number' && typeof note.text === 'string' && typeof note.at === 'string'
+export type Choice = 'mine' | 'theirs' | 'both'
+
+/** Ends a conflict with what the user has chosen. Notes that do not clash are merged. */
+export function settle(conflict: Conflict<Note[]>, choice: Choice) {
+  const merged = mergeById<Note>('id')(conflict)
+  notes.resolve(clashes(conflict).reduce((list, clash) => apply(list, clash, choice), merged))
+}
+
+function apply(list: Note[], { id, mine, theirs }: Clash, choice: Choice): Note[] {
+  const kept = [mine, theirs].filter((note, i) => note && choice !== (i ? 'mine' : 'theirs')) as Note[]
+  const replacement = kept.map((note, i) => (i ? { ...note, id: crypto.randomUUID() } : note))
+  const at = list.findIndex((note) => note.id === id)
+  const rest = list.filter((note) => note.id !== id)
+  rest.splice(at < 0 ? 0 : at, 0, ...replacement)
+  return rest
 }

@@ -1,27 +1,30 @@
-import { ApiError, type AuthenticatedSession } from 'cognito-token-handler'
-import { useAuth, useSession } from 'cognito-token-handler/react'
+import { ApiError, type AuthenticatedSession, type User } from 'cognito-token-handler'
+import { useSession } from 'cognito-token-handler/react'
 import { useCallback, useEffect, useRef, useState } from 'react'
+import { loggedOutPath } from './address'
 import { auth } from './auth'
+import { notes } from './notes'
+import { endedNotice, type Notice } from './notices'
 
 export type State =
-  | { phase: 'loading' }
-  | { phase: 'leaving' }
+  | { phase: 'loading' | 'leaving' | 'unreachable' }
   | { phase: 'anonymous'; loginUrl: string }
-  | { phase: 'authenticated'; session: AuthenticatedSession }
+  | { phase: 'authenticated'; session: AuthenticatedSession; user: User }
+  | { phase: 'offline'; user: User }
 
-/** Something to tell the user above the page. */
-export interface Notice {
-  title: string
-  detail: string
-  requestId?: string | undefined
-  loginUrl?: string
+// #region logout
+/** Ends the session here, at Cognito, and in every tab. `everywhere` ends it in all other browsers of the user, too. */
+export async function logOut(everywhere: boolean) {
+  const patience = new Promise((resolve) => setTimeout(resolve, 3000))
+  await Promise.race([notes.sync(), patience]) // what is pending goes out first
+  await auth.logout({ everywhere, returnTo: loggedOutPath })
 }
+// #endregion
 
 /** What the page shows of the session, and what it tells the user. The client keeps the session true. */
 export function useDemo(first: Notice | null) {
-  const { logout: leave, refreshSession } = useAuth()
   const session = useSession()
-  const [notice, setNotice] = useState<Notice | null>(first)
+  const [notice, setNotice] = useState(first)
   const [leaving, setLeaving] = useState(false)
   const left = useRef(leaving)
   left.current = leaving
@@ -30,22 +33,21 @@ export function useDemo(first: Notice | null) {
     if (!(error instanceof ApiError)) throw error
     if (error.status === 401) return // the client asks for the session then, and tells of its end
     const title = error.code === 'unreachable' ? 'The server does not answer' : 'That did not work'
-    setNotice({ title, detail: error.message, requestId: error.requestId })
+    setNotice({ tone: 'bad', title, detail: error.message, requestId: error.requestId })
   }, [])
 
   useEffect(() => {
     const listening = [
-      auth.on('signedOut', ({ loginUrl }) => left.current || setNotice(ended(loginUrl))),
+      auth.on('signedOut', ({ loginUrl, ended }) => left.current || setNotice(endedNotice(loginUrl, ended))),
       auth.on('signedIn', () => setNotice((shown) => (shown?.loginUrl ? null : shown))),
-      auth.on('unreachable', fail),
     ]
     const onRestore = () => setLeaving(false) // the browser's Back button
-    window.addEventListener('pageshow', onRestore)
+    addEventListener('pageshow', onRestore)
     return () => {
       listening.forEach((end) => end())
-      window.removeEventListener('pageshow', onRestore)
+      removeEventListener('pageshow', onRestore)
     }
-  }, [fail])
+  }, [])
 
   useEffect(() => {
     if (session.status !== 'authenticated') return
@@ -55,29 +57,28 @@ export function useDemo(first: Notice | null) {
     return () => clearTimeout(timer)
   }, [session])
 
-  const logout = async () => {
+  const logout = async (everywhere: boolean) => {
     setLeaving(true)
     try {
-      await leave()
+      await logOut(everywhere)
     } catch (error) {
       setLeaving(false)
       fail(error)
     }
   }
-  const renew = () => refreshSession().catch(fail)
-
-  let state: State = { phase: 'loading' }
-  if (session.status === 'authenticated') state = { phase: 'authenticated', session }
-  else if (session.status === 'anonymous') {
-    state = leaving ? { phase: 'leaving' } : { phase: 'anonymous', loginUrl: session.loginUrl }
-  }
-  return { state, notice, dismiss: () => setNotice(null), renew, logout, fail }
+  const renew = () => auth.refresh().catch(fail)
+  return { state: stateOf(session, leaving), notice, dismiss: () => setNotice(null), renew, logout, fail }
 }
 
-function ended(url: string): Notice {
-  return {
-    title: 'Your session has ended',
-    detail: 'It ran out, or you logged out in another tab. Your notes are still in this browser.',
-    loginUrl: url,
+function stateOf(session: ReturnType<typeof useSession>, leaving: boolean): State {
+  switch (session.status) {
+    case 'authenticated':
+      return { phase: 'authenticated', session, user: session.user }
+    case 'anonymous':
+      return leaving ? { phase: 'leaving' } : { phase: 'anonymous', loginUrl: session.loginUrl }
+    case 'unknown':
+      return session.user ? { phase: 'offline', user: session.user } : { phase: 'unreachable' }
+    case 'loading':
+      return { phase: 'loading' }
   }
 }

@@ -1,5 +1,7 @@
 import { useState } from 'react'
 import { send, type Answer } from '../api'
+import { samples } from '../samples'
+import { Feature } from './Feature'
 import { Json } from './Json'
 
 interface Call {
@@ -26,33 +28,26 @@ export function ApiCard(props: { onAnswered: () => Promise<unknown>; onFailure: 
   const echo = () => run('POST', '/api/echo', { message: 'Hello from the browser', sent_at: new Date().toISOString() })
 
   return (
-    <section className="card" aria-labelledby="api-title">
-      <div className="card-head">
-        <div>
-          <h2 id="api-title">Call the API</h2>
-          <p>Leaves with a cookie, arrives with a bearer token.</p>
-        </div>
-        <div className="actions">
-          <button type="button" disabled={busy} onClick={() => void run('GET', '/api/me')} data-testid="api-me">
-            GET /api/me
-          </button>
-          <button type="button" className="quiet" disabled={busy} onClick={() => void echo()} data-testid="api-echo">
-            POST /api/echo
-          </button>
-        </div>
+    <Feature id="api" title="Call an API" lead="The request leaves with a cookie, and arrives with your bearer token." code={samples.api}>
+      <div className="actions">
+        <button type="button" disabled={busy} onClick={() => void run('GET', '/api/me')} data-testid="api-me">
+          GET /api/me
+        </button>
+        <button type="button" className="quiet" disabled={busy} onClick={() => void echo()} data-testid="api-echo">
+          POST /api/echo
+        </button>
       </div>
       <div aria-live="polite">{call ? <Result {...call} /> : <p className="empty">The answer will appear here.</p>}</div>
-    </section>
+    </Feature>
   )
 }
 
 function Result({ title, answer }: Call) {
-  const kind = answer.ok ? 'good' : 'bad'
   return (
     <div className="result">
       <p className="result-line">
         <code>{title}</code>
-        <span className={`tag ${kind}`} data-testid="api-status">
+        <span className={`tag ${answer.ok ? 'good' : 'bad'}`} data-testid="api-status">
           {answer.status}
         </span>
         <span>{answer.ms} ms</span>

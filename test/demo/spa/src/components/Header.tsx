@@ -1,22 +1,21 @@
-import { useState } from 'react'
 import type { State } from '../session'
 import { Icon } from './Icon'
 
 const labels: Record<State['phase'], string> = {
   loading: 'Checking…',
   leaving: 'Logging out…',
+  unreachable: 'No answer',
   anonymous: 'Logged out',
   authenticated: 'Logged in',
+  offline: 'Offline',
 }
 
-export function Header({ phase, onLogout }: { phase: State['phase']; onLogout: () => Promise<void> }) {
-  const [busy, setBusy] = useState(false)
-  const leave = () => {
-    setBusy(true)
-    void onLogout().finally(() => setBusy(false))
-  }
+export function Header({ phase, onLogout }: { phase: State['phase']; onLogout: () => void }) {
   return (
     <header>
+      <a className="skip" href="#main">
+        Skip to content
+      </a>
       <a className="brand" href="/">
         <Icon name="lock" />
         Fieldnotes
@@ -25,7 +24,7 @@ export function Header({ phase, onLogout }: { phase: State['phase']; onLogout: (
         {labels[phase]}
       </span>
       {phase === 'authenticated' && (
-        <button type="button" className="quiet" onClick={leave} disabled={busy} data-testid="logout">
+        <button type="button" className="quiet" onClick={onLogout} data-testid="logout">
           Log out
         </button>
       )}

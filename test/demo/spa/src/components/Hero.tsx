@@ -1,4 +1,4 @@
-import { withReturn } from '../api'
+import { withReturn } from '../address'
 import { Icon } from './Icon'
 
 const isLocal = ['localhost', '127.0.0.1', '[::1]'].includes(location.hostname)
@@ -8,11 +8,11 @@ export function Hero({ loginUrl }: { loginUrl: string }) {
     <div className="welcome">
       <section className="hero">
         <p className="eyebrow">Token handler demo</p>
-        <h1>
+        <h1 tabIndex={-1}>
           Log in, and <em>no script</em> ever sees a token.
         </h1>
         <p className="lead">
-          Log in with Amazon Cognito, call an API, and save files to your own S3 folder. The tokens travel sealed, in a
+          Notes and files in your own S3 folder, behind an Amazon Cognito login. The tokens travel sealed, in a
           cookie that this page can’t read.
         </p>
         <p className="actions">

@@ -13,7 +13,7 @@ export function Json({ value }: { value: unknown }) {
   }
   parts.push(text.slice(done))
   return (
-    <pre tabIndex={0} aria-label="Answer" data-testid="api-result">
+    <pre tabIndex={0} role="group" aria-label="Answer" data-testid="api-result">
       {parts}
     </pre>
   )

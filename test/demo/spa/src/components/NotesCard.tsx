@@ -1,122 +1,82 @@
-import { useState, type FormEvent } from 'react'
-import { timeOfDay } from '../clock'
-import { saveNotes, useNotes, type Note, type Saved } from '../notes'
+import type { MirrorStatus } from 'cognito-token-handler/mirror'
+import { useState, useSyncExternalStore } from 'react'
+import { timeText } from '../clock'
+import { addNote, changeNote, clashes, deleteNote, notes, settle, type Note } from '../notes'
+import { samples } from '../samples'
+import { Conflict } from './Conflict'
 import { Icon } from './Icon'
+import { Feature } from './Feature'
 
-type Saving =
-  | { step: 'idle' }
-  | { step: 'busy' }
-  | { step: 'saved'; saved: Saved; notes: Note[] }
-  | { step: 'failed'; text: string }
+const labels: Record<MirrorStatus, string> = {
+  loading: 'Loading from S3…',
+  synced: 'Synced',
+  pending: 'Saving soon…',
+  syncing: 'Saving…',
+  offline: 'Saved here, waiting for the network',
+  conflict: 'Two versions',
+  failed: 'Not saved in S3',
+  signedOut: 'Saved here only',
+}
 
-export function NotesCard({ sub, onSaved }: { sub: string; onSaved: () => void }) {
-  const { notes, add, remove } = useNotes(sub)
-  const [saving, setSaving] = useState<Saving>({ step: 'idle' })
+export function NotesCard({ sub }: { sub: string }) {
+  const { value, status, conflict, error } = useSyncExternalStore(notes.subscribe, () => notes.snapshot)
+  const [fresh, setFresh] = useState('')
+  const found = conflict ? clashes(conflict) : []
+  const shown = conflict && found.length === 0 ? 'syncing' : status
 
-  const save = async () => {
-    try {
-      setSaving({ step: 'busy' })
-      setSaving({ step: 'saved', saved: await saveNotes(notes), notes })
-      onSaved()
-    } catch (error) {
-      setSaving({ step: 'failed', text: (error as Error).message })
-    }
+  const remove = (id: string) => {
+    deleteNote(id)
+    document.getElementById('new-note')?.focus()
   }
-  const removeAndStay = (id: number) => {
-    remove(id)
-    document.getElementById('note')?.focus()
-  }
+  const state = (
+    <span className={`state ${shown}`} role="status" data-testid="notes-status" data-status={shown}>
+      {labels[shown]}
+    </span>
+  )
   return (
-    <section className="card" aria-labelledby="notes-title">
-      <div className="card-head">
-        <div>
-          <h2 id="notes-title">Notes</h2>
-          <p>Kept in this browser until you save them to your own S3 folder.</p>
-        </div>
-        <button type="button" onClick={() => void save()} disabled={saving.step === 'busy'} data-testid="notes-save">
-          Save to my S3 folder
-        </button>
-      </div>
-      <NoteForm onAdd={add} />
-      {notes.length === 0 && <p className="empty">No notes yet.</p>}
+    <Feature
+      id="notes"
+      title="Notes"
+      lead="In this browser while you type, and a second later in your own S3 folder. The same on every device."
+      aside={state}
+      code={samples.notes}
+    >
+      {conflict && found.length > 0 && <Conflict clashes={found} onChoose={(choice) => settle(conflict, choice)} />}
+      <button id="new-note" type="button" className="quiet" onClick={() => setFresh(addNote().id)} disabled={status === 'loading'} data-testid="note-add">
+        <Icon name="plus" /> New note
+      </button>
+      {value.length === 0 && status !== 'loading' && <p className="empty">Nothing written yet. Your first note is one click away.</p>}
       <ul className="notes" aria-label="Your notes" data-testid="note-list">
-        {notes.map((note) => (
-          <NoteItem key={note.id} note={note} onDelete={() => removeAndStay(note.id)} />
+        {value.map((note) => (
+          <NoteItem key={note.id} note={note} fresh={note.id === fresh} onDelete={() => remove(note.id)} />
         ))}
       </ul>
-      <div role="status">
-        <SavingLine saving={saving} changed={saving.step === 'saved' && saving.notes !== notes} />
-      </div>
-    </section>
+      {error !== undefined && <p className="fine">{(error as Error).message}</p>}
+      <p className="key">
+        <code data-testid="notes-key">{`users/${sub}/notes/notes.json`}</code>
+      </p>
+    </Feature>
   )
 }
 
-function NoteForm({ onAdd }: { onAdd: (text: string) => void }) {
-  const [text, setText] = useState('')
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    if (text.trim() === '') return
-    onAdd(text.trim())
-    setText('')
-  }
-  return (
-    <form className="note-form" onSubmit={submit}>
-      <label className="visually-hidden" htmlFor="note">
-        New note
-      </label>
-      <input
-        id="note"
-        value={text}
-        onChange={(event) => setText(event.target.value)}
-        placeholder="Write a note…"
-        maxLength={500}
-        autoComplete="off"
-        data-testid="note-input"
-      />
-      <button type="submit" className="quiet" data-testid="note-add">
-        Add
-      </button>
-    </form>
-  )
-}
-
-function NoteItem({ note, onDelete }: { note: Note; onDelete: () => void }) {
+function NoteItem({ note, fresh, onDelete }: { note: Note; fresh: boolean; onDelete: () => void }) {
+  const [first = ''] = note.text.split('\n')
   return (
     <li data-testid="note-item">
-      <span className="note-text">{note.text}</span>
-      <time dateTime={note.at}>{timeOfDay(new Date(note.at))}</time>
-      <button type="button" className="icon-button" aria-label={`Delete note: ${note.text}`} onClick={onDelete} data-testid="note-delete">
-        <Icon name="cross" />
+      <textarea
+        aria-label={first === '' ? 'New note' : `Note: ${first}`}
+        autoFocus={fresh}
+        value={note.text}
+        rows={note.text.split('\n').length}
+        placeholder="Write something…"
+        maxLength={4000}
+        onChange={(event) => changeNote(note.id, event.target.value)}
+        onBlur={() => note.text.trim() === '' && deleteNote(note.id)}
+      />
+      <time dateTime={note.at}>{timeText(new Date(note.at))}</time>
+      <button type="button" className="icon-button" aria-label={`Delete note: ${first}`} onClick={onDelete} data-testid="note-delete">
+        <Icon name="bin" />
       </button>
     </li>
   )
-}
-
-function SavingLine({ saving, changed }: { saving: Saving; changed: boolean }) {
-  switch (saving.step) {
-    case 'idle':
-      return null
-    case 'busy':
-      return (
-        <p className="outcome">
-          <progress aria-hidden="true" /> Sending to S3…
-        </p>
-      )
-    case 'failed':
-      return (
-        <p className="outcome bad" data-testid="notes-error">
-          <Icon name="alert" /> {saving.text}
-        </p>
-      )
-    case 'saved':
-      return (
-        <p className="outcome good" data-testid="notes-saved">
-          <Icon name="check" />
-          <span>
-            Saved <code>{saving.saved.key}</code> at {timeOfDay(saving.saved.at)}, {saving.saved.bytes} bytes
-            {changed && <span className="fine"> · changed since</span>}
-          </span>
-        </p>
-      )
-  }
 }
