@@ -151,10 +151,10 @@ func TestSessionEndsWhileTyping(t *testing.T) {
 	other.waitStatus("anonymous")
 	other.clientLogin(cognitolocal.DemoUser, "")
 	tab.wait(`seen.filter(({ event }) => event === "signedIn").length === 2 || seen.some(({ event }) => event === "userChanged")`)
+	tab.wantFetch(`"/api/me"`, http.StatusOK)
 	if typed := run[string](tab, `window.stayed && document.querySelector("textarea").value`); typed != "half a sentence" {
 		t.Errorf("what was typed is now %q", typed)
 	}
-	tab.wantFetch(`"/api/me"`, http.StatusOK)
 	tab.wantNoSecretInHeap(cognitolocal.DemoUser)
 	w.wantQuiet()
 }
