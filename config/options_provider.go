@@ -73,7 +73,7 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 		},
 		{
 			key: "provider.rotation_grace", def: "0s", value: grace,
-			doc:     "How long the provider still accepts a refresh token after it was rotated: the app client's `RetryGracePeriodSeconds` in Cognito. With 10s or more, replicas go on refreshing while `session.store` cannot be reached. With less they stop, because two replicas that use the same refresh token would look like theft: a session whose access token has expired then gets 503 until the store is back.",
+			doc:     "How long the provider still accepts a refresh token after it was rotated: the app client's `RetryGracePeriodSeconds` in Cognito. With 10s or more, replicas go on refreshing while `session.store` cannot be reached. With less they stop, because two replicas that use the same refresh token would look like theft: a session whose access token has expired then gets 503 until the store is back. With 0s, a session is also lost if a replica stands still for over 17 seconds between the provider's answer and storing it.",
 			refused: "more than 5m",
 		},
 	}, endpointOptions(&p.Endpoints)...)

@@ -126,6 +126,13 @@ func (d denyList) handOver(ctx context.Context) error {
 	return nil
 }
 
+// leave tells the store that this process ends and has handed over what it had.
+func (d denyList) leave(ctx context.Context) {
+	if d.shared != nil {
+		d.shared.Leave(ctx)
+	}
+}
+
 // sharedMaps returns the store, or nil without session.store.
 func (d denyList) sharedMaps() storage.Maps {
 	if d.shared == nil {

@@ -104,6 +104,7 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	if err := a.denied.handOver(end); err != nil {
 		a.log.WarnContext(end, "revocations are lost: the store is out", "error", err.Error())
 	}
+	a.denied.leave(end)
 	a.flushSpans(end)
 	a.closeTrail(end)
 	_ = adminServer.Close()

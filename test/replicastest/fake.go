@@ -19,6 +19,7 @@ type Fake struct {
 	leases   map[session.Name]fakeLease
 	leased   int       // leases given so far
 	epoch    uint64    // 1 and more
+	restored uint64    // the last epoch that a process has restored
 	noLeases time.Time // until then no lease is given
 	down     bool      // nothing works
 	full     bool      // nothing is written
@@ -101,7 +102,7 @@ func (f *Fake) TryClaim(name session.Name, generation uint64, lease time.Duratio
 	f.leased++
 	held := fmt.Sprint("lease ", f.leased)
 	f.leases[name] = fakeLease{held, now.Add(lease)}
-	return refresh.Claim{Lease: held}, true, nil
+	return refresh.Claim{Lease: held, Ends: now.Add(lease)}, true, nil
 }
 
 // Publish implements [refresh.Replicas].
@@ -112,7 +113,9 @@ func (f *Fake) Publish(_ context.Context, name session.Name, lease string, resul
 	if f.down || f.full {
 		return ErrDown
 	}
-	if known, ok := f.results[name]; !ok || !now.Before(known.ends) || known.Generation < result.Generation {
+	known, ok := f.results[name]
+	refused := known.Generation == result.Generation && len(known.Sealed) == 0
+	if !ok || !now.Before(known.ends) || known.Generation < result.Generation || refused && len(result.Sealed) > 0 {
 		f.results[name] = fakeResult{result, now.Add(keep)}
 	}
 	f.release(name, lease)
@@ -141,6 +144,20 @@ func (f *Fake) Epoch() uint64 {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.epoch
+}
+
+// Restored implements [refresh.Replicas].
+func (f *Fake) Restored(epoch uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.restored = epoch
+}
+
+// RestoredIn returns the last epoch for which a process said Restored.
+func (f *Fake) RestoredIn() uint64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.restored
 }
 
 // Result returns the sealed result that the store has for a session, or nil.

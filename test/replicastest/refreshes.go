@@ -29,6 +29,7 @@ func refreshCases() []testCase {
 		{"ConcurrentResults", concurrentResults},
 		{"ResultEnds", resultEnds},
 		{"RefusedRefreshIsAResult", refusedRefreshIsAResult},
+		{"TokensReplaceARefusal", tokensReplaceARefusal},
 		{"ReleasedLeaseIsFree", releasedLeaseIsFree},
 		{"OnlyTheHolderEndsItsLease", onlyTheHolderEndsItsLease},
 		{"LeaseOfACrashedReplicaEnds", leaseOfACrashedReplicaEnds},
@@ -70,9 +71,13 @@ func (r *Replica) claim(t *testing.T, name session.Name, generation uint64, leas
 // mustLease claims and fails the test if the answer is not a lease.
 func (r *Replica) mustLease(t *testing.T, name session.Name, generation uint64, lease time.Duration) string {
 	t.Helper()
+	asked := time.Now()
 	got := r.claim(t, name, generation, lease)
 	if got.Lease == "" || got.Generation != 0 || got.Sealed != nil {
 		t.Fatalf("claimed beyond generation %d: %+v, want a lease", generation, got)
+	}
+	if got.Ends.Before(asked.Add(lease)) || got.Ends.After(time.Now().Add(lease)) {
+		t.Fatalf("a lease of %s from %s on ends at %s", lease, asked, got.Ends)
 	}
 	return got.Lease
 }
@@ -194,6 +199,18 @@ func refusedRefreshIsAResult(t *testing.T, s Store) {
 	all[0].publish(t, one, held, 2, "")
 	if got := all[1].claim(t, one, 1, lease); got.Lease != "" || got.Generation != 2 || len(got.Sealed) != 0 {
 		t.Errorf("claimed %+v, want the refusal of generation 2", got)
+	}
+}
+
+// tokensReplaceARefusal: the provider refused the second of two calls with a refresh token, and the first one's answer comes late. A
+// refusal never replaces tokens.
+func tokensReplaceARefusal(t *testing.T, s Store) {
+	all := s.start(t, 2)
+	all[0].publish(t, one, "", 2, "")
+	all[1].publish(t, one, "", 2, "sealed")
+	all[0].publish(t, one, "", 2, "")
+	if got := all[0].claim(t, one, 1, lease); got.Generation != 2 || string(got.Sealed) != "sealed" {
+		t.Errorf("claimed %+v, want the tokens of generation 2", got)
 	}
 }
 

@@ -11,6 +11,7 @@
 //	{tokenhandler}:lease:NAME   which replica refreshes the session now
 //	{tokenhandler}:result:NAME  the newest result of its refresh, sealed
 //	{tokenhandler}:map:HASH     a small map, such as what was signed for a user's folder
+//	{tokenhandler}:replicas     which replicas are there, and whether they have restored what a store lost
 //
 // All of them carry the same hash tag, so a cluster keeps them in one slot and on
 // one shard. The reason is that every script also reads the first key: only the
@@ -29,7 +30,10 @@
 // within [commandTimeout], or at once when the outage is known. When the store is
 // back, the replica delivers its revocations, takes its leases again, and asks for
 // its results again by a new [Store.Epoch]. A store that is new, restarted or
-// emptied gives no lease until all replicas have had the time for that.
+// emptied gives no lease until every replica that was there shortly before has done
+// that, however slow it is, but for no longer than a lease lasts: a replica that crashed
+// does not come back. Two seconds pass in any case, in which the first replica tells the
+// store of the others.
 //
 // The server should not evict keys (maxmemory-policy noeviction): if it evicts a
 // lease, two replicas can refresh the same session at once. Redis Sentinel is not

@@ -55,12 +55,13 @@ func (s *Store) follow(ctx context.Context, c *connection) (progress bool, err e
 	}
 }
 
-// beat makes one write over the connection that calls use, and then delivers the
-// revocations and gives back the leases of calls that failed.
+// beat makes one write over the connection that calls use, which reports that this
+// replica is there, and then delivers the revocations and gives back the leases of calls
+// that failed.
 func (s *Store) beat(ctx context.Context, c *connection) error {
 	bounded, cancel := context.WithTimeoutCause(ctx, commandTimeout, errTimeout)
 	defer cancel()
-	if _, _, err := s.run(bounded, c.client, s.scripts.beat, nil, nil); err != nil {
+	if err := s.report(bounded, c); err != nil {
 		return err
 	}
 	if s.connected(c) {
@@ -71,6 +72,21 @@ func (s *Store) beat(ctx context.Context, c *connection) error {
 		return err
 	}
 	return s.sendPending(ctx)
+}
+
+// report reports this replica, and learns which others there are. A process that has left
+// reports no more.
+func (s *Store) report(ctx context.Context, c *connection) error {
+	if s.left.Load() {
+		_, _, err := s.run(ctx, c.client, s.scripts.leave, []string{membersKey}, []string{s.name})
+		return err
+	}
+	args := append([]string{s.name, s.restoredIn(), milliseconds(memberTime)}, s.members.arguments(s.now())...)
+	told, _, err := s.run(ctx, c.client, s.scripts.beat, []string{membersKey}, args)
+	if err == nil && len(told) > 0 {
+		s.members.learn(told[0], told[1:], s.now())
+	}
+	return err
 }
 
 // identify asks over the stream's connection which incarnation of the store it

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +41,8 @@ type replica struct {
 
 	local *memory.List
 	stop  func()
+	// slow tells that it does not restore its results after a loss of the store.
+	slow atomic.Bool
 }
 
 // start runs a store until the test ends or stop is called, which waits for it.
@@ -53,7 +56,25 @@ func start(t *testing.T, url string) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &replica{Store: store, local: local, stop: run(t, store)}
+	r := &replica{Store: store, local: local, stop: run(t, store)}
+	go r.restore(t.Context())
+	return r
+}
+
+// restore tells the store that the replica has restored its results, unless it is slow.
+func (r *replica) restore(ctx context.Context) {
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			if !r.slow.Load() {
+				r.Restored(r.Epoch())
+			}
+		}
+	}
 }
 
 // run runs a store until the test ends or the returned function is called, which waits for it.

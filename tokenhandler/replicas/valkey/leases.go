@@ -19,6 +19,8 @@ type leases struct {
 type heldLease struct {
 	lease string
 	ends  time.Time
+	// finished tells that its holder has a result, which the store may not have taken.
+	finished bool
 }
 
 // abandonedLease is the lease of a claim that failed. The store may have given it, but
@@ -37,6 +39,27 @@ func (l *leases) hold(name session.Name, lease string, ends time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.held[name] = heldLease{lease: lease, ends: ends}
+}
+
+// finish notes that the holder of a lease has a result for the store.
+func (l *leases) finish(name session.Name, lease string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if held := l.held[name]; held.lease == lease {
+		held.finished = true
+		l.held[name] = held
+	}
+}
+
+// unpublished returns the lease whose holder has a result that the store has not taken,
+// or "".
+func (l *leases) unpublished(name session.Name) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if held := l.held[name]; held.finished {
+		return held.lease
+	}
+	return ""
 }
 
 // drop forgets a lease. An empty name stands for none.

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	driver "github.com/valkey-io/valkey-go"
+
 	"cognito-token-handler/test/redislocal"
 	"cognito-token-handler/tokenhandler/session"
 	"cognito-token-handler/tokenhandler/session/refresh"
@@ -107,4 +109,113 @@ func TestNewStoreSettles(t *testing.T) {
 	<-time.After(time.Second) // the other comes back late, and publishes half a second after that
 	publish(t, stores[0], "", 2)
 	claimed.Wait()
+}
+
+// busy checks that nobody gets the lease within the given time, which is longer than the store settles.
+func busy(t *testing.T, r *replica, within time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	for ctx.Err() == nil {
+		if got, err := r.Claim(ctx, id, 1, lease); err == nil { // else the connection may not be there yet
+			t.Fatalf("claimed %+v", got)
+		}
+	}
+}
+
+// TestLossBeforeAResultIsTaken: the store failed when the holder of a lease published its result, and comes back empty. Nobody may
+// begin before it has the result. Then the lease is free.
+func TestLossBeforeAResultIsTaken(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	stores := settled(t, server.URL(), 2)
+	held := claim(t, stores[0], 1)
+	server.Stop()
+	if err := stores[0].Publish(t.Context(), id, held.Lease, refresh.Result{Generation: 2, Sealed: []byte("sealed")}, time.Minute); err == nil {
+		t.Fatal("published in an outage")
+	}
+	if err := server.Forget(); err != nil {
+		t.Fatal(err)
+	}
+	if err := server.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the store is back", func() bool { return stores[0].Ready() == nil && stores[1].Ready() == nil })
+	busy(t, stores[1], 4*time.Second)
+	publish(t, stores[0], "", 2)
+	if got := claim(t, stores[1], 1); string(got.Sealed) != "sealed" {
+		t.Errorf("claimed %+v", got)
+	}
+	begun := time.Now()
+	if got := claim(t, stores[1], 2); got.Lease == "" || time.Since(begun) > lease/2 {
+		t.Errorf("claimed %+v after %s", got, time.Since(begun))
+	}
+}
+
+// TestNewStoreWaitsForEveryReplica: a replica that restores its results slowly, or whose machine stands still, holds up all leases,
+// until it is done, or for as long as a lease lasts. One that has left does not.
+func TestNewStoreWaitsForEveryReplica(t *testing.T) {
+	t.Parallel()
+	for name, forget := range map[string]func(*testing.T, *redislocal.Server, driver.Client){
+		"emptied": func(t *testing.T, _ *redislocal.Server, client driver.Client) {
+			t.Helper()
+			command(t, client, "FLUSHALL")
+		},
+		"restarted": func(t *testing.T, server *redislocal.Server, _ driver.Client) {
+			t.Helper()
+			server.Stop()
+			if err := server.Resume(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := serve(t, redislocal.Options{})
+			network := reach(t, server)
+			near := settled(t, server.URL(), 1)[0]
+			far := ready(t, redislocal.URL(network.Addr(), ""), 1)[0]
+			<-time.After(time.Second) // each has reported twice
+			far.slow.Store(true)
+			network.SetDead(true) // as if it stood still
+			forget(t, server, direct(t, server))
+			busy(t, near, 4*time.Second)
+			network.SetDead(false)
+			eventually(t, "the slow replica is back", func() bool { return far.Ready() == nil })
+			busy(t, near, 2*time.Second)
+			far.slow.Store(false)
+			begun := time.Now()
+			got := claim(t, near, 1)
+			if got.Lease == "" || time.Since(begun) > 3*time.Second {
+				t.Errorf("claimed %+v after %s", got, time.Since(begun))
+			}
+		})
+	}
+	t.Run("gone", func(t *testing.T) {
+		t.Parallel()
+		server := serve(t, redislocal.Options{})
+		near := settled(t, server.URL(), 1)[0]
+		crashed, left := ready(t, server.URL(), 1)[0], ready(t, server.URL(), 1)[0]
+		<-time.After(time.Second)
+		left.Leave(t.Context())
+		left.stop()
+		for _, wait := range []time.Duration{0, 5 * time.Second} {
+			<-time.After(600 * time.Millisecond) // until the others know who has left
+			if wait != 0 {
+				crashed.stop()
+			}
+			command(t, direct(t, server), "FLUSHALL")
+			begun := time.Now()
+			persist(t, func(ctx context.Context) error {
+				claim, err := near.Claim(ctx, session.Name{byte(wait)}, 1, 5*time.Second)
+				if err == nil && claim.Lease == "" {
+					t.Errorf("claimed %+v", claim)
+				}
+				return err
+			})
+			if took := time.Since(begun); took < max(wait-100*time.Millisecond, time.Second) || took > wait+4*time.Second {
+				t.Errorf("it took %s, with %s for those that do not come back", took, wait)
+			}
+		}
+	})
 }

@@ -11,9 +11,9 @@ import (
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
 
-// settleTime is how long a store that may have lost something gives no lease. In that
-// time every replica connects again (after at most [lastPause]), takes its leases
-// again, and publishes its results again (within half a second).
+// settleTime is how long a store that may have lost something gives no lease in any
+// case. In that time a replica connects again (after at most [lastPause]), takes its
+// leases again, and tells the store of the other replicas, for which the store then waits.
 const settleTime = 2 * time.Second
 
 // A claim asks again and again whether the other replica has finished. The pause
@@ -29,7 +29,7 @@ func (s *Store) Claim(ctx context.Context, name session.Name, generation uint64,
 	asked, wait := newName(), firstPoll
 	for {
 		ends := s.now().Add(lease)
-		answer, err := s.call(ctx, s.scripts.claim, []string{leaseKey(name), resultKey(name)},
+		answer, err := s.call(ctx, s.scripts.claim, []string{leaseKey(name), resultKey(name), membersKey},
 			digits(generation), asked, milliseconds(lease), milliseconds(settleTime))
 		if err == nil && !isClaimAnswer(answer) {
 			err = errAnswer
@@ -43,7 +43,7 @@ func (s *Store) Claim(ctx context.Context, name session.Name, generation uint64,
 			return readResult(answer)
 		case "lease":
 			s.leases.hold(name, asked, ends)
-			return refresh.Claim{Lease: asked}, nil
+			return refresh.Claim{Lease: asked, Ends: ends}, nil
 		}
 		if wait == firstPoll {
 			s.metrics.LeaseWaits.Inc()
@@ -78,15 +78,21 @@ func readResult(answer []string) (refresh.Claim, error) {
 	return refresh.Claim{Result: result}, nil
 }
 
-// Publish shares the result of a refresh and gives back the lease. It implements
-// [refresh.Replicas].
+// Publish shares the result of a refresh and gives back the lease. If the store does not
+// take the result, the lease stays until a later call publishes it: a store that has lost
+// the lease meanwhile gets it again. It implements [refresh.Replicas].
 func (s *Store) Publish(ctx context.Context, name session.Name, lease string, result refresh.Result, keep time.Duration) error {
-	s.leases.drop(name, lease)
+	if lease == "" {
+		lease = s.leases.unpublished(name)
+	} else {
+		s.leases.finish(name, lease)
+	}
 	_, err := s.call(ctx, s.scripts.publish, []string{leaseKey(name), resultKey(name)},
 		digits(result.Generation), string(result.Sealed), milliseconds(keep), lease)
 	if err != nil {
 		return fmt.Errorf("publishing a refresh: %w", err)
 	}
+	s.leases.drop(name, lease)
 	return nil
 }
 

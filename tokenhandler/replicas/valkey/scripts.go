@@ -15,6 +15,9 @@ import (
 const (
 	storeKey  = "{tokenhandler}:store"
 	deniedKey = "{tokenhandler}:denied"
+	// membersKey is a hash of the replicas that share the store: name → when it last
+	// reported, and the incarnation in which it has restored what it had.
+	membersKey = "{tokenhandler}:replicas"
 )
 
 func leaseKey(name session.Name) string  { return "{tokenhandler}:lease:" + name.String() }
@@ -77,7 +80,9 @@ end
 // Generations are compared as text of 20 digits, because the numbers of a script are
 // exact only up to 2⁵³.
 const (
-	// ARGV: generation, name, milliseconds of the lease, milliseconds for which a new store gives none.
+	// ARGV: generation, name, milliseconds of the lease, milliseconds for which a new store
+	// gives none in any case. It gives none either while a replica that reported shortly
+	// before has not restored what it had, up to the time that a lease lasts.
 	claimBody = `
 local result = redis.call('HMGET', KEYS[4], 'generation', 'sealed')
 if result[1] and result[1] > ARGV[2] then
@@ -91,13 +96,24 @@ end
 if holder or now - since < tonumber(ARGV[5]) then
   return {id, 'busy'}
 end
+if now - since < tonumber(ARGV[4]) then
+  local replicas = redis.call('HGETALL', KEYS[5])
+  for i = 2, #replicas, 2 do
+    local heard, restored = string.match(replicas[i], '^(%d+) (.*)$')
+    if restored ~= id and (tonumber(heard or '') or 0) > since - tonumber(ARGV[4]) then
+      return {id, 'busy'}
+    end
+  end
+end
 redis.call('SET', KEYS[3], ARGV[3], 'PX', ARGV[4])
 return {id, 'lease'}`
 
-	// ARGV: generation, sealed, milliseconds to keep it, name of the lease.
+	// ARGV: generation, sealed, milliseconds to keep it, name of the lease. Tokens replace
+	// a refusal of the same generation: then another replica got them, and was slow.
 	publishBody = `
-local generation = redis.call('HGET', KEYS[4], 'generation')
-if not generation or generation < ARGV[2] then
+local was = redis.call('HMGET', KEYS[4], 'generation', 'sealed')
+local generation, refused = was[1], was[2] == ''
+if not generation or generation < ARGV[2] or generation == ARGV[2] and refused and ARGV[3] ~= '' then
   redis.call('HSET', KEYS[4], 'generation', ARGV[2], 'sealed', ARGV[3])
   redis.call('PEXPIRE', KEYS[4], ARGV[4])
 end
@@ -130,14 +146,44 @@ return {id}`
 
 	// The write finds out whether the store takes writes: a full server and a replica
 	// still answer reads. The oldest revocations are removed as far as they have ended.
+	// The caller reports itself. It is told which replicas have reported, and tells the
+	// store what another incarnation has told it.
+	//
+	// ARGV: name, incarnation in which it has restored what it had ("*" for this one), milliseconds for which
+	// a replica is remembered, incarnation that told of the following replicas, and the
+	// name and the milliseconds since the last report of each.
 	beatBody = `
 redis.call('HSET', KEYS[1], 'beat', now)
+if ARGV[5] ~= id then
+  for i = 6, #ARGV, 2 do
+    if not redis.call('HGET', KEYS[3], ARGV[i]) then
+      redis.call('HSET', KEYS[3], ARGV[i], string.format('%.0f ', now - ARGV[i + 1]))
+    end
+  end
+end
+local restored = ARGV[3] == '*' and id or ARGV[3]
+redis.call('HSET', KEYS[3], ARGV[2], string.format('%.0f ', now) .. restored)
+local answer, replicas = {id, id}, redis.call('HGETALL', KEYS[3])
+for i = 1, #replicas, 2 do
+  local ago = now - (tonumber(string.match(replicas[i + 1], '^%d+') or '') or 0)
+  if ago > tonumber(ARGV[4]) then
+    redis.call('HDEL', KEYS[3], replicas[i])
+  else
+    table.insert(answer, replicas[i])
+    table.insert(answer, string.format('%.0f', math.max(ago, 0)))
+  end
+end
 for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 64)) do
   if entry[2][1] == 'until' and (tonumber(entry[2][2]) or 0) > now then
     break
   end
   redis.call('XDEL', KEYS[2], entry[1])
 end
+return answer`
+
+	// ARGV: name.
+	leaveBody = `
+redis.call('HDEL', KEYS[3], ARGV[2])
 return {id}`
 )
 
@@ -171,7 +217,7 @@ return {id, 'changed'}`
 
 // scripts are all operations.
 type scripts struct {
-	claim, publish, release, restore, revoke, follow, beat, readMap, changeMap script
+	claim, publish, release, restore, revoke, follow, beat, leave, readMap, changeMap script
 }
 
 func newScripts() scripts {
@@ -183,6 +229,7 @@ func newScripts() scripts {
 		revoke:  script{"revoke", revokeBody},
 		follow:  script{"follow", "return {id}"},
 		beat:    script{"beat", beatBody},
+		leave:   script{"leave", leaveBody},
 		readMap: script{"read_map", readMapBody}, changeMap: script{"change_map", changeMapBody},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -77,6 +78,9 @@ type Store struct {
 	scripts scripts
 	state   state
 	leases  leases
+	name    string // under which this process reports to the store
+	members members
+	left    atomic.Bool
 	calls   chan struct{} // holds one element for each call in progress
 
 	pendingMu sync.Mutex
@@ -98,7 +102,7 @@ func New(cfg Config) (*Store, error) {
 	}
 	s := &Store{
 		target: t, local: cfg.Local, sealer: cfg.Sealer, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics,
-		scripts: newScripts(), pending: make(map[record]time.Time),
+		scripts: newScripts(), name: newName(), pending: make(map[record]time.Time),
 		calls: make(chan struct{}, maxCalls),
 	}
 	if s.metrics == nil {

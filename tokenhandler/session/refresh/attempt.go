@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
@@ -93,7 +94,7 @@ func (a *attempt) steps(ctx context.Context) outcome {
 	defer cancel()
 	lease, o := a.claim(shared)
 	if o.event == eventNone {
-		o = a.call(ctx)
+		o = a.call(ctx, lease)
 	}
 	if lease != nil {
 		a.share(shared, lease, &o)
@@ -112,6 +113,13 @@ func (a *attempt) steps(ctx context.Context) outcome {
 type lease struct {
 	name  string
 	epoch uint64 // of the store that gave it
+	ends  time.Time
+}
+
+// left is for how long the lease lasts. While a process or its whole machine stands
+// still, one of its two clocks may stand still, too.
+func (l *lease) left(now time.Time) time.Duration {
+	return min(l.ends.Sub(now), l.ends.Round(0).Sub(now.Round(0)))
 }
 
 // claim asks the store for the lease of the session. Without one it goes on alone.
@@ -129,9 +137,9 @@ func (a *attempt) claim(ctx context.Context) (*lease, outcome) {
 	case err != nil:
 		return nil, failed(errors.Join(ErrStoreUnavailable, err))
 	case claim.Lease != "" && a.resultOnly:
-		return &lease{claim.Lease, epoch}, outcome{event: eventSuperseded}
+		return &lease{claim.Lease, epoch, claim.Ends}, outcome{event: eventSuperseded}
 	case claim.Lease != "":
-		return &lease{claim.Lease, epoch}, outcome{}
+		return &lease{claim.Lease, epoch, claim.Ends}, outcome{}
 	case len(claim.Sealed) == 0:
 		return nil, outcome{event: eventRefused}
 	}
@@ -168,9 +176,23 @@ func (a *attempt) check() outcome {
 	return outcome{}
 }
 
-// call makes the one call to the provider, right after the check. It is shorter than
-// the lease.
-func (a *attempt) call(ctx context.Context) outcome {
+// callTime is how long a call to the provider may take that begins now, which is shorter
+// than the lease. It is 0 if the lease will end too soon: this process has stood still
+// since it got the lease, and another one may begin.
+func (a *attempt) callTime(l *lease) time.Duration {
+	most := a.manager.cfg.RefreshTimeout
+	if l == nil {
+		return most
+	}
+	left := l.left(a.manager.cfg.Now()) - leaseMargin/2
+	if left < most/2 {
+		return 0 // if the call were cut off, the provider's answer would be lost
+	}
+	return min(most, left)
+}
+
+// call makes the one call to the provider, right after the checks.
+func (a *attempt) call(ctx context.Context, l *lease) outcome {
 	m := a.manager
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.RefreshTimeout)
 	defer cancel()
@@ -186,6 +208,12 @@ func (a *attempt) call(ctx context.Context) outcome {
 	if o := a.check(); o.event != eventNone {
 		return o
 	}
+	most := a.callTime(l)
+	if most == 0 {
+		return failed(errStoodStill)
+	}
+	ctx, cancelCall := context.WithTimeout(ctx, most)
+	defer cancelCall()
 	start := m.cfg.Now()
 	renewed, err := m.cfg.Refresher.Refresh(ctx, previous)
 	now := m.cfg.Now()

@@ -103,12 +103,23 @@
 //	       there is no store, or if the store is not   is not reached.
 //	       reached and a race does no harm
 //	       (Config.RotationGrace).
-//	call   looks once more at the record and the       found, revoked, made, partial,
-//	       deny list, because time has passed, and     refused, failed
+//	call   looks once more at the record, the deny     found, revoked, made, partial,
+//	       list and the time that is left of the       refused, failed
+//	       lease, because time has passed, and
 //	       calls the provider, once.
 //	share  if there is a lease: publishes the result   –
 //	       of the event in the store, and gives up
 //	       the lease.
 //
 // If the store does not take a result, [Manager.Run] publishes it again later.
+//
+// # A process that stands still
+//
+// A process, or its machine, may stand still between any two instructions. If it is
+// stopped before the call, it does not call when the lease has ended or soon will
+// (attempt.callTime). If it is stopped later, the others wait until the lease has
+// ended. Then they cannot tell it from a process that was killed: with rotation and no
+// grace, the session is lost if both use the refresh token. If the store has lost its data, it
+// gives no lease until each process has published again what it has
+// ([Replicas].Restored), for no longer than a lease lasts.
 package refresh

@@ -68,6 +68,8 @@ func (*TooOftenError) Error() string { return "the session was renewed on demand
 
 var (
 	errClosing = errors.New("the service is shutting down")
+	// errStoodStill: see attempt.callTime.
+	errStoodStill = errors.New("this process has stood still, and its lease ends")
 	// errOutrun: see maxRounds.
 	errOutrun = errors.New("every renewed access token had already ended")
 )

@@ -168,7 +168,7 @@ func (m *memory) finish(a *attempt, o outcome) {
 	r.finish(a, o, now, m.cfg.RefreshGrace)
 	if o.next != nil {
 		r.keep(now.Add(m.cfg.keepFor(o.next, now)))
-		m.unpublished = m.unpublished || o.epoch == 0
+		m.unpublished = m.unpublished || o.epoch != m.epoch // the store may have lost it already
 	}
 	if o.event == eventMade {
 		m.renewed = now

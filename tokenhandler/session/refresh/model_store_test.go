@@ -86,3 +86,5 @@ func (k link) Release(ctx context.Context, name session.Name, lease string) erro
 }
 
 func (k link) Epoch() uint64 { return k.proc.w.store.Epoch() }
+
+func (k link) Restored(epoch uint64) { k.proc.w.store.Restored(epoch) }

@@ -17,16 +17,21 @@ type Replicas interface {
 	// While another process holds the lease, Claim waits. It returns the newest result
 	// if that is of a later generation; otherwise the caller holds the lease until
 	// Publish, Release, or the given time from now. A store that may have lost its
-	// memory gives no lease until those that it may have forgotten have run out.
+	// memory gives no lease until all processes have said Restored, or the leases that it
+	// may have forgotten have run out.
 	Claim(ctx context.Context, name session.Name, generation uint64, lease time.Duration) (Claim, error)
 	// Publish keeps a result for the given time, unless there is one of the same or a
-	// later generation, and gives up the lease with this name, if any.
+	// later generation, and gives up the lease with this name, if any. A generation
+	// replaces a refusal to make it.
 	Publish(ctx context.Context, name session.Name, lease string, result Result, keep time.Duration) error
 	// Release gives up a lease without a result. Releasing one that has run out is no error.
 	Release(ctx context.Context, name session.Name, lease string) error
 	// Epoch changes when the store may have lost what was published: then it is
 	// published again. It uses no network.
 	Epoch() uint64
+	// Restored tells that this process has published again what it had when the epoch
+	// began. It uses no network.
+	Restored(epoch uint64)
 }
 
 // Result is how a refresh ended.
@@ -41,8 +46,10 @@ type Result struct {
 type Claim struct {
 	Result
 
-	// Lease names the lease that the caller now holds, or is empty.
+	// Lease names the lease that the caller now holds, or is empty. It is given up by itself
+	// not before Ends.
 	Lease string
+	Ends  time.Time
 }
 
 // mayRace reports whether this process may refresh s without the lease, while another
@@ -94,6 +101,7 @@ func (m *Manager) publishMissing(ctx context.Context) {
 		}
 		m.memory.published(g, epoch) // what cannot be sealed now never can
 	}
+	m.cfg.Replicas.Restored(epoch)
 }
 
 // HandOver publishes what only this process has. It is for a process that shuts down,
