@@ -196,7 +196,7 @@ func (b *browser) note(begun time.Time, took time.Duration, o outcome, what stri
 		b.events = b.events[1:]
 	}
 	if o == failed || o == lost {
-		b.world.loss(loss{b.user, time.Now(), strings.Join(b.events, "\n")})
+		b.world.loss(loss{b.user, time.Now(), o, strings.Join(b.events, "\n")})
 	}
 }
 

@@ -7,7 +7,7 @@
 //
 // The faults are: replicas that shut down, also while the store is unreachable and
 // they hold results that the store lacks; replicas that are killed while they wait
-// for the provider; a store that hangs, or restarts with or without its data; a
+// for the provider, or stand still at any moment; a store that hangs, or restarts with or without its data; a
 // provider that is slow or refuses calls; connections to browsers that are cut with
 // requests or answers on them. All the while, attackers at a few addresses begin
 // logins and send made-up codes, many more than the replicas may send to the provider,
@@ -27,6 +27,9 @@
 //     before the browser came back for it. The run therefore keeps these two faults
 //     some seconds apart, which is several times a browser's pause.
 //   - The store stays unreachable for longer than a replica may take to stop.
+//   - A replica stands still for longer than a lease lasts, with a new refresh token that
+//     nobody else has. The run's own pauses are shorter. If the whole machine stands still
+//     for as long, a run may lose sessions; its report then says for how long it did.
 //
 // If the machine stands still for longer than the margin with which the token handler
 // renews tokens, a token can expire on its way to the API. Answers from times in which

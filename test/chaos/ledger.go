@@ -174,3 +174,15 @@ func (l *ledger) of(user string) []call {
 	}
 	return own
 }
+
+// reused returns the calls that the provider refused for their refresh token.
+func (l *ledger) reused() (refused []call) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.calls {
+		if c.status == statusBad {
+			refused = append(refused, c)
+		}
+	}
+	return refused
+}

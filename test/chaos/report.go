@@ -1,6 +1,7 @@
 package chaos
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -12,6 +13,9 @@ import (
 
 // allFaultsTime is the duration from which a run must have injected every fault.
 const allFaultsTime = time.Minute
+
+// muchStall is a pause of the machine that a report of something broken mentions.
+const muchStall = time.Second
 
 // manyStories bounds how many browsers' requests are printed.
 const manyStories = 3
@@ -73,6 +77,11 @@ func (w *world) report() *Report {
 		_, _ = fmt.Fprintf(&table, "BROKEN: %s\n", what)
 	}
 	report.Broken = append(report.Broken, w.wrong...)
+	if stood, longest := w.stalls.total(); len(report.Broken) > 0 && longest > muchStall {
+		note := fmt.Sprintf("the machine stood still for %s, and for %s at once: see what the package comment says of that", stood.Round(time.Millisecond), longest.Round(time.Millisecond))
+		_, _ = fmt.Fprintf(&table, "NOTE: %s\n", note)
+		report.Broken = append(report.Broken, note)
+	}
 	report.Table = table.String()
 	return report
 }
@@ -96,6 +105,7 @@ func (w *world) userRows() []row {
 	for _, n := range w.outcomes {
 		total += n
 	}
+	stood, longest := w.stalls.total()
 	slices.Sort(w.latencies)
 	quantile := func(q float64) string {
 		if len(w.latencies) == 0 {
@@ -118,7 +128,8 @@ func (w *world) userRows() []row {
 		none("logins lost: browsers logged out", gone),
 		none("logins lost: revoked at the provider", revoked),
 		info("tokens that the API refused, sent again or not", w.upstream.refused.Load()),
-		info("the machine stood still for", w.stalls.total().Round(time.Millisecond)),
+		info("the machine stood still for", stood.Round(time.Millisecond)),
+		info("  at once for", longest.Round(time.Millisecond)),
 		info("latency p50", quantile(0.5)),
 		info("latency p99", quantile(0.99)),
 		info("latency, longest", quantile(1)),
@@ -147,6 +158,10 @@ func (w *world) providerRows() []row {
 // lost something.
 func (w *world) explain(out io.Writer) {
 	_, _ = fmt.Fprintf(out, "\nThe faults:\n%s\n", strings.Join(w.script.events, "\n"))
+	for _, c := range w.ledger.reused() {
+		_, _ = fmt.Fprintf(out, "%8s  generation %d of %s was refused to %s\n", w.since(c.at), c.generation, c.user, c.replica)
+	}
+	slices.SortStableFunc(w.losses, func(a, b loss) int { return cmp.Compare(a.outcome, b.outcome) }) // lost comes before failed
 	for _, b := range w.losses[:min(len(w.losses), manyStories)] {
 		_, _ = fmt.Fprintf(out, "\nWhat happened to %s until %s:\n%s\n", b.user, w.since(b.at), b.story)
 		for _, c := range w.ledger.of(b.user) {

@@ -15,6 +15,7 @@ const (
 	stopReplica     = "replica stopped (SIGTERM)"
 	stopUnshared    = "replica stopped while the store is out"
 	killReplica     = "replica killed (SIGKILL)"
+	stallReplica    = "replica stands still (SIGSTOP)"
 	hangStore       = "store hangs (SIGSTOP)"
 	restartStore    = "store restarted with its data"
 	wipeStore       = "store restarted without its data"
@@ -28,7 +29,7 @@ const (
 // allFaults lists the faults in the order of the table.
 func allFaults() []string {
 	return []string{
-		stopReplica, stopUnshared, killReplica, hangStore, restartStore, wipeStore,
+		stopReplica, stopUnshared, killReplica, stallReplica, hangStore, restartStore, wipeStore,
 		slowProvider, brokenProvider, limitedProvider, cutRequests, lostAnswers,
 	}
 }
@@ -49,6 +50,11 @@ const (
 	heldTime = 4 * time.Second
 	// tries is how often a fault looks for a replica with such refreshes.
 	tries = 4
+	// leastStall and mostStall bound how long a replica stands still: longer than a store
+	// that lost its data waits in any case, and less than a lease lasts without the time
+	// that a call needs.
+	leastStall = 2 * time.Second
+	mostStall  = 6 * time.Second
 	// cutAtOnce is how many connections one fault cuts.
 	cutAtOnce = 3
 )
@@ -60,8 +66,11 @@ type script struct {
 	// fragile is held by the fault that ends a replica, until browsers have its results,
 	// and by the fault that deletes the store's data.
 	fragile sync.Mutex
+	// running is held by a fault that ends a process, or makes it stand still. It is locked
+	// after fragile.
+	running sync.Mutex
 	// steady is held by a fault that disturbs the store, until the store works again, and
-	// by a fault that needs a working store. It is locked after fragile.
+	// by a fault that needs a working store. It is locked last.
 	steady sync.Mutex
 
 	mu     sync.Mutex
@@ -83,6 +92,7 @@ func (s *script) play(ctx context.Context, work *sync.WaitGroup) {
 		repeat(ctx, time.Second, 2*time.Second, s.stop, s.stop, s.kill, s.stopUnshared)
 	})
 	work.Go(func() { repeat(ctx, 2*time.Second, 4*time.Second, s.hang, s.restart, s.wipe) })
+	work.Go(func() { repeat(ctx, 3*time.Second, 6*time.Second, s.stall) })
 	work.Go(func() {
 		repeat(ctx, 2*time.Second, 4*time.Second,
 			s.provider(slowProvider, cognitotest.Delay(700*time.Millisecond)),
@@ -116,136 +126,6 @@ func (s *script) record(count, format string, args ...any) {
 }
 
 func (s *script) any() *replica { return s.world.replicas[roll(replicas)] }
-
-// stop shuts a replica down with SIGTERM and starts it again.
-func (s *script) stop(ctx context.Context) {
-	s.fragile.Lock()
-	defer s.fragile.Unlock()
-	if ctx.Err() != nil {
-		return
-	}
-	r := s.any()
-	s.record(stopReplica, "%s is stopped", r.current().name)
-	s.exit(r)
-	s.revive(ctx, r)
-	pause(ctx, apart)
-}
-
-func (s *script) exit(r *replica) {
-	if err := r.current().stop(); err != nil {
-		s.world.fault("%v", err)
-	}
-	s.record("", "%s has ended", r.current().name)
-}
-
-func (s *script) revive(ctx context.Context, r *replica) {
-	pause(ctx, between(100*time.Millisecond, time.Second))
-	if err := r.start(context.WithoutCancel(ctx)); err != nil {
-		s.world.fault("starting a replica again: %v", err)
-	}
-	s.record("", "%s is ready", r.current().name)
-}
-
-// stopUnshared shuts a replica down while it holds results that the store lacks: the
-// store hangs from before the provider answers until some time later.
-func (s *script) stopUnshared(ctx context.Context) { s.hit(ctx, s.unshared) }
-
-// hit looks for a replica that the fault can end, and starts it again.
-func (s *script) hit(ctx context.Context, fault func(context.Context, *life) bool) {
-	s.fragile.Lock()
-	defer s.fragile.Unlock()
-	for range tries {
-		if ctx.Err() != nil {
-			return
-		}
-		r := s.any()
-		if fault(ctx, r.current()) {
-			s.revive(ctx, r)
-			pause(ctx, apart)
-			return
-		}
-	}
-}
-
-func (s *script) unshared(ctx context.Context, l *life) bool {
-	s.steady.Lock()
-	defer s.steady.Unlock()
-	held := 0
-	if !s.awaitWell(ctx) {
-		return false
-	}
-	l.front.hold()
-	defer l.front.open()
-	if !until(ctx, heldTime, func() bool {
-		waiting, working, _ := l.front.state()
-		held = waiting
-		return waiting > 0 && working == 0
-	}) {
-		return false
-	}
-	begun := time.Now()
-	_, _, before := l.front.state()
-	s.world.store.Hang()
-	l.front.open()
-	until(ctx, heldTime, func() bool {
-		_, working, answered := l.front.state()
-		return working == 0 && answered >= before+held
-	})
-	s.record(stopUnshared, "%s is stopped with %d results, the store hangs", l.name, held)
-	var waking sync.WaitGroup
-	waking.Go(func() {
-		pause(ctx, between(time.Second, 3*time.Second))
-		s.world.store.Wake()
-	})
-	if err := l.stop(); err != nil {
-		s.world.fault("%v", err)
-	}
-	s.record("", "%s has ended", l.name)
-	waking.Wait()
-	s.recover(context.WithoutCancel(ctx), begun)
-	return true
-}
-
-// kill kills a replica while it waits for the provider (see the package comment). It
-// gives up if the store failed meanwhile or if no replica has a refresh in progress.
-func (s *script) kill(ctx context.Context) { s.hit(ctx, s.strike) }
-
-func (s *script) strike(ctx context.Context, l *life) bool {
-	s.steady.Lock()
-	defer s.steady.Unlock()
-	if !s.awaitWell(ctx) {
-		return false
-	}
-	before, err := l.counters(ctx)
-	if err != nil {
-		return false
-	}
-	l.front.hold()
-	defer l.front.open()
-	var after counters
-	idle := func() bool {
-		held, working, answered := l.front.state()
-		if held == 0 || working > 0 {
-			return false
-		}
-		after, err = l.counters(ctx)
-		return err == nil && int(after.rotated) == answered
-	}
-	if !until(ctx, heldTime, idle) || !pause(ctx, storeTimeout) {
-		return false
-	}
-	if after, err = l.counters(ctx); err != nil || after.failed != before.failed {
-		return false
-	}
-	users, from := l.kill(), time.Now()
-	s.record(killReplica, "%s was killed, refreshes under way: %v", l.name, users)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, user := range users {
-		s.leases[user] = append(s.leases[user], window{from, from.Add(leaseTime)})
-	}
-	return true
-}
 
 // hang makes the store hang for a while.
 func (s *script) hang(ctx context.Context) {

@@ -45,12 +45,13 @@ func (s *stalls) during(from, to time.Time) bool {
 	return false
 }
 
-// total returns the sum of all pauses.
-func (s *stalls) total() (total time.Duration) {
+// total returns the sum of all pauses, and the longest one.
+func (s *stalls) total() (total, longest time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, stall := range s.found {
-		total += stall.to.Sub(stall.from)
+		took := stall.to.Sub(stall.from)
+		total, longest = total+took, max(longest, took)
 	}
-	return total
+	return total, longest
 }

@@ -69,9 +69,10 @@ type world struct {
 
 // loss is a browser that lost something, with its latest requests.
 type loss struct {
-	user  string
-	at    time.Time
-	story string
+	user    string
+	at      time.Time
+	outcome outcome
+	story   string
 }
 
 // newWorld starts all processes, which end with the test. [world.live] runs the browsers.
@@ -212,7 +213,8 @@ func (w *world) fault(format string, args ...any) {
 func (w *world) loss(b loss) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !slices.ContainsFunc(w.losses, func(known loss) bool { return known.user == b.user }) {
+	same := func(known loss) bool { return known.user == b.user && known.outcome == b.outcome }
+	if !slices.ContainsFunc(w.losses, same) {
 		w.losses = append(w.losses, b)
 	}
 }
