@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -183,11 +184,17 @@ func newLimitedProxy(tb testing.TB, limits oauthproxy.Limits, tracer *tracing.Tr
 	})
 	p.handler = oauthproxy.New(oauthproxy.Config{
 		Routes: routes, Limits: limits, Site: site, Tokens: p.tokens, Log: log, Metrics: oauthproxy.NewMetrics(p.registry), Tracer: tracer,
-		OurCookie: func(name string) bool { return strings.HasPrefix(name, "__Host-Http-") },
+		OurCookie: isOurs,
 	})
 	p.Server = httptest.NewUnstartedServer(nil)
 	p.Config = web.NewServer(site.Instrument(site.Deadlines(p.handler)), log)
 	return p
+}
+
+// isOurs knows the names of the service's cookies, to the byte.
+func isOurs(name string) bool {
+	ours := []string{"__Host-Http-session", "__Host-Http-session.1", "__Host-Http-active"}
+	return slices.Contains(ours, name) || strings.HasPrefix(name, "__Host-Http-login-")
 }
 
 // request returns a request of the app, with pairs of header names and values.

@@ -204,6 +204,12 @@ func TestPagesOfUpstreamsAreSandboxed(t *testing.T) {
 			t.Errorf("%s: Content-Security-Policy %q, want %q", line, policy, want)
 		}
 	}
+	for _, status := range []int{http.StatusUnauthorized, http.StatusNotFound, http.StatusInternalServerError} { // they echo paths
+		got := newProxy(t, api(t, answers(t, status, "Content-Type: text/html").URL)).get(t, "/api/x")
+		if policy := got.Header.Get("Content-Security-Policy"); policy != "sandbox" {
+			t.Errorf("%d: Content-Security-Policy %q", got.StatusCode, policy)
+		}
+	}
 	saved := answers(t, http.StatusOK, "Content-Type: text/html", `Content-Disposition: Attachment; filename="report.html"`)
 	if got := newProxy(t, api(t, saved.URL)).get(t, "/api/x").Header["Content-Security-Policy"]; got != nil {
 		t.Errorf("what is only saved: Content-Security-Policy %q", got)

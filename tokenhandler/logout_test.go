@@ -208,6 +208,19 @@ func TestLogoutEverywhere(t *testing.T) {
 	a.wantSession(other, true)
 }
 
+// TestLogoutEverywhereOfADeadSession: a copy of a cookie whose refresh token is dead does not
+// end the user's other sessions.
+func TestLogoutEverywhereOfADeadSession(t *testing.T) {
+	a := newApp(t, settings{})
+	here, there := a.login(), a.login()
+	thief := a.copyOf(here)
+	a.pool.Break(cognitotest.TokenRefresh, cognitotest.OAuthError("invalid_grant"), 1)
+	testkit.WantProblem(t, here.Fetch(http.MethodPost, "/auth/refresh", "").Answer(), http.StatusUnauthorized, "session_expired")
+	a.clock.Advance(time.Second)
+	a.wantLogoutURL(thief.Fetch(http.MethodPost, "/auth/logout?everywhere=true", ""))
+	a.wantSession(there, true)
+}
+
 // TestLogoutWhenRevocationFails checks that the session ends although the revocation
 // fails, and that the failure is counted.
 func TestLogoutWhenRevocationFails(t *testing.T) {

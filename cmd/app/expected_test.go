@@ -116,6 +116,10 @@ func TestExpectedUserOfASocket(t *testing.T) {
 	if status := dial(); status != http.StatusConflict {
 		t.Errorf("as two users: %d", status)
 	}
+	header["X-Expected-Sub"] = []string{s.pool.User("demo").Sub, "somebody-else"}
+	if status := dial(); status != http.StatusConflict {
+		t.Errorf("as two users, the other way round: %d", status)
+	}
 	header.Set("X-Expected-Sub", s.pool.User("demo").Sub)
 	if status := dial(); status != http.StatusSwitchingProtocols {
 		t.Errorf("as the user: %d", status)

@@ -130,6 +130,23 @@ func TestGrowingAndShrinking(t *testing.T) {
 	}
 }
 
+// TestNewSessionRemovesASecondCookieThatIsNotSent: browsers send no Strict cookies with the
+// provider's redirect, so the request of a login does not show those of the earlier session.
+func TestNewSessionRemovesASecondCookieThatIsNotSent(t *testing.T) {
+	f := newFixture(t)
+	large := tokens(1, f.now)
+	large.Refresh = incompressible(4200)
+	j := f.login(t, large)
+	h := make(http.Header)
+	if err := f.begin(h, tokens(2, f.now)); err != nil {
+		t.Fatal(err)
+	}
+	j.take(t, h)
+	if _, there := j[sessionCookie+".1"]; there {
+		t.Errorf("the second cookie of the earlier session stays: %v", h["Set-Cookie"])
+	}
+}
+
 func withoutID(t secret.Tokens) secret.Tokens {
 	t.ID = secret.String{}
 	return t
@@ -169,6 +186,7 @@ func TestBadCookiesAreNoSession(t *testing.T) {
 		t.Fatal(err)
 	}
 	foreign := newFixture(t, func(c *session.Config) { c.Keys = foreignKeys })
+	j := func(j jar) string { return j.header().Get("Cookie") }
 	for name, c := range map[string]struct {
 		cookies string
 		want    error
@@ -184,6 +202,8 @@ func TestBadCookiesAreNoSession(t *testing.T) {
 		"of another key ring":         {sessionCookie + "=" + foreign.login(t, tokens(1, f.now))[sessionCookie], session.ErrUnknownKey},
 		"twice, the same":             {sessionCookie + "=" + value + "; " + sessionCookie + "=" + value, session.ErrUnreadable},
 		"twice, another's first":      {sessionCookie + "=" + other[sessionCookie] + "; " + sessionCookie + "=" + value, session.ErrUnreadable},
+		"the activity twice":          {j(good) + "; " + activeCookie + "=" + good[activeCookie], session.ErrUnreadable},
+		"another's activity first":    {activeCookie + "=" + other[activeCookie] + "; " + j(good), session.ErrUnreadable},
 		"quoted":                      {sessionCookie + `="` + value + `"`, session.ErrUnreadable},
 		"among 50 others":             {strings.Repeat("a=b; ", 50) + sessionCookie + "=" + value, nil},
 		"50 of ours":                  {strings.Repeat("__Host-Http-login-x=y; ", 50) + sessionCookie + "=" + value, session.ErrCookiesTooLarge},

@@ -25,6 +25,24 @@ func TestIdleTimeoutIsExact(t *testing.T) {
 	}
 }
 
+// TestActivityOfAShortIdleTimeout: the cookie is written so often that a user who is active
+// every minute does not become idle.
+func TestActivityOfAShortIdleTimeout(t *testing.T) {
+	f := newFixture(t, func(c *settings) { c.IdleTimeout = time.Minute })
+	j := f.login(t, tokens(1, f.now))
+	for _, step := range []time.Duration{14 * time.Second, time.Second, 58 * time.Second} {
+		f.now = f.now.Add(step)
+		v := f.mustOpen(t, j)
+		v.Touch()
+		h := make(http.Header)
+		v.Commit(headerWriter(h))
+		j.take(t, h)
+		if wrote := len(h["Set-Cookie"]) > 0; wrote != (step != 14*time.Second) {
+			t.Errorf("after %v more: written %v", step, wrote)
+		}
+	}
+}
+
 func TestActivityProlongsAndIsWrittenOnceAMinute(t *testing.T) {
 	f := newFixture(t)
 	j := f.login(t, tokens(1, f.now))

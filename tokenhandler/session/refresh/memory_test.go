@@ -267,3 +267,57 @@ func TestResultFromACookieIsPublished(t *testing.T) {
 		}
 	})
 }
+
+// TestOlderCookieThatNobodyHasANewerOneFor: the replica has released the newer
+// generation, and the store has lost it. The older refresh token was replaced, so it
+// must not be used although the store gives the lease.
+func TestOlderCookieThatNobodyHasANewerOneFor(t *testing.T) {
+	store := replicastest.NewFake()
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	withReplicas(t, 1, store, p, func(t *testing.T, all []*fixture, j jar) {
+		f := all[0]
+		time.Sleep(61 * time.Minute)
+		keepActive(t, f, j)
+		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
+		_, h := f.mustRequest(t, j)
+		j.take(t, h)
+		f.mustRequest(t, j) // confirms the new generation
+		time.Sleep(time.Minute)
+		f.sweep(t) // releases it
+		store.Forget()
+		if _, _, err := f.request(t, older); !errors.Is(err, refresh.ErrSuperseded) || p.count() != 1 {
+			t.Errorf("%v, %d calls", err, p.count())
+		}
+		if token, _, err := f.request(t, j); err != nil || token != "access 1" {
+			t.Errorf("the newer cookie: %q, %v", token, err)
+		}
+	})
+}
+
+// TestOlderCookieDoesNotShortenTheMemory: a request with an older cookie, whose access
+// token has ended, needs the record for a shorter time than the newer generation.
+func TestOlderCookieDoesNotShortenTheMemory(t *testing.T) {
+	p := &provider{rotate: true, latency: 100 * time.Millisecond}
+	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
+		time.Sleep(50 * time.Minute)
+		keepActive(t, f, j)
+		time.Sleep(11 * time.Minute)
+		older := jar{sessionCookie: j[sessionCookie]}
+		_, h := f.mustRequest(t, j)
+		j.take(t, h)
+		keepActive(t, f, j) // confirms the new generation
+		time.Sleep(time.Minute)
+		f.sweep(t)
+		older[activeCookie] = j[activeCookie] // the browser has one for all generations
+		if _, _, err := f.request(t, older); !errors.Is(err, refresh.ErrSuperseded) {
+			t.Fatalf("the older cookie: %v", err)
+		}
+		passTimeActively(t, f, 55*time.Minute, j)
+		time.Sleep(133 * time.Minute) // longer than the older cookie needs; it is alive because of the newer one
+		f.sweep(t)
+		older[activeCookie] = j[activeCookie]
+		if _, _, err := f.request(t, older); !errors.Is(err, refresh.ErrSuperseded) || p.good == "" {
+			t.Errorf("the older cookie, again: %v", err)
+		}
+	})
+}
