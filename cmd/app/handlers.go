@@ -19,6 +19,11 @@ import (
 func (a *App) publicHandler(site *web.Site, p parts) http.Handler {
 	notFound := web.OwnHeaders(site.CORS(site.NoAppHere()))
 	dispatch := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if a.stopping.Load() && r.Header["Upgrade"] == nil {
+			// Proxies open another connection then. What they sent over one that is idle when
+			// the drain closes it would be lost.
+			w.Header().Set("Connection", "close")
+		}
 		switch a.partOf(r.URL.Path) {
 		case partAuth:
 			p.auth.ServeHTTP(w, r)
