@@ -167,9 +167,8 @@ func TestAWSIsGood(t *testing.T) {
 	if len(f.objects) != 2 || !strings.HasPrefix(f.objects[0], "put /files/users/doctor/trial-") || !strings.HasPrefix(f.objects[1], "delete /files/users/doctor/trial-") {
 		t.Errorf("the objects: %q", f.objects)
 	}
-	if f = newAWS(t, nil); true {
-		f.examine(t, false)
-	}
+	f = newAWS(t, nil)
+	f.examine(t, false)
 	if len(f.objects) != 0 {
 		t.Errorf("written without --write: %q", f.objects)
 	}

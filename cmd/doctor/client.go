@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 
 	"cognito-token-handler/cmd/app"
@@ -101,15 +102,15 @@ func (d *doctor) callback(ctx context.Context, page *url.URL, redirect, optional
 	case end.returned:
 		return []Finding{good(AreaClient, "%s is registered, and the scopes are allowed.", name)}
 	case end.isError():
-		return []Finding{d.notRegistered(name, end, optional, register)}
-	case end.status >= 500:
+		return []Finding{notRegistered(name, end, optional, register)}
+	case end.status >= http.StatusInternalServerError:
 		return []Finding{fault(AreaClient, fmt.Sprintf("The provider's login page answers %d.", end.status), "Look at the provider's status.")}
 	}
 	return []Finding{good(AreaClient, "%s leads to a login page, and the scopes are allowed.", name)}
 }
 
 // notRegistered is the finding for a URL that leads to an error page of the provider.
-func (d *doctor) notRegistered(name string, end landing, optional, cure string) Finding {
+func notRegistered(name string, end landing, optional, cure string) Finding {
 	what := name + " is not registered, or provider.client_id is not known: " + end.refusal() + "."
 	if optional == "" {
 		return fault(AreaClient, what, cure)
@@ -136,7 +137,7 @@ func (d *doctor) signOut(ctx context.Context, connected *cognito.Provider, back,
 		// Logout 1.0 §2), and this is one.
 		return []Finding{warning(AreaClient, name+" could not be tried without a login: "+end.refusal()+".", "Log out once; if that ends on an error page of the provider, register the URL there.")}
 	case end.isError():
-		return []Finding{d.notRegistered(name, end, optional, register)}
+		return []Finding{notRegistered(name, end, optional, register)}
 	case d.isCognito():
 		return []Finding{warning(AreaClient, fmt.Sprintf("%s could not be tried: the logout page answers %d and does not redirect there.", name, end.status), "Log out once and see where that ends.")}
 	}

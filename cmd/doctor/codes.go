@@ -20,7 +20,7 @@ func explanations() map[string]explanation {
 		"precondition_failed":  {"the object has changed since it was read.", "The app reads it again."},
 		"too_large":            {"the body is over max_body of the route, or the file over storage.max_size.", "Raise that limit, if such requests are wanted."},
 		"misdirected_request":  {"the admin listener was asked under a name that it does not know.", "Use its address, or add the name to admin.hosts."},
-		"rate_limited":         {"too much at once: refreshes, logins, streams or requests of one session, or calls to the provider or S3.", "If it happens to honest users, see tokenhandler_rate_limited_total, api.requests_per_session, api.streams_per_session and provider.max_requests_per_second."},
+		"rate_limited":         {"too much at once: from one address, of one session, or calls to the provider or S3.", "If it happens to honest users, tokenhandler_rate_limited_total names the limit: limits.*, api.requests_per_session, api.streams_per_session or provider.max_requests_per_second."},
 		"cookies_too_large":    {"the request had too many or too large cookies.", "Look which other apps set cookies for this host."},
 		"session_too_large":    {"the tokens do not fit into cookies.", "Make the tokens smaller: fewer groups and claims; with session.store, the session goes on meanwhile."},
 		"internal_error":       {"a bug in this service.", "Report it, with the record \"panic recovered\" of this request if there is one."},

@@ -23,7 +23,7 @@ func TestLocalServers(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	bucket, err := s3local.Start(t.Context(), s3local.Options{AppOrigin: publicURL})
+	bucket, err := s3local.Start(t.Context(), s3local.Options{AppOrigins: []string{publicURL}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,13 +8,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"cognito-token-handler/cmd/app"
+	"cognito-token-handler/tokenhandler/replicas/memory"
 	"cognito-token-handler/tokenhandler/replicas/valkey"
 )
 
 // store examines the store that replicas share.
 func (d *doctor) store(ctx context.Context) []Finding {
 	found, err := valkey.Examine(ctx, valkey.Config{
-		URL: d.Service.Session.Store, Now: d.Now, Log: slog.New(slog.DiscardHandler),
+		URL: d.Service.Session.Store, Local: memory.New(d.Now), Now: d.Now, Log: slog.New(slog.DiscardHandler),
 		Credentials: func(region string) (aws.CredentialsProvider, error) {
 			cfg, err := app.AWSConfig(ctx, region)
 			return cfg.Credentials, err

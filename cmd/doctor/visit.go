@@ -25,7 +25,9 @@ type landing struct {
 }
 
 // isError reports whether the provider refused the request without going back to the app.
-func (l landing) isError() bool { return l.errorPage || l.status >= 400 && l.status < 500 }
+func (l landing) isError() bool {
+	return l.errorPage || l.status >= http.StatusBadRequest && l.status < http.StatusInternalServerError
+}
 
 // refusal says how the provider refused, without its text, except for the description,
 // which is quoted.
@@ -73,8 +75,8 @@ func (d *doctor) visit(ctx context.Context, address, back string) (landing, erro
 		}
 		_ = answer.Body.Close()
 		end = landAt(end, r.URL, answer.StatusCode)
-		to, err := answer.Location()
-		if err != nil || answer.StatusCode < 300 || answer.StatusCode >= 400 {
+		to := redirectOf(answer)
+		if to == nil {
 			return end, nil
 		}
 		if sameTarget(to, app) {
@@ -87,6 +89,18 @@ func (d *doctor) visit(ctx context.Context, address, back string) (landing, erro
 		address = to.String()
 	}
 	return end, nil
+}
+
+// redirectOf returns where an answer redirects to, or nil if it does not.
+func redirectOf(answer *http.Response) *url.URL {
+	if answer.StatusCode < http.StatusMultipleChoices || answer.StatusCode >= http.StatusBadRequest {
+		return nil
+	}
+	to, err := answer.Location()
+	if err != nil {
+		return nil
+	}
+	return to
 }
 
 // landAt notes that a page at u answered.
