@@ -7,7 +7,7 @@ import (
 
 // Deadline is how long the helpers of this package wait for an event. A busy
 // machine does not reach it, only a hang does.
-const Deadline = time.Minute
+const Deadline = 5 * time.Minute
 
 // pollInterval is the pause between two calls of a condition.
 const pollInterval = 5 * time.Millisecond
