@@ -159,7 +159,7 @@ func (h *loginHandler) tryAgain(w http.ResponseWriter, r *http.Request, l login,
 func (h *loginHandler) begin(w http.ResponseWriter, r *http.Request, l login, began *beginning) error {
 	if err := h.cfg.Limits.Login.TakeClient(r); err != nil {
 		h.limited(w, r, err)
-		return nil //nolint:nilerr // limited has answered
+		return nil
 	}
 	if err := h.sendToProvider(w, r, l, provider.PageLogin, began); err != nil {
 		h.fail(w, r, failure{code: string(web.AsProblem(err).Code), login: l, err: err, retryAfter: retryAfter(err)})

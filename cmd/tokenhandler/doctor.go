@@ -13,11 +13,11 @@ import (
 	"cognito-token-handler/config"
 )
 
-// exitCode is the error of a command that has said everything itself.
-type exitCode int
+// exitError is the error of a command that has said everything itself.
+type exitError int
 
 // Error implements error.
-func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
+func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // usageCode is the exit code of doctor for a wrong usage: 1 would mean warnings.
 const usageCode = 2
@@ -72,7 +72,7 @@ func (c *command) explainRequest(log io.Reader, id string) error {
 	}
 	if !found {
 		_, _ = fmt.Fprintf(c.stderr, "tokenhandler: the log has no request %q: it may be of another replica or day, or log.requests leaves it out\n", id)
-		return exitCode(1)
+		return exitError(1)
 	}
 	return nil
 }
@@ -83,7 +83,7 @@ func (c *command) usage(err error) error {
 		return nil
 	}
 	_, _ = fmt.Fprintln(c.stderr, "tokenhandler:", err)
-	return exitCode(usageCode)
+	return exitError(usageCode)
 }
 
 func (c *command) doctor(cmd *cobra.Command, asJSON, write bool) error {
@@ -96,7 +96,7 @@ func (c *command) doctor(cmd *cobra.Command, asJSON, write bool) error {
 		return err
 	}
 	if code := report.ExitCode(); code != 0 {
-		return exitCode(code)
+		return exitError(code)
 	}
 	return nil
 }

@@ -135,7 +135,7 @@ func TestTheKeysPageWaitsForReplicas(t *testing.T) {
 		t.Fatalf("the page has %d commands: %q", len(waits), waits)
 	}
 	count := func(step int) string {
-		ids, err := exec.CommandContext(t.Context(), program(t), "keygen", "--ids", file).Output() //nolint:gosec // the program under test
+		ids, err := exec.CommandContext(t.Context(), program(t), "keygen", "--ids", file).Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,8 +40,8 @@ const lastRecordsTime = time.Second
 func run(ctx context.Context, args, environ []string, hangups <-chan os.Signal, stdout, stderr io.Writer) int {
 	records := &oneByOne{w: stderr}
 	c := &command{environ: environ, hangups: hangups, stdout: stdout, stderr: web.NewLogQueue(records), records: records}
-	defer c.flush() //nolint:contextcheck // at the end ctx is over
-	root := c.root()
+	defer c.flush()  //nolint:contextcheck // at the end ctx is over
+	root := c.root() //nolint:contextcheck // ExecuteContext gives the commands ctx
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(c.stderr)
@@ -49,7 +49,7 @@ func run(ctx context.Context, args, environ []string, hangups <-chan os.Signal, 
 	if err == nil {
 		return 0
 	}
-	if code, ok := errors.AsType[exitCode](err); ok {
+	if code, ok := errors.AsType[exitError](err); ok {
 		return int(code)
 	}
 	if faults, ok := errors.AsType[config.Faults](err); ok {

@@ -36,7 +36,8 @@ func newClientWorld(t *testing.T, settings ...any) *world {
 		onAnotherSite(stack, config)
 		config.Set("spa.dir", dir)
 		for pair := range slices.Chunk(settings, 2) {
-			config.Set(pair[0].(string), pair[1])
+			key, _ := pair[0].(string)
+			config.Set(key, pair[1])
 		}
 	}})
 }

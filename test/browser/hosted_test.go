@@ -86,7 +86,7 @@ func (t *tab) addPasskey(user string) {
 	t.wait("location.search === '?passkey=added'")
 	t.waitPhase("authenticated")
 	t.wantText("who-email", user)
-	kept := must(t, webauthn.GetCredentials, webauthn.GetCredentialsParams{AuthenticatorID: authenticator.AuthenticatorID})
+	kept := must(t, webauthn.GetCredentials, webauthn.GetCredentialsParams(authenticator))
 	if ids := t.w.stack.Pool.Passkeys(user); len(ids) != 1 || len(kept.Credentials) != 1 {
 		t.t.Errorf("the pool has %d passkeys, the authenticator %d", len(ids), len(kept.Credentials))
 	}

@@ -43,8 +43,13 @@ func TestTakenPortsAreNamedInOneLine(t *testing.T) {
 
 func TestFaultyAppsAndAPIsAreExplained(t *testing.T) {
 	for _, args := range [][]string{
-		{"-app", "localhost:5173"}, {"-app", "http://localhost:5173/app"}, {"-app", ""}, {"-api", "api=http://localhost:3000"},
-		{"-api", "/api=http://localhost:3000"}, {"-api", "http://localhost:3000/v1"}, {"-login-url", "phone"},
+		{"-app", "localhost:5173"},
+		{"-app", "http://localhost:5173/app"},
+		{"-app", ""},
+		{"-api", "api=http://localhost:3000"},
+		{"-api", "/api=http://localhost:3000"},
+		{"-api", "http://localhost:3000/v1"},
+		{"-login-url", "phone"},
 	} {
 		for _, run := range []func(context.Context, []string, io.Writer) error{devstack.Run, devstack.RunServers} {
 			err := run(t.Context(), args, io.Discard)

@@ -110,7 +110,7 @@ func (w *rolling) balance() {
 	forward := &httputil.ReverseProxy{Transport: transport, Rewrite: func(p *httputil.ProxyRequest) {
 		turn := w.turn.Add(1)
 		for i := range w.all {
-			r := w.all[(turn+uint64(i))%uint64(len(w.all))] //nolint:gosec // not negative
+			r := w.all[(turn+uint64(i))%uint64(len(w.all))]
 			if r.ready.Load() {
 				p.SetURL(&url.URL{Scheme: "http", Host: r.listens})
 				break
@@ -120,7 +120,7 @@ func (w *rolling) balance() {
 		p.SetXForwarded()
 	}}
 	w.poll()
-	ctx, stop := context.WithCancel(context.Background()) //nolint:forbidigo // outlives the test's own context
+	ctx, stop := context.WithCancel(context.Background())
 	var polling sync.WaitGroup
 	polling.Go(func() {
 		ticks := time.NewTicker(pollEvery)
@@ -141,7 +141,7 @@ func (w *rolling) balance() {
 func (w *rolling) poll() {
 	client := &http.Client{Timeout: pollEvery, Transport: &http.Transport{DisableKeepAlives: true}}
 	for _, r := range w.all {
-		answer, err := client.Get("http://" + r.admins + "/readyz") //nolint:noctx // bounded by the client
+		answer, err := client.Get("http://" + r.admins + "/readyz")
 		if err == nil {
 			_ = answer.Body.Close()
 		}
@@ -213,6 +213,8 @@ func TestRollingRestart(t *testing.T) {
 }
 
 // use sends requests of a user, GET and POST in turn, until ctx ends.
+//
+//nolint:contextcheck // the user agent's requests end with their time-out
 func use(ctx context.Context, t *testing.T, front string, ua *useragent.UA, count *atomic.Int64) {
 	pause := time.NewTicker(5 * time.Millisecond)
 	defer pause.Stop()

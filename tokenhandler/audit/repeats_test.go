@@ -60,7 +60,8 @@ func TestRepeatedEventsAreSummedUp(t *testing.T) {
 		note("2001:db8::3", "refused", "e")
 		synctest.Wait()
 		want := []summary{
-			{Cause: "refused", IP: "2001:db8::1", Agent: "a"}, {Cause: "refused", IP: "203.0.113.1", Agent: "c"},
+			{Cause: "refused", IP: "2001:db8::1", Agent: "a"},
+			{Cause: "refused", IP: "203.0.113.1", Agent: "c"},
 			{Cause: "unknown_state", IP: "2001:db8::3", Agent: "d"},
 		}
 		got, _ := output.summaries(t)

@@ -121,7 +121,7 @@ func sentType(sent reflect.Type) string {
 	if sent.Implements(reflect.TypeFor[json.Marshaler]()) {
 		return "object"
 	}
-	switch sent.Kind() {
+	switch sent.Kind() { //nolint:exhaustive // no answer has other kinds
 	case reflect.Pointer:
 		return sentType(sent.Elem())
 	case reflect.String:
