@@ -116,14 +116,14 @@ func TestTheKeysPageWaitsForReplicas(t *testing.T) {
 	}
 	dir := t.TempDir()
 	const old, added = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=\n", "QUJDREVGMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODk=\n"
-	file := filepath.Join(dir, "session_keys")
-	write := func(content string) {
+	file, next := filepath.Join(dir, "session_keys"), filepath.Join(dir, "next")
+	write := func(file, content string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	write(old)
+	write(file, old)
 	s := serve(t, configuration(newPool(t), "http://localhost:1"), "TH_SESSION__KEYS_FILE="+file)
 	var waits []string
 	for line := range strings.Lines(string(page)) {
@@ -134,7 +134,7 @@ func TestTheKeysPageWaitsForReplicas(t *testing.T) {
 	if len(waits) != 2 {
 		t.Fatalf("the page has %d commands: %q", len(waits), waits)
 	}
-	count := func(step int) string {
+	count := func(step int, file string) string {
 		ids, err := exec.CommandContext(t.Context(), program(t), "keygen", "--ids", file).Output()
 		if err != nil {
 			t.Fatal(err)
@@ -145,13 +145,14 @@ func TestTheKeysPageWaitsForReplicas(t *testing.T) {
 		return strings.TrimSpace(string(out))
 	}
 	for step, content := range []string{old + added, added + old} {
-		write(content)
-		if got := count(step); got != "0" {
+		write(next, content) // the service reads its own file every 10 seconds
+		if got := count(step, next); got != "0" {
 			t.Errorf("step %d: %q replicas before the file was read", step, got)
 		}
+		write(file, content)
 		s.signal(syscall.SIGHUP)
 		s.out.Wait(t, `"msg":"files read again on request"`, step+1)
-		if got := count(step); got != "1" {
+		if got := count(step, file); got != "1" {
 			t.Errorf("step %d: %q replicas after the file was read", step, got)
 		}
 	}

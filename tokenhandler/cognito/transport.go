@@ -94,6 +94,12 @@ func describe(r *http.Request) tracing.Call {
 	return tracing.Call{Name: c.endpoint}
 }
 
+// idleTimeout is how long a connection is kept without a request. Common servers close
+// theirs after 5 seconds or more. If they did it first, just when the next request is
+// sent, a code or a refresh token would be lost: both are sent by POST, which net/http
+// does not repeat.
+const idleTimeout = 4 * time.Second
+
 // NewTransport returns what sends the requests to the provider over the network.
 func NewTransport() http.RoundTripper {
 	return &http.Transport{
@@ -107,7 +113,7 @@ func NewTransport() http.RoundTripper {
 		MaxIdleConns:           64,
 		MaxIdleConnsPerHost:    32,
 		MaxConnsPerHost:        64,
-		IdleConnTimeout:        90 * time.Second,
+		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
 }

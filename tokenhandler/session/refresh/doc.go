@@ -117,8 +117,9 @@
 //
 // A process, or its machine, may stand still between any two instructions. If it is
 // stopped before the call, it does not call when the lease has ended or soon will
-// (attempt.callTime). If it is stopped later, the others wait until the lease has
-// ended. Then they cannot tell it from a process that was killed: with rotation and no
+// (attempt.callTime). If it is stopped during the call, the call's time-out may end it
+// although the response has arrived. If it is stopped later, the others wait until the
+// lease has ended. Then they cannot tell it from a process that was killed: with rotation and no
 // grace, the session is lost if both use the refresh token. If the store has lost its data, it
 // gives no lease until each process has published again what it has
 // ([Replicas].Restored), for no longer than a lease lasts.
