@@ -41,6 +41,9 @@ func TestHostedPages(t *testing.T) {
 	tab.shoot("23-sign-in", true)
 	tab.click("[data-show]")
 	tab.wait("document.querySelector('#password').type === 'text'")
+	if said := run[string](tab, "document.querySelector('[data-show]').innerText + ': ' + document.querySelector('[data-show]').ariaLabel"); said != "Hide: Hide the password" {
+		t.Errorf("the button reads and is called %q", said)
+	}
 	tab.click("[data-show]")
 	tab.click("[href^='/forgotPassword']")
 	tab.waitTitle("Forgot your password?")

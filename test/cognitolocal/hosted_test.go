@@ -112,6 +112,16 @@ func (v *visitor) want(text string) {
 	}
 }
 
+// wantNoLink asserts that the page leads to none of the paths.
+func (v *visitor) wantNoLink(paths ...string) {
+	v.t.Helper()
+	for _, path := range paths {
+		if strings.Contains(v.body, `href="`+path) {
+			v.t.Errorf("the page has a link to %s: %s", path, v.body)
+		}
+	}
+}
+
 // code returns the code that the page shows.
 func (v *visitor) code() string {
 	v.t.Helper()
@@ -186,8 +196,10 @@ func TestPasskeyPage(t *testing.T) {
 	address := p.pool.URL + "/passkeys/add?" + query.Encode()
 	v := newVisitor(t)
 	v.open(address)
+	v.wantNoLink("/signup", "/forgotPassword")
 	v.submit("username", cognitolocal.DemoUser, "password", "wrong")
 	v.want("Incorrect username or password.")
+	v.wantNoLink("/signup", "/forgotPassword")
 	v.submit("username", cognitolocal.DemoUser, "password", cognitolocal.DemoPassword)
 	v.submit("credential", "id-of-a-passkey")
 	if v.left == nil || v.left.String() != callback {
@@ -201,6 +213,7 @@ func TestPasskeyPage(t *testing.T) {
 	v.open(p.pool.URL + "/logout?client_id=" + p.ClientID + "&logout_uri=" + home)
 	v.open(address)
 	v.want("Sign in to add a passkey.")
+	v.wantNoLink("/signup", "/forgotPassword")
 	query.Set("redirect_uri", "https://evil.example/")
 	if status := v.open(p.pool.URL + "/passkeys/add?" + query.Encode()); status != http.StatusBadRequest {
 		t.Errorf("an address that is not registered: %d", status)

@@ -54,10 +54,17 @@ func (f *front) openPasskeys(w http.ResponseWriter, r *http.Request) {
 
 func (f *front) showPasskeys(w http.ResponseWriter, request authorization, email string) {
 	if email == "" {
-		f.show(w, request, hosted.Page{Name: hosted.SignIn, Action: "/passkeys/login", Notice: "Sign in to add a passkey."})
+		f.showPasskeyLogin(w, request, hosted.Page{Notice: "Sign in to add a passkey."})
 		return
 	}
 	f.show(w, request, hosted.Page{Name: hosted.Passkey, Email: email, Back: request.fields.Get("redirect_uri")})
+}
+
+// showPasskeyLogin shows the sign-in page before the passkey page. A new account or a new password ends in a login, for which this request has
+// no code challenge.
+func (f *front) showPasskeyLogin(w http.ResponseWriter, request authorization, page hosted.Page) {
+	page.Name, page.Action, page.Known = hosted.SignIn, "/passkeys/login", true
+	f.show(w, request, page)
 }
 
 // loginForPasskeys is the form of the sign-in page before the passkey page. The code that cognito-local gives is not used.
@@ -73,7 +80,7 @@ func (f *front) loginForPasskeys(w http.ResponseWriter, r *http.Request) {
 	_, err := f.mint(r.Context(), attempt, email, form.Get("password"))
 	switch {
 	case errors.Is(err, errWrong):
-		f.show(w, request, hosted.Page{Name: hosted.SignIn, Action: "/passkeys/login", Email: email, Error: wrongPassword})
+		f.showPasskeyLogin(w, request, hosted.Page{Email: email, Error: wrongPassword})
 	case err != nil:
 		hosted.Write(w, http.StatusInternalServerError, hosted.Page{Name: hosted.Failed, Error: "The user pool does not answer."})
 	default:

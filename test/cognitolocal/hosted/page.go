@@ -29,6 +29,7 @@ type Page struct {
 	Request url.Values // hidden fields of every form, and the query of links to the other pages
 	Hidden  url.Values // further hidden fields
 	Action  string     // of SignIn
+	Known   bool       // SignIn is for a user of the app: the pages for others, which lead to a login, are not offered
 	Back    string     // address that Passkey leads to without a passkey
 	Email   string
 	Error   string

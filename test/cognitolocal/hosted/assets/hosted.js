@@ -5,7 +5,7 @@ for (const button of document.querySelectorAll('[data-show]')) {
     const shown = field.type === 'password'
     field.type = shown ? 'text' : 'password'
     button.textContent = shown ? 'Hide' : 'Show'
-    button.setAttribute('aria-pressed', String(shown))
+    button.setAttribute('aria-label', `${button.textContent} the password`)
     field.focus()
   })
 }
