@@ -27,13 +27,14 @@ export function useFiles() {
 }
 
 // #region files
-/** A file gets another name: S3 has no rename, so it is copied and the original deleted. */
-export async function renameFile(key: string, name: string) {
-  await storage.copy(key, folder + name, { ifAbsent: true }) // 409 already_exists, and nothing is overwritten
-  await storage.remove(key)
-}
+/** Deletes the version that the page shows. If there is a newer one, it stays: 412 precondition_failed. */
+export const deleteFile = ({ key, etag }: StoredObject) => storage.remove(key, { ifMatch: etag })
 
-export const deleteFile = (key: string) => storage.remove(key)
+/** A file gets another name: S3 has no rename, so it is copied and the original deleted. A newer original stays beside the copy. */
+export async function renameFile(file: StoredObject, name: string) {
+  await storage.copy(file.key, folder + name, { ifAbsent: true }) // 409 already_exists, and nothing is overwritten
+  await deleteFile(file)
+}
 
 /** For <img src> and <a href>. The service redirects to S3, with an address that works for some minutes. */
 export const pictureOf = (key: string) => storage.src(key)

@@ -84,9 +84,18 @@ function disconnectEvents() {
   events = undefined
 }
 
-// Who logs in next finds nothing of the connections before. They end with their session: the server closes them.
-auth.on('signedIn', () => {
+/** Ends the connections, and shows nothing of them any more. */
+function forget() {
   disconnectEvents()
+  if (socket) {
+    socket.onopen = socket.onmessage = socket.onclose = null // it closes later, when another one may be open
+    socket.close(1000)
+    socket = undefined
+  }
   live = nothing
   listeners.forEach((listener) => listener())
-})
+}
+
+// Who logs in next finds nothing of the connections before, whether the same user or another.
+auth.on('signedIn', forget)
+auth.on('userChanged', forget)

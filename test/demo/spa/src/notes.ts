@@ -19,8 +19,14 @@ export const notes = createMirror<Note[]>(auth, storage, 'notes', {
 notes.subscribe(() => {
   const { conflict } = notes.snapshot
   if (!conflict || clashes(conflict).length > 0) return
-  queueMicrotask(() => notes.resolve(mergeById<Note>('id')(conflict)))
+  queueMicrotask(() => notes.resolve(merged(conflict)))
 })
+
+/** A note whose text is as before counts as unchanged, though its time is another: else it would hide what the other side wrote. */
+function merged({ base = [], mine, theirs }: Conflict<Note[]>): Note[] {
+  const settled = (list: Note[]) => list.map((note) => base.find(({ id, text }) => id === note.id && text === note.text) ?? note)
+  return mergeById<Note>('id')({ base, mine: settled(mine), theirs: settled(theirs) })
+}
 
 export function addNote(): Note {
   const note = { id: crypto.randomUUID(), text: '', at: new Date().toISOString() }
@@ -56,8 +62,7 @@ export type Choice = 'mine' | 'theirs' | 'both'
 
 /** Ends a conflict with what the user has chosen. Notes that do not clash are merged. */
 export function settle(conflict: Conflict<Note[]>, choice: Choice) {
-  const merged = mergeById<Note>('id')(conflict)
-  notes.resolve(clashes(conflict).reduce((list, clash) => apply(list, clash, choice), merged))
+  notes.resolve(clashes(conflict).reduce((list, clash) => apply(list, clash, choice), merged(conflict)))
 }
 
 function apply(list: Note[], { id, mine, theirs }: Clash, choice: Choice): Note[] {

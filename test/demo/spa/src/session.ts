@@ -40,6 +40,7 @@ export function useDemo(first: Notice | null) {
     const listening = [
       auth.on('signedOut', ({ loginUrl, ended }) => left.current || setNotice(endedNotice(loginUrl, ended))),
       auth.on('signedIn', () => setNotice((shown) => (shown?.loginUrl ? null : shown))),
+      auth.on('userChanged', () => setNotice(null)), // it was for the user before
     ]
     const onRestore = () => setLeaving(false) // the browser's Back button
     addEventListener('pageshow', onRestore)

@@ -1,8 +1,10 @@
 import type { StoredObject } from 'cognito-token-handler/storage'
-import { useState, type FormEvent } from 'react'
+import { useEffect, useRef, useState, type FormEvent } from 'react'
 import { timeText } from '../clock'
 import { downloadOf, isImage, nameOf, pictureOf, sizeText } from '../files'
 import { Icon } from './Icon'
+
+type Opened = 'rename' | 'delete'
 
 interface Props {
   file: StoredObject
@@ -12,11 +14,16 @@ interface Props {
 }
 
 export function FileItem({ file, sub, onRename, onDelete }: Props) {
-  const [mode, setMode] = useState<'show' | 'rename' | 'delete' | 'busy'>('show')
+  const [mode, setMode] = useState<'show' | 'busy' | Opened>('show')
+  const [opened, setOpened] = useState<Opened>()
   const name = nameOf(file.key)
   const run = (what: Promise<void>) => {
     setMode('busy')
     void what.finally(() => setMode('show'))
+  }
+  const open = (what: Opened) => {
+    setOpened(what)
+    setMode(what)
   }
   const rename = (next: string) => (next === '' || next === name ? setMode('show') : run(onRename(next)))
   return (
@@ -40,23 +47,36 @@ export function FileItem({ file, sub, onRename, onDelete }: Props) {
       {mode === 'delete' ? (
         <ConfirmDelete name={name} onDelete={() => run(onDelete())} onKeep={() => setMode('show')} />
       ) : (
-        mode !== 'rename' && <FileActions file={file} name={name} busy={mode === 'busy'} onMode={setMode} />
+        mode !== 'rename' && <FileActions file={file} name={name} busy={mode === 'busy'} opened={opened} onOpen={open} />
       )}
     </li>
   )
 }
 
-function FileActions(props: { file: StoredObject; name: string; busy: boolean; onMode: (mode: 'rename' | 'delete') => void }) {
-  const { file, name, busy, onMode } = props
+interface ActionsProps {
+  file: StoredObject
+  name: string
+  busy: boolean
+  /** What was opened last. Its button gets the focus back. */
+  opened: Opened | undefined
+  onOpen: (what: Opened) => void
+}
+
+function FileActions({ file, name, busy, opened, onOpen }: ActionsProps) {
+  const opener = useRef<HTMLButtonElement>(null)
+  useEffect(() => {
+    if (!busy && document.activeElement === document.body) opener.current?.focus()
+  }, [busy])
+  const button = (what: Opened) => ({ ref: opened === what ? opener : null, disabled: busy, onClick: () => onOpen(what) })
   return (
     <div className="file-actions">
       <a className="button icon-button" href={downloadOf(file.key)} aria-label={`Download ${name}`} title="Download" data-testid="file-download">
         <Icon name="download" />
       </a>
-      <button type="button" className="icon-button" aria-label={`Rename ${name}`} title="Rename" disabled={busy} onClick={() => onMode('rename')} data-testid="file-rename">
+      <button type="button" className="icon-button" aria-label={`Rename ${name}`} title="Rename" {...button('rename')} data-testid="file-rename">
         <Icon name="pencil" />
       </button>
-      <button type="button" className="icon-button" aria-label={`Delete ${name}`} title="Delete" disabled={busy} onClick={() => onMode('delete')} data-testid="file-delete">
+      <button type="button" className="icon-button" aria-label={`Delete ${name}`} title="Delete" {...button('delete')} data-testid="file-delete">
         <Icon name="bin" />
       </button>
     </div>

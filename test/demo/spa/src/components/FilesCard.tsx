@@ -1,4 +1,6 @@
+import type { ApiError } from 'cognito-token-handler'
 import { useRef, useState } from 'react'
+import { storage } from '../auth'
 import { deleteFile, nameOf, renameFile, sizeText, useFiles } from '../files'
 import { samples } from '../samples'
 import { DropZone } from './DropZone'
@@ -16,7 +18,10 @@ export function FilesCard({ sub }: { sub: string }) {
   const made = useRef(0)
 
   const add = (chosen: File[]) => setUploads((all) => [...chosen.map((file) => ({ id: ++made.current, file })), ...all])
-  const dismiss = (id: number) => setUploads((all) => all.filter((upload) => upload.id !== id))
+  const dismiss = (id: number) => {
+    setUploads((all) => all.filter((upload) => upload.id !== id))
+    title.current?.focus()
+  }
 
   const act = async (what: Promise<unknown>, done: string) => {
     try {
@@ -25,7 +30,11 @@ export function FilesCard({ sub }: { sub: string }) {
       setSaid({ text: done, bad: false })
       title.current?.focus()
     } catch (failure) {
-      setSaid({ text: (failure as Error).message, bad: true })
+      const { code, message } = failure as ApiError
+      if (code !== 'precondition_failed') return setSaid({ text: message, bad: true })
+      await reload()
+      setSaid({ text: 'The file was changed meanwhile, so nothing was deleted. The list has the newest versions now.', bad: true })
+      title.current?.focus()
     }
   }
   const total = (files ?? []).reduce((sum, { size }) => sum + size, 0)
@@ -44,7 +53,7 @@ export function FilesCard({ sub }: { sub: string }) {
           <UploadRow key={id} file={file} onUploaded={() => void reload()} onDismiss={() => dismiss(id)} />
         ))}
       </ul>
-      <Unfinished active={uploads.map(({ file }) => file.name)} />
+      <Unfinished active={uploads.map(({ file }) => file.name)} onDiscard={(upload) => void act(storage.discard(upload), `Discarded ${nameOf(upload.key)}.`)} />
       {files?.length === 0 && <p className="empty">No files yet. A picture gets a thumbnail.</p>}
       <ul className="files" aria-label="Your files" data-testid="file-list">
         {files?.map((file) => (
@@ -52,8 +61,8 @@ export function FilesCard({ sub }: { sub: string }) {
             key={file.key + file.etag}
             file={file}
             sub={sub}
-            onRename={(name) => act(renameFile(file.key, name), `${nameOf(file.key)} is now called ${name}.`)}
-            onDelete={() => act(deleteFile(file.key), `Deleted ${nameOf(file.key)}.`)}
+            onRename={(name) => act(renameFile(file, name), `${nameOf(file.key)} is now called ${name}.`)}
+            onDelete={() => act(deleteFile(file), `Deleted ${nameOf(file.key)}.`)}
           />
         ))}
       </ul>

@@ -71,7 +71,8 @@ function NoteItem({ note, fresh, onDelete }: { note: Note; fresh: boolean; onDel
         placeholder="Write something…"
         maxLength={4000}
         onChange={(event) => changeNote(note.id, event.target.value)}
-        onBlur={() => note.text.trim() === '' && deleteNote(note.id)}
+        // With another window in front it still is the active element, and empty notes stay.
+        onBlur={({ target }) => document.activeElement !== target && note.text.trim() === '' && deleteNote(note.id)}
       />
       <time dateTime={note.at}>{timeText(new Date(note.at))}</time>
       <button type="button" className="icon-button" aria-label={`Delete note: ${first}`} onClick={onDelete} data-testid="note-delete">

@@ -1,11 +1,10 @@
-import { useState } from 'react'
+import type { UnfinishedUpload } from 'cognito-token-handler/storage'
 import { storage } from '../auth'
 import { nameOf, sizeText } from '../files'
 
-/** Uploads that a reload has interrupted. S3 still has their parts. */
-export function Unfinished({ active }: { active: string[] }) {
-  const [uploads, setUploads] = useState(() => storage.unfinished())
-  const waiting = uploads.filter(({ key }) => !active.includes(nameOf(key)))
+/** Uploads that a reload has interrupted. S3 still has their parts. It reads anew, because one may have gone on and ended since. */
+export function Unfinished({ active, onDiscard }: { active: string[]; onDiscard: (upload: UnfinishedUpload) => void }) {
+  const waiting = storage.unfinished().filter(({ key }) => !active.includes(nameOf(key)))
   return (
     <ul className="uploads" aria-label="Interrupted uploads">
       {waiting.map((upload) => (
@@ -14,12 +13,7 @@ export function Unfinished({ active }: { active: string[] }) {
             <strong>{nameOf(upload.key)}</strong>
             <span className="fine">{sizeText(upload.size)}, interrupted. Choose the same file again to go on.</span>
           </div>
-          <button
-            type="button"
-            className="quiet"
-            onClick={() => void storage.discard(upload).finally(() => setUploads(storage.unfinished()))}
-            data-testid="discard"
-          >
+          <button type="button" className="quiet" onClick={() => onDiscard(upload)} data-testid="discard">
             Discard
           </button>
         </li>

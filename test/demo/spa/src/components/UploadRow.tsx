@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'react'
+import { useEffect, useRef, type RefObject } from 'react'
 import { sizeText } from '../files'
 import { Icon } from './Icon'
 import { Outcome } from './Outcome'
@@ -27,12 +27,18 @@ interface Props {
 export function UploadRow({ file, onUploaded, onDismiss }: Props) {
   const { state, progress, error, taken, start, pause, resume, cancel } = useFileUpload(file, onUploaded)
   const started = useRef(false)
+  const last = useRef<HTMLButtonElement>(null)
   useEffect(() => {
     if (started.current) return
     started.current = true
     void start(false)
   })
   const active = state === 'running' || state === 'paused'
+  const actions: Partial<Record<typeof state, Action>> = {
+    running: { label: 'Pause', quiet: true, testid: 'upload-pause', act: pause },
+    paused: { label: 'Resume', quiet: false, testid: 'upload-resume', act: resume },
+    ...(taken && { failed: { label: 'Replace it', quiet: true, testid: 'upload-replace', act: () => void start(true) } }),
+  }
   const { loaded, total } = progress ?? { loaded: 0, total: file.size }
   return (
     <li className="upload" data-testid="upload-said" data-state={state}>
@@ -54,22 +60,9 @@ export function UploadRow({ file, onUploaded, onDismiss }: Props) {
         </div>
       </div>
       <div className="actions">
-        {state === 'running' && (
-          <button type="button" className="quiet" onClick={pause} data-testid="upload-pause">
-            Pause
-          </button>
-        )}
-        {state === 'paused' && (
-          <button type="button" onClick={resume} data-testid="upload-resume">
-            Resume
-          </button>
-        )}
-        {taken && state === 'failed' && (
-          <button type="button" className="quiet" onClick={() => void start(true)} data-testid="upload-replace">
-            Replace it
-          </button>
-        )}
+        <ActionButton action={actions[state]} next={last} />
         <button
+          ref={last}
           type="button"
           className="icon-button"
           aria-label={active ? `Cancel the upload of ${file.name}` : `Dismiss ${file.name}`}
@@ -80,5 +73,36 @@ export function UploadRow({ file, onUploaded, onDismiss }: Props) {
         </button>
       </div>
     </li>
+  )
+}
+
+interface Action {
+  label: string
+  quiet: boolean
+  testid: string
+  act: () => void
+}
+
+/** One button for what can be done now, so that it keeps the focus. When there is nothing more to do, `next` gets it. */
+function ActionButton({ action, next }: { action: Action | undefined; next: RefObject<HTMLButtonElement | null> }) {
+  const focused = useRef(false)
+  const gone = action === undefined
+  useEffect(() => {
+    if (gone && focused.current) next.current?.focus()
+    focused.current &&= !gone
+  }, [gone, next])
+  if (gone) return null
+  const { label, quiet, testid, act } = action
+  return (
+    <button
+      type="button"
+      className={quiet ? 'quiet' : undefined}
+      onFocus={() => (focused.current = true)}
+      onBlur={() => (focused.current = false)}
+      onClick={act}
+      data-testid={testid}
+    >
+      {label}
+    </button>
   )
 }
