@@ -1,6 +1,6 @@
-import { find, remember, remembered } from './notebook'
+import { find, remembered } from './notebook'
 import { asAttachment, download, head, list, storedObject, url } from './objects'
-import { abandon, deleteLeft, inParts } from './parts'
+import { deleteLeft, drop, inParts } from './parts'
 import { endpoints, objectPath, type Endpoints } from './requests'
 import { inOnePiece, type Description, type Job } from './single'
 import { createTask } from './task'
@@ -21,8 +21,7 @@ export function createStorage(auth: StorageAuth, options: StorageOptions = {}): 
     },
     discard: async ({ fingerprint }) => {
       const entry = find(fingerprint)
-      if (entry) await abandon(api(), entry.id)
-      remember(fingerprint)
+      if (entry) await drop(api(), entry)
     },
     download: (key, how) => download(api(), key, how),
     url: (key, how) => url(api(), key, how),

@@ -20,10 +20,10 @@ export function remembered(): Entry[] {
 
 export const find = (fingerprint: string | undefined) => remembered().find((entry) => entry.fingerprint === fingerprint)
 
-/** Replaces what is remembered of an upload; without an entry it is forgotten. */
-export function remember(fingerprint: string, ...entries: Entry[]): void {
+/** Replaces what is remembered of the upload with this fingerprint or id; without an entry it is forgotten. */
+export function remember(upload: string, ...entries: Entry[]): void {
   try {
-    const others = remembered().filter((entry) => entry.fingerprint !== fingerprint)
+    const others = remembered().filter((entry) => entry.fingerprint !== upload && entry.id !== upload)
     localStorage.setItem(name, JSON.stringify([...others, ...entries]))
   } catch {
     // A full or forbidden localStorage: the upload goes on, but not after a reload.

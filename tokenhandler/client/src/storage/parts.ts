@@ -24,27 +24,20 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
 
   const part = (number: number) => data.slice((number - 1) * begun!.part_size, number * begun!.part_size)
 
-  /** Remembers the upload, so that a later visit can go on with it or delete it. One without a fingerprint has its id for that. */
-  const note = (id: string, entry: Partial<Entry>) => {
-    const print = fingerprint ?? id
-    remember(print, { key, size, startedAt: Date.now(), ...entry, fingerprint: print, id, sub: api.sub })
-  }
-
-  const forget = () => {
-    remember(fingerprint ?? begun!.upload_id)
-    begun = undefined
-    done.clear()
-  }
+  /** What a later visit needs to go on with the upload or delete it. One without a fingerprint has its id for that. */
+  const entryOf = (id: string, entry: Partial<Entry> = {}): Entry => ({ key, size, startedAt: Date.now(), ...entry, fingerprint: fingerprint ?? id, id, sub: api.sub })
 
   /** Deletes what S3 has, unless it is kept for a later visit. What cannot be deleted now is deleted later. */
   const discard = async (forGood: boolean) => {
     const kept = find(fingerprint)
     const id = begun?.upload_id ?? kept?.id
-    if (!id || (kept && !forGood)) return
-    note(id, { ...kept, over: true })
-    globalThis.addEventListener?.('online', () => void deleteLeft(api), { once: true })
-    await abandon(api, id)
-    forget()
+    if (!id || (kept?.id === id && !forGood)) return
+    await drop(api, entryOf(id, { ...kept, over: true })).catch((error: unknown) => {
+      globalThis.addEventListener?.('online', () => void deleteLeft(api), { once: true })
+      throw error
+    })
+    begun = undefined
+    done.clear()
   }
 
   /** Finds the upload that an earlier visit has begun, if S3 still has it. Parts that are not of this data are sent again. */
@@ -52,13 +45,13 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
     const entry = find(fingerprint)
     if (!entry) return
     const upload_id = entry.id
-    note(upload_id, { ...entry, over: false })
+    remember(upload_id, { ...entry, over: false })
     let stored
     try {
       stored = await retrying(retries, signal, () => api.get<StoredPartsAnswer>(`/multipart/${upload_id}?key=${encodeURIComponent(key)}`, signal))
     } catch (error) {
       if ((error as Partial<ApiError>).status !== 404) throw error
-      return forget()
+      return remember(upload_id)
     }
     begun = { ...stored, upload_id }
     for (const { part_number, size, checksum } of stored.parts) {
@@ -71,7 +64,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
   const begin = async (signal: AbortSignal) => {
     const body = { ...what, checksum_algorithm: checked ? 'SHA256' : undefined }
     begun = await retrying(retries, signal, () => api.post<PartsUploadAnswer>('/multipart', body, undefined))
-    if (fingerprint) note(begun.upload_id, {})
+    if (fingerprint) remember(fingerprint, entryOf(begun.upload_id))
   }
 
   /** Sends one part. Each try is signed anew, because the URL may have expired. */
@@ -152,7 +145,7 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
       signal.throwIfAborted()
       await sendAll(controller, onLoaded)
       const uploaded = await complete(signal)
-      forget()
+      remember(begun!.upload_id)
       return uploaded
     },
     discard,
@@ -161,20 +154,26 @@ export function inParts({ api, what, data, retries, head }: Job, checked: boolea
 
 /** Deletes the uploads of the user that are over, except for one that goes on. What cannot be reached now is left for the next time. */
 export async function deleteLeft(api: Endpoints, except?: string): Promise<void> {
-  for (const { fingerprint, id, sub, over } of remembered()) {
-    if (!over || sub !== api.sub || fingerprint === except) continue
-    await abandon(api, id).then(
-      () => remember(fingerprint),
-      () => {},
-    )
+  for (const { fingerprint } of remembered()) {
+    const entry = find(fingerprint) // it may have been taken up again meanwhile
+    if (entry?.over && entry.sub === api.sub && fingerprint !== except) await drop(api, entry).catch(() => {})
   }
 }
 
-/** Deletes the parts of an upload. One that is no more is no error. */
-export async function abandon(api: Endpoints, id: string): Promise<void> {
+/**
+ * Deletes the parts of an upload. One that is no more is no error. Meanwhile it is remembered by its id, so that the same data begins
+ * a new upload; after a failure by its fingerprint again, unless a new one has that.
+ */
+export async function drop(api: Endpoints, entry: Entry): Promise<void> {
+  const { fingerprint, id } = entry
+  remember(id, { ...entry, fingerprint: id, over: true })
   try {
     await api.send('DELETE', `/multipart/${id}`, { signal: undefined })
   } catch (error) {
-    if ((error as Partial<ApiError>).status !== 404) throw error
+    if ((error as Partial<ApiError>).status !== 404) {
+      if (!find(fingerprint)) remember(id, entry)
+      throw error
+    }
   }
+  remember(id)
 }

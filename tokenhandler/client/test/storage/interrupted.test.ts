@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test, vi } from 'vitest'
 import { createStorage } from '../../src/storage'
-import { FakeService, Memory, partSize, pass, problem, settled, until } from './fake'
+import { FakeService, Memory, partSize, pass, problem, settled, until, type Fault } from './fake'
 
 let service: FakeService
 
@@ -116,6 +116,100 @@ test('a canceled upload that is begun again goes on, and is not deleted by anoth
   await settled(storage().upload('a', 'x'))
   expect(service.uploads.size).toBe(1)
   expect(storage().unfinished()).toHaveLength(1)
+})
+
+/** The upload of a file fails to be deleted when it is canceled, or is left by a reload. */
+async function leave(how: 'canceled' | 'left'): Promise<void> {
+  const task = storage({ parallel: 1 }).upload('film.mp4', file(3))
+  service.fault = (line): Fault => {
+    if (!line.includes('part=2')) return line.startsWith('DELETE') ? 'lose' : undefined
+    if (how === 'canceled') task.cancel()
+    return new Promise(() => {})
+  }
+  if (how === 'canceled') await settled(task)
+  else await until(() => service.count('part=2') > 0)
+}
+
+test.each([
+  ['deleted later', 'canceled', (): void => void storage().upload('a', 'x')],
+  ['given up', 'left', (): void => void storage().discard(storage().unfinished()[0]!)],
+] as const)('an upload that is being %s is not taken up, and the new one is remembered', async (_, how, deletes) => {
+  await leave(how)
+  let arrive = () => {}
+  service.fault = (line) => (line.startsWith('DELETE') ? new Promise((resolve) => (arrive = resolve)) : line.includes('part=3') ? new Promise(() => {}) : undefined)
+  service.log.length = 0
+  deletes()
+  await until(() => service.count('DELETE') > 0)
+  const [old] = service.uploads.keys()
+  void storage({ parallel: 1 }).upload('film.mp4', file(3))
+  await until(() => service.count('part=3') > 0)
+  arrive()
+  await until(() => !service.uploads.has(old!))
+  expect(service.uploads.size).toBe(1)
+  expect(storage().unfinished()).toHaveLength(1)
+})
+
+test('an upload that is being canceled is not taken up', async () => {
+  let arrive = () => {}
+  const first = storage({ parallel: 1 }).upload('film.mp4', file(3))
+  service.fault = (line) => {
+    if (line.includes('part=2')) first.cancel()
+    return line.startsWith('DELETE') ? new Promise((resolve) => (arrive = resolve)) : undefined
+  }
+  await until(() => service.count('DELETE') > 0)
+  const [old] = service.uploads.keys()
+  service.fault = (line) => (line.includes('part=3') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(3))
+  await until(() => service.count('part=3') > 0)
+  arrive()
+  await settled(first)
+  expect([...service.uploads.keys()]).not.toContain(old)
+  expect(storage().unfinished()).toHaveLength(1)
+})
+
+test('of several uploads to delete, one that is taken up meanwhile is left alone', async () => {
+  const cancel = async (name: string) => {
+    const task = storage({ parallel: 1 }).upload(name, file(3, name))
+    service.fault = (line) => {
+      if (line.includes('part=2')) task.cancel()
+      return line.startsWith('DELETE') ? 'lose' : undefined
+    }
+    await settled(task)
+  }
+  await cancel('one.mp4')
+  await cancel('two.mp4')
+  const arrive: (() => void)[] = []
+  service.fault = (line) => (line.startsWith('DELETE') ? new Promise((resolve) => arrive.push(resolve)) : line.includes('part=3') ? new Promise(() => {}) : undefined)
+  service.log.length = 0
+  await settled(storage().upload('a', 'x'))
+  expect(service.count('DELETE')).toBe(1)
+  const two = [...service.uploads].find(([, { what }]) => what.key === 'two.mp4')![0]
+  void storage({ parallel: 1 }).upload('two.mp4', file(3, 'two.mp4'))
+  await until(() => service.count('part=3') > 0)
+  service.fault = () => undefined
+  for (const one of arrive) one()
+  await pass(1000)
+  expect([...service.uploads.keys()]).toEqual([two])
+  expect(storage().unfinished()).toMatchObject([{ key: 'two.mp4' }])
+})
+
+test('an upload that could not be given up is still listed', async () => {
+  await leave('left')
+  expect((await settled(storage().discard(storage().unfinished()[0]!))).error).toMatchObject({ code: 'unreachable' })
+  expect(storage().unfinished()).toMatchObject([{ key: 'film.mp4' }])
+})
+
+test('only what could not be deleted waits for the network', async () => {
+  const listen = vi.fn()
+  vi.stubGlobal('addEventListener', listen)
+  const task = storage({ parallel: 1 }).upload('film.mp4', file(3))
+  service.fault = (line): Fault => {
+    if (line.includes('part=2')) task.cancel()
+    return undefined
+  }
+  await settled(task)
+  expect(service.uploads.size).toBe(0)
+  expect(listen).not.toHaveBeenCalled()
 })
 
 test('canceling deletes the parts of an earlier visit, too', async () => {
