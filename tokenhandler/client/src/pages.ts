@@ -44,8 +44,7 @@ export function keepState(value: unknown, sub: string | undefined): void {
 
 /** The value that was kept, once, and only for the user who was logged in then, if there was one. */
 export function takeState(sub: string): unknown {
-  const { sub: owner = sub, value } = read(stateKey)
-  write(stateKey, {})
+  const { sub: owner = sub, value } = read(stateKey, true)
   return owner === sub ? value : undefined
 }
 
@@ -58,9 +57,11 @@ export function mayStartByItself(): boolean {
 
 // A browser may refuse storage to a page; then nothing is kept.
 
-function read(key: string): Kept {
+function read(key: string, once?: boolean): Kept {
   try {
-    return JSON.parse(sessionStorage.getItem(key)!) ?? {}
+    const text = sessionStorage.getItem(key)
+    if (once) sessionStorage.removeItem(key)
+    return JSON.parse(text!) ?? {}
   } catch {
     return {}
   }

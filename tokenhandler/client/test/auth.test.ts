@@ -460,6 +460,7 @@ describe('leaving the page', () => {
     await back.ready()
     expect(back.takeState()).toEqual({ draft: 1 })
     expect(back.takeState()).toBeUndefined()
+    expect(sessionStorage.getItem('tokenhandler:state')).toBeNull()
   })
 
   test('what one user left is not given to another', async () => {
