@@ -92,6 +92,11 @@ packages: $(RELEASES) $(NFPM) ## Make the .deb and .rpm packages for amd64 and a
 	  $(NFPM) package --config config/deploy/packages/nfpm.yaml --packager $$kind --target .build/packages/; \
 	done; done
 
+.PHONY: package
+package: $(CLIENT) ## Build and pack the browser client into .build/
+	mkdir -p .build
+	npm pack ./tokenhandler/client --pack-destination .build --silent
+
 .PHONY: image
 image: $(RELEASES) ## Make the container image for amd64 and arm64 in .build/image/ (an OCI layout) and .build/image.tar
 	go run ./config/deploy/image -out .build/image -version '$(VERSION)' -revision '$(shell git rev-parse HEAD 2>/dev/null)' -created $(COMMIT_TIME) \

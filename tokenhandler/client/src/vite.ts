@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { get } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import type { Plugin } from 'vite'
 
 export interface TokenHandlerOptions {
@@ -13,16 +14,26 @@ export interface TokenHandlerOptions {
   config?: string
 }
 
+/** What Vite does not serve of the files below the app's root, unless a list of the app's own replaces that. */
+const denied = ['.env', '.env.*', '*.{crt,pem,key,p12,pfx,cer,der}', '.npmrc', '.yarnrc.yml', '**/.git/**']
+
 /**
  * Lets the app's development server pass the calls to the service on, WebSockets too. The browser then sees one origin, as in
  * production: the service's `public_url` is the development server's, and this says so when it is not.
+ * Vite serves the files below the app's root, where the service's configuration and secrets may lie: it is told to refuse them.
  */
 export default function tokenHandler(options: TokenHandlerOptions = {}): Plugin {
   const { target = 'http://localhost:8080', paths = ['auth', 'api', 'storage'], binary, config = 'tokenhandler.yaml' } = options
   return {
     name: 'cognito-token-handler',
     apply: 'serve',
-    config: () => ({ server: { proxy: { [`^/(${paths.join('|')})/`]: { target, ws: true } } } }),
+    config: ({ server }) => ({
+      server: {
+        proxy: { [`^/(${paths.join('|')})/`]: { target, ws: true } },
+        // Vite appends this to the app's own list. Without one it would replace Vite's.
+        fs: { deny: [...(server?.fs?.deny ? [] : denied), 'session_keys', 'client_secret', 'tokenhandler.yaml', config.replace(/.*\//, '')] },
+      },
+    }),
     configureServer({ httpServer, config: { logger, server } }) {
       if (binary) {
         const child = spawn(binary, ['--config', config], { stdio: 'inherit' })
@@ -30,8 +41,7 @@ export default function tokenHandler(options: TokenHandlerOptions = {}): Plugin 
         httpServer?.once('close', () => child.kill())
       }
       httpServer?.once('listening', () => {
-        const address = httpServer.address()
-        const port = typeof address === 'object' ? address?.port : undefined
+        const { port } = httpServer.address() as AddressInfo
         const own = `http${server.https ? 's' : ''}://localhost:${port}`
         publicURL(target, paths[0]!, new URL(own).host).then(
           (url) => url === own || logger.warn(explain(url, own)),

@@ -111,9 +111,11 @@ describe('init', () => {
     const { status, stdout } = init(...flags)
     expect(stdout).toContain('wrote tokenhandler.yaml')
     expect(status).toBe(0)
-    expect(text('.gitignore')).toBe('client_secret\nsession_keys\n')
+    expect(text('.gitignore')).toBe('.env.client_secret\n.env.session_keys\n/tokenhandler\n')
 
-    write(`init-${name}/client_secret`, 'a secret\n')
+    expect(stdout).toContain('--output text > .env.client_secret')
+    expect(stdout).toContain('\n./tokenhandler check\n./tokenhandler\n')
+    write(`init-${name}/.env.client_secret`, 'a secret\n')
     const checked = check()
     expect(checked.stderr + checked.stdout).toContain('The configuration is good')
     const registered = checked.stdout.match(/http:\/\/localhost:\d+\/\S*/g)!
@@ -127,12 +129,12 @@ describe('init', () => {
 
   test('overwrites nothing, and adds the plugin to a configuration of Vite', () => {
     const config = `import { defineConfig } from 'vite'\nimport react from '@vitejs/plugin-react'\n\nexport default defineConfig({\n  plugins: [react()],\n})\n`
-    const { dir, text, init } = app('init-old', { 'src/auth.ts': 'export {}', 'vite.config.ts': config, 'tokenhandler.yaml': 'mine', session_keys: 'mine', '.gitignore': 'node_modules' })
+    const { dir, text, init } = app('init-old', { 'src/auth.ts': 'export {}', 'vite.config.ts': config, 'tokenhandler.yaml': 'mine', '.env.session_keys': 'mine', '.gitignore': 'node_modules' })
     const { status, stdout } = init(...all)
     expect(status).toBe(1)
     expect(stdout).toContain('kept src/auth.ts: it is there already. It should have:')
-    expect([text('src/auth.ts'), text('tokenhandler.yaml'), text('session_keys')]).toEqual(['export {}', 'mine', 'mine'])
-    expect(text('.gitignore')).toBe('node_modules\nclient_secret\nsession_keys\n')
+    expect([text('src/auth.ts'), text('tokenhandler.yaml'), text('.env.session_keys')]).toEqual(['export {}', 'mine', 'mine'])
+    expect(text('.gitignore')).toBe('node_modules\n.env.client_secret\n.env.session_keys\n/tokenhandler\n')
     expect(text('vite.config.ts')).toContain('plugins: [tokenHandler(), react()]')
     expect(text('vite.config.ts.old')).toBe(config)
     init(...all)
@@ -141,7 +143,35 @@ describe('init', () => {
     write('init-old/vite.config.ts', 'export default {}')
     expect(init(...all).stdout).toContain(`import tokenHandler from 'cognito-token-handler/vite'`)
     expect(text('vite.config.ts')).toBe('export default {}')
-    expect(existsSync(join(dir, 'client_secret'))).toBe(false)
+    expect(existsSync(join(dir, '.env.client_secret'))).toBe(false)
+  }, 60_000)
+
+  test('what counts in comments at the top of a configuration of Vite still does', () => {
+    const comments = `// @ts-check\n/* the tests'\nimport is below */\n/// <reference types="vitest/config" />\n`
+    const rest = `import { defineConfig } from 'vite'\n\nexport default defineConfig({ plugins: [] })\n`
+    const { text, init } = app('init-directive', { 'vite.config.ts': comments + rest })
+    init(...pool)
+    const plugin = `import tokenHandler from 'cognito-token-handler/vite'\n`
+    expect(text('vite.config.ts')).toBe(comments + plugin + rest.replace('[]', '[tokenHandler(), ]'))
+    write('init-directive/vite.config.ts', `module.exports = { plugins: [] }`)
+    expect(init(...pool).stdout).toContain('kept vite.config.ts. It should have:')
+  }, 60_000)
+
+  test.each([
+    ['', '5173', false],
+    ['strictPort: true', '5173', true],
+    ['strictPort: true', '3001', false],
+    ['port: 3001', '3001', false],
+    ['port: 3001, strictPort: true', '3001', true],
+    ['port: 30010, strictPort: true', '3001', false],
+  ])('a configuration of Vite with the server {%s} is made for port %s: %s', (server, port, fits) => {
+    const { init } = app(`init-port-${server.replace(/\W+/g, '-')}-${port}`, { 'vite.config.ts': `export default { plugins: [], server: { ${server} } }\n` })
+    for (const said of ['changed vite.config.ts', 'kept vite.config.ts: it has the plugin']) {
+      const { status, stdout } = init(...pool, '--port', port)
+      expect(stdout).toContain(said)
+      expect(stdout.includes(`server: { port: ${port}, strictPort: true },`)).toBe(!fits)
+      expect(status).toBe(fits ? 0 : 1)
+    }
   }, 60_000)
 
   test('names all faults, and writes nothing then', () => {

@@ -1,10 +1,10 @@
 import { createServer as createHTTP, type IncomingHttpHeaders, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import tokenHandler, { type TokenHandlerOptions } from 'cognito-token-handler/vite'
-import { createLogger, createServer, type ViteDevServer } from 'vite'
+import { createLogger, createServer, resolveConfig, type ViteDevServer } from 'vite'
 import { afterEach, expect, test, vi } from 'vitest'
 
 const open: { close(): unknown }[] = []
@@ -27,12 +27,16 @@ async function service(publicURL: () => string): Promise<{ target: string; asked
   return { target: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, asked }
 }
 
-async function app(options: TokenHandlerOptions): Promise<{ url: string; logged: string[]; vite: ViteDevServer }> {
+async function app(options: TokenHandlerOptions, files: string[] = [], deny?: string[]): Promise<{ url: string; logged: string[]; vite: ViteDevServer }> {
   const root = mkdtempSync(join(tmpdir(), 'app-'))
   writeFileSync(join(root, 'index.html'), '<title>app</title>')
+  for (const file of files) {
+    mkdirSync(dirname(join(root, file)), { recursive: true })
+    writeFileSync(join(root, file), 'text')
+  }
   const logged: string[] = []
   const customLogger = { ...createLogger('silent'), warn: (text: string) => void logged.push(text), error: (text: string) => void logged.push(text) }
-  const vite = await createServer({ root, configFile: false, customLogger, server: { host: '127.0.0.1', port: 0 }, plugins: [tokenHandler(options)] })
+  const vite = await createServer({ root, configFile: false, customLogger, server: { host: '127.0.0.1', port: 0, ...(deny && { fs: { deny } }) }, plugins: [tokenHandler(options)] })
   open.push(vite)
   await vite.listen()
   return { url: `http://localhost:${(vite.httpServer!.address() as AddressInfo).port}`, logged, vite }
@@ -56,7 +60,26 @@ test('calls reach the service with the app’s host, and nothing else does', asy
     )
   })
   expect(await socket).toBe(101)
-})
+}, 60_000)
+
+const statusOf = async (url: string, file: string) => (await fetch(`${url.replace('localhost', '127.0.0.1')}/${file}`)).status
+const secrets = ['session_keys', 'client_secret', 'tokenhandler.yaml', '.env.session_keys', '.env.client_secret', 'dev.yaml', 'below/session_keys']
+
+test('the service’s configuration and secrets are not served, nor what Vite refuses by itself', async () => {
+  const { url, vite } = await app({ config: './conf/dev.yaml' }, [...secrets, 'tls.pem', 'public.yaml'])
+  for (const file of [...secrets, 'tls.pem']) expect([file, await statusOf(url, file)]).toEqual([file, 403])
+  expect(await statusOf(url, 'session_keys?raw')).toBe(403)
+  expect(await statusOf(url, 'public.yaml')).toBe(200)
+  const own = await resolveConfig({ configFile: false }, 'serve')
+  expect(vite.config.server.fs.deny).toEqual(expect.arrayContaining(own.server.fs.deny))
+}, 60_000)
+
+test('an app’s own list of what is not served stays', async () => {
+  const { url } = await app({}, ['mine', 'tls.pem', 'session_keys'], ['mine'])
+  expect(await statusOf(url, 'mine')).toBe(403)
+  expect(await statusOf(url, 'session_keys')).toBe(403)
+  expect(await statusOf(url, 'tls.pem')).toBe(200)
+}, 60_000)
 
 test('a public_url that is not the app’s is explained', async () => {
   const { target, asked } = await service(() => 'http://localhost:8080')
@@ -64,7 +87,7 @@ test('a public_url that is not the app’s is explained', async () => {
   await vi.waitFor(() => expect(logged).toHaveLength(1), 10_000)
   expect(logged[0]).toContain(`public_url is http://localhost:8080, but the app is at ${url}`)
   expect(asked[0]![1]).toMatchObject({ 'sec-fetch-mode': 'navigate', host: new URL(url).host })
-})
+}, 60_000)
 
 test('the binary is started and ended, and its absence is told', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'binary-'))

@@ -4,7 +4,7 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } fr
 import { dirname } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { answersOf, Refused, usage, type Answers } from './answers'
-import { authModule, commands, configuration, pluginLines, viteConfig, withPlugin } from './texts'
+import { authModule, commands, configuration, hasPort, keysFile, pluginLines, secretFile, serverLine, viteConfig, withPlugin } from './texts'
 
 const say = (text: string) => process.stdout.write(`${text}\n`)
 
@@ -24,7 +24,7 @@ function write(file: string, text: string, mode = 0o666): boolean {
   return false
 }
 
-/** Brings the plugin into the configuration of Vite. The old text is kept beside it. */
+/** Brings the plugin into the configuration of Vite. The old text is kept beside it. Tells whether all is as it should be. */
 function changeVite(answers: Answers): boolean {
   const file = ['ts', 'mts', 'js', 'mjs'].map((kind) => `vite.config.${kind}`).find((name) => existsSync(name))
   if (!file) return write('vite.config.ts', viteConfig(answers))
@@ -32,7 +32,7 @@ function changeVite(answers: Answers): boolean {
   const text = withPlugin(old)
   if (text === undefined) {
     say(`kept ${file}: it has the plugin`)
-    return true
+    return checkPort(file, old, answers)
   }
   if (!text || existsSync(`${file}.old`)) {
     say(`kept ${file}. It should have:\n\n${pluginLines(answers)}`)
@@ -41,16 +41,23 @@ function changeVite(answers: Answers): boolean {
   writeFileSync(`${file}.old`, old, { flag: 'wx' })
   writeFileSync(file, text)
   say(`changed ${file}: it has the plugin now; ${file}.old is what it was`)
-  return true
+  return checkPort(file, old, answers)
 }
 
-/** Keeps the secrets out of Git. */
+/** The port is a fixed one, because it is in `public_url`. */
+function checkPort(file: string, config: string, answers: Answers): boolean {
+  const fits = hasPort(config, answers)
+  if (!fits) say(`${file} does not keep the app at port ${answers.port}, which is in public_url. It should have:\n\n${serverLine(answers)}`)
+  return fits
+}
+
+/** Keeps the secrets and the binary out of Git. */
 function ignore(names: string[]): void {
   const old = existsSync('.gitignore') ? readFileSync('.gitignore', 'utf8') : ''
   const missing = names.filter((name) => !old.split(/\r?\n/).includes(name))
   if (missing.length === 0) return
   appendFileSync('.gitignore', `${old && !old.endsWith('\n') ? '\n' : ''}${missing.join('\n')}\n`)
-  say(`added ${missing.join(' and ')} to .gitignore`)
+  say(`added ${missing.join(', ')} to .gitignore`)
 }
 
 function keys(file: string): void {
@@ -68,8 +75,8 @@ async function main([command, ...args]: string[]): Promise<number> {
       say(usage)
       return 0
     }
-    ignore(['client_secret', 'session_keys'])
-    keys('session_keys')
+    ignore([secretFile, keysFile, '/tokenhandler'])
+    keys(keysFile)
     const written = [write('tokenhandler.yaml', configuration(answers)), changeVite(answers), write('src/auth.ts', authModule(answers))]
     say(`\nAt AWS, and then here:\n\n${commands(answers)}`)
     return written.includes(false) ? 1 : 0
