@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"cognito-token-handler/tokenhandler/audit"
 )
@@ -26,9 +27,9 @@ func ocsfSchema() map[string]ocsfObject {
 			required: []string{"activity_id", "category_uid", "class_uid", "metadata", "severity_id", "time", "type_uid", "user"},
 			oneOf:    []string{"service", "dst_endpoint"},
 			attributes: map[string]string{
-				"activity_id": "integer", "activity_name": "string", "auth_protocol_id": "integer", "category_uid": "integer", "class_uid": "integer", "dst_endpoint": "object",
+				"activity_id": "integer", "activity_name": "string", "auth_protocol_id": "integer", "category_uid": "integer", "class_uid": "integer", "count": "integer", "dst_endpoint": "object", "end_time": "integer",
 				"http_request": "object", "is_remote": "boolean", "message": "string", "metadata": "object", "service": "object", "session": "object", "severity_id": "integer",
-				"src_endpoint": "object", "status_detail": "string", "status_id": "integer", "time": "integer", "type_uid": "integer", "unmapped": "object", "user": "object",
+				"src_endpoint": "object", "start_time": "integer", "status_detail": "string", "status_id": "integer", "time": "integer", "type_uid": "integer", "unmapped": "object", "user": "object",
 			},
 			enums: map[string][]float64{
 				"activity_id": {0, 1, 2, 3, 4, 5, 6, 99}, "auth_protocol_id": {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 99}, "category_uid": {3}, "class_uid": {3002},
@@ -53,7 +54,7 @@ func ocsfSchema() map[string]ocsfObject {
 	}
 }
 
-// TestRecordsFitOCSF: the records of all events, with all fields and with none, fit the schema.
+// TestRecordsFitOCSF: the records of all events, with all fields, with none, and of several events, fit the schema.
 func TestRecordsFitOCSF(t *testing.T) {
 	for _, replica := range []string{"host-1", ""} {
 		synctest.Test(t, func(t *testing.T) {
@@ -65,11 +66,16 @@ func TestRecordsFitOCSF(t *testing.T) {
 				event.Name = name
 				trail.Note(t.Context(), event)
 				trail.Note(t.Context(), audit.Event{Name: name})
+				event.Anonymous = true // the second and third are summed up
+				for range 3 {
+					trail.Note(t.Context(), event)
+					time.Sleep(time.Millisecond)
+				}
 			}
 			trail.Close(t.Context())
 			lines := strings.Split(strings.TrimSpace(output.text.String()), "\n")
-			if len(lines) != 2*len(audit.Names()) {
-				t.Fatalf("%d records", len(lines))
+			if len(lines) != 4*len(audit.Names()) || strings.Count(output.text.String(), `"count":2,"start_time":`) != len(audit.Names()) || strings.Count(output.text.String(), `"end_time":`) != len(audit.Names()) {
+				t.Fatalf("%d records: %s", len(lines), output.text.String())
 			}
 			for _, line := range lines {
 				var record map[string]any

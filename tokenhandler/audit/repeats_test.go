@@ -3,6 +3,7 @@ package audit_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -18,11 +19,13 @@ import (
 
 // summary is what a test reads of a record.
 type summary struct {
-	Cause string `json:"cause"`
-	IP    string `json:"client_ip"`
-	Agent string `json:"user_agent"`
-	Count int    `json:"count"`
-	Since string `json:"since"`
+	Event   string `json:"event"`
+	Session string `json:"session"`
+	Cause   string `json:"cause"`
+	IP      string `json:"client_ip"`
+	Agent   string `json:"user_agent"`
+	Count   int    `json:"count"`
+	Since   string `json:"since"`
 }
 
 // summaries returns the records that were written, and how many events they stand for.
@@ -60,9 +63,9 @@ func TestRepeatedEventsAreSummedUp(t *testing.T) {
 		note("2001:db8::3", "refused", "e")
 		synctest.Wait()
 		want := []summary{
-			{Cause: "refused", IP: "2001:db8::1", Agent: "a"},
-			{Cause: "refused", IP: "203.0.113.1", Agent: "c"},
-			{Cause: "unknown_state", IP: "2001:db8::3", Agent: "d"},
+			{Event: audit.LoginFailed, Cause: "refused", IP: "2001:db8::1", Agent: "a"},
+			{Event: audit.LoginFailed, Cause: "refused", IP: "203.0.113.1", Agent: "c"},
+			{Event: audit.LoginFailed, Cause: "unknown_state", IP: "2001:db8::3", Agent: "d"},
 		}
 		got, _ := output.summaries(t)
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -70,7 +73,7 @@ func TestRepeatedEventsAreSummedUp(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		want = append(want, summary{Cause: "refused", IP: "2001:db8::3", Agent: "e", Count: 2, Since: "2000-01-01T00:00:00Z"})
+		want = append(want, summary{Event: audit.LoginFailed, Cause: "refused", IP: "2001:db8::3", Agent: "e", Count: 2, Since: "2000-01-01T00:00:00Z"})
 		got, _ = output.summaries(t)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("after a minute (-want +got):\n%s", diff)
@@ -79,7 +82,7 @@ func TestRepeatedEventsAreSummedUp(t *testing.T) {
 		note("203.0.113.1", "refused", "g") // comes again
 		trail.Close(t.Context())
 		got, events := output.summaries(t)
-		if len(got) != 6 || got[4] != (summary{Cause: "refused", IP: "203.0.113.1", Agent: "g"}) || got[5].Count != 1 || events != 7 {
+		if len(got) != 6 || got[4] != (summary{Event: audit.LoginFailed, Cause: "refused", IP: "203.0.113.1", Agent: "g"}) || got[5].Count != 1 || events != 7 {
 			t.Errorf("at the end: %+v, %d events", got, events)
 		}
 		if n := testutil.ToFloat64(metrics.Events.WithLabelValues(audit.LoginFailed)); n != 7 {
@@ -128,6 +131,63 @@ func TestFloodOfEventsLeavesFewRecords(t *testing.T) {
 		}
 		if logins != 400 || records[0].Agent != "<<<<" || !strings.Contains(output.text.String(), "<<<<") {
 			t.Errorf("%d of 400 logins were recorded; the first record is %+v", logins, records[0])
+		}
+	})
+}
+
+// TestFloodOfOneEventLeavesTheOthers: who floods the public listener does not take the address
+// of somebody who guesses admin tokens out of the records.
+func TestFloodOfOneEventLeavesTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 24}
+		trail, _ := newTrail(output, nil)
+		for i := range 1000 {
+			e := failedFrom(fmt.Sprintf("10.0.%d.%d", i/250, i%250), "unknown_state", "")
+			trail.Note(t.Context(), e)
+			e.Name, e.Cause = audit.RateLimited, web.LimitLogin
+			trail.Note(t.Context(), e)
+		}
+		for range 3 {
+			trail.Note(t.Context(), audit.Event{Name: audit.AdminDenied, Anonymous: true, Cause: "not_authenticated", Caller: web.Caller{ClientIP: "203.0.113.1"}})
+		}
+		trail.Close(t.Context())
+		records, events := output.summaries(t)
+		denied := slices.DeleteFunc(slices.Clone(records), func(s summary) bool { return s.Event != audit.AdminDenied })
+		first := summary{Event: audit.AdminDenied, Cause: "not_authenticated", IP: "203.0.113.1"}
+		summedUp := first
+		summedUp.Count, summedUp.Since = 2, "2000-01-01T00:00:00Z"
+		if diff := cmp.Diff([]summary{first, summedUp}, denied); diff != "" || events != 2003 {
+			t.Errorf("%d events (-want +got):\n%s", events, diff)
+		}
+	})
+}
+
+// TestManySessionsOfOneClient: when there are too many sessions to tell apart, their records
+// still have the address, and so do those of other clients.
+func TestManySessionsOfOneClient(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 24}
+		trail, _ := newTrail(output, nil)
+		note := func(session, ip string) {
+			trail.Note(t.Context(), audit.Event{Name: audit.RateLimited, Anonymous: true, Cause: web.LimitRefresh, Session: session, Subject: "sub", Caller: web.Caller{ClientIP: ip}})
+		}
+		for range 2 {
+			for i := range 300 {
+				note(fmt.Sprintf("%016x", i), "203.0.113.1")
+			}
+			note("fedcba9876543210", "203.0.113.2")
+		}
+		trail.Close(t.Context())
+		records, events := output.summaries(t)
+		without := slices.IndexFunc(records, func(s summary) bool { return s.Count > 1 && s.IP == "203.0.113.1" })
+		if events != 602 || slices.ContainsFunc(records, func(s summary) bool { return s.IP == "" }) || len(records) > 2*100 {
+			t.Errorf("%d records of %d events, or one without an address: %+v", len(records), events, records)
+		}
+		if without < 0 || records[without].Session != "" {
+			t.Errorf("a record of many sessions names one: %+v", records)
+		}
+		if !slices.ContainsFunc(records, func(s summary) bool { return s.IP == "203.0.113.2" && s.Session == "fedcba9876543210" }) {
+			t.Errorf("the first record of the other client names no session: %+v", records)
 		}
 	})
 }

@@ -85,7 +85,7 @@ func New(cfg Config) *Trail {
 		cfg.Metrics = NewMetrics(nil)
 	}
 	t := &Trail{
-		repeats: repeats{counts: make(map[group]*Event)},
+		repeats: repeats{counts: make(map[string]groups)},
 		cfg:     cfg, queue: make(chan *entry, maxQueued), mended: make(chan struct{}),
 		closing: make(chan struct{}), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
