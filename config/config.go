@@ -175,7 +175,7 @@ type Limits struct {
 	Login, Callback, Refresh, Presigns, AdminToken Rate
 	// LoginCookie is how many codes one login's cookie is good for.
 	LoginCookie int
-	// Exempt are networks whose clients are not limited by address.
+	// Exempt are networks whose clients are not limited by Login and Callback.
 	Exempt []netip.Prefix
 }
 

@@ -18,15 +18,16 @@ const (
 // office of some thousand users behind one address can log in within a few minutes.
 func limitOptions(l *Limits) []option {
 	const byClient = " Counted by client address: a /64 of IPv6, one of IPv4."
+	const answer = "429 with `Retry-After`, or with `auth.error_path` a redirect (303) to that page with `error=rate_limited`"
 	const refused = "less than 1 or more than 1000000; a time under 1s or over 24h"
 	return []option{
 		{
 			key: "limits.login", def: "1200/1m", value: one(&l.Login, "rate", parseRate), refused: refused,
-			doc: "How many logins may be begun. `1200/1m` is 1,200 at once, and then as many more in each minute, evenly; what is beyond gets 429 with `Retry-After`." + byClient,
+			doc: "How many logins may be begun. `1200/1m` is 1,200 at once, and then as many more in each minute, evenly; what is beyond gets " + answer + "." + byClient,
 		},
 		{
 			key: "limits.callback", def: "120/1m", value: one(&l.Callback, "rate", parseRate), refused: refused,
-			doc: "How many callbacks may come that belong to no login of their browser, or that name another issuer. Further ones get 429. Callbacks of a login do not count and go on." + byClient,
+			doc: "How many callbacks may come that are malformed, belong to no login of their browser, name another issuer, or bring a code beyond `limits.login_cookie`. Further ones get " + answer + ". Other callbacks of a login do not count, and go on whatever else came from their network." + byClient,
 		},
 		{
 			key: "limits.login_cookie", def: "5", value: one(&l.LoginCookie, "number", parseCount(maxCodes)),
@@ -42,11 +43,11 @@ func limitOptions(l *Limits) []option {
 		},
 		{
 			key: "limits.admin_token", def: "10/1m", value: one(&l.AdminToken, "rate", parseRate), refused: refused,
-			doc: "How many requests to `/admin/*` may come without a valid token. When they are used up, requests with a valid token are refused for a while, too. Counted by the address that connects, whatever `X-Forwarded-For` says.",
+			doc: "How many requests to `/admin/*` may come with a token that is not valid. When they are used up, requests with a valid token are refused for a while, too. Requests without an `Authorization` header get 401 and do not count. Counted by the address that connects, whatever `X-Forwarded-For` says; `limits.exempt` exempts nobody from it.",
 		},
 		{
 			key: "limits.exempt", value: many(&l.Exempt, "list of addresses or networks", parseExempt),
-			doc: "Clients in these networks are not limited by their address. Limits by session and by login cookie hold for them, too.", refused: "networks that `trusted_proxies` refuses",
+			doc: "Clients in these networks are not limited by `limits.login` and `limits.callback`. The limits by session, by login cookie and of admin tokens hold for them, too.", refused: "networks that `trusted_proxies` refuses",
 		},
 	}
 }

@@ -59,8 +59,8 @@ func (h *loginHandler) limited(w http.ResponseWriter, r *http.Request, err error
 }
 
 // failMadeUp fails a callback that nobody sends in number who only logs in. After too many
-// of them it answers 429. A callback of a login goes on: another user of the same network
-// may have sent the others.
+// of them it shows that the limit has refused it: with 429, or on Config.ErrorPath. Other
+// callbacks of a login go on: another user of the same network may have sent these.
 func (h *loginHandler) failMadeUp(w http.ResponseWriter, r *http.Request, f failure) {
 	if err := h.cfg.Limits.Callback.TakeClient(r); err != nil {
 		h.limited(w, r, err)

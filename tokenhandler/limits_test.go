@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/limit"
@@ -96,5 +97,24 @@ func TestLoginsThatBeginByThemselvesAreLimited(t *testing.T) {
 	a.clock.Advance(30 * time.Second)
 	if got := open(); got != http.StatusFound {
 		t.Errorf("later: %d", got)
+	}
+}
+
+// TestLimitOnTheAppsPage: with Config.ErrorPath, what the limit of callbacks refuses is a
+// redirect like other failures, without Retry-After. Codes beyond those that a login is good
+// for count.
+func TestLimitOnTheAppsPage(t *testing.T) {
+	a := limited(t, web.LimitCallback, 1, func(c *tokenhandler.Config, l *limit.Limit) {
+		c.Limits.Callback, c.Limits.LoginCookie, c.ErrorPath = l, 1, "/sign-in-failed"
+	})
+	ua := a.browser()
+	tab, callback := a.begin(ua, "/auth/login")
+	copied := loginCookie(t, ua)
+	for i, code := range []string{"", "login_failed", "rate_limited"} { // the first try begins the login once more
+		ua.SetCookie(copied)
+		res := a.back(tab, with(t, callback, func(q url.Values) { q.Set("code", "x") }))
+		if code != "" && (res.Status != http.StatusSeeOther || testkit.MustURL(t, res.Location()).Query().Get("error") != code || res.Header.Get("Retry-After") != "") {
+			t.Errorf("code %d: %d to %s, %v", i+1, res.Status, res.Location(), res.Header)
+		}
 	}
 }

@@ -29,9 +29,10 @@ func (a *App) loginLimits(site *web.Site) tokenhandler.Limits {
 
 // adminTokenLimit returns the limit of wrong tokens. Clients are counted by the address
 // that connects: a header that they can send themselves must not let them go on guessing.
+// No client is exempt: limits.exempt is for users who log in.
 func (a *App) adminTokenLimit(site *web.Site) *limit.Limit {
 	peer := func(r *http.Request) netip.Prefix { return web.NetOf(site.ClientIP(r)) } // the site trusts no proxy
-	return a.newLimit(web.LimitAdminToken, a.cfg.Limits.AdminToken, a.unlessExempt(site, peer))
+	return a.newLimit(web.LimitAdminToken, a.cfg.Limits.AdminToken, peer)
 }
 
 // unlessExempt returns network, except for clients that are not limited.

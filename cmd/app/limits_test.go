@@ -132,10 +132,19 @@ func (s *service) wantCounted(t *testing.T, want map[string]int) {
 }
 
 // TestWrongAdminTokensAreLimited: whoever guesses is stopped, also with a header that hides
-// the address, and the right token does not get through either.
+// the address or from a network that is exempt from the limits of users, and the right token
+// does not get through either. Requests without a token, which web pages can make the
+// operator's browser send, stop nobody.
 func TestWrongAdminTokensAreLimited(t *testing.T) {
 	const token = "the-operators-own-token"
-	s := startWith(t, cognitotest.Options{}, service{admins: ", token: \"" + token + "\"", further: tight})
+	s := startWith(t, cognitotest.Options{}, service{
+		admins: ", token: \"" + token + "\"", further: "limits: {admin_token: 2/1h, exempt: [127.0.0.1, \"::1\"]}\n",
+	})
+	for range 10 {
+		if status := s.revocationsWithout(t, s.transport()); status != http.StatusUnauthorized {
+			t.Errorf("no token: %d", status)
+		}
+	}
 	if status, body := s.order(token, `{"sub":"x"}`); status != http.StatusAccepted {
 		t.Fatal(status, body)
 	}
@@ -147,19 +156,25 @@ func TestWrongAdminTokensAreLimited(t *testing.T) {
 	if status, body := s.order(token, `{"sub":"x"}`); status != http.StatusTooManyRequests || !strings.Contains(body, "rate_limited") {
 		t.Errorf("the right token: %d %s", status, body)
 	}
+	if status := s.revocationsWithout(t, forwarded{s.transport(), "203.0.113.9"}); status != http.StatusTooManyRequests {
+		t.Errorf("with X-Forwarded-For: %d", status)
+	}
+	s.wantCounted(t, map[string]int{"admin_token": 4})
+}
+
+// revocationsWithout asks for the revocations without a token.
+func (s *service) revocationsWithout(t *testing.T, transport http.RoundTripper) int {
+	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+s.at.Admin+"/admin/revocations", http.NoBody)
 	if err != nil {
 		t.Fatal(err)
 	}
-	answer, err := forwarded{s.transport(), "203.0.113.9"}.RoundTrip(r)
+	answer, err := transport.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = answer.Body.Close()
-	if answer.StatusCode != http.StatusTooManyRequests {
-		t.Errorf("with X-Forwarded-For: %d", answer.StatusCode)
-	}
-	s.wantCounted(t, map[string]int{"admin_token": 4})
+	return answer.StatusCode
 }
 
 // TestHiddenClientsAreNotLimited: a proxy that is not in trusted_proxies makes one client of

@@ -37,7 +37,8 @@ type Config struct {
 	// SessionLifetime is the longest life of a session, for which an entry is kept.
 	// Required.
 	SessionLifetime time.Duration
-	// WrongTokens counts the requests of a client without a valid token. Nil limits none.
+	// WrongTokens counts the requests of a client with a token that is not valid. Nil limits
+	// none.
 	WrongTokens *limit.Limit
 	// Now is the clock. Required.
 	Now func() time.Time
@@ -74,7 +75,9 @@ func (h *Handler) ReplaceToken(name string, token secret.String) {
 
 // ServeHTTP implements [http.Handler]. Without the token every path is answered 401,
 // so that the answer does not show which paths exist. A client that has sent too many wrong
-// tokens is refused before its token is looked at: it could be guessing.
+// tokens is refused before its token is looked at: it could be guessing. A request without
+// any does not count, because it is no guess: every web page can make an operator's browser
+// send such requests, and would lock the operator out.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.cfg.WrongTokens.CheckClient(r); err != nil {
 		h.cfg.Site.WriteProblem(w, r, err)
@@ -84,7 +87,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.mux.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), operatorKey{}, operator)))
 		return
 	}
-	_ = h.cfg.WrongTokens.TakeClient(r)
+	if len(r.Header["Authorization"]) > 0 {
+		_ = h.cfg.WrongTokens.TakeClient(r)
+	}
 	h.cfg.Audit.Note(r.Context(), audit.Event{Name: audit.AdminDenied, Failed: true, Anonymous: true, Cause: string(web.CodeNotAuthenticated), Target: web.Excerpt(r.URL.Path, maxTarget), Caller: h.cfg.Site.CallerOf(r)})
 	problem := web.NewProblem(web.CodeNotAuthenticated, "send admin.token as bearer token", nil).WithHeader("WWW-Authenticate", "Bearer")
 	h.cfg.Site.WriteProblem(w, r, problem)

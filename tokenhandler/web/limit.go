@@ -6,9 +6,9 @@ const (
 	LimitSessionStreams  = "session_streams"  // event streams and WebSockets of a session
 	LimitRefresh         = "refresh"          // refreshes that a session's app asks for
 	LimitLogin           = "login"            // logins that a client begins
-	LimitCallback        = "callback"         // callbacks of a client that no login of its own explains, or with a refused code
+	LimitCallback        = "callback"         // callbacks of a client that no login of its own explains, or with too many codes of one
 	LimitPresigns        = "presigns"         // presigned URLs that a session's app asks for
-	LimitAdminToken      = "admin_token"      // requests to /admin without a valid token
+	LimitAdminToken      = "admin_token"      // requests to /admin with a wrong token
 	LimitProvider        = "provider"         // that of the identity provider, or of calls to it
 	LimitStorage         = "storage"          // that of S3
 )
