@@ -63,17 +63,15 @@ func (d denyList) Revoke(ctx context.Context, entry replicas.Revocation) error {
 	return err
 }
 
-// Lift takes back the revocations of this kind and name that operators made. It reports
-// whether there are any. Sessions that they have ended already stay ended.
+// Lift takes back the revocations of this kind and name that operators made, as far as this
+// process knows. It reports whether there are any. Sessions that they have ended already stay
+// ended.
 func (d denyList) Lift(ctx context.Context, kind replicas.Kind, name string) (found bool, err error) {
-	for _, lift := range d.Lifts(kind, name) {
-		if err := d.Revoke(ctx, lift); err != nil {
-			return found, err
-		}
-		found = true
-	}
-	return found, nil
+	return d.List.Lift(ctx, kind, name, d.Revoke) //nolint:wrapcheck // it is that of Revoke
 }
+
+// current reports whether the list has the entries of all replicas.
+func (d denyList) current() bool { return d.shared == nil || d.shared.DenyListCurrent() }
 
 // denyTimeout bounds how long a logout waits until the store has its entry.
 const denyTimeout = time.Second
@@ -195,7 +193,8 @@ func (a *App) newAdmin(site *web.Site) *admin.Handler {
 		tokens[a.cfg.Admin.Tokens[i].Name] = a.cfg.Admin.Tokens[i].Token
 	}
 	return admin.New(admin.Config{
-		Site: site, Tokens: tokens, Audit: a.trail, Revoke: a.denied.Revoke, Lift: a.denied.Lift, Entries: a.denied.Entries,
+		Site: site, Tokens: tokens, Audit: a.trail, Revoke: a.denied.Revoke, Lift: a.denied.Lift,
+		Entries: a.denied.Entries, Current: a.denied.current,
 		WrongTokens: a.adminTokenLimit(site), SessionLifetime: a.cfg.Session.AbsoluteLifetime, Now: a.now, Log: a.log,
 	})
 }

@@ -113,7 +113,7 @@ func (l *ledger) claim(ctx context.Context, folder string, c claim, credit store
 }
 
 func tooMany(what string, cause error) error {
-	return web.NewProblem(web.CodeRateLimited, "too many uploads of this user "+what+"; try again later", cause).RetryAfter(retryAfter).By(web.LimitPresigns)
+	return web.NewProblem(web.CodeRateLimited, "too many uploads of this user "+what+"; try again later", cause).RetryAfter(retryAfter).By(web.LimitUploads)
 }
 
 // fits reports whether the folder stays within the quota with the claim, or does not

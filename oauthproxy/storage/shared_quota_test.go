@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,6 +19,7 @@ import (
 	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/replicas/memory"
+	"cognito-token-handler/tokenhandler/web"
 )
 
 // sharedMaps are those of a store that can be out.
@@ -196,8 +199,14 @@ func TestManyUploadsInPartsAreLimited(t *testing.T) {
 		if begun := loop(); begun != 1000 {
 			t.Errorf("%d were begun, want 1000", begun)
 		}
-		if rec := begin(); rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") == "" || !strings.Contains(rec.Body.String(), `"rate_limited"`) {
-			t.Errorf("%d %s", rec.Code, rec.Body)
+		var limits []string // which are not those that limits.presigns sets
+		counting := web.NewSite(web.Config{
+			PublicURL: testkit.MustURL(t, "https://app.example.com"), Log: slog.New(slog.DiscardHandler), Now: time.Now,
+			Limited: func(_ *http.Request, limit string, _ web.Named) { limits = append(limits, limit) },
+		}).Instrument(h)
+		rec := send(t, counting, http.MethodPost, "/storage/multipart", "application/json", `{"key":"a","content_type":"","size":1}`)
+		if rec.Code != http.StatusTooManyRequests || rec.Header().Get("Retry-After") == "" || !strings.Contains(rec.Body.String(), `"rate_limited"`) || !slices.Equal(limits, []string{web.LimitUploads}) {
+			t.Errorf("%d %s, limits %v", rec.Code, rec.Body, limits)
 		}
 		if signed := presigns(t, h, "small", 1, 1); signed != 1 {
 			t.Error("an upload in one piece was refused")

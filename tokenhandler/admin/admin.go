@@ -29,11 +29,15 @@ type Config struct {
 	// Revoke ends the sessions that an entry names: in this process at once, in other
 	// replicas when the entry has reached them. Required.
 	Revoke func(ctx context.Context, revocation replicas.Revocation) error
-	// Lift takes back what operators have revoked with this kind and name, and reports
-	// whether there is anything. Sessions that have ended already stay ended. Required.
+	// Lift takes back what operators have revoked with this kind and name as far as this
+	// process knows, and reports whether it knows of anything. Sessions that have ended
+	// already stay ended. Required.
 	Lift func(ctx context.Context, kind replicas.Kind, name string) (found bool, err error)
 	// Entries returns the deny list. Required.
 	Entries func() []replicas.Revocation
+	// Current reports whether the deny list has the entries of all replicas. Nil means that
+	// there are no others.
+	Current func() bool
 	// SessionLifetime is the longest life of a session, for which an entry is kept.
 	// Required.
 	SessionLifetime time.Duration
@@ -240,20 +244,25 @@ func (h *Handler) revoke(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// lift answers 204: what operators have revoked is taken back in this process, and other
-// replicas follow. What else is on the deny list, such as logouts, cannot be taken back.
+// lift answers 204: what operators have revoked, as far as this process knows, is taken back
+// here, and other replicas follow. What else is on the deny list, such as logouts, cannot be
+// taken back. If nothing is found while entries of other replicas may be missing, it answers
+// 503: the revocation may be in force there.
 func (h *Handler) lift(w http.ResponseWriter, r *http.Request) error {
 	entry, reason, err := parse(w, r)
 	if err != nil {
 		return err
 	}
+	current := h.cfg.Current == nil || h.cfg.Current() // before, because the entry may come in between
 	found, err := h.cfg.Lift(r.Context(), entry.Kind, entry.Name)
 	h.note(r, audit.RevocationLifted, entry, reason, err != nil || !found)
 	switch {
 	case err != nil:
 		return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
+	case !found && !current:
+		return web.NewProblem(web.CodeStoreUnavailable, "this replica knows no such revocation, and does not have all entries of the others while the session store is out; try again", nil).RetryAfter(0)
 	case !found:
-		return web.NewProblem(web.CodeNotFound, "no revocation by an operator is in force for this name; logouts, and what the provider revoked, cannot be taken back", nil)
+		return web.NewProblem(web.CodeNotFound, "this replica knows no revocation by an operator that is in force for this name; logouts, and what the provider revoked, cannot be taken back", nil)
 	}
 	h.log(r, "revocation taken back by an operator", entry)
 	w.WriteHeader(http.StatusNoContent)

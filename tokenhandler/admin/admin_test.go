@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -30,7 +31,9 @@ type fixture struct {
 
 	list *memory.List
 	fail error
-	log  strings.Builder
+	// outdated means that entries of other replicas may be missing.
+	outdated bool
+	log      strings.Builder
 	// audit is the trail, complete after close.
 	audit strings.Builder
 	close func()
@@ -51,14 +54,13 @@ func newFixture(token string) *fixture {
 			_, err := f.list.Add(e)
 			return err
 		},
-		Lift: func(_ context.Context, kind replicas.Kind, name string) (bool, error) {
-			lifts := f.list.Lifts(kind, name)
-			for _, e := range lifts {
-				if _, err := f.list.Add(e); err != nil {
-					return false, err
-				}
-			}
-			return len(lifts) > 0, f.fail
+		Current: func() bool { return !f.outdated },
+		Lift: func(ctx context.Context, kind replicas.Kind, name string) (bool, error) {
+			found, err := f.list.Lift(ctx, kind, name, func(_ context.Context, e replicas.Revocation) error {
+				_, err := f.list.Add(e)
+				return err
+			})
+			return found, cmp.Or(err, f.fail)
 		},
 	})
 	return f
@@ -168,6 +170,25 @@ func TestTakenBack(t *testing.T) {
 	}
 	if !strings.Contains(f.log.String(), "revocation taken back by an operator") {
 		t.Error("not logged")
+	}
+}
+
+// TestLiftWithoutTheStore: while entries of other replicas may be missing, nobody is told that
+// nothing is in force. What is known is taken back all the same.
+func TestLiftWithoutTheStore(t *testing.T) {
+	f := newFixture(token)
+	f.do(t, http.MethodPost, "/admin/revocations", `{"sub":"known"}`, bearer)
+	f.outdated = true
+	if rec := f.do(t, http.MethodDelete, "/admin/revocations", `{"sub":"known"}`, bearer); rec.Code != http.StatusNoContent {
+		t.Errorf("a known revocation: %d %s", rec.Code, rec.Body)
+	}
+	rec := f.do(t, http.MethodDelete, "/admin/revocations", `{"sub":"unknown"}`, bearer)
+	if rec.Code != http.StatusServiceUnavailable || !strings.Contains(rec.Body.String(), `"code":"store_unavailable"`) || rec.Header().Get("Retry-After") == "" {
+		t.Errorf("an unknown one: %d %s", rec.Code, rec.Body)
+	}
+	f.outdated = false
+	if rec := f.do(t, http.MethodDelete, "/admin/revocations", `{"sub":"unknown"}`, bearer); rec.Code != http.StatusNotFound {
+		t.Errorf("when the list is complete: %d %s", rec.Code, rec.Body)
 	}
 }
 

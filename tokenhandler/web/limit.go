@@ -8,6 +8,7 @@ const (
 	LimitLogin           = "login"            // logins that a client begins
 	LimitCallback        = "callback"         // callbacks of a client that no login of its own explains, or with too many codes of one
 	LimitPresigns        = "presigns"         // presigned URLs that a session's app asks for
+	LimitUploads         = "uploads"          // uploads of a user that begin at once, or have begun lately
 	LimitAdminToken      = "admin_token"      // requests to /admin with a wrong token
 	LimitProvider        = "provider"         // that of the identity provider, or of calls to it
 	LimitStorage         = "storage"          // that of S3
@@ -16,8 +17,8 @@ const (
 // Limits returns all limits, for metrics that exist before the first request is refused.
 func Limits() []string {
 	return []string{
-		LimitSessionRequests, LimitSessionStreams, LimitRefresh, LimitLogin, LimitCallback, LimitPresigns, LimitAdminToken,
-		LimitProvider, LimitStorage,
+		LimitSessionRequests, LimitSessionStreams, LimitRefresh, LimitLogin, LimitCallback, LimitPresigns, LimitUploads,
+		LimitAdminToken, LimitProvider, LimitStorage,
 	}
 }
 

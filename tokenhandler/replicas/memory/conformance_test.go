@@ -19,13 +19,7 @@ func (d denyList) Revoke(_ context.Context, revocation replicas.Revocation) erro
 }
 
 func (d denyList) Lift(ctx context.Context, kind replicas.Kind, name string) (found bool, err error) {
-	for _, lift := range d.Lifts(kind, name) {
-		found = true
-		if err := d.Revoke(ctx, lift); err != nil {
-			return found, err
-		}
-	}
-	return found, nil
+	return d.List.Lift(ctx, kind, name, d.Revoke)
 }
 
 func TestConformance(t *testing.T) {

@@ -1,6 +1,8 @@
 package memory
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -131,15 +133,19 @@ func (o *operators) list(now time.Time) []replicas.Revocation {
 	return list
 }
 
-// Lifts returns what takes back every revocation that operators made with this kind and
-// name, and that has not ended. Add each, here and in the other replicas.
-func (l *List) Lifts(kind replicas.Kind, name string) []replicas.Revocation {
-	var lifts []replicas.Revocation
+// Lift takes back every revocation that operators made with this kind and name, and that has
+// not ended, as far as the list knows. It reports whether there are any. revoke gets what
+// takes one back: it adds that here, and in the other replicas.
+func (l *List) Lift(ctx context.Context, kind replicas.Kind, name string, revoke func(context.Context, replicas.Revocation) error) (found bool, err error) {
 	for _, e := range l.Entries() {
-		if e.Operator && e.Kind == kind && e.Name == name {
-			e.Lifted = true
-			lifts = append(lifts, e)
+		if !e.Operator || e.Kind != kind || e.Name != name {
+			continue
 		}
+		e.Lifted = true
+		if err := revoke(ctx, e); err != nil {
+			return found, fmt.Errorf("taking a revocation back: %w", err)
+		}
+		found = true
 	}
-	return lifts
+	return found, nil
 }

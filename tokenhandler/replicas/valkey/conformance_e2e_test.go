@@ -30,13 +30,7 @@ func (d denyList) Replaced(name session.Name) bool { return d.local.Replaced(nam
 func (d denyList) Begin(sub, sid string) time.Time { return d.local.Begin(sub, sid) }
 
 func (d denyList) Lift(ctx context.Context, kind replicas.Kind, name string) (found bool, err error) {
-	for _, lift := range d.local.Lifts(kind, name) {
-		found = true
-		if err := d.Revoke(ctx, lift); err != nil {
-			return found, err
-		}
-	}
-	return found, nil
+	return d.local.Lift(ctx, kind, name, d.Revoke)
 }
 
 // startForSuite starts a replica and waits until it has read the deny list.

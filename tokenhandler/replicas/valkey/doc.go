@@ -21,7 +21,8 @@
 //
 // A session's name is part of a hash, and results are sealed by the caller. Whoever
 // reads the store gets no session. Whoever writes to it can end sessions, but cannot
-// create one, nor take a revocation back: that is sealed (record.go).
+// create one, nor forge that a revocation was taken back: that is sealed (record.go).
+// Whoever deletes entries makes replicas that start later forget them.
 //
 // # Outages
 //

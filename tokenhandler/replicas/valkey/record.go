@@ -30,7 +30,7 @@ const (
 )
 
 // sealName is the name under which operators' revocations are sealed. Somebody who writes
-// to the store must not be able to take revocations back.
+// to the store must not be able to forge that one was taken back.
 const sealName = "revocation"
 
 var errRecord = errors.New("malformed record of the deny list")
