@@ -282,7 +282,7 @@ func (t *tab) sessionEnded() {
 	t.picture("15-session-ended")
 }
 
-// forgetFirstUser looks at the tab of a user whose session has ended, after another one has logged in in this browser.
+// forgetFirstUser looks at the tab of a user whose session has ended, after another user has logged in with the same browser.
 func (t *tab) forgetFirstUser() {
 	t.t.Helper()
 	t.waitPhase("authenticated")

@@ -275,7 +275,7 @@ func operatorOf(r *http.Request) string {
 }
 
 func (h *Handler) log(r *http.Request, message string, entry replicas.Revocation) {
-	h.cfg.Log.InfoContext(r.Context(), message, "kind", string(entry.Kind), "name", entry.Name, "operator", operatorOf(r), "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r))
+	h.cfg.Log.InfoContext(r.Context(), message, "kind", string(entry.Kind), "name", entry.Name, "operator", operatorOf(r), "request_id", web.RequestID(r), "client_ip", h.cfg.Site.ClientAddress(r)) //nolint:sloglint // the callers pass constants
 }
 
 // note records what an operator did with an entry.
