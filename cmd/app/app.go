@@ -108,6 +108,20 @@ func New(ctx context.Context, cfg config.Config, log *slog.Logger) (*App, error)
 	return newAt(ctx, cfg, log, time.Now)
 }
 
+// Check reports why the service would not start with this configuration. It builds the
+// service as [New] does and throws it away, and changes nothing: another process may be
+// running with the same files.
+func Check(ctx context.Context, cfg config.Config, log *slog.Logger) error {
+	if cfg.Audit.Output == config.AuditFile {
+		if err := audit.CheckFile(cfg.Audit.File); err != nil {
+			return fmt.Errorf("audit.file: %w", err)
+		}
+	}
+	cfg.Audit = config.Audit{Output: config.AuditOff}
+	_, err := New(ctx, cfg, log)
+	return err
+}
+
 // newAt is [New] with another clock.
 func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*App, error) {
 	a := &App{

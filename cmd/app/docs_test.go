@@ -106,6 +106,22 @@ func headings(page string) []string {
 	return all
 }
 
+// TestTablesAreWhole: after an empty line a row of a table is text.
+func TestTablesAreWhole(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "git", "-C", "../..", "ls-files", "*.md").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	row := regexp.MustCompile(`(?m)\n\n(\|.*)\n(.*)$`)
+	for name := range strings.FieldsSeq(string(out)) {
+		for _, head := range row.FindAllStringSubmatch(read(t, "../../"+name), -1) {
+			if strings.Trim(head[2], "|-: ") != "" {
+				t.Errorf("%s: a row without a head: %s", name, head[1])
+			}
+		}
+	}
+}
+
 // TestEveryPackageSaysWhatItOwns: every package has a package comment, in doc.go.
 func TestEveryPackageSaysWhatItOwns(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-tags", "e2e", "-f", "{{.Dir}}\t{{.Doc}}", "../../...").Output()

@@ -106,11 +106,10 @@ func (a *App) newSource(cfg aws.Config) (usercredentials.Source, aws.Credentials
 		cfg.Credentials = aws.AnonymousCredentials{}
 		return usercredentials.IdentityPool(cognitoidentity.NewFromConfig(cfg), s.IdentityPoolID, a.cfg.Provider.Issuer), nil, nil
 	}
-	folderOf, err := storage.FolderOf(s.Prefix)
+	folder, err := UserFolder(s)
 	if err != nil {
 		return nil, nil, err
 	}
-	folder := usercredentials.Folder{Bucket: s.Bucket, Of: folderOf, KMS: s.Endpoint == ""}
 	if s.Credentials == usercredentials.KindWebIdentity {
 		cfg.Credentials = aws.AnonymousCredentials{}
 		return usercredentials.WebIdentity(sts.NewFromConfig(cfg), s.RoleARN, folder), nil, nil
@@ -120,4 +119,10 @@ func (a *App) newSource(cfg aws.Config) (usercredentials.Source, aws.Credentials
 	}
 	api := sts.NewFromConfig(cfg)
 	return usercredentials.SessionPolicy(api, s.RoleARN, folder), aws.NewCredentialsCache(usercredentials.Probe(api, s.RoleARN)), nil
+}
+
+// UserFolder says which part of the bucket a user's credentials reach.
+func UserFolder(s config.Storage) (usercredentials.Folder, error) {
+	of, err := storage.FolderOf(s.Prefix)
+	return usercredentials.Folder{Bucket: s.Bucket, Of: of, KMS: s.Endpoint == ""}, err
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"cognito-token-handler/cmd/app"
+	"cognito-token-handler/oauthproxy/storage"
 	"cognito-token-handler/oauthproxy/storage/usercredentials"
 	"cognito-token-handler/tokenhandler/provider"
 )
@@ -79,7 +80,7 @@ func (d *doctor) role(ctx context.Context, cfg aws.Config, role string) []Findin
 	ctx, cancel := context.WithTimeout(ctx, d.Call)
 	defer cancel()
 	if _, err := usercredentials.Probe(sts.NewFromConfig(cfg), role).Retrieve(ctx); err != nil {
-		return []Finding{fault(AreaAWS, "storage.role_arn cannot be assumed: "+describeAWS(err)+".", "Compare the trust of the role and the policy of the service with config/deploy/s3.")}
+		return []Finding{fault(AreaAWS, "storage.role_arn cannot be assumed: "+describeAWS(err)+".", "Compare the trust of the role and the policy of the service with config/deploy/s3, and run doctor with the credentials of the service.")}
 	}
 	return []Finding{good(AreaAWS, "storage.role_arn can be assumed.")}
 }
@@ -103,6 +104,9 @@ func codeOf(err error) string {
 func describeAWS(err error) string {
 	if code := codeOf(err); code != "" {
 		return "AWS answers " + code
+	}
+	if errors.Is(err, storage.ErrDenied) {
+		return storage.ErrDenied.Error()
 	}
 	return "AWS is not reached (" + string(provider.CauseOf(err)) + ")"
 }

@@ -21,7 +21,7 @@ type fakeAWS struct {
 	*httptest.Server
 
 	// refused names what is answered with AccessDenied: "sts", "cognito", or what S3 is
-	// asked for ("head", "public", "lifecycle", "put", "delete").
+	// asked for ("list", "public", "lifecycle", "put", "delete").
 	refused []string
 	// errors are codes with which S3 answers instead, by the same names.
 	errors map[string]string
@@ -31,6 +31,13 @@ type fakeAWS struct {
 	public, lifecycle string
 	// origin is the only one that CORS allows; methods are those that it allows.
 	origin, methods string
+
+	// onlyAssumes means that the role of the service may only assume another one. policy is
+	// that of the last one that was assumed with rights.
+	onlyAssumes bool
+	policy      string
+	// lost means that the answer to a PUT is lost.
+	lost bool
 
 	mu      sync.Mutex
 	objects []string
@@ -68,7 +75,7 @@ func (f *fakeAWS) serve(w http.ResponseWriter, r *http.Request) {
 	case r.Header.Get("X-Amz-Target") != "":
 		f.cognito(w)
 	case r.Method == http.MethodPost:
-		f.sts(w)
+		f.sts(w, r)
 	default:
 		f.s3(w, r)
 	}
@@ -88,11 +95,20 @@ func (f *fakeAWS) cognito(w http.ResponseWriter) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"UserPoolClient": f.client})
 }
 
-func (f *fakeAWS) sts(w http.ResponseWriter) {
+func (f *fakeAWS) sts(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/xml")
 	if slices.Contains(f.refused, "sts") {
 		w.WriteHeader(http.StatusForbidden)
 		_, _ = fmt.Fprintf(w, `<ErrorResponse><Error><Code>InvalidClientTokenId</Code><Message>%s</Message></Error></ErrorResponse>`, cognitotest.Canary)
+		return
+	}
+	if r.FormValue("Action") == "AssumeRole" {
+		if policy := r.FormValue("Policy"); strings.Contains(policy, "Allow") {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.policy = policy
+		}
+		_, _ = io.WriteString(w, `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIATRIAL</AccessKeyId><SecretAccessKey>planted-secret-of-the-role</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`)
 		return
 	}
 	_, _ = io.WriteString(w, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::123456789012:assumed-role/token-handler/i-1</Arn><Account>123456789012</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`)
@@ -100,12 +116,22 @@ func (f *fakeAWS) sts(w http.ResponseWriter) {
 
 func (f *fakeAWS) s3(w http.ResponseWriter, r *http.Request) {
 	query := r.URL.Query()
-	name := map[string]string{http.MethodHead: "head", http.MethodPut: "put", http.MethodDelete: "delete", http.MethodOptions: "options"}[r.Method]
+	name := map[string]string{http.MethodPut: "put", http.MethodDelete: "delete", http.MethodOptions: "options"}[r.Method]
 	switch {
 	case query.Has("publicAccessBlock"):
 		name = "public"
 	case query.Has("lifecycle"):
 		name = "lifecycle"
+	case query.Has("list-type"):
+		name = "list"
+	}
+	if f.onlyAssumes && slices.Contains([]string{"list", "put", "delete"}, name) && !strings.Contains(r.Header.Get("Authorization")+query.Get("X-Amz-Credential"), "ASIATRIAL") {
+		w.WriteHeader(http.StatusForbidden)
+		return
+	}
+	if name == "put" && f.lost {
+		f.answer(w, r, name)
+		panic(http.ErrAbortHandler)
 	}
 	code := f.errors[name]
 	if slices.Contains(f.refused, name) {
@@ -128,6 +154,8 @@ func (f *fakeAWS) answer(w http.ResponseWriter, r *http.Request, name string) {
 		_, _ = io.WriteString(w, "<PublicAccessBlockConfiguration>"+f.public+"</PublicAccessBlockConfiguration>")
 	case "lifecycle":
 		_, _ = io.WriteString(w, "<LifecycleConfiguration>"+f.lifecycle+"</LifecycleConfiguration>")
+	case "list":
+		_, _ = io.WriteString(w, "<ListBucketResult></ListBucketResult>")
 	case "put", "delete":
 		body, _ := io.ReadAll(r.Body)
 		f.objects = append(f.objects, name+" "+r.URL.Path+" "+string(body))
@@ -143,9 +171,21 @@ func (f *fakeAWS) answer(w http.ResponseWriter, r *http.Request, name string) {
 	}
 }
 
+// The further keys of storage with which each kind of credentials is configured.
+const (
+	sessionPolicy = ", credentials: session_policy, role_arn: 'arn:aws:iam::123456789012:role/my-app-user-files'"
+	webIdentity   = ", credentials: web_identity, role_arn: 'arn:aws:iam::123456789012:role/my-app-user-files'"
+	identityPool  = ", credentials: identity_pool, identity_pool_id: 'us-east-1:12345678-90ab-cdef-1234-567890abcdef'"
+)
+
 func (f *fakeAWS) examine(t *testing.T, write bool) doctor.Report {
 	t.Helper()
-	r := setup{lines: fmt.Sprintf("storage: {bucket: files, region: us-east-1, endpoint: %q, path_style: true}\nallowed_origins: [%q]", f.URL, publicURL), write: write}.examine(t)
+	return f.examineWith(t, "", write)
+}
+
+func (f *fakeAWS) examineWith(t *testing.T, more string, write bool) doctor.Report {
+	t.Helper()
+	r := setup{lines: fmt.Sprintf("storage: {bucket: files, region: us-east-1, endpoint: %q, path_style: true%s}\nallowed_origins: [%q]", f.URL, more, publicURL), write: write}.examine(t)
 	for _, finding := range r.Findings {
 		if strings.Contains(finding.What, cognitotest.Canary) {
 			t.Errorf("text of AWS: %s", finding.What)
@@ -194,9 +234,9 @@ func TestFaultsOfAWS(t *testing.T) {
 		{"client denied", refuse("cognito"), doctor.AreaClient, doctor.Warning, "cannot be read: AWS answers AccessDeniedException", "cognito-idp:DescribeUserPoolClient"},
 		{"no client", fail("cognito", "ResourceNotFoundException"), doctor.AreaClient, doctor.Fault, "has no app client provider.client_id", "Copy"},
 		{"odd code", fail("cognito", "<script> planted"), doctor.AreaClient, doctor.Warning, "AWS answers an unknown error", "permission"},
-		{"no list", refuse("head"), doctor.AreaBucket, doctor.Warning, "s3:ListBucket is missing", "s3:ListBucket"},
-		{"no bucket", fail("head", "NoSuchBucket"), doctor.AreaBucket, doctor.Fault, "There is no bucket files", "storage.bucket"},
-		{"region", fail("head", "PermanentRedirect"), doctor.AreaBucket, doctor.Fault, "in another region than us-east-1", "storage.region"},
+		{"no list", refuse("list"), doctor.AreaBucket, doctor.Warning, "s3:ListBucket is missing", "s3:ListBucket"},
+		{"no bucket", fail("list", "NoSuchBucket"), doctor.AreaBucket, doctor.Fault, "There is no bucket files", "storage.bucket"},
+		{"region", fail("list", "PermanentRedirect"), doctor.AreaBucket, doctor.Fault, "in another region than us-east-1", "storage.region"},
 		{"public denied", refuse("public"), doctor.AreaBucket, doctor.Warning, "the permission s3:GetBucketPublicAccessBlock is missing", "credentials"},
 		{"no block", fail("public", "NoSuchPublicAccessBlockConfiguration"), doctor.AreaBucket, doctor.Warning, "no complete public access block", "public-access-block.json"},
 		{"half a block", func(f *fakeAWS) { f.public = "<BlockPublicAcls>true</BlockPublicAcls>" }, doctor.AreaBucket, doctor.Warning, "no complete public access block", "public-access-block.json"},
@@ -214,6 +254,52 @@ func TestFaultsOfAWS(t *testing.T) {
 			want(t, newAWS(t, tt.change).examine(t, true), tt.area, tt.level, tt.what, tt.cure)
 		})
 	}
+}
+
+// TestSessionPolicy: the role of the service may only assume storage.role_arn, as
+// config/deploy/s3 says. A list and an upload are tried with what that gives for one folder.
+func TestSessionPolicy(t *testing.T) {
+	f := newAWS(t, func(f *fakeAWS) { f.onlyAssumes = true })
+	r := f.examineWith(t, sessionPolicy, true)
+	wantNone(t, r, doctor.Fault, doctor.AreaAWS, doctor.AreaBucket)
+	wantNone(t, r, doctor.Warning, doctor.AreaAWS, doctor.AreaBucket)
+	want(t, r, doctor.AreaBucket, doctor.Good, "folder in it can be listed", "")
+	want(t, r, doctor.AreaBucket, doctor.Good, "stored by a presigned PUT, and deleted", "")
+	if !strings.Contains(f.policy, ":s3:::files/users/doctor/*") {
+		t.Errorf("the policy: %s", f.policy)
+	}
+	f = newAWS(t, func(f *fakeAWS) { f.refused = []string{"list", "put"} })
+	r = f.examineWith(t, sessionPolicy, true)
+	want(t, r, doctor.AreaBucket, doctor.Warning, "s3:ListBucket is missing", "Give storage.role_arn the permission")
+	want(t, r, doctor.AreaBucket, doctor.Fault, "S3 refuses to store", "the policy of storage.role_arn")
+	f = newAWS(t, func(f *fakeAWS) { f.refused = []string{"sts"} })
+	want(t, f.examineWith(t, sessionPolicy, true), doctor.AreaAWS, doctor.Fault, "AWS refuses the credentials", "Replace")
+}
+
+// TestCredentialsByIDTokens: what this machine may do in the folders says nothing about the
+// users' credentials.
+func TestCredentialsByIDTokens(t *testing.T) {
+	for _, kind := range []string{webIdentity, identityPool} {
+		f := newAWS(t, func(f *fakeAWS) { f.onlyAssumes = true })
+		r := f.examineWith(t, kind, false)
+		wantNone(t, r, doctor.Fault, doctor.AreaAWS, doctor.AreaBucket)
+		wantNone(t, r, doctor.Warning, doctor.AreaAWS, doctor.AreaBucket)
+		want(t, r, doctor.AreaBucket, doctor.Good, "has a public access block", "")
+		r = f.examineWith(t, kind, true)
+		wantNone(t, r, doctor.Fault, doctor.AreaAWS, doctor.AreaBucket)
+		want(t, r, doctor.AreaBucket, doctor.Warning, "No object was stored", "Log in and upload a file")
+	}
+}
+
+// TestLostAnswer: an object that S3 has stored, though its answer is lost, is deleted.
+func TestLostAnswer(t *testing.T) {
+	f := newAWS(t, func(f *fakeAWS) { f.lost = true })
+	want(t, f.examine(t, true), doctor.AreaBucket, doctor.Fault, "users/doctor/trial-", "folders-policy.json")
+	if last := f.objects[len(f.objects)-1]; !strings.HasPrefix(last, "delete /files/users/doctor/trial-") {
+		t.Errorf("the objects: %q", f.objects)
+	}
+	f = newAWS(t, func(f *fakeAWS) { f.lost, f.refused = true, []string{"delete"} })
+	want(t, f.examine(t, true), doctor.AreaBucket, doctor.Fault, "could not be deleted: the permission is missing", "delete it by hand")
 }
 
 func TestWithoutAWS(t *testing.T) {

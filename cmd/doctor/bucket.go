@@ -16,7 +16,8 @@ import (
 // trialUser is the name of a folder that belongs to no user.
 const trialUser = "doctor"
 
-// bucket examines the bucket: CORS as a browser does, and with AWS credentials the rest.
+// bucket examines the bucket: CORS as a browser does, its settings with the AWS credentials
+// that are here, and the folders as the service uses them.
 func (d *doctor) bucket(ctx context.Context, cfg aws.Config, authorized bool) []Finding {
 	// What is asked without credentials is signed all the same, and nothing of it is sent.
 	credentials := aws.Credentials{AccessKeyID: "none", SecretAccessKey: "none"}
@@ -28,9 +29,7 @@ func (d *doctor) bucket(ctx context.Context, cfg aws.Config, authorized bool) []
 			return []Finding{fault(AreaAWS, "There are no AWS credentials any more.", "Run it again.")}
 		}
 	}
-	settings := app.StorageConfig(d.Service.Storage)
-	settings.Now = d.Now
-	inspector, err := storage.NewInspector(settings, credentials, trialUser)
+	inspector, err := d.inspector(credentials)
 	if err != nil {
 		return []Finding{fault(AreaBucket, "storage.prefix cannot be used: "+err.Error()+".", "See `tokenhandler check`.")}
 	}
@@ -40,22 +39,42 @@ func (d *doctor) bucket(ctx context.Context, cfg aws.Config, authorized bool) []
 			checks = append(checks, check{AreaBucket, func(ctx context.Context) []Finding { return d.cors(ctx, inspector, origin, method) }})
 		}
 	}
-	if !authorized {
-		return append(runAll(ctx, checks), warning(AreaBucket, "The bucket's settings cannot be read: there are no AWS credentials here.", "Run doctor with the credentials of the service."))
+	if authorized {
+		checks = append(checks, d.settings(inspector)...)
 	}
-	checks = append(checks,
-		check{AreaBucket, func(ctx context.Context) []Finding { return d.exists(ctx, inspector) }},
-		check{AreaBucket, func(ctx context.Context) []Finding {
+	checks = append(checks, check{AreaBucket, func(ctx context.Context) []Finding { return d.folder(ctx, cfg, inspector, authorized) }})
+	found := runAll(ctx, checks)
+	if !authorized {
+		return append(found, warning(AreaBucket, "The bucket's settings cannot be read: there are no AWS credentials here.", "Run doctor with "+d.whose()+"."))
+	}
+	return found
+}
+
+// whose says with which credentials the bucket's settings can be read.
+func (d *doctor) whose() string {
+	if d.Service.Storage.NeedsIDToken() {
+		return "an operator's credentials; the service needs none"
+	}
+	return "the credentials of the service"
+}
+
+// inspector asks S3 with these credentials.
+func (d *doctor) inspector(credentials aws.Credentials) (*storage.Inspector, error) {
+	settings := app.StorageConfig(d.Service.Storage)
+	settings.Now = d.Now
+	return storage.NewInspector(settings, credentials, trialUser)
+}
+
+// settings reads the settings of the bucket that should be there.
+func (d *doctor) settings(inspector *storage.Inspector) []check {
+	return []check{
+		{AreaBucket, func(ctx context.Context) []Finding {
 			return d.setting(ctx, inspector.IsPrivate, "public access block", "s3:GetBucketPublicAccessBlock", "Apply config/deploy/s3/public-access-block.json.")
 		}},
-		check{AreaBucket, func(ctx context.Context) []Finding {
+		{AreaBucket, func(ctx context.Context) []Finding {
 			return d.setting(ctx, inspector.AbortsUploads, "lifecycle rule for unfinished uploads", "s3:GetLifecycleConfiguration", "Apply config/deploy/s3/lifecycle.json, with the prefix of storage.prefix.")
 		}},
-	)
-	if d.Write {
-		checks = append(checks, check{AreaBucket, func(ctx context.Context) []Finding { return d.try(ctx, inspector) }})
 	}
-	return runAll(ctx, checks)
 }
 
 // origins are the origins whose pages send presigned requests.
@@ -78,23 +97,6 @@ func (d *doctor) cors(ctx context.Context, inspector *storage.Inspector, origin,
 	return []Finding{good(AreaBucket, "The bucket's CORS rules allow %s from %s.", method, origin)}
 }
 
-func (d *doctor) exists(ctx context.Context, inspector *storage.Inspector) []Finding {
-	ctx, cancel := context.WithTimeout(ctx, d.Call)
-	defer cancel()
-	switch err := inspector.Exists(ctx); {
-	case err == nil:
-		return []Finding{good(AreaBucket, "The bucket is there.")}
-	case errors.Is(err, storage.ErrNoBucket):
-		return []Finding{fault(AreaBucket, "There is no bucket "+d.Service.Storage.Bucket+".", "Correct storage.bucket, or create it.")}
-	case errors.Is(err, storage.ErrOtherRegion):
-		return []Finding{fault(AreaBucket, "The bucket is in another region than "+d.Service.Storage.Region+".", "Correct storage.region.")}
-	case errors.Is(err, storage.ErrDenied):
-		return []Finding{warning(AreaBucket, "The bucket cannot be listed: the permission s3:ListBucket is missing.", "Give it the permission s3:ListBucket: without it lists fail, and missing objects are 502.")}
-	default:
-		return []Finding{fault(AreaBucket, "The bucket is not reached: "+describeAWS(err)+".", "Check storage.endpoint, and the network to it.")}
-	}
-}
-
 // setting reads a setting of the bucket that should be there.
 func (d *doctor) setting(ctx context.Context, read func(context.Context) (bool, error), name, permission, cure string) []Finding {
 	ctx, cancel := context.WithTimeout(ctx, d.Call)
@@ -105,6 +107,8 @@ func (d *doctor) setting(ctx context.Context, read func(context.Context) (bool, 
 		return []Finding{good(AreaBucket, "The bucket has a %s.", name)}
 	case err == nil, errors.Is(err, storage.ErrNotConfigured):
 		return []Finding{warning(AreaBucket, "The bucket has no complete "+name+".", cure)}
+	case errors.Is(err, storage.ErrNoBucket), errors.Is(err, storage.ErrOtherRegion):
+		return d.noBucket(err)
 	case errors.Is(err, storage.ErrDenied):
 		return []Finding{warning(AreaBucket, "The bucket's "+name+" cannot be read: the permission "+permission+" is missing.", "Run doctor with credentials that have it.")}
 	case errors.Is(err, storage.ErrUnsupported):
@@ -113,19 +117,10 @@ func (d *doctor) setting(ctx context.Context, read func(context.Context) (bool, 
 	return []Finding{warning(AreaBucket, "The bucket's "+name+" cannot be read: "+describeAWS(err)+".", "Run it again.")}
 }
 
-// try puts an object and deletes it.
-func (d *doctor) try(ctx context.Context, inspector *storage.Inspector) []Finding {
-	ctx, cancel := context.WithTimeout(ctx, 2*d.Call)
-	defer cancel()
-	key, put, remove := inspector.Try(ctx, d.web)
-	const cure = "Compare the policy of the service with config/deploy/s3/folders-policy.json; encryption with KMS needs rights on the key, too."
-	switch {
-	case errors.Is(put, storage.ErrDenied):
-		return []Finding{fault(AreaBucket, "S3 refuses to store "+key+".", cure)}
-	case put != nil:
-		return []Finding{fault(AreaBucket, key+" could not be stored ("+string(provider.CauseOf(put))+").", cure)}
-	case remove != nil:
-		return []Finding{fault(AreaBucket, key+" was stored and could not be deleted: "+describeAWS(remove)+".", "Delete it by hand. "+cure)}
+// noBucket is the finding for a bucket that is not where the configuration says.
+func (d *doctor) noBucket(err error) []Finding {
+	if errors.Is(err, storage.ErrOtherRegion) {
+		return []Finding{fault(AreaBucket, "The bucket is in another region than "+d.Service.Storage.Region+".", "Correct storage.region.")}
 	}
-	return []Finding{good(AreaBucket, "An object was stored by a presigned PUT, and deleted.")}
+	return []Finding{fault(AreaBucket, "There is no bucket "+d.Service.Storage.Bucket+".", "Correct storage.bucket, or create it.")}
 }

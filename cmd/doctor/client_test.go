@@ -26,7 +26,7 @@ func TestClientSecrets(t *testing.T) {
 		{"reset", cognitotest.Reset(), doctor.Fault, "(reset)", "its domain"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			pool := newPool(t, cognitotest.Options{})
+			pool := newPool(t)
 			pool.Break(cognitotest.TokenAny, tt.outage, 0)
 			want(t, setup{issuer: pool.Issuer()}.examine(t), doctor.AreaClient, tt.level, tt.what, tt.cure)
 		})
@@ -34,7 +34,7 @@ func TestClientSecrets(t *testing.T) {
 }
 
 func TestEachClientSecretIsTried(t *testing.T) {
-	pool := newPool(t, cognitotest.Options{})
+	pool := newPool(t)
 	r := setup{issuer: pool.Issuer(), secret: "placeholder"}
 	cfg := r.load(t)
 	cfg.Provider.ClientSecret = append(secrets("planted-secret-of-another-client"), secrets(cognitotest.DefaultSecret)...)
@@ -55,7 +55,7 @@ func TestURLsThatAreNotRegistered(t *testing.T) {
 }
 
 func TestScopesThatAreNotAllowed(t *testing.T) {
-	pool := newPool(t, cognitotest.Options{})
+	pool := newPool(t)
 	r := setup{issuer: pool.Issuer(), provider: ", scopes: [openid, orders/read]"}.examine(t)
 	want(t, r, doctor.AreaClient, doctor.Fault, "is registered, but the provider refuses the login: it answers invalid_scope", "provider.scopes")
 }
@@ -63,7 +63,7 @@ func TestScopesThatAreNotAllowed(t *testing.T) {
 // TestProviderThatRedirectsBack checks that an error that comes to the callback URL is
 // told, with the text of the provider quoted.
 func TestProviderThatRedirectsBack(t *testing.T) {
-	pool := newPool(t, cognitotest.Options{})
+	pool := newPool(t)
 	pool.OnCallback(func(query url.Values) {
 		query.Set("error", "<script>")
 		query.Set("error_description", "\x1b]0;title\x07\u202e")
@@ -81,7 +81,7 @@ func TestLoginPageThatFails(t *testing.T) {
 		{cognitotest.Text("502", http.StatusBadGateway, "text/html", cognitotest.Canary), "login page answers 502"},
 		{cognitotest.Reset(), "login page is not reached (reset)"},
 	} {
-		pool := newPool(t, cognitotest.Options{})
+		pool := newPool(t)
 		pool.Break(cognitotest.Authorize, tt.outage, 0)
 		want(t, setup{issuer: pool.Issuer()}.examine(t), doctor.AreaClient, doctor.Fault, tt.what, "")
 	}

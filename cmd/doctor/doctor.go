@@ -15,8 +15,9 @@ const (
 	// totalTime bounds the examination, and callTime one call to another server.
 	totalTime = 40 * time.Second
 	callTime  = 5 * time.Second
-	// lateness is how much longer than totalTime is waited for a check that was told to end.
-	lateness = time.Second
+	// lateness is how much longer than totalTime is waited for a check that was told to end:
+	// one that has written deletes it first.
+	lateness = 5 * time.Second
 )
 
 // Config is what [Examine] needs.
@@ -56,13 +57,13 @@ func Examine(ctx context.Context, cfg Config) []Finding {
 	if cfg.Call == 0 {
 		cfg.Call = callTime
 	}
-	d := &doctor{Config: cfg, web: cognito.NewTransport()}
-	found := d.warnings()
-	if _, err := app.New(ctx, cfg.Service, slog.New(slog.DiscardHandler)); err != nil {
-		return append(found, fault(AreaConfig, "The service does not start: "+err.Error()+".", "See `tokenhandler check`."))
-	}
 	ctx, cancel := context.WithTimeout(ctx, cfg.Total)
 	defer cancel()
+	d := &doctor{Config: cfg, web: cognito.NewTransport()}
+	found := d.warnings()
+	if err := app.Check(ctx, cfg.Service, slog.New(slog.DiscardHandler)); err != nil {
+		return append(found, fault(AreaConfig, "The service does not start: "+err.Error()+".", "See `tokenhandler check`."))
+	}
 	return append(found, runAll(ctx, d.checks())...)
 }
 

@@ -3,7 +3,9 @@ package doctor
 import (
 	"context"
 	"maps"
+	"net/http"
 	"slices"
+	"time"
 )
 
 // ExplainCause exports explainCause to the tests.
@@ -37,4 +39,32 @@ func RunAll(ctx context.Context, areas map[string]func(context.Context)) []Findi
 		}})
 	}
 	return runAll(ctx, checks)
+}
+
+// roundTripper answers requests.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements [http.RoundTripper].
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// ClockWithAge returns the level of the finding about the clocks for an answer with this
+// Date and Age, or "none".
+func ClockWithAge(date time.Time, age string) string {
+	clock := &clockReader{now: time.Now, next: roundTripper(func(*http.Request) (*http.Response, error) {
+		header := http.Header{"Date": {date.UTC().Format(http.TimeFormat)}}
+		if age != "" {
+			header.Set("Age", age)
+		}
+		return &http.Response{Header: header, Body: http.NoBody}, nil
+	})}
+	answer, err := clock.RoundTrip(&http.Request{})
+	if err != nil {
+		return err.Error()
+	}
+	_ = answer.Body.Close()
+	finding, known := clock.finding()
+	if !known {
+		return "none"
+	}
+	return string(finding.Level)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -65,9 +66,13 @@ func TestFaultsOfTheConfiguration(t *testing.T) {
 // TestChecksEndInTime checks that a check that does not end holds up no other, and that
 // the order does not depend on which is first.
 func TestChecksEndInTime(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	r := read(t, doctor.RunAll(ctx, map[string]func(context.Context){"a": func(context.Context) { <-t.Context().Done() }, "b": func(context.Context) {}}))
+	var findings []doctor.Finding
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		findings = doctor.RunAll(ctx, map[string]func(context.Context){"a": func(context.Context) { <-t.Context().Done() }, "b": func(context.Context) {}})
+	})
+	r := read(t, findings)
 	want(t, r, "a", doctor.Fault, "did not end in time", "Run it again")
 	want(t, r, "b", doctor.Good, "ended", "")
 	if r.Findings[0].Area != "a" {

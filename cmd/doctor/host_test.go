@@ -1,11 +1,13 @@
 package doctor_test
 
 import (
-	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -37,7 +39,7 @@ func TestUpstreams(t *testing.T) {
 	good := secureServer(t, issue(authority, "localhost", year), http.NotFoundHandler())
 	other := secureServer(t, issue(issue(nil, "other", year), "localhost", year), http.NotFoundHandler())
 	socket := filepath.Join(t.TempDir(), "api.sock")
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "unix", socket)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", socket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,4 +69,24 @@ func TestOpenFiles(t *testing.T) {
 	r := read(t, []doctor.Finding{doctor.JudgeFiles(1024), doctor.JudgeFiles(65536)})
 	want(t, r, doctor.AreaHost, doctor.Warning, "1024 files", "LimitNOFILE=")
 	want(t, r, doctor.AreaHost, doctor.Good, "65536 files", "")
+}
+
+// TestAuditFileIsNotTouched: a service that runs here writes to it, or will make it with
+// its own user.
+func TestAuditFileIsNotTouched(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	lines := fmt.Sprintf("audit: {output: file, file: %q, on_failure: refuse}", path)
+	wantNone(t, setup{lines: lines}.examine(t), doctor.Fault, doctor.AreaConfig)
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file was made: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("part"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	wantNone(t, setup{lines: lines}.examine(t), doctor.Fault, doctor.AreaConfig)
+	if content, err := os.ReadFile(path); err != nil || string(content) != "part" {
+		t.Errorf("the file has %q, %v", content, err)
+	}
+	lines = fmt.Sprintf("audit: {output: file, file: %q}", filepath.Join(path, "x"))
+	want(t, setup{lines: lines}.examine(t), doctor.AreaConfig, doctor.Fault, "audit.file: opening the audit file", "check")
 }

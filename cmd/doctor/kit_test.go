@@ -2,7 +2,6 @@ package doctor_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -115,12 +114,13 @@ type setup struct {
 }
 
 // newPool starts a pool that knows the app.
-func newPool(t *testing.T, opts cognitotest.Options) *cognitotest.Server {
+func newPool(t *testing.T) *cognitotest.Server {
 	t.Helper()
-	opts.LoginForm = true
-	opts.CallbackURLs = append(opts.CallbackURLs, publicURL+"/auth/callback", publicURL+"/auth/passkeys/done")
-	opts.LogoutURLs = append(opts.LogoutURLs, publicURL+"/", publicURL+"/auth/logout/done")
-	return cognitotest.New(t, opts)
+	return cognitotest.New(t, cognitotest.Options{
+		LoginForm:    true,
+		CallbackURLs: []string{publicURL + "/auth/callback", publicURL + "/auth/passkeys/done"},
+		LogoutURLs:   []string{publicURL + "/", publicURL + "/auth/logout/done"},
+	})
 }
 
 const keysText = "# the new one\nMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUY=\n\nMDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlBQkNERUc=\n"
@@ -132,7 +132,7 @@ func (s setup) load(t *testing.T) config.Config {
 		t.Fatal(err)
 	}
 	if s.issuer == "" {
-		s.issuer = newPool(t, cognitotest.Options{}).Issuer()
+		s.issuer = newPool(t).Issuer()
 	}
 	or := func(value, other string) string {
 		if value == "" {
@@ -231,7 +231,7 @@ func silent(t *testing.T) string {
 // accept serves each connection with a function, and returns the address.
 func accept(t *testing.T, serve func(net.Conn)) string {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -88,10 +89,25 @@ func (c *clockReader) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	received := c.now()
-	if date, err := http.ParseTime(answer.Header.Get("Date")); err == nil {
+	if date, ok := clockOf(answer.Header); ok {
 		c.note(sent.Add(received.Sub(sent) / 2).Sub(date.Add(time.Second / 2))) // Date has whole seconds
 	}
 	return answer, nil
+}
+
+// clockOf returns the clock of the server. The Date of a cached answer is when it was made
+// or last confirmed; Age is how many seconds ago that was (RFC 9111 §5.1). It reports false
+// if there is no Date, or an Age that is no number.
+func clockOf(h http.Header) (time.Time, bool) {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return time.Time{}, false
+	}
+	age := uint64(0)
+	if text := h.Get("Age"); text != "" {
+		age, err = strconv.ParseUint(text, 10, 31)
+	}
+	return date.Add(time.Duration(age) * time.Second), err == nil
 }
 
 func (c *clockReader) note(ahead time.Duration) {

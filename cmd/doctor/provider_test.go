@@ -55,7 +55,7 @@ func TestProviderThatCannotBeUsed(t *testing.T) {
 		{"keys fail", cognitotest.JWKS, cognitotest.Text("keys", http.StatusBadGateway, "text/html", cognitotest.Canary), "loading the provider's keys", "provider's status"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			pool := newPool(t, cognitotest.Options{})
+			pool := newPool(t)
 			pool.Break(tt.endpoint, tt.outage, 0)
 			r := setup{issuer: pool.Issuer()}.examine(t)
 			want(t, r, doctor.AreaProvider, doctor.Fault, tt.what, tt.cure)
@@ -69,7 +69,7 @@ func TestProviderThatCannotBeUsed(t *testing.T) {
 }
 
 func TestProviderThatHangs(t *testing.T) {
-	pool := newPool(t, cognitotest.Options{})
+	pool := newPool(t)
 	pool.Break(cognitotest.Discovery, cognitotest.Hang(), 0)
 	r := setup{issuer: pool.Issuer(), call: 200 * time.Millisecond}.examine(t)
 	want(t, r, doctor.AreaProvider, doctor.Fault, "did not answer in time (timeout)", "proxies and firewalls")
@@ -99,8 +99,17 @@ func TestProviderThatIsNotReached(t *testing.T) {
 	})
 }
 
+// TestClockBehindACache: the Date of a cached answer is as old as its Age says.
+func TestClockBehindACache(t *testing.T) {
+	for age, want := range map[string]string{"7200": "good", "0": "fault", "": "fault", "x": "none", "-1": "none", "99999999999999999999": "none"} {
+		if got := doctor.ClockWithAge(time.Now().Add(-2*time.Hour), age); got != want {
+			t.Errorf("Age %q: %s, want %s", age, got, want)
+		}
+	}
+}
+
 func TestClocks(t *testing.T) {
-	pool := newPool(t, cognitotest.Options{})
+	pool := newPool(t)
 	for _, tt := range []struct {
 		off   time.Duration
 		level doctor.Level

@@ -50,10 +50,10 @@ func judgeNode(node valkey.Node) []Finding {
 	if isOld(node.Version) {
 		found[0] = fault(AreaStore, found[0].What, "Use Valkey, or Redis from version 6 on.")
 	}
-	switch {
-	case node.Policy == "noeviction":
+	switch node.Policy {
+	case "noeviction":
 		return append(found, good(AreaStore, "Its maxmemory-policy is noeviction."))
-	case node.Policy == "":
+	case "":
 		return append(found, warning(AreaStore, "Its maxmemory-policy is not known.", "See that it is noeviction."))
 	}
 	what := fmt.Sprintf("Its maxmemory-policy is %s: it may drop leases and revocations", node.Policy)

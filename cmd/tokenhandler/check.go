@@ -24,7 +24,7 @@ func (c *command) check(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	// What the check of the configuration does not know, the service itself does.
-	if _, err := app.New(cmd.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
+	if err := app.Check(cmd.Context(), cfg, slog.New(slog.DiscardHandler)); err != nil {
 		return err
 	}
 	var text strings.Builder

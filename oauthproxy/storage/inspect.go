@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -44,10 +45,12 @@ func NewInspector(cfg Config, credentials aws.Credentials, who string) (*Inspect
 	return &Inspector{bucket: userBucket{newBucket(cfg), credentials}, folder: name}, nil
 }
 
-// Exists asks whether the bucket is there, which needs the permission s3:ListBucket.
-func (i *Inspector) Exists(ctx context.Context) error {
-	_, err := i.bucket.many.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &i.bucket.name, ExpectedBucketOwner: i.bucket.owner}, i.bucket.as)
-	return inspected("asking for the bucket", err)
+// List lists the folder, which needs the permission s3:ListBucket for its prefix.
+func (i *Inspector) List(ctx context.Context) error {
+	_, err := i.bucket.many.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
+		Bucket: &i.bucket.name, ExpectedBucketOwner: i.bucket.owner, Prefix: &i.folder, MaxKeys: aws.Int32(1),
+	}, i.bucket.as)
+	return inspected("listing a folder", err)
 }
 
 // settingsAPI is what is asked of S3 about the bucket's settings.
@@ -143,16 +146,23 @@ func listed(list, name string) bool {
 // trialText is the content of the object of [Inspector.Try].
 const trialText = "tokenhandler doctor"
 
+// trialCleanup bounds the deletion of the object of [Inspector.Try].
+const trialCleanup = 4 * time.Second
+
 // Try puts a small object, as a browser does with a presigned request, and deletes it as
-// the service does. It returns the object's key. put is why it was not stored, and remove
-// why it was not deleted.
+// the service does, also if ctx has ended: S3 may have stored it though its answer was
+// lost. It returns the object's key. put is why the object was not stored, as far as is
+// known, and remove why it was not deleted.
 func (i *Inspector) Try(ctx context.Context, client http.RoundTripper) (key string, put, remove error) {
 	key = i.folder + "trial-" + rand.Text()
-	if put = i.put(ctx, client, key); put != nil {
+	put = i.put(ctx, client, key)
+	if errors.Is(put, ErrDenied) || errors.Is(put, ErrNoBucket) {
 		return key, put, nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), trialCleanup)
+	defer cancel()
 	_, err := i.bucket.objects.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &i.bucket.name, Key: &key, ExpectedBucketOwner: i.bucket.owner}, i.bucket.as)
-	return key, nil, inspected("deleting an object", err)
+	return key, put, inspected("deleting an object", err)
 }
 
 func (i *Inspector) put(ctx context.Context, client http.RoundTripper, key string) error {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // File is the file of a trail. It is opened anew when it was moved or removed, so that
@@ -22,6 +23,20 @@ func OpenFile(path string) (*File, error) {
 		return nil, err
 	}
 	return f, nil
+}
+
+// CheckFile reports why [OpenFile] would fail. It neither makes nor changes the file.
+func CheckFile(path string) error {
+	file, err := os.OpenFile(path, os.O_APPEND|os.O_RDWR, 0)
+	if errors.Is(err, os.ErrNotExist) {
+		err = checkFolder(filepath.Dir(path))
+	} else if err == nil {
+		err = file.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("opening the audit file: %w", err)
+	}
+	return nil
 }
 
 func (f *File) open() error {

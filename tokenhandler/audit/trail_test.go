@@ -245,6 +245,32 @@ func TestNoTrail(t *testing.T) {
 	trail.Close(t.Context())
 }
 
+// TestCheckFile: nothing is made or changed.
+func TestCheckFile(t *testing.T) {
+	folder := t.TempDir()
+	path := filepath.Join(folder, "audit.log")
+	if err := audit.CheckFile(path); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file was made: %v", err)
+	}
+	if err := os.WriteFile(path, []byte("part"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := audit.CheckFile(path); err != nil {
+		t.Error(err)
+	}
+	if content, err := os.ReadFile(path); err != nil || string(content) != "part" {
+		t.Errorf("the file has %q, %v", content, err)
+	}
+	for _, wrong := range []string{folder, filepath.Join(folder, "none", "audit.log"), filepath.Join(path, "audit.log")} {
+		if err := audit.CheckFile(wrong); err == nil {
+			t.Errorf("%s could be written", wrong)
+		}
+	}
+}
+
 // TestFile: a program that rotates files moves them, and a process that was killed while
 // the disk was full leaves a part of a line.
 func TestFile(t *testing.T) {
