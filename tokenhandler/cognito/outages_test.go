@@ -85,12 +85,16 @@ func tokenOutages(tb testing.TB) []cognitotest.Outage {
 	return all
 }
 
+// shortTimeout is a time-out that a test waits for. Until then a busy machine must have
+// logged in, or answered once.
+const shortTimeout = 3 * time.Second
+
 // quick shortens the time-out, so that an endpoint that hangs or is asked again does
 // not delay the test.
 func quick(o cognitotest.Outage) func(*cognito.Config) {
 	return func(cfg *cognito.Config) {
 		if o.Hangs || o.Limits {
-			cfg.Timeout = 2 * time.Second // enough for the login on a busy machine
+			cfg.Timeout = shortTimeout
 		}
 	}
 }
@@ -197,7 +201,7 @@ func limiting(t *testing.T, h http.HandlerFunc) *party {
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
-		cfg.Endpoints.Token, cfg.Timeout = server.URL+"/token", 2*time.Second
+		cfg.Endpoints.Token, cfg.Timeout = server.URL+"/token", shortTimeout
 	})
 }
 

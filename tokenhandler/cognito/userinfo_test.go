@@ -95,7 +95,7 @@ func TestRefusalsOfUserinfo(t *testing.T) {
 			p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
 				cfg.Endpoints.Userinfo = server.URL
 				if c.status == http.StatusTooManyRequests { // the call is repeated until the time-out
-					cfg.Timeout = 2 * time.Second
+					cfg.Timeout = shortTimeout
 				}
 			})
 			for _, subject := range []string{"the-user", ""} {
