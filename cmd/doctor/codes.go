@@ -28,7 +28,7 @@ func explanations() map[string]explanation {
 		"upstream_timeout":     {"the API or S3 did not answer in time.", "Look at the API; timeout of the route is how long it may take."},
 		"provider_error":       {"the provider refused this service, or its answer cannot be used.", "Run `tokenhandler doctor`: it tries the client secret, the URLs and the scopes."},
 		"provider_unavailable": {"the provider was not reached, or was busy. The user is still logged in.", "Run `tokenhandler doctor`; see /readyz and the provider's status."},
-		"store_unavailable":    {"session.store was not reached, and this session cannot be refreshed without it. The user is still logged in.", "Run `tokenhandler doctor`; see tokenhandler_store_up."},
+		"store_unavailable":    {"session.store was not reached, and this session cannot be refreshed, or a revocation not be taken back, without it. Users are still logged in.", "Run `tokenhandler doctor`; see tokenhandler_store_up."},
 		"audit_unavailable":    {"the audit trail cannot be written, and audit.on_failure is refuse.", "Free the disk under audit.file, or correct its permissions."},
 		"access_denied":        {"the user cancelled the login, or the provider did not allow it.", "Nothing, unless the user should have access: then see the user's assignment at the provider."},
 		"login_required":       {"the app asked for a login without a page (prompt=none), and the user is not signed in at the provider.", "The app begins a login with a page."},
