@@ -9,7 +9,7 @@ import (
 
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/replicas/valkey"
-	"cognito-token-handler/tokenhandler/seal" //nolint:depguard // a test plays the service, which has the keys
+	"cognito-token-handler/tokenhandler/seal"
 )
 
 // sealer seals with a key that consists of one letter.
