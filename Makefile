@@ -132,8 +132,11 @@ client: build $(CLIENT_MODULES) $(REACT18_MODULES) $(AMPLIFY_MODULES) ## Build t
 .PHONY: e2e
 e2e: $(SPA) $(CLIENT) tools packages image ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
-	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 2 -timeout 30m $(E2E_PACKAGES)
+	@# Those that make load themselves run alone.
+	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 30m $(LOAD_PACKAGES)
+	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 2 -timeout 30m $$(go list -tags e2e $(E2E_PACKAGES) | grep -vxF "$$(go list -tags e2e $(LOAD_PACKAGES))")
 
+LOAD_PACKAGES := ./test/bench ./test/chaos ./cmd/app
 E2E_PACKAGES := ./test/... ./cmd/app ./cmd/doctor ./oauthproxy/storage/... ./tokenhandler/replicas/valkey
 
 .PHONY: chaos

@@ -36,6 +36,7 @@ func TestCookiesOverHTTPS(t *testing.T) {
 			onAnotherSite(stack, config)
 			stack.URL = origin
 			config.Set("public_url", origin)
+			config.Set("spa.dir", filepath.Join(repo(t), "test", "demo", "spa", "dist"))
 			config.Set("tls.cert_file", certificate)
 			config.Set("tls.key_file", key)
 		},

@@ -60,7 +60,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	}
 	// Every series exists from the start, at 0: a counter that appears with its first event
 	// has no increase that rate() could see.
-	for _, operation := range []string{"claim", "publish", "release", "restore", "revoke", "follow", "beat", "read_map", "change_map"} {
+	for _, operation := range []string{"claim", "publish", "release", "restore", "revoke", "follow", "beat", "leave", "read_map", "change_map"} {
 		for _, outcome := range []string{"ok", "down", "timeout", "unreachable", "refused", "canceled"} {
 			m.Operations.WithLabelValues(operation, outcome)
 		}
