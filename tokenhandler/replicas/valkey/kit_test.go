@@ -56,8 +56,12 @@ func start(t *testing.T, url string) *replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &replica{Store: store, local: local, stop: run(t, store)}
-	go r.restore(t.Context())
+	r := &replica{Store: store, local: local}
+	ctx, cancel := context.WithCancel(t.Context())
+	var restoring sync.WaitGroup
+	restoring.Go(func() { r.restore(ctx) })
+	stop := run(t, store)
+	r.stop = func() { cancel(); restoring.Wait(); stop() }
 	return r
 }
 
