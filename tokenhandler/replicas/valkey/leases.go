@@ -19,8 +19,9 @@ type leases struct {
 type heldLease struct {
 	lease string
 	ends  time.Time
-	// finished tells that its holder has a result, which the store may not have taken.
-	finished bool
+	// made is the generation of its holder's result, which the store may not have taken; 0
+	// while the holder has none.
+	made uint64
 }
 
 // abandonedLease is the lease of a claim that failed. The store may have given it, but
@@ -41,22 +42,23 @@ func (l *leases) hold(name session.Name, lease string, ends time.Time) {
 	l.held[name] = heldLease{lease: lease, ends: ends}
 }
 
-// finish notes that the holder of a lease has a result for the store.
-func (l *leases) finish(name session.Name, lease string) {
+// finish notes that the holder of a lease has made this generation for the store.
+func (l *leases) finish(name session.Name, lease string, made uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if held := l.held[name]; held.lease == lease {
-		held.finished = true
+		held.made = made
 		l.held[name] = held
 	}
 }
 
-// unpublished returns the lease whose holder has a result that the store has not taken,
-// or "".
-func (l *leases) unpublished(name session.Name) string {
+// unpublished returns the lease whose holder has made this generation, or an earlier one,
+// that the store has not taken; else "". With an older generation in the store, another
+// replica would still refresh what the holder has refreshed.
+func (l *leases) unpublished(name session.Name, generation uint64) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if held := l.held[name]; held.finished {
+	if held := l.held[name]; held.made != 0 && held.made <= generation {
 		return held.lease
 	}
 	return ""

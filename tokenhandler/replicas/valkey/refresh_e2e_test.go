@@ -152,6 +152,28 @@ func TestLossBeforeAResultIsTaken(t *testing.T) {
 	}
 }
 
+// TestOlderResultKeepsTheLease: while the holder of a lease could not publish what it made, it publishes an older generation, which a
+// browser has shown to it. That must not free the lease: the store would give it to a replica whose refresh token is used up.
+func TestOlderResultKeepsTheLease(t *testing.T) {
+	t.Parallel()
+	stores := settled(t, serve(t, redislocal.Options{}).URL(), 2)
+	held := claim(t, stores[0], 1)
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := stores[0].Publish(canceled, id, held.Lease, refresh.Result{Generation: 2, Sealed: []byte("sealed")}, time.Minute); err == nil {
+		t.Fatal("published by a call that was canceled")
+	}
+	publish(t, stores[0], "", 1)
+	busy(t, stores[1], time.Second)
+	publish(t, stores[0], "", 2)
+	if got := claim(t, stores[1], 1); got.Generation != 2 || string(got.Sealed) != "sealed" {
+		t.Errorf("claimed %+v", got)
+	}
+	if got := claim(t, stores[1], 2); got.Lease == "" {
+		t.Errorf("claimed %+v, want the lease", got)
+	}
+}
+
 // TestNewStoreWaitsForEveryReplica: a replica that restores its results slowly, or whose machine stands still, holds up all leases,
 // until it is done, or for as long as a lease lasts. One that has left does not.
 func TestNewStoreWaitsForEveryReplica(t *testing.T) {

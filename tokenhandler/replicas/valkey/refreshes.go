@@ -79,13 +79,14 @@ func readResult(answer []string) (refresh.Claim, error) {
 }
 
 // Publish shares the result of a refresh and gives back the lease. If the store does not
-// take the result, the lease stays until a later call publishes it: a store that has lost
-// the lease meanwhile gets it again. It implements [refresh.Replicas].
+// take the result, the lease stays until a later call publishes that result or a newer
+// one: a store that has lost the lease meanwhile gets it again. It implements
+// [refresh.Replicas].
 func (s *Store) Publish(ctx context.Context, name session.Name, lease string, result refresh.Result, keep time.Duration) error {
 	if lease == "" {
-		lease = s.leases.unpublished(name)
+		lease = s.leases.unpublished(name, result.Generation)
 	} else {
-		s.leases.finish(name, lease)
+		s.leases.finish(name, lease, result.Generation)
 	}
 	_, err := s.call(ctx, s.scripts.publish, []string{leaseKey(name), resultKey(name)},
 		digits(result.Generation), string(result.Sealed), milliseconds(keep), lease)
