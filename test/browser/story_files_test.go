@@ -44,14 +44,21 @@ const chooseDrawing = `(async (input, pause, name) => {
 
 func fileItem(key string) string { return `[data-key="` + key + `"]` }
 
+// waitThumbnail waits until the list shows the picture. It is loaded only when it is nearly in view.
+func (t *tab) waitThumbnail() {
+	t.t.Helper()
+	thumb := `document.querySelector('` + fileItem(drawing) + ` img')`
+	t.wait(thumb)
+	run[any](t, thumb+`.scrollIntoView()`)
+	t.wait(thumb + `.complete && ` + thumb + `.naturalWidth === 320`)
+}
+
 // useFiles uploads a picture, with a pause, finds it in the list, downloads it and deletes it.
 func (t *tab) useFiles(sub string) {
 	t.t.Helper()
 	size := t.uploadDrawing()
 	item := fileItem(drawing)
-	thumb := `document.querySelector('` + item + ` img')`
-	run[any](t, thumb+`.scrollIntoView()`)
-	t.wait(thumb + `.complete && ` + thumb + `.naturalWidth === 320`)
+	t.waitThumbnail()
 	shown := run[string](t, `document.querySelector('`+item+`').innerText`)
 	key := run[string](t, `document.querySelector('`+item+` `+id("file-key")+`').innerText`)
 	if !strings.Contains(shown, "Größe 1.png") || key != "users/"+sub+"/"+drawing {
