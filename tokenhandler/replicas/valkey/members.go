@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A store that has lost its data does not know which results and leases it had. Each
+// A store that has lost its data does not know which results and leases it had, and one
+// that was out for some time lacks the results of leases that have run out. Each
 // replica restores its own. How long that takes depends on the replica: it may have
 // thousands of results, its network may be slow, and its machine may stand still. So
 // every replica reports in the store that it is there, remembers who else is, and tells

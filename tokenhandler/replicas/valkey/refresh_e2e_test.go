@@ -36,6 +36,16 @@ func publish(t *testing.T, r *replica, lease string, generation uint64) {
 	persist(t, func(ctx context.Context) error { return r.Publish(ctx, id, lease, result, time.Minute) })
 }
 
+// failToPublish is a call that does not reach the store.
+func failToPublish(t *testing.T, r *replica, lease string, generation uint64) {
+	t.Helper()
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Publish(canceled, id, lease, refresh.Result{Generation: generation, Sealed: []byte("sealed")}, time.Minute); err == nil {
+		t.Fatal("published by a call that was canceled")
+	}
+}
+
 func persist(t *testing.T, call func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), long)
@@ -158,11 +168,7 @@ func TestOlderResultKeepsTheLease(t *testing.T) {
 	t.Parallel()
 	stores := settled(t, serve(t, redislocal.Options{}).URL(), 2)
 	held := claim(t, stores[0], 1)
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := stores[0].Publish(canceled, id, held.Lease, refresh.Result{Generation: 2, Sealed: []byte("sealed")}, time.Minute); err == nil {
-		t.Fatal("published by a call that was canceled")
-	}
+	failToPublish(t, stores[0], held.Lease, 2)
 	publish(t, stores[0], "", 1)
 	busy(t, stores[1], time.Second)
 	publish(t, stores[0], "", 2)
@@ -171,6 +177,59 @@ func TestOlderResultKeepsTheLease(t *testing.T) {
 	}
 	if got := claim(t, stores[1], 2); got.Lease == "" {
 		t.Errorf("claimed %+v, want the lease", got)
+	}
+}
+
+// TestStoreOutForLongerThanALease: the holder of a lease could not publish what it made before the lease ran out, since no replica
+// reached the store. When it is back, nobody may begin before the holder has published.
+func TestStoreOutForLongerThanALease(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	stores := settled(t, server.URL(), 2)
+	held, err := stores[0].Claim(t.Context(), id, 1, time.Second)
+	if err != nil || held.Lease == "" {
+		t.Fatalf("claimed %+v, error %v", held, err)
+	}
+	epoch := stores[0].Epoch()
+	failToPublish(t, stores[0], held.Lease, 2) // a server that hangs would take it when it is back
+	stores[0].slow.Store(true)
+	server.Hang()
+	pass(t, 6*time.Second)
+	server.Wake()
+	eventually(t, "the store is back", func() bool { return stores[0].Ready() == nil && stores[1].Ready() == nil })
+	if stores[0].Epoch() == epoch {
+		t.Fatal("nobody is asked to publish again")
+	}
+	busy(t, stores[1], 3*time.Second)
+	publish(t, stores[0], "", 2)
+	stores[0].slow.Store(false)
+	if got := claim(t, stores[1], 1); got.Generation != 2 || string(got.Sealed) != "sealed" {
+		t.Errorf("claimed %+v", got)
+	}
+}
+
+// TestRestartOfAllReplicasIsNoOutage: replicas that leave are not expected to report, however long it takes until others are there.
+func TestRestartOfAllReplicasIsNoOutage(t *testing.T) {
+	t.Parallel()
+	server := serve(t, redislocal.Options{})
+	for _, r := range settled(t, server.URL(), 2) {
+		r.Leave(t.Context())
+		r.stop()
+	}
+	pass(t, 6*time.Second)
+	r := ready(t, server.URL(), 1)[0]
+	begun := time.Now()
+	if got, err := r.Claim(t.Context(), id, 1, lease); err != nil || got.Lease == "" || time.Since(begun) > 2*time.Second {
+		t.Errorf("claimed %+v after %s, error %v", got, time.Since(begun), err)
+	}
+}
+
+// pass lets time pass for a server, whose clock a test cannot set.
+func pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	select {
+	case <-time.After(d):
+	case <-t.Context().Done():
 	}
 }
 

@@ -57,9 +57,11 @@ func (sc script) eval(ctx context.Context, client valkey.CoreClient, keys, args 
 // have forgotten something. That is so if its first key or the stream is gone (it was
 // flushed or evicted, or the server is new and empty), and if the server is another
 // process than before (it restarted from a snapshot, or it is a replica that was
-// promoted and may lack the last writes). Then a new incarnation begins with the name
-// that the caller suggests, and the stream tells the followers. Only the store can
-// decide this: no replica knows whether it is the first to come back.
+// promoted and may lack the last writes). A store that no replica has reached for 5
+// seconds has its data, but leases have run out meanwhile whose holders could not publish
+// what they made. In all these cases a new incarnation begins with the name that the
+// caller suggests, and the stream tells the followers. Only the store can decide this: no
+// replica knows whether it is the first to come back.
 //
 // KEYS: store, denied. ARGV[1]: a new name. Defines now and since in Unix milliseconds
 // of the server's clock, and id, the name of this incarnation.
@@ -68,11 +70,11 @@ local now = redis.call('TIME')
 now = now[1] * 1000 + math.floor(now[2] / 1000)
 local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '-'
-local was = redis.call('HMGET', KEYS[1], 'id', 'run', 'since')
-local id, since = was[1], tonumber(was[3] or '')
-if not id or was[2] ~= run or not since or since > now or redis.call('EXISTS', KEYS[2]) == 0 then
+local was = redis.call('HMGET', KEYS[1], 'id', 'run', 'since', 'beat')
+local id, since, beat = was[1], tonumber(was[3] or ''), tonumber(was[4] or '')
+if not id or was[2] ~= run or not since or since > now or redis.call('EXISTS', KEYS[2]) == 0 or beat and now - beat > 5000 then
   id, since = ARGV[1], now
-  redis.call('HSET', KEYS[1], 'id', id, 'run', run, 'since', now)
+  redis.call('HSET', KEYS[1], 'id', id, 'run', run, 'since', now, 'beat', now)
   redis.call('XADD', KEYS[2], '*', 'store', id)
 end
 `
@@ -181,9 +183,14 @@ for _, entry in ipairs(redis.call('XRANGE', KEYS[2], '-', '+', 'COUNT', 64)) do
 end
 return answer`
 
+	// Without any replica, nobody is expected to report.
+	//
 	// ARGV: name.
 	leaveBody = `
 redis.call('HDEL', KEYS[3], ARGV[2])
+if redis.call('EXISTS', KEYS[3]) == 0 then
+  redis.call('HDEL', KEYS[1], 'beat')
+end
 return {id}`
 )
 
