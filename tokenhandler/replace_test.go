@@ -145,3 +145,32 @@ func TestReplacedSessionIsRevoked(t *testing.T) {
 		})
 	}
 }
+
+// TestBeganCookieStaysSmall: a browser whose sessions other tabs replaced over and over, without
+// the answer that would have told, names the four newest to the next login, which ends them.
+// The cookie has 400 bytes of the budget of all cookies.
+func TestBeganCookieStaysSmall(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	var copies []*useragent.UA
+	for range 7 {
+		other := a.login()
+		copies = append(copies, a.copyOf(other))
+		for _, name := range []string{sessionCookie, activeCookie} {
+			c, _ := other.Cookie(name)
+			ua.SetCookie(c)
+		}
+		a.begin(ua, "/auth/login")
+		a.clock.Advance(time.Second)
+	}
+	c, there := ua.Cookie(beganCookie)
+	if size := len(c.Name) + len(c.Value); !there || size > 400 {
+		t.Errorf("the cookie has %d bytes", size)
+	}
+	a.loginIn(ua, "/")
+	for i, earlier := range copies {
+		if res := earlier.Fetch(http.MethodGet, "/api/me", ""); (res.Status == http.StatusOK) != (i < 3) {
+			t.Errorf("session %d: %d", i, res.Status)
+		}
+	}
+}
