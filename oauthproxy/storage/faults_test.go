@@ -220,3 +220,52 @@ func TestFolderDeletionTellsOfFaults(t *testing.T) {
 		t.Errorf("logged %v", records)
 	}
 }
+
+// A call to S3 that fails is made three times, and no more often: not even while S3 asks to
+// slow down.
+func TestFailingCallsAreRepeatedTwice(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		code   string
+		calls  int
+	}{
+		"500": {500, "InternalError", 3}, "slow down": {503, "SlowDown", 3}, "forbidden": {403, "AccessDenied", 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log testkit.Log
+			calls := 0
+			h := faultyS3(t, &log, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				calls++
+				s3Error(c.status, c.code).ServeHTTP(w, r)
+			}))
+			began := time.Now()
+			send(t, h, http.MethodGet, "/storage/objects", "", "")
+			if took := time.Since(began); calls != c.calls || took > 2*time.Second {
+				t.Errorf("%s: %d calls in %s", name, calls, took)
+			}
+		})
+	}
+}
+
+// Deleting and copying are bounded, too. A copy may take S3 minutes.
+func TestSlowS3ForChanges(t *testing.T) {
+	for _, c := range []struct {
+		method, path, body string
+		patience           time.Duration
+	}{
+		{"DELETE", "/storage/objects/a", "", 20 * time.Second},
+		{"DELETE", "/storage/objects/a/?recursive=true", "", 20 * time.Second},
+		{"POST", "/storage/multipart", minimal, 20 * time.Second},
+		{"POST", "/storage/copies", `{"from":"a","to":"b"}`, 4 * time.Minute},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var log testkit.Log
+			h := faultyS3(t, &log, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+			began := time.Now()
+			wantCode(t, h, c.method, c.path, c.body, http.StatusGatewayTimeout, "upstream_timeout")
+			if took := time.Since(began); took != c.patience {
+				t.Errorf("%s %s: answered after %s", c.method, c.path, took)
+			}
+		})
+	}
+}

@@ -168,6 +168,9 @@ func TestCodec(t *testing.T) {
 	if _, err := codec.Encode("c", 1); err == nil {
 		t.Error("an int was encoded")
 	}
+	if value, err := codec.Encode("c", brokenValue{}); !errors.Is(err, errBroken) || value != "" {
+		t.Errorf("a value that has no form was encoded: %q, %v", value, err)
+	}
 	if err := codec.Decode("c", value, new(string)); err == nil {
 		t.Error("decoded into a string")
 	}
@@ -175,6 +178,13 @@ func TestCodec(t *testing.T) {
 		t.Errorf("the decoded value lies in memory that is used again: %q", got)
 	}
 }
+
+var errBroken = errors.New("broken")
+
+// brokenValue cannot be encoded.
+type brokenValue struct{}
+
+func (brokenValue) MarshalBinary() ([]byte, error) { return []byte("half"), errBroken }
 
 func FuzzOpen(f *testing.F) {
 	k := ring(f, 1, 2)

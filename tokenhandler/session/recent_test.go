@@ -95,3 +95,18 @@ func TestRecentIsBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestRecentKeepsWhatIsUsed: a cookie that is sent again at least once a minute is decrypted
+// once only.
+func TestRecentKeepsWhatIsUsed(t *testing.T) {
+	var r recent
+	keys, now := newKeys(t, 1).Version(), time.Now()
+	r.find(&sealedParts{"a"}, keys, now)
+	r.remember(openedFrom("a"), keys, now)
+	for i := range 10 {
+		now = now.Add(maxRecentAge - time.Second)
+		if r.find(&sealedParts{"a"}, keys, now) == nil {
+			t.Fatalf("forgotten after %d uses", i)
+		}
+	}
+}

@@ -75,6 +75,8 @@ func TestReturnTo(t *testing.T) {
 		"":                             "/",
 		"/":                            "/",
 		"/notes":                       "/notes",
+		"https:/notes":                 "/", // a scheme without a host is no path
+		"web+app:/notes":               "/",
 		"/notes/":                      "/notes/",
 		"/a/b.c/~d;e=f,g:h@i":          "/a/b.c/~d;e=f,g:h@i",
 		"/notes?sort=up&x=1#top":       "/notes?sort=up&x=1#top",
