@@ -23,8 +23,9 @@ var ErrTerminated = errors.New("the service was told to terminate")
 // Run listens and serves until ctx ends. From then on /readyz answers 503. If the cause
 // of the end is [ErrTerminated], Run goes on to serve for shutdown.delay. Then it waits
 // for the requests and refreshes in progress, for at most 27 seconds in all, and returns
-// nil. When both listeners accept, Run calls started with their addresses, unless it is
-// nil.
+// nil. When both listeners are open, Run calls started with their addresses, unless it is
+// nil. The public one serves its first request when the provider and the store have been
+// asked, see [App.awaitFirstTries].
 func (a *App) Run(ctx context.Context, started func(Addresses)) error {
 	public, err := a.listenPublic(ctx)
 	if err != nil {
@@ -77,6 +78,7 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	failed := make(chan error, 2)
 	go func() {
 		defer close(side.done)
+		a.awaitFirstTries(ctx)
 		failed <- side.server.Serve(public)
 	}()
 	go func() { failed <- adminServer.Serve(admin) }()
@@ -113,6 +115,29 @@ func (a *App) serve(ctx context.Context, public, admin net.Listener) error {
 	}
 	a.log.InfoContext(end, "stopped")
 	return nil
+}
+
+// firstTriesTime is how long the first requests wait, at most, for a provider or a store
+// that does not answer.
+const firstTriesTime = 3 * time.Second
+
+// awaitFirstTries waits until the provider and the store have been reached, or a first
+// try has failed. A proxy that does not ask /readyz, as nginx does not, sends requests as
+// soon as the listener is open: they wait in its queue instead of failing because the
+// provider's endpoints are not known yet.
+func (a *App) awaitFirstTries(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, firstTriesTime)
+	defer cancel()
+	tries := []<-chan struct{}{a.provider.Tried()}
+	if a.denied.shared != nil {
+		tries = append(tries, a.denied.shared.Tried())
+	}
+	for _, tried := range tries {
+		select {
+		case <-tried:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // protocols returns the protocols of the public listener. Without TLS it speaks HTTP/2

@@ -57,6 +57,7 @@ func (p *Provider) Run(ctx context.Context) {
 // Connect discovers the endpoints and fetches the signing keys. It does nothing if
 // it has succeeded before. The error is a [*provider.Error].
 func (p *Provider) Connect(ctx context.Context) error {
+	defer p.triedOnce.Do(func() { close(p.tried) })
 	err := p.connect(ctx)
 	if failed, ok := errors.AsType[*provider.Error](err); ok {
 		p.failed.Store(failed)

@@ -96,6 +96,9 @@ type Provider struct {
 	connected atomic.Pointer[connection]
 	// failed is why the last try to connect failed; nil if there was none.
 	failed atomic.Pointer[provider.Error]
+	// tried is closed when the first try has ended.
+	tried     chan struct{}
+	triedOnce sync.Once
 	// secrets are the client secrets in use; they may be replaced at any time.
 	secrets atomic.Pointer[[]secret.String]
 	// secretInUse is the index of the client secret that worked last.
@@ -126,7 +129,7 @@ func New(cfg Config) *Provider {
 	}
 	q := newQuota(cfg)
 	client := newClient(cfg, q)
-	p := &Provider{cfg: cfg, quota: q, client: client, api: newAPI(cfg.Issuer, client), sleep: sleep}
+	p := &Provider{cfg: cfg, quota: q, client: client, api: newAPI(cfg.Issuer, client), sleep: sleep, tried: make(chan struct{})}
 	p.ReplaceClientSecrets(cfg.ClientSecrets)
 	return p
 }
@@ -172,6 +175,10 @@ func (p *Provider) Ready() error {
 	}
 	return errNotConnected("checking the provider")
 }
+
+// Tried returns a channel that is closed when the first try to connect has ended, with or
+// without success.
+func (p *Provider) Tried() <-chan struct{} { return p.tried }
 
 func errNotConnected(op string) *provider.Error {
 	return &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: "the provider's configuration is not known yet"}

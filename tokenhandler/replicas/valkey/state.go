@@ -93,6 +93,7 @@ func (s *Store) streamRead(incarnation string) {
 	s.state.mu.Lock()
 	defer s.state.mu.Unlock()
 	s.state.read, s.state.heard = incarnation, s.now()
+	s.triedOnce.Do(func() { close(s.tried) })
 }
 
 // Epoch returns a number that changes when the store may have lost what was

@@ -82,6 +82,9 @@ type Store struct {
 	members members
 	left    atomic.Bool
 	calls   chan struct{} // holds one element for each call in progress
+	// tried is closed when the first try to connect has ended.
+	tried     chan struct{}
+	triedOnce sync.Once
 
 	pendingMu sync.Mutex
 	pending   map[record]time.Time // revocation that the store does not have → when it ends
@@ -103,7 +106,7 @@ func New(cfg Config) (*Store, error) {
 	s := &Store{
 		target: t, local: cfg.Local, sealer: cfg.Sealer, now: cfg.Now, log: cfg.Log, metrics: cfg.Metrics,
 		scripts: newScripts(), name: newName(), pending: make(map[record]time.Time),
-		calls: make(chan struct{}, maxCalls),
+		calls: make(chan struct{}, maxCalls), tried: make(chan struct{}),
 	}
 	if s.metrics == nil {
 		s.metrics = NewMetrics(nil)
@@ -124,6 +127,7 @@ func (s *Store) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		begun := s.now()
 		worked, err := s.serve(ctx, &closing)
+		s.triedOnce.Do(func() { close(s.tried) })
 		if ctx.Err() != nil {
 			return
 		}
@@ -143,6 +147,10 @@ func (s *Store) Run(ctx context.Context) {
 		wait = min(wait*2, lastPause)
 	}
 }
+
+// Tried returns a channel that is closed when the store can be used for the first time, or
+// the first try to connect has failed.
+func (s *Store) Tried() <-chan struct{} { return s.tried }
 
 // serve connects and follows the deny list until the store fails. It returns why that
 // happened, and whether the store worked before. When only the connection that
