@@ -24,7 +24,11 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
     doubt: () => watch.askAgain(),
   }
   /** Calls the service for whoever is logged in. */
-  const call = (url: string, method: string) => send(caller, url, { method, cache: 'no-store', expectedSub: null }, 1)
+  async function call<T>(url: string, method: string): Promise<T> {
+    const response = await send(caller, url, { method, cache: 'no-store', expectedSub: null }, 1)
+    if (!response.ok) throw await ApiError.from(response)
+    return response.json() as Promise<T>
+  }
   const watch = createWatch(base, call, expiringMs)
 
   function go(url: string): void {
@@ -48,9 +52,7 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
     addPasskey: leaveFor('/passkeys/add'),
     async logout({ everywhere, returnTo }: LogoutOptions = {}) {
       const url = withQuery(base + '/logout', { everywhere: everywhere && 'true', return_to: returnTo && returnAddress(crossOrigin, returnTo) })
-      const response = await call(url, 'POST')
-      if (!response.ok) throw await ApiError.from(response)
-      const { logout_url: next } = (await response.json()) as LogoutAnswer
+      const { logout_url: next } = await call<LogoutAnswer>(url, 'POST')
       leaving = true // before the app hears of the end and starts a login
       watch.end()
       go(next)
@@ -59,6 +61,10 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
       const { session } = watch.auth
       return session.status === 'authenticated' ? (takeState(session.user.sub) as T | undefined) : undefined
     },
-    fetch: (input: RequestInfo | URL, init?: AuthRequestInit) => send(caller, input, init),
+    async fetch(input: RequestInfo | URL, init?: AuthRequestInit) {
+      const response = await send(caller, input, init)
+      watch.called()
+      return response
+    },
   })
 }

@@ -47,7 +47,7 @@ export async function send(caller: Caller, input: RequestInfo | URL, init: AuthR
     if (!--tries || !again.test(code) || ms > maxWaitMs) return response
     await new Promise((resolve) => {
       setTimeout(resolve, ms)
-      request.signal.addEventListener('abort', resolve) // sending it again then fails at once
+      request.signal.onabort = resolve // sending it again then fails at once
     })
   }
 }

@@ -1,11 +1,10 @@
 import type { Ended } from './types'
 
-/** What a tab tells the others: whose session it knows. They do not believe it but ask the service. */
+/** What a tab tells the others. They do not believe it but ask the service. */
 export interface News {
-  identity: string
+  /** Whose session the tab knows. Without it the news is that the session has been prolonged. */
+  identity?: string
   ended?: Ended | undefined
-  /** The user has prolonged the session. */
-  prolonged?: boolean
 }
 
 export interface Tabs {
@@ -17,7 +16,7 @@ export interface Tabs {
 /** Connects the tabs of this browser in which the app is open. */
 export function createTabs(name: string, listener: (news: News) => void): Tabs {
   let channel: BroadcastChannel | undefined
-  let heard = ''
+  let heard: string | undefined
   const tabs: Tabs = {
     open() {
       if (channel) return
@@ -34,7 +33,7 @@ export function createTabs(name: string, listener: (news: News) => void): Tabs {
     },
     // What another tab said last is not said again: ten tabs that hear of a logout do not tell each other.
     tell(news) {
-      if (news.identity === heard && !news.prolonged) return
+      if (news.identity && news.identity === heard) return
       heard = news.identity
       channel?.postMessage(news)
     },

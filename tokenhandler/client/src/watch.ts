@@ -1,4 +1,4 @@
-import { ApiError } from './error'
+import type { ApiError } from './error'
 import { createListeners } from './events'
 import { endedBecause, endOf, identity, toSession, userOf } from './session'
 import { createTabs, type News } from './tabs'
@@ -17,6 +17,8 @@ export interface Watch {
   auth: Pick<Auth, 'session' | 'ready' | 'subscribe' | 'on' | 'now' | 'check' | 'refresh' | 'close'>
   /** Asks after something has happened: an answer that is under way may be older than that. */
   askAgain(): Promise<Session>
+  /** Hears of a call of the app, which may have prolonged a session whose end `expiring` has told. */
+  called(): void
   /** Shows that the user has logged out here. */
   end(): void
   /** Who is logged in, or was last: after the session's end the page may still show what is theirs. */
@@ -24,7 +26,7 @@ export interface Watch {
 }
 
 /** Watches the session at `base`, with requests that `call` sends. */
-export function createWatch(base: string, call: (url: string, method: string) => Promise<Response>, expiringMs: number): Watch {
+export function createWatch(base: string, call: <T>(url: string, method: string) => Promise<T>, expiringMs: number): Watch {
   const listeners = createListeners<AuthEvents & { change: undefined }>()
   const browser = typeof document !== 'undefined'
   const tabs = browser ? createTabs('tokenhandler ' + base, hear) : undefined
@@ -50,9 +52,7 @@ export function createWatch(base: string, call: (url: string, method: string) =>
   async function ask(page: string, method: string): Promise<Session> {
     const sentIn = epoch
     const sentAt = Date.now()
-    const response = await call(base + page, method)
-    if (!response.ok) throw await ApiError.from(response)
-    const answer = (await response.json()) as SessionAnswer
+    const answer = await call<SessionAnswer>(base + page, method)
     if (sentIn !== epoch) return session
     failures = 0
     askedAt = Date.now()
@@ -125,8 +125,8 @@ export function createWatch(base: string, call: (url: string, method: string) =>
     timer = setTimeout(check, Math.min(Math.max(ms, 1000), maxTimeout))
   }
 
-  function hear({ identity: theirs, ended, prolonged }: News): void {
-    if (theirs === identity(session) && !prolonged) return
+  function hear({ identity: theirs, ended }: News): void {
+    if (theirs === identity(session)) return
     heard = ended
     void askAgain()
   }
@@ -162,7 +162,7 @@ export function createWatch(base: string, call: (url: string, method: string) =>
       async refresh() {
         await pending
         await ask('/refresh', 'POST')
-        tabs?.tell({ identity: identity(session), prolonged: true })
+        tabs?.tell({})
         return session
       },
       close() {
@@ -173,6 +173,10 @@ export function createWatch(base: string, call: (url: string, method: string) =>
     },
     askAgain,
     lastUser,
+    called() {
+      // No call moves the end of the longest lifetime.
+      if (endedBecause(session, warnedOf) === 'idle') void check().then(() => endOf(session) > warnedOf && tabs?.tell({}))
+    },
     end() {
       epoch++
       show({ status: 'anonymous', loginUrl: base + '/login', ended: 'logout' })

@@ -188,6 +188,34 @@ describe('time', () => {
     expect(events).toEqual(['signedIn', 'expiring'])
   })
 
+  test('moves on in all tabs when a call of the app comes after the warning', async () => {
+    service.login(ada)
+    const [one, two] = [service.client(), service.client()]
+    await Promise.all([one.ready(), two.ready()])
+    await minutes(28.1)
+    const asked = service.asked('/auth/session')
+    await one.fetch('/api/orders')
+    const end = new Date(Date.now() + service.idleMs)
+    await heard(() => expect([one, two].map(({ session }) => session)).toMatchObject([{ idleExpiresAt: end }, { idleExpiresAt: end }]))
+    await one.fetch('/api/orders')
+    await two.fetch('/api/orders')
+    expect(service.asked('/auth/session')).toBe(asked + 2)
+  })
+
+  test('is not asked for again before the end of the longest lifetime, which no call moves', async () => {
+    service.lifeMs = 10 * 60_000
+    service.login(ada)
+    const auth = service.client()
+    const events = record(auth)
+    await auth.ready()
+    await minutes(8.1)
+    expect(events).toEqual(['signedIn', 'expiring'])
+    const asked = service.asked('/auth/session')
+    await auth.fetch('/api/orders')
+    await minutes(0.1)
+    expect(service.asked('/auth/session')).toBe(asked)
+  })
+
   test('is the server’s', async () => {
     service.ahead = -3_600_000
     service.login(ada)

@@ -13,13 +13,8 @@ export const notes = createMirror<Note[]>(auth, storage, 'notes', {
   initial: [],
   path: 'notes/notes.json',
   adopt: (sub) => `notes:${sub}`, // where this app kept them before
-})
-
-/** Two devices have written. What does not clash becomes one list; the rest is for the user to decide. */
-notes.subscribe(() => {
-  const { conflict } = notes.snapshot
-  if (!conflict || clashes(conflict).length > 0) return
-  queueMicrotask(() => notes.resolve(merged(conflict)))
+  // Two devices have written. What does not clash becomes one list; the rest is for the user to decide.
+  merge: (conflict) => (clashes(conflict).length > 0 ? undefined : merged(conflict)),
 })
 
 /** A note whose text is as before counts as unchanged, though its time is another: else it would hide what the other side wrote. */

@@ -92,11 +92,10 @@ export function createMirror<T>(auth: MirrorAuth, storage: MirrorStorage, key: s
         const value = JSON.parse(theirs.text) as T
         if (own !== null && own !== base?.text && own !== theirs.text) {
           const conflict = { base: base ? (JSON.parse(base.text) as T) : undefined, mine: JSON.parse(own) as T, theirs: value }
-          if (!merge) {
-            rival = theirs
-            return conflict
-          }
-          mine.text = toText(merge(conflict))
+          const both = merge?.(conflict)
+          rival = both === undefined ? theirs : undefined
+          if (rival) return conflict
+          mine.text = toText(both)
         } else {
           mine.text = theirs.text
         }

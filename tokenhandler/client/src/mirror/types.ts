@@ -33,8 +33,8 @@ export interface MirrorSnapshot<T> {
 export interface MirrorOptions<T> {
   /** The value of a user who has none. */
   initial: T
-  /** Makes one value of two. Without it, a conflict waits for `resolve`. */
-  merge?: (conflict: Conflict<T>) => T
+  /** Makes one value of two. Without it, and where it returns `undefined`, the conflict waits for `resolve`. */
+  merge?: (conflict: Conflict<T>) => T | undefined
   /**
    * Where the app kept the value before, in `localStorage`: the signed-in user's value becomes that, and the old key is deleted.
    * A key that is the same for all users is given to the first one who logs in.

@@ -72,7 +72,7 @@ export interface Warning {
 }
 
 export interface SessionWarningProps {
-  /** How long before the end it is shown, in milliseconds. The default is two minutes. */
+  /** How long before the end it is shown, in milliseconds, and at most the client's `expiringMs`. The default of both is two minutes. */
   within?: number
   /** Another look. */
   children?: (props: Warning) => ReactNode

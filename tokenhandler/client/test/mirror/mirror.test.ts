@@ -157,6 +157,27 @@ test('without a merge a conflict overwrites nothing until it is resolved', async
   expect(stored()).toEqual([a, b, c])
 })
 
+test('a merge that returns undefined leaves the conflict to the user, until it does not', async () => {
+  const merge = mergeById<Note>('id')
+  const notes = mirror({ merge: (conflict) => (conflict.mine.length > 2 ? undefined : merge(conflict)) })
+  notes.set([a])
+  await synced(notes)
+  service.write(path, JSON.stringify([b]))
+  notes.set([a, b, c])
+  await notes.sync()
+  expect(notes.snapshot).toEqual({ value: [a, b, c], status: 'conflict', conflict: { base: [a], mine: [a, b, c], theirs: [b] } })
+  notes.resolve([b, c])
+  await synced(notes)
+  expect(stored()).toEqual([b, c])
+
+  service.write(path, JSON.stringify([a, b]))
+  notes.set([a, b, c])
+  await until(() => notes.snapshot.status === 'conflict')
+  notes.set([b])
+  await synced(notes)
+  expect(stored()).toEqual([a, b])
+})
+
 test('a conflict can be resolved with theirs, and one that came after it is a conflict again', async () => {
   const notes = mirror()
   service.write(path, JSON.stringify([b]))
@@ -448,7 +469,7 @@ test('a subscriber that fails stops neither the others nor the syncing', async (
 })
 
 test('what is not JSON is refused, and changes nothing', async () => {
-  const notes = mirror({ merge: () => undefined as never })
+  const notes = mirror({ merge: () => (() => undefined) as never })
   notes.set([a])
   await synced(notes)
   expect(() => notes.set(undefined as never)).toThrow('not JSON')
