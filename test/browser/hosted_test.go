@@ -14,7 +14,7 @@ import (
 	"cognito-token-handler/test/devstack"
 )
 
-// TestHostedPages: a new user signs up, comes back with a forgotten password, and adds a passkey, all at the local stack's own pages. The
+// TestHostedPages: a new user signs up, comes back with a forgotten password, and adds a passkey and uses it, all at the local stack's own pages. The
 // app is opened at 127.0.0.1, and comes to the public URL.
 func TestHostedPages(t *testing.T) {
 	w := newWorld(t, devstack.Options{})
@@ -69,7 +69,7 @@ func (t *tab) waitAlert(text string) {
 	t.wait("document.readyState === 'complete' && document.querySelector('[role=alert]:not([hidden])')?.textContent.includes('" + text + "')")
 }
 
-// addPasskey lets a virtual authenticator make a passkey, after the user has declined it once.
+// addPasskey lets a virtual authenticator make a passkey, after the user has declined it once, and signs the user in with it.
 func (t *tab) addPasskey(user string) {
 	t.t.Helper()
 	must(t, webauthn.Enable, webauthn.EnableParams{})
@@ -93,5 +93,12 @@ func (t *tab) addPasskey(user string) {
 	if ids := t.w.stack.Pool.Passkeys(user); len(ids) != 1 || len(kept.Credentials) != 1 {
 		t.t.Errorf("the pool has %d passkeys, the authenticator %d", len(ids), len(kept.Credentials))
 	}
+
+	t.logout()
+	t.startLogin()
+	t.shoot("26-sign-in-passkey", true)
+	t.click("#passkey-signin .second")
+	t.waitPhase("authenticated")
+	t.wantText("who-email", user)
 	must(t, webauthn.Disable, cdp.Empty{})
 }

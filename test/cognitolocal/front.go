@@ -96,6 +96,7 @@ func (f *front) routes() http.Handler {
 	mux.HandleFunc("GET /passkeys/add", f.openPasskeys)
 	mux.HandleFunc("POST /passkeys/add", f.addPasskey)
 	mux.HandleFunc("POST /passkeys/login", f.loginForPasskeys)
+	mux.HandleFunc("POST /passkeys/signin", f.signInWithPasskey)
 	mux.Handle("GET /assets/", hosted.Assets())
 	return mux
 }

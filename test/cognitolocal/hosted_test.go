@@ -201,7 +201,8 @@ func TestPasskeyPage(t *testing.T) {
 	v.want("Incorrect username or password.")
 	v.wantNoLink("/signup", "/forgotPassword")
 	v.submit("username", cognitolocal.DemoUser, "password", cognitolocal.DemoPassword)
-	v.submit("credential", "id-of-a-passkey")
+	key := newKey(t)
+	v.submit("credential", "id-of-a-passkey", "key", publicKey(t, key))
 	if v.left == nil || v.left.String() != callback {
 		t.Errorf("the browser was sent to %v", v.left)
 	}
@@ -214,6 +215,7 @@ func TestPasskeyPage(t *testing.T) {
 	v.open(address)
 	v.want("Sign in to add a passkey.")
 	v.wantNoLink("/signup", "/forgotPassword")
+	p.wantPasskeySignIn(v, key)
 	query.Set("redirect_uri", "https://evil.example/")
 	if status := v.open(p.pool.URL + "/passkeys/add?" + query.Encode()); status != http.StatusBadRequest {
 		t.Errorf("an address that is not registered: %d", status)

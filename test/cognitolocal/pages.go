@@ -77,6 +77,9 @@ func (f *front) show(w http.ResponseWriter, request authorization, page hosted.P
 	if page.Name == hosted.SignIn {
 		page.Action = cmp.Or(page.Action, "/oauth2/authorize")
 		page.Users, page.Password = f.users, f.password
+		if !page.Known && f.passkeys.exist() {
+			page.Challenge = f.challenge()
+		}
 	}
 	hosted.Write(w, http.StatusOK, page)
 }
@@ -109,7 +112,7 @@ func (f *front) signIn(w http.ResponseWriter, r *http.Request, request authoriza
 	location, err := f.mint(r.Context(), request, email, password)
 	switch {
 	case err == nil:
-		f.remember(w, email)
+		f.remember(w, email, password)
 		http.Redirect(w, r, location, http.StatusFound)
 	case !errors.Is(err, errWrong):
 		hosted.Write(w, http.StatusInternalServerError, hosted.Page{Name: hosted.Failed, Error: "The user pool does not answer."})
@@ -165,8 +168,9 @@ func (f *front) unconfirmed(ctx context.Context, email string) bool {
 	return err == nil && user.Enabled && user.UserStatus == "UNCONFIRMED"
 }
 
-// remember lets the passkey page know the user.
-func (f *front) remember(w http.ResponseWriter, email string) {
+// remember lets the passkey page know the user, and a passkey sign the user in.
+func (f *front) remember(w http.ResponseWriter, email, password string) {
+	f.passkeys.signedIn(email, password)
 	id := rand.Text()
 	f.visits.keep(id, pending{email: email}, sessionTime)
 	http.SetCookie(w, &http.Cookie{

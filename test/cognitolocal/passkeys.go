@@ -1,33 +1,68 @@
 package cognitolocal
 
 import (
+	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"maps"
 	"net/http"
-	"slices"
 	"sync"
 
 	"cognito-token-handler/test/cognitolocal/hosted"
 )
 
-// passkeys are the ids of the credentials that users have added. Nobody signs in with them here.
+// passkeys are the credentials that users have added.
 type passkeys struct {
-	mu  sync.Mutex
-	ids map[string][]string // e-mail address → ids
+	mu        sync.Mutex
+	keys      map[string]passkey // id → credential
+	passwords map[string]string  // e-mail address → what the user signed in with last: cognito-local gives no code without it
 }
 
-func newPasskeys() *passkeys { return &passkeys{ids: map[string][]string{}} }
-
-func (p *passkeys) add(email, id string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.ids[email] = append(p.ids[email], id)
+// passkey is the public half of a credential.
+type passkey struct {
+	email string
+	key   any // *ecdsa.PublicKey or *rsa.PublicKey
 }
 
-func (p *passkeys) of(email string) []string {
+func newPasskeys() *passkeys {
+	return &passkeys{keys: map[string]passkey{}, passwords: map[string]string{}}
+}
+
+func (p *passkeys) add(id string, added passkey) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.ids[email])
+	p.keys[id] = added
+}
+
+func (p *passkeys) of(email string) (ids []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, key := range p.keys {
+		if key.email == email {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+func (p *passkeys) exist() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.keys) > 0
+}
+
+// find returns the passkey, and the password of its user.
+func (p *passkeys) find(id string) (found passkey, password string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found = p.keys[id]
+	return found, p.passwords[found.email]
+}
+
+func (p *passkeys) signedIn(email, password string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.passwords[email] = password
 }
 
 // Passkeys returns the ids of the passkeys that the user has added.
@@ -84,22 +119,28 @@ func (f *front) loginForPasskeys(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		hosted.Write(w, http.StatusInternalServerError, hosted.Page{Name: hosted.Failed, Error: "The user pool does not answer."})
 	default:
-		f.remember(w, email)
+		f.remember(w, email, form.Get("password"))
 		f.showPasskeys(w, request, email)
 	}
 }
 
-// addPasskey is the form with the id of the passkey that the browser has made.
+// addPasskey is the form with the id and the public key (SubjectPublicKeyInfo) of the passkey that the browser has made.
 func (f *front) addPasskey(w http.ResponseWriter, r *http.Request) {
 	form, request, ok := f.readRequest(w, r, false)
 	if !ok {
 		return
 	}
 	email := f.visitor(r)
-	if email == "" || form.Get("credential") == "" {
+	der, err := base64.StdEncoding.DecodeString(form.Get("key"))
+	if email == "" || form.Get("credential") == "" || err != nil {
 		f.showPasskeys(w, request, email)
 		return
 	}
-	f.passkeys.add(email, form.Get("credential"))
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		f.showPasskeys(w, request, email)
+		return
+	}
+	f.passkeys.add(form.Get("credential"), passkey{email: email, key: key})
 	http.Redirect(w, r, request.fields.Get("redirect_uri"), http.StatusFound)
 }

@@ -31,11 +31,13 @@ type Page struct {
 	Action  string     // of SignIn
 	Known   bool       // SignIn is for a user of the app: the pages for others, which lead to a login, are not offered
 	Back    string     // address that Passkey leads to without a passkey
-	Email   string
-	Error   string
-	Notice  string
-	Code    string   // shown, because the local stack sends no mail
-	Users   []string // of the local stack, shown on SignIn
+	// Challenge is what a passkey signs on SignIn; without one, passkeys are not offered.
+	Challenge string
+	Email     string
+	Error     string
+	Notice    string
+	Code      string   // shown, because the local stack sends no mail
+	Users     []string // of the local stack, shown on SignIn
 	// Password of all Users.
 	Password string
 }
