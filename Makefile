@@ -203,7 +203,7 @@ COVERED := ./tokenhandler/...,./oauthproxy/...,./config/...,./cmd/...
 check: lint test ## What CI runs
 
 .PHONY: tools
-tools: stack-tools $(OPENID) $(PLAYWRIGHT) $(VEGETA_STAMP) $(HELM_STAMP) chromium redis nginx caddy wrk prometheus systemd rpm iproute2 curl ## Install what the tests need
+tools: stack-tools $(OPENID) $(PLAYWRIGHT) $(VEGETA_STAMP) $(HELM_STAMP) chromium firefox webkit xvfb redis nginx caddy wrk prometheus systemd rpm iproute2 curl ## Install what the tests need
 
 .PHONY: stack-tools
 stack-tools: $(COGNITO) $(VERSITYGW_STAMP)
@@ -283,9 +283,15 @@ define debian
   apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends $(2) $(3); }
 endef
 
-.PHONY: chromium redis nginx caddy wrk prometheus systemd rpm iproute2 curl
+.PHONY: chromium firefox webkit xvfb redis nginx caddy wrk prometheus systemd rpm iproute2 curl
 chromium:
 	$(call debian,chromium,chromium,fonts-dejavu-core)
+firefox:
+	$(call debian,firefox-esr,firefox-esr)
+webkit:
+	$(call debian,WebKitWebDriver,webkit2gtk-driver)
+xvfb:
+	$(call debian,Xvfb,xvfb)
 redis:
 	$(call debian,redis-server,redis-server)
 nginx:
