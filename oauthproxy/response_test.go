@@ -127,6 +127,7 @@ func TestCacheControl(t *testing.T) {
 		// All lines count, not only the first.
 		{[]string{"max-age=60", "no-store"}, "no-store"},
 		{[]string{"max-age=60", "public"}, "private, max-age=60"},
+		{[]string{"private", "max-age=60"}, "private, max-age=60"},
 		{[]string{`no-cache="Set-Cookie", public`}, `private, no-cache="set-cookie"`},
 		{[]string{`private="X-Foo", public`}, `private, private="x-foo"`},
 		// In quotes no-store is the name of a header and not a directive.

@@ -70,6 +70,24 @@ func TestLogoutReturns(t *testing.T) {
 	}
 }
 
+// TestWayBackOfTheLastLogout: who logs out twice, and has not come back from the first time,
+// comes back as the second one says.
+func TestWayBackOfTheLastLogout(t *testing.T) {
+	for _, openID := range []bool{false, true} {
+		a := newApp(t, settings{})
+		if openID {
+			a = newOpenIDApp(t, keepIDToken)
+		}
+		a.pool.AllowLogout(a.url + "/auth/logout/done")
+		ua := a.login()
+		ua.Fetch(http.MethodPost, "/auth/logout?return_to=/first", "")
+		a.loginIn(ua, "/")
+		if res := a.logoutTo(ua, "/second"); res.URL != a.url+"/second" {
+			t.Errorf("OpenID %v: the second logout ended at %s with %d", openID, res.URL, res.Status)
+		}
+	}
+}
+
 // TestWayBackSurvivesALogin: an app in another tab that notices the logout starts a login.
 func TestWayBackSurvivesALogin(t *testing.T) {
 	for _, openID := range []bool{false, true} {

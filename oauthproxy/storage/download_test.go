@@ -139,3 +139,12 @@ func TestAllowedOrigins(t *testing.T) {
 		t.Errorf("to its own origin: %q", got)
 	}
 }
+
+// Names that could be a path, or no name at all, are refused before S3 is asked.
+func TestDownloadRefusesNames(t *testing.T) {
+	h := withObject(t, nil)
+	for _, name := range []string{"../a", `a\b`, "a\nb", "a\x7fb", "\xff", strings.Repeat("x", 256)} {
+		wantCode(t, h, http.MethodGet, "/storage/objects/a?download="+url.QueryEscape(name), "", http.StatusBadRequest, "invalid_request")
+	}
+	signedGet(t, h, "/storage/objects/a?download="+strings.Repeat("x", 255))
+}

@@ -2,7 +2,9 @@ package storage_test
 
 import (
 	"fmt"
+	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -26,6 +28,9 @@ var noted = []string{
 	"Content-Type", "X-Amz-Meta-Author",
 }
 
+// deletedKey matches a key in the body of DeleteObjects.
+var deletedKey = regexp.MustCompile(`<Object><Key>([^<]*)</Key>`)
+
 func (s *recordingS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	line := r.Method + " " + r.URL.EscapedPath()
 	for _, name := range []string{"prefix", "uploads", "uploadId", "delete", "max-keys"} {
@@ -36,6 +41,12 @@ func (s *recordingS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	for _, name := range noted {
 		if value := r.Header.Get(name); value != "" && value != "application/xml" {
 			line += "\n  " + strings.ToLower(name) + ": " + value
+		}
+	}
+	if r.Body != nil {
+		body, _ := io.ReadAll(r.Body)
+		for _, key := range deletedKey.FindAllStringSubmatch(string(body), -1) {
+			line += "\n  deletes " + key[1]
 		}
 	}
 	s.requests = append(s.requests, line)
@@ -62,7 +73,7 @@ func (s *recordingS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case query.Has("uploadId"):
 		_, _ = fmt.Fprintf(w, `<ListPartsResult><Part><PartNumber>1</PartNumber><Size>%d</Size><ETag>"2"</ETag></Part></ListPartsResult>`, s.size)
 	default:
-		_, _ = fmt.Fprintf(w, `<ListBucketResult><Contents><Key>users/0f9e-sub/d/1</Key><Size>%d</Size></Contents></ListBucketResult>`, s.size)
+		_, _ = fmt.Fprintf(w, `<ListBucketResult><Contents><Key>users/0f9e-sub/d/1</Key><Size>%d</Size></Contents><Contents><Key>users/0f9e-sub/d/2</Key></Contents></ListBucketResult>`, s.size)
 	}
 }
 
@@ -118,10 +129,16 @@ func TestRequestsForObjects(t *testing.T) {
 			[]string{"If-None-Match", `"0"`}, 204,
 			[]string{stat, "DELETE /files/users/0f9e-sub/a\n  if-match: \"1\"" + ofOwner},
 		},
-		"delete another version": {"DELETE", "/storage/objects/a", "", []string{"If-Match", `"0"`}, 412, []string{stat}},
+		"delete what there is": {
+			"DELETE", "/storage/objects/a", "", []string{"If-Match", "*"}, 204,
+			[]string{stat, "DELETE /files/users/0f9e-sub/a\n  if-match: \"1\"" + ofOwner},
+		},
+		"delete what there is not": {"DELETE", "/storage/objects/a", "", []string{"If-None-Match", "*"}, 412, []string{stat}},
+		"ask for another version":  {"HEAD", "/storage/objects/a", "", []string{"If-None-Match", `"0", *`}, 304, []string{stat}},
+		"delete another version":   {"DELETE", "/storage/objects/a", "", []string{"If-Match", `"0"`}, 412, []string{stat}},
 		"delete a folder": {
 			"DELETE", "/storage/objects/d/?recursive=true", "", nil, 200,
-			[]string{"GET /files prefix=users/0f9e-sub/d/ max-keys=1000" + ofOwner, "POST /files delete" + ofOwner},
+			[]string{"GET /files prefix=users/0f9e-sub/d/ max-keys=1000" + ofOwner, "POST /files delete" + ofOwner + "\n  deletes users/0f9e-sub/d/1\n  deletes users/0f9e-sub/d/2"},
 		},
 		"copy": {
 			"POST", "/storage/copies", `{"from":"a","to":"b"}`, nil, 201,

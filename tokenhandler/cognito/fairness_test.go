@@ -2,6 +2,7 @@ package cognito_test
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -152,6 +153,32 @@ func TestRefusedAddressesShareAQuarter(t *testing.T) {
 			}, func(cfg *cognito.Config) { cfg.MaxRPS = 20 })
 		})
 	}
+}
+
+// TestWaitingLoginsOfARefusedAddressGoOn checks that a made-up code of one user does not lose
+// the logins of others at the same address that wait already.
+func TestWaitingLoginsOfARefusedAddressGoOn(t *testing.T) {
+	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
+		var wg sync.WaitGroup
+		for i := range 20 {
+			grant := c.grant()
+			if grant.Client = address(1); i%4 == 0 {
+				grant = madeUp(address(1))
+			}
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+				defer cancel()
+				began := time.Now()
+				if _, err := c.Exchange(ctx, grant); (err == nil) != (i%4 != 0) || i%4 == 0 && !errors.Is(err, provider.ErrRejected) {
+					t.Errorf("login %d: %v", i, err)
+				}
+				if took := time.Since(began); took > time.Minute {
+					t.Errorf("login %d took %s", i, took)
+				}
+			})
+		}
+		wg.Wait()
+	}, func(cfg *cognito.Config) { cfg.MaxRPS, cfg.Timeout = 1, 5*time.Minute })
 }
 
 // TestGoodCodesMakeUpForRefusedOnes checks that a user who reloads the callback does

@@ -295,6 +295,44 @@ func TestTokensThatEndTogether(t *testing.T) {
 	})
 }
 
+// TestRefreshTokenThatOutlivesItsAccessToken changes nothing: the access token alone decides
+// when it is refreshed.
+func TestRefreshTokenThatOutlivesItsAccessToken(t *testing.T) {
+	f := newFixture(t)
+	given := tokens(1, f.now)
+	given.RefreshExpires = f.now.Add(90 * time.Minute) // half its life is over after 45
+	calls := 0
+	f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
+		calls++
+		return secret.Tokens{Access: secret.New("next"), AccessExpires: f.now.Add(time.Hour)}, nil
+	}
+	j := f.login(t, given)
+	f.now = f.now.Add(50 * time.Minute)
+	v := f.mustOpen(t, j)
+	if err := v.Refresh(t.Context(), refresh.IfDue); err != nil || calls != 0 {
+		t.Errorf("refreshed %d times, ten minutes before its end: %v", calls, err)
+	}
+}
+
+// TestCommitWritesOnce: a generation that an answer has written is not written again.
+func TestCommitWritesOnce(t *testing.T) {
+	f := newFixture(t)
+	f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
+		return secret.Tokens{Access: secret.New("next"), AccessExpires: f.now.Add(time.Hour)}, nil
+	}
+	v := f.mustOpen(t, f.login(t, tokens(1, f.now)))
+	v.Touch()
+	if err := v.Refresh(t.Context(), refresh.OnDemand); err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []bool{true, false} {
+		h := make(http.Header)
+		if v.Commit(headerWriter(h)); (len(h) > 0) != want {
+			t.Errorf("answer %d: %v", i+1, h)
+		}
+	}
+}
+
 // TestRefreshMovesTheEndOfTheRefreshToken: if each refresh prolongs the refresh token,
 // the session goes on, up to its absolute end.
 func TestRefreshMovesTheEndOfTheRefreshToken(t *testing.T) {
