@@ -65,3 +65,15 @@ test('README.md shows the same', () => {
   expect(['/auth/login', '/api/me', '/storage/objects/a'].filter((path) => !denied.test(path))).toEqual([])
   expect(['/', '/author', '/apis'].filter((path) => denied.test(path))).toEqual([])
 })
+
+test('README.md exports with Next as the app does that Chromium runs', () => {
+  const readme = readFileSync('README.md', 'utf8')
+  const [, recipe] = readme.match(/^A static export of Next\.js ([\s\S]+?)\n\n```tsx file=src\/providers\.tsx\n'use client'\n/m)!
+  const [, output] = recipe!.match(/`(output: '\w+')` in `next\.config\.mjs`/)!
+  const [, dir] = recipe!.match(/`spa\.dir: (\w+)`/)!
+  const stacks = '../../test/browser/testdata/stacks'
+  expect(readFileSync(`${stacks}/next-export/next.config.mjs`, 'utf8')).toBe(`export default { ${output} }\n`)
+  expect(readFileSync(`${stacks}/build.sh`, 'utf8')).toContain(`build next-export 'next build' ${dir}\n`)
+  // Next takes the hooks and components for the browser's, too.
+  expect(readFileSync('dist/react.js', 'utf8')).toMatch(/^["'`]use client["'`]/)
+})

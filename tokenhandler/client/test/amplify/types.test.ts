@@ -11,4 +11,4 @@ test('calls and results have the types of aws-amplify', () => {
   } catch (error) {
     expect.fail((error as { stdout: string }).stdout)
   }
-}, 60_000)
+}, 300_000)
