@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/url"
 	"time"
@@ -34,7 +35,7 @@ func (l *loader) checkMachine(c *Config, table []option, m Machine) {
 	l.checkLoopback(c, m)
 	l.checkCredentials(c, m)
 	l.checkCertificate(c, m)
-	l.checkDirectory(c.SPA.Dir)
+	l.checkDirectory(c)
 	for i := range c.API.Routes {
 		l.checkAuthorities(i, c.API.Routes[i].UpstreamCAFile, m)
 	}
@@ -79,13 +80,39 @@ func (l *loader) checkLoopback(c *Config, m Machine) {
 	}
 }
 
-func (l *loader) checkDirectory(dir string) {
-	if dir == "" || !l.valid("spa.dir") {
+func (l *loader) checkDirectory(c *Config) {
+	if c.SPA.Dir == "" || !l.valid("spa.dir") {
 		return
 	}
-	if err := spa.Check(dir); err != nil {
+	if err := spa.Check(c.SPA.Dir); err != nil {
 		l.fault("spa.dir", "cannot be served: "+err.Error(), "build the app, or write the directory of the built one")
+		return
 	}
+	l.warnOfLongPolicies(c)
+}
+
+// warnOfLongPolicies warns of a Content-Security-Policy for which a proxy could answer 502.
+func (l *loader) warnOfLongPolicies(c *Config) {
+	long := spa.TooLong(spa.Config{
+		Dir: c.SPA.Dir, ContentSecurityPolicy: c.SPA.ContentSecurityPolicy, ExtraPolicy: c.SPA.ExtraPolicy, StorageOrigin: c.Storage.Origin(),
+	})
+	if len(long) == 0 {
+		return
+	}
+	first := long[0]
+	if first.File == "" {
+		key := l.firstSet("spa.content_security_policy", "spa.content_security_policy_extra")
+		l.warn(key, fmt.Sprintf("makes a Content-Security-Policy of %d bytes; proxies refuse a response with a long head, nginx from 4,096 bytes on", first.Needed), "remove sources, or let the proxy accept more (nginx: proxy_buffer_size)")
+		return
+	}
+	problem := fmt.Sprintf("has %s, whose Content-Security-Policy needs %d bytes", first.File, first.Needed)
+	if first.Sent < first.Needed {
+		problem += fmt.Sprintf(" and is sent with %d, in which all attributes style are allowed", first.Sent)
+	}
+	if more := len(long) - 1; more > 0 {
+		problem += fmt.Sprintf(" (and %d more such pages)", more)
+	}
+	l.warn("spa.dir", problem+"; proxies refuse a response with a long head, nginx from 4,096 bytes on", "move the scripts, styles and attributes style of the page into files of their own")
 }
 
 // unreadable says why a file cannot be read, in a sentence that begins with the key;

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -137,6 +138,39 @@ func TestCheckLooksAtTheFiles(t *testing.T) {
 		"CA expired":      {ca("expired.crt"), "m.yaml:9: api.routes[1].upstream_ca_file: names a file in which every certificate has expired; replace it: no certificate of the upstream can be verified\n"},
 		"one CA expired":  {ca("both.crt"), ""},
 		"values and more": {"spa: {dir: DIR/unbuilt}\nlog: {level: hunter2}\n" + ca("text"), "m.yaml:9: spa.dir: cannot be served: it has no index.html; build the app, or write the directory of the built one\nm.yaml:10: log.level: \"hunter2\" is not one of the possible values; write debug, info, warn or error\nm.yaml:11: api.routes[1].upstream_ca_file: names a file without a PEM certificate; write the path of a file with PEM certificates\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := checked(t, machine(), dir, tt.more); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestLongPolicies: a page for whose Content-Security-Policy a proxy could answer 502 is named
+// before it is served.
+func TestLongPolicies(t *testing.T) {
+	var scripts strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&scripts, "<script>run(%02d)</script>", i)
+	}
+	dir := files(t, map[string][]byte{
+		"one/index.html": []byte(scripts.String()), "two/index.html": []byte(scripts.String()), "two/about.html": []byte(scripts.String()),
+		"styled/index.html": []byte(strings.NewReplacer("<script>run", "<p style='margin:", "</script>", "'>").Replace(scripts.String())),
+		"good/index.html":   []byte("<!doctype html><script>run()</script>"),
+	})
+	const head = "; proxies refuse a response with a long head, nginx from 4,096 bytes on; "
+	const move = head + "move the scripts, styles and attributes style of the page into files of their own\n"
+	const fewer = head + "remove sources, or let the proxy accept more (nginx: proxy_buffer_size)\n"
+	long := "img-src https://" + strings.Repeat("a", 3100) + ".example"
+	for name, tt := range map[string]struct{ more, want string }{
+		"styled":         {"spa: {dir: DIR/styled}\n", "m.yaml:9: spa.dir: has index.html, whose Content-Security-Policy needs 5677 bytes and is sent with 277, in which all attributes style are allowed" + move},
+		"short":          {"spa: {dir: DIR/good}\n", ""},
+		"one page":       {"spa: {dir: DIR/one}\n", "m.yaml:9: spa.dir: has index.html, whose Content-Security-Policy needs 5645 bytes" + move},
+		"two pages":      {"spa: {dir: DIR/two}\n", "m.yaml:9: spa.dir: has about.html, whose Content-Security-Policy needs 5645 bytes (and 1 more such pages)" + move},
+		"extra":          {"spa:\n  dir: DIR/two\n  content_security_policy_extra: " + long + "\n", "m.yaml:11: spa.content_security_policy_extra: makes a Content-Security-Policy of 3362 bytes" + fewer},
+		"own":            {"spa:\n  dir: DIR/two\n  content_security_policy: default-src 'self'; frame-ancestors 'none'; " + long + "\n", "m.yaml:11: spa.content_security_policy: makes a Content-Security-Policy of 3168 bytes" + fewer},
+		"own, and short": {"spa:\n  dir: DIR/two\n  content_security_policy: default-src 'self'; frame-ancestors 'none'\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := checked(t, machine(), dir, tt.more); got != tt.want {

@@ -24,23 +24,34 @@ type page struct {
 
 // setPolicy sets the policy with the sources that are added to it.
 func (h *Handler) setPolicy(cfg Config) error {
-	h.base, h.policy = defaultPolicy(cfg.StorageOrigin), cfg.ContentSecurityPolicy
-	if h.custom {
-		h.base = parsePolicy(cfg.ContentSecurityPolicy)
+	base, err := cfg.basePolicy()
+	if err != nil {
+		return err
 	}
-	if cfg.ExtraPolicy != "" {
-		extra, err := parseExtra(cfg.ExtraPolicy)
-		if err != nil {
-			return fmt.Errorf("spa.content_security_policy_extra %w", err)
-		}
-		for _, d := range extra {
-			h.base = h.base.with(d.name, d.sources)
-		}
-	}
+	h.base, h.policy = base, cfg.ContentSecurityPolicy
 	if !h.custom || cfg.ExtraPolicy != "" {
 		h.policy = h.base.String()
 	}
 	return nil
+}
+
+// basePolicy returns the policy of all files but HTML files.
+func (cfg *Config) basePolicy() (policy, error) {
+	base := defaultPolicy(cfg.StorageOrigin)
+	if cfg.ContentSecurityPolicy != "" {
+		base = parsePolicy(cfg.ContentSecurityPolicy)
+	}
+	if cfg.ExtraPolicy == "" {
+		return base, nil
+	}
+	extra, err := parseExtra(cfg.ExtraPolicy)
+	if err != nil {
+		return nil, fmt.Errorf("spa.content_security_policy_extra %w", err)
+	}
+	for _, d := range extra {
+		base = base.with(d.name, d.sources)
+	}
+	return base, nil
 }
 
 // withNonce returns a policy with a new nonce in the place of the placeholder, for a file
@@ -64,11 +75,27 @@ func (h *Handler) inspect(name string, content []byte) page {
 }
 
 // policyOf returns the policy for the HTML file called name, with the placeholder where a
-// nonce belongs. nonce tells that the file has one.
+// nonce belongs. nonce tells that the file has one. The log names each file once whose
+// policy is too long.
 func (h *Handler) policyOf(name string, content []byte, nonce bool) string {
 	if h.custom {
 		return h.policy
 	}
+	text, needed := h.base.forPage(content, nonce)
+	if needed <= maxPolicy {
+		return text
+	}
+	if _, warned := h.tooLong.LoadOrStore(name, true); !warned {
+		h.log.Warn("a page needs a longer Content-Security-Policy than some proxies accept: move the scripts, styles and attributes style in it into files of their own",
+			"file", name, "needed_bytes", needed, "sent_bytes", len(text))
+	}
+	return text
+}
+
+// forPage returns p with what an HTML file needs beyond it, and how many bytes that are. If
+// they are too many, the policy allows all attributes style in the place of the hashes of
+// those that the file has: they cannot run scripts. The hashes of scripts remain.
+func (p policy) forPage(content []byte, nonce bool) (text string, needed int) {
 	found := inlineOf(content)
 	if bytes.Contains(content, []byte("__sveltekit_")) {
 		found.attributes = append(found.attributes, svelteAnnouncer)
@@ -76,32 +103,14 @@ func (h *Handler) policyOf(name string, content []byte, nonce bool) string {
 	if nonce {
 		found.styles = append([]string{anyNonce}, found.styles...)
 	}
-	p := h.base.withInline("script-src-attr", unsafeHashes(found.handlers)).withInline("style-src-attr", unsafeHashes(found.attributes))
+	p = p.withInline("script-src-attr", unsafeHashes(found.handlers)).withInline("style-src-attr", unsafeHashes(found.attributes))
 	p = p.withInline(p.element("script-src"), found.scripts).withInline(p.element("style-src"), found.styles)
-	return h.bounded(name, p.with("base-uri", found.base), len(found.attributes) > 0)
-}
-
-// maxPolicy is the length in bytes from which a policy is shortened. Proxies limit the head of
-// a response: nginx takes 4,096 bytes by default (proxy_buffer_size), and answers 502 for more.
-const maxPolicy = 3 << 10
-
-// bounded returns the policy of the file called name as text. If that is too long, it allows
-// all attributes style in the place of the hashes of those that the file has: they cannot
-// run scripts. The hashes of scripts remain. The log names the file once.
-func (h *Handler) bounded(name string, p policy, attributes bool) string {
-	text := p.String()
-	if len(text) <= maxPolicy {
-		return text
-	}
-	needed := len(text)
-	if attributes {
+	p = p.with("base-uri", found.base)
+	text = p.String()
+	if needed = len(text); needed > maxPolicy && len(found.attributes) > 0 {
 		text = p.replace("style-src-attr", []string{"'unsafe-inline'"}).String()
 	}
-	if _, warned := h.tooLong.LoadOrStore(name, true); !warned {
-		h.log.Warn("a page needs a longer Content-Security-Policy than some proxies accept: move the scripts, styles and attributes style in it into files of their own",
-			"file", name, "needed_bytes", needed, "sent_bytes", len(text))
-	}
-	return text
+	return text, needed
 }
 
 // svelteAnnouncer is the hash of the one attribute style that SvelteKit's own script writes

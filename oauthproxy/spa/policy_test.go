@@ -2,6 +2,7 @@ package spa_test
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -161,5 +162,52 @@ func TestPolicyIsBounded(t *testing.T) {
 	}
 	if fmt.Sprint(named) != "[styled.html nonce.html scripts.html]" {
 		t.Errorf("the log names %v", named)
+	}
+	var long []string
+	for _, l := range spa.TooLong(spa.Config{Dir: dir}) {
+		long = append(long, l.File)
+		if l.Needed <= 3072 || l.Sent > l.Needed || (l.Sent > 3072) != (l.File == "scripts.html") {
+			t.Errorf("%+v", l)
+		}
+	}
+	if fmt.Sprint(long) != "[nonce.html scripts.html styled.html]" {
+		t.Errorf("found before any request: %v", long)
+	}
+	if found := spa.TooLong(spa.Config{Dir: dir, ContentSecurityPolicy: "default-src 'self'"}); found != nil {
+		t.Errorf("with a policy of the operator's: %v", found)
+	}
+	sources := "img-src https://" + strings.Repeat("a", 3000) + ".example"
+	if found := spa.TooLong(spa.Config{Dir: dir, ExtraPolicy: sources}); len(found) != 1 || found[0].File != "" || found[0].Sent <= 3072 {
+		t.Errorf("with many more sources: %v", found)
+	}
+}
+
+// TestLongPoliciesThatNobodyGets: what is not served, is hidden or has no policy of its own
+// is not named.
+func TestLongPoliciesThatNobodyGets(t *testing.T) {
+	dir := newDir(t)
+	var scripts strings.Builder
+	for i := range 100 {
+		fmt.Fprintf(&scripts, `<script>run(%d)</script>`, i)
+	}
+	for name, content := range map[string]string{
+		".git/old.html": scripts.String(), "app.js": scripts.String(), "large.html": scripts.String() + strings.Repeat(" ", 1<<20),
+		"pages/deep/about.html": scripts.String(),
+	} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, name), content)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "folder.html"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if found := spa.TooLong(spa.Config{Dir: dir}); len(found) != 1 || found[0].File != "pages/deep/about.html" {
+		t.Errorf("%v", found)
+	}
+	for _, cfg := range []spa.Config{{Dir: filepath.Join(dir, "missing")}, {Dir: dir, ExtraPolicy: "no sources"}} {
+		if found := spa.TooLong(cfg); found != nil {
+			t.Errorf("%+v: %v", cfg, found)
+		}
 	}
 }
