@@ -82,6 +82,20 @@ func TestThePackagedConfigurationIsGood(t *testing.T) {
 	}
 }
 
+// TestThePackageHasWhatItsInstructionsCopy: the commands for nginx, Prometheus and Grafana
+// name files of the package.
+func TestThePackageHasWhatItsInstructionsCopy(t *testing.T) {
+	r := debian(t)
+	const dir = "/usr/share/doc/tokenhandler/"
+	instructions := r.read(dir + "systemd.md")
+	for _, file := range []string{"nginx.conf", "monitoring/alerts.yaml", "monitoring/prometheus.yaml", "monitoring/dashboard.json", "monitoring/grafana.yaml", "monitoring/runbook.md", "doctor.md"} {
+		if !strings.Contains(instructions, filepath.Base(file)) {
+			t.Errorf("the instructions do not name %s", file)
+		}
+		r.read(dir + file)
+	}
+}
+
 // TestTheDebianPackageIsRemoved: removing keeps the operator's files, and purging does not.
 func TestTheDebianPackageIsRemoved(t *testing.T) {
 	r := debian(t)
