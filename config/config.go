@@ -171,8 +171,9 @@ type API struct {
 
 // Limits bound how often a client or a session may do something.
 type Limits struct {
-	// Login, Callback and AdminToken are by client address, Refresh and Presigns by session.
-	Login, Callback, Refresh, Presigns, AdminToken Rate
+	// Login, Callback, AdminToken and VerifySecret are by client address, Refresh and
+	// Presigns by session.
+	Login, Callback, Refresh, Presigns, AdminToken, VerifySecret Rate
 	// LoginCookie is how many codes one login's cookie is good for.
 	LoginCookie int
 	// Exempt are networks whose clients are not limited by Login and Callback.

@@ -75,6 +75,7 @@ var samples = map[string]sample{
 	"limits.refresh":                   {file: "5/1m", env: "5/2m"},
 	"limits.presigns":                  {file: "5/1m", env: "6/1m"},
 	"limits.admin_token":               {file: "5/1m", env: "6/1m"},
+	"limits.verify_secret":             {file: "5/1m", env: "6/1m"},
 	"limits.exempt":                    {file: "[10.0.0.1]", env: "10.0.0.0/8 ::1"},
 	"api.routes":                       {file: "[{path: /a/, upstream: 'https://a.example'}]", env: "[{path: /b/, upstream: 'https://b.example'}]"},
 	"storage.bucket":                   {file: "bucket-a", env: "bucket-b", with: bucket[1:]},

@@ -76,7 +76,7 @@ func TestLoadWithDefaults(t *testing.T) {
 		Limits: config.Limits{
 			Login: config.Rate{Count: 1200, Per: time.Minute}, Callback: config.Rate{Count: 120, Per: time.Minute}, LoginCookie: 5,
 			Refresh: config.Rate{Count: 10, Per: 100 * time.Second}, Presigns: config.Rate{Count: 6000, Per: time.Minute},
-			AdminToken: config.Rate{Count: 10, Per: time.Minute},
+			AdminToken: config.Rate{Count: 10, Per: time.Minute}, VerifySecret: config.Rate{Count: 10, Per: time.Minute},
 		},
 		Revocation: config.Revocation{OnOutage: "allow"},
 		Storage: config.Storage{

@@ -46,8 +46,12 @@ func limitOptions(l *Limits) []option {
 			doc: "How many requests to `/admin/*` may come with a token that is not valid. When they are used up, requests with a valid token are refused for a while, too. Requests without an `Authorization` header get 401 and do not count. Counted by the address that connects, whatever `X-Forwarded-For` says; `limits.exempt` exempts nobody from it.",
 		},
 		{
+			key: "limits.verify_secret", def: "10/1m", value: one(&l.VerifySecret, "rate", parseRate), refused: refused,
+			doc: "How many requests to `{auth.path}/verify` may come with a wrong `X-Auth-Request-Secret`. Further ones get 429 with `Retry-After` in the place of 404. The right secret is never refused, and requests without the header do not count." + byClient + " `limits.exempt` exempts nobody from it.",
+		},
+		{
 			key: "limits.exempt", value: many(&l.Exempt, "list of addresses or networks", parseExempt),
-			doc: "Clients in these networks are not limited by `limits.login` and `limits.callback`. The limits by session, by login cookie and of admin tokens hold for them, too.", refused: "networks that `trusted_proxies` refuses",
+			doc: "Clients in these networks are not limited by `limits.login` and `limits.callback`. The limits by session, by login cookie, of admin tokens and of the gateways' secret hold for them, too.", refused: "networks that `trusted_proxies` refuses",
 		},
 	}
 }

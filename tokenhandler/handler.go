@@ -99,7 +99,7 @@ type Config struct {
 	// VerifyLogout checks a logout token, which names the sessions that the provider
 	// has ended. The error is a [*provider.Error]. Nil if the provider sends none.
 	VerifyLogout func(ctx context.Context, raw string) (provider.LogoutToken, error)
-	// Limits are those of logins. Default none but that of a login's cookie.
+	// Limits are those of logins and of the gateways' secret. Default none but that of a login's cookie.
 	Limits Limits
 	// Now is the clock. Required.
 	Now func() time.Time
@@ -111,13 +111,15 @@ type Config struct {
 	Audit *audit.Trail
 }
 
-// Limits bound how often logins are begun and ended.
+// Limits bound how often logins are begun and ended, and secrets are tried.
 type Limits struct {
 	// Login counts the logins that a client begins.
 	Login *limit.Limit
 	// Callback counts a client's callbacks that no login of its own explains. Only made-up
 	// requests are so in number.
 	Callback *limit.Limit
+	// VerifySecret counts a client's requests to /verify with a wrong secret.
+	VerifySecret *limit.Limit
 	// LoginCookie is how many codes are redeemed for one login. Default 5.
 	LoginCookie int
 }

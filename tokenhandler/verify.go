@@ -54,7 +54,7 @@ type gatewayHandler struct {
 // request decides nothing, because clients can forge such headers
 // (CVE-2026-40575).
 //
-//  1. Compare the secret.
+//  1. Compare the secret. A client that has sent too many wrong ones gets 429.
 //  2. Read from the query what the gateway's configuration requires.
 //  3. Check the origin by the browser's headers, as for an API request.
 //  4. Open the session and refresh it if it is due. This counts as activity. From
@@ -63,8 +63,9 @@ type gatewayHandler struct {
 func (h *gatewayHandler) verify(status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.fromGateway(r) {
-			h.cfg.Metrics.Verifications.WithLabelValues(string(web.CodeNotFound)).Inc()
-			hidden := h.cfg.Site.Handle(func(http.ResponseWriter, *http.Request) error { return web.NoSuchPath(errNoGateway) })
+			refusal := h.refusal(r)
+			h.cfg.Metrics.Verifications.WithLabelValues(string(web.AsProblem(refusal).Code)).Inc()
+			hidden := h.cfg.Site.Handle(func(http.ResponseWriter, *http.Request) error { return refusal })
 			web.OwnHeaders(h.cfg.Site.CORS(hidden)).ServeHTTP(w, r)
 			return
 		}
@@ -94,6 +95,22 @@ func (h *gatewayHandler) verify(status int) http.Handler {
 func (h *gatewayHandler) fromGateway(r *http.Request) bool {
 	values := r.Header[gatewayHeader]
 	return len(values) == 1 && h.secret.Load().Equal(secret.New(values[0]))
+}
+
+// refusal returns the answer to a request without the gateway's secret: that of a path that
+// does not exist. A wrong secret counts, and too many of a client are refused. A request
+// without any is no guess, and does not count.
+//
+// The right secret is never refused, unlike an admin token: a gateway may send its users'
+// addresses, and one user who guesses would lock out all others of that office. Nor could
+// the limit stop who guesses 16 characters from many addresses. It shows that somebody does.
+func (h *gatewayHandler) refusal(r *http.Request) error {
+	if len(r.Header[gatewayHeader]) > 0 {
+		if err := h.cfg.Limits.VerifySecret.TakeClient(r); err != nil {
+			return err
+		}
+	}
+	return web.NoSuchPath(errNoGateway)
 }
 
 // verification is what the configuration of a gateway requires.

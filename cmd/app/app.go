@@ -306,7 +306,7 @@ func (a *App) newAuth(site *web.Site) *tokenhandler.Handler {
 		Alive:               a.provider.Alive,
 		ProbeInterval:       a.cfg.Session.ProbeInterval,
 		SignOut:             a.signOut(),
-		Limits:              a.loginLimits(site),
+		Limits:              a.authLimits(site),
 		Now:                 a.now,
 		Log:                 a.log,
 		Metrics:             tokenhandler.NewMetrics(a.registry),

@@ -17,13 +17,16 @@ func (a *App) newLimit(name string, rate config.Rate, client func(*http.Request)
 	return limit.New(limit.Config{Name: name, Count: rate.Count, Per: rate.Per, Client: client, Now: a.now})
 }
 
-// loginLimits returns the limits of logins.
-func (a *App) loginLimits(site *web.Site) tokenhandler.Limits {
+// authLimits returns the limits of logins and of the gateways' secret. From the latter no
+// client is exempt: limits.exempt is for users who log in.
+func (a *App) authLimits(site *web.Site) tokenhandler.Limits {
 	l, client := a.cfg.Limits, a.unlessExempt(site, site.ClientNet)
 	return tokenhandler.Limits{
 		Login:       a.newLimit(web.LimitLogin, l.Login, client),
 		Callback:    a.newLimit(web.LimitCallback, l.Callback, client),
 		LoginCookie: l.LoginCookie,
+
+		VerifySecret: a.newLimit(web.LimitVerifySecret, l.VerifySecret, site.ClientNet),
 	}
 }
 

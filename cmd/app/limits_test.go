@@ -162,6 +162,49 @@ func TestWrongAdminTokensAreLimited(t *testing.T) {
 	s.wantCounted(t, map[string]int{"admin_token": 4})
 }
 
+// TestWrongVerifySecretsAreLimited: a client that tries secrets gets 429, also from a network
+// that is exempt from the limits of users, and is in the audit trail once. The right secret
+// is never refused: the gateway may ask for a user behind the same address, or be reached
+// through the same proxy as the guesses. Requests without a secret do not count.
+func TestWrongVerifySecretsAreLimited(t *testing.T) {
+	const verifySecret = "planted-verify-secret-value"
+	file := filepath.Join(t.TempDir(), "audit.log")
+	s := startWith(t, cognitotest.Options{}, service{
+		further: "auth: {verify_secret: " + verifySecret + "}\nlimits: {verify_secret: 2/1h, exempt: [203.0.113.1]}\n" + behindProxy + "audit: {output: file, file: \"" + file + "\"}",
+	})
+	s.wantCounted(t, map[string]int{"verify_secret": 0})
+	verify := func(address string, secrets map[string]string) *useragent.Response {
+		return s.from(address).Fetch(http.MethodGet, "/auth/verify", "", useragent.FetchOptions{Header: secrets})
+	}
+	wrong, right := map[string]string{"X-Auth-Request-Secret": "made-up-made-up-made-up"}, map[string]string{"X-Auth-Request-Secret": verifySecret}
+	for i := range 5 {
+		if res := verify("203.0.113.1", nil); res.Status != http.StatusNotFound {
+			t.Errorf("request %d without a secret: %d", i, res.Status)
+		}
+	}
+	for i := range 5 {
+		if res := verify("203.0.113.1", wrong); i >= 2 {
+			wantLimited(t, "a wrong secret", res, 2)
+		} else if res.Status != http.StatusNotFound {
+			t.Errorf("wrong secret %d: %d", i, res.Status)
+		}
+		if res := verify("203.0.113.1", right); res.Status != http.StatusUnauthorized {
+			t.Errorf("the right secret: %d", res.Status)
+		}
+	}
+	if res := verify("203.0.113.2", wrong); res.Status != http.StatusNotFound {
+		t.Errorf("another client: %d", res.Status)
+	}
+	s.wantCounted(t, map[string]int{"verify_secret": 3})
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	trail, err := os.ReadFile(file)
+	if err != nil || strings.Count(string(trail), `"cause":"verify_secret"`) != 2 || !strings.Contains(string(trail), `"count":2,"since"`) || strings.Contains(string(trail), "made-up") {
+		t.Errorf("the audit trail is %s, %v", trail, err)
+	}
+}
+
 // revocationsWithout asks for the revocations without a token.
 func (s *service) revocationsWithout(t *testing.T, transport http.RoundTripper) int {
 	t.Helper()

@@ -46,7 +46,7 @@ func newPartMetrics(reg prometheus.Registerer) *partMetrics {
 	}, []string{"part"})
 	m := &partMetrics{limits: f.NewCounterVec(prometheus.CounterOpts{
 		Name: "tokenhandler_rate_limited_total",
-		Help: "Requests that a limit has refused, by limit: session_requests, session_streams, refresh, login, callback, presigns, uploads, admin_token, provider, storage.",
+		Help: "Requests that a limit has refused, by limit: session_requests, session_streams, refresh, login, callback, presigns, uploads, admin_token, verify_secret, provider, storage.",
 	}, []string{"limit"})}
 	for part, name := range []string{"auth", "storage", "api", "spa", "none", "admin"} {
 		m.requests[part][0] = requests.WithLabelValues(name, "none")

@@ -10,6 +10,7 @@ const (
 	LimitPresigns        = "presigns"         // presigned URLs that a session's app asks for
 	LimitUploads         = "uploads"          // uploads of a user that begin at once, or have begun lately
 	LimitAdminToken      = "admin_token"      // requests to /admin with a wrong token
+	LimitVerifySecret    = "verify_secret"    // requests to /auth/verify with a wrong secret
 	LimitProvider        = "provider"         // that of the identity provider, or of calls to it
 	LimitStorage         = "storage"          // that of S3
 )
@@ -18,7 +19,7 @@ const (
 func Limits() []string {
 	return []string{
 		LimitSessionRequests, LimitSessionStreams, LimitRefresh, LimitLogin, LimitCallback, LimitPresigns, LimitUploads,
-		LimitAdminToken, LimitProvider, LimitStorage,
+		LimitAdminToken, LimitVerifySecret, LimitProvider, LimitStorage,
 	}
 }
 
