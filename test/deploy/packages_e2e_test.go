@@ -116,7 +116,7 @@ func TestTheDebianPackageIsRemoved(t *testing.T) {
 func TestTheUnitIsHardened(t *testing.T) {
 	r := debian(t)
 	analyze := tool(t, "systemd-analyze")
-	r.write("/bin/kill", "", 0o755) // systemd looks whether the unit's programs exist
+	r.write("/bin/sh", "", 0o755) // systemd looks whether the unit's programs exist
 	units := filepath.Dir(unitFile)
 	succeed(t, exec.CommandContext(t.Context(), "cp", "-an", units+"/.", r.path(units)))
 	if out := succeed(t, exec.CommandContext(t.Context(), analyze, "verify", "--man=no", "--root="+r.dir, "tokenhandler.service")); strings.Contains(out, "tokenhandler") {
