@@ -158,7 +158,7 @@ func (h *loginHandler) tryAgain(w http.ResponseWriter, r *http.Request, l login,
 // begin begins a login that the user has not asked for now.
 func (h *loginHandler) begin(w http.ResponseWriter, r *http.Request, l login, began *beginning) error {
 	if err := h.cfg.Limits.Login.TakeClient(r); err != nil {
-		h.limited(w, r, err)
+		h.limited(w, r, l, err)
 		return nil
 	}
 	if err := h.sendToProvider(w, r, l, provider.PageLogin, began); err != nil {

@@ -22,8 +22,8 @@ func (e *earlyEnds) warn(ctx context.Context, s *session.Session) {
 	switch {
 	case !s.Renewable:
 		e.noRefresh.Do(func() {
-			e.cfg.Log.WarnContext(ctx, "sessions end with their access token: the provider gives no refresh token; does it need the scope offline_access?",
-				"lifetime", life.String())
+			e.cfg.Log.WarnContext(ctx, "sessions end with their access token: the provider issues no refresh tokens",
+				"lifetime", life.String(), "cure", "add offline_access to provider.scopes, or allow the client refresh tokens at the provider")
 		})
 	case s.Ends().Before(s.Expires) && life < e.cfg.Store.IdleTimeout():
 		e.shortRefresh.Do(func() {

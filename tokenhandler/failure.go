@@ -50,12 +50,12 @@ func (h *loginHandler) fail(w http.ResponseWriter, r *http.Request, f failure) {
 }
 
 // limited shows that a limit has refused the request. err is that of the limit, which is
-// counted and recorded as such, and not as a failed login.
-func (h *loginHandler) limited(w http.ResponseWriter, r *http.Request, err error) {
+// counted and recorded as such, and not as a failed login. l is the login, if it is known.
+func (h *loginHandler) limited(w http.ResponseWriter, r *http.Request, l login, err error) {
 	p := web.AsProblem(err)
 	h.cfg.Metrics.Logins.WithLabelValues(string(p.Code)).Inc()
 	web.NoteProblem(r, p)
-	h.show(w, r, failure{code: string(p.Code), err: p})
+	h.show(w, r, failure{code: string(p.Code), login: l, err: p})
 }
 
 // failMadeUp fails a callback that nobody sends in number who only logs in. After too many
@@ -63,7 +63,7 @@ func (h *loginHandler) limited(w http.ResponseWriter, r *http.Request, err error
 // callbacks of a login go on: another user of the same network may have sent these.
 func (h *loginHandler) failMadeUp(w http.ResponseWriter, r *http.Request, f failure) {
 	if err := h.cfg.Limits.Callback.TakeClient(r); err != nil {
-		h.limited(w, r, err)
+		h.limited(w, r, f.login, err)
 		return
 	}
 	h.fail(w, r, f)

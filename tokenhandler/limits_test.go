@@ -108,13 +108,16 @@ func TestLimitOnTheAppsPage(t *testing.T) {
 		c.Limits.Callback, c.Limits.LoginCookie, c.ErrorPath = l, 1, "/sign-in-failed"
 	})
 	ua := a.browser()
-	tab, callback := a.begin(ua, "/auth/login")
+	tab, callback := a.begin(ua, "/auth/login?return_to=/notes&lang=de")
 	copied := loginCookie(t, ua)
 	for i, code := range []string{"", "login_failed", "rate_limited"} { // the first try begins the login once more
 		ua.SetCookie(copied)
 		res := a.back(tab, with(t, callback, func(q url.Values) { q.Set("code", "x") }))
 		if code != "" && (res.Status != http.StatusSeeOther || testkit.MustURL(t, res.Location()).Query().Get("error") != code || res.Header.Get("Retry-After") != "") {
 			t.Errorf("code %d: %d to %s, %v", i+1, res.Status, res.Location(), res.Header)
+		}
+		if query := testkit.MustURL(t, res.Location()).Query(); code != "" && (query.Get("return_to") != "/notes" || query.Get("lang") != "de") {
+			t.Errorf("code %d: a new try would forget the parameters of this one: %s", i+1, res.Location())
 		}
 	}
 }

@@ -70,8 +70,8 @@ func (p *Provider) VerifyLogout(ctx context.Context, raw string) (provider.Logou
 		return provider.LogoutToken{}, badLogout(c.keys.refuses(alg))
 	}
 	payload, err := c.keys.VerifySignature(ctx, raw)
-	if _, missing := errors.AsType[*keysError](err); missing {
-		return provider.LogoutToken{}, &provider.Error{Op: opLogout, Kind: provider.ErrUnavailable, Reason: "the provider's keys could not be fetched"}
+	if failed, missing := errors.AsType[*keysError](err); missing {
+		return provider.LogoutToken{}, failed.explain(opLogout, "")
 	}
 	if err != nil {
 		return provider.LogoutToken{}, badLogout("it is not signed by a key of the issuer")

@@ -67,3 +67,22 @@ func TestRefreshNamesTheCause(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestKeysThatCannotBeFetchedNameTheCause: a token signed with a new key cannot be verified.
+func TestKeysThatCannotBeFetchedNameTheCause(t *testing.T) {
+	for what, verify := range map[string]func(*party) error{
+		"login": func(p *party) error { _, err := p.login(); return err },
+		"back-channel logout": func(p *party) error {
+			_, err := p.VerifyLogout(t.Context(), p.pool.LogoutToken("some-sub", ""))
+			return err
+		},
+	} {
+		p := connectedParty(t, cognitotest.Options{OpenID: true}, openID)
+		p.pool.RotateKeys()
+		p.pool.Break(cognitotest.JWKS, cognitotest.Reset(), 0)
+		err := verify(p)
+		if failed, ok := errors.AsType[*provider.Error](err); !ok || failed.Cause != provider.CauseReset {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -13,6 +13,8 @@ import (
 	"github.com/go-jose/go-jose/v4"
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
+
+	"cognito-token-handler/tokenhandler/provider"
 )
 
 const (
@@ -53,6 +55,16 @@ type keysError struct{ err error }
 func (e *keysError) Error() string { return "fetching keys: " + e.err.Error() }
 
 func (e *keysError) Unwrap() error { return e.err }
+
+// explain returns the error of a token that could not be verified, with the cause if the
+// provider was not reached. which names the token.
+func (e *keysError) explain(op, which string) *provider.Error {
+	explained := &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: which + "the provider's keys could not be fetched"}
+	if failed, ok := errors.AsType[*provider.Error](e.err); ok {
+		explained.Cause = failed.Cause
+	}
+	return explained
+}
 
 var (
 	errNotSigned  = errors.New("no key of the issuer signed the token")

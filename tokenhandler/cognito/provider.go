@@ -103,8 +103,6 @@ type Provider struct {
 	secrets atomic.Pointer[[]secret.String]
 	// secretInUse is the index of the client secret that worked last.
 	secretInUse atomic.Int32
-	// shortSessions is done when a login got no refresh token.
-	shortSessions sync.Once
 	// replays are the logout tokens that were accepted.
 	replays replays
 	// sleep is [sleep], unless a test replaces it.

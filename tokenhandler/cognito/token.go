@@ -46,7 +46,6 @@ func (p *Provider) Exchange(ctx context.Context, grant provider.CodeGrant) (secr
 	verified, err := c.verifyLogin(ctx, tokens, grant)
 	if err == nil {
 		verified = p.addUserinfo(ctx, c, verified)
-		p.warnOfShortSessions(ctx, verified)
 	}
 	if err == nil && ctx.Err() != nil {
 		err = &provider.Error{Op: opExchange, Kind: provider.ErrUnavailable, Reason: "the browser left before the tokens came"}
@@ -70,17 +69,6 @@ func (p *Provider) noteCode(client netip.Prefix, err error) {
 	if of4xx && !errors.Is(failed, provider.ErrUnavailable) && failed.Code != "invalid_client" && failed.Code != "unauthorized_client" {
 		p.quota.noteCode(client, true)
 	}
-}
-
-// warnOfShortSessions logs, once, that a login has got no refresh token.
-func (p *Provider) warnOfShortSessions(ctx context.Context, tokens secret.Tokens) {
-	if !tokens.Refresh.IsZero() {
-		return
-	}
-	p.shortSessions.Do(func() {
-		p.cfg.Log.WarnContext(ctx, "the provider issues no refresh tokens: sessions end with their access token",
-			"cure", "add offline_access to provider.scopes, or allow the client refresh tokens at the provider")
-	})
 }
 
 const opRefresh = "refreshing tokens"

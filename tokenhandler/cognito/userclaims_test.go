@@ -97,20 +97,3 @@ func TestLoginWithoutUserinfo(t *testing.T) {
 		})
 	}
 }
-
-// TestLoginWithoutRefreshToken checks that the log says once that sessions will be short.
-func TestLoginWithoutRefreshToken(t *testing.T) {
-	p := connectedParty(t, cognitotest.Options{}, openID)
-	const warning = "the provider issues no refresh tokens: sessions end with their access token"
-	p.mustLogin()
-	if n := len(p.log.RecordsOf(t, warning)); n != 0 {
-		t.Errorf("%d warnings although there is one", n)
-	}
-	p.pool.Break(cognitotest.TokenCode, cognitotest.EditJSON("no refresh token", func(body map[string]any) { delete(body, "refresh_token") }), 0)
-	for range 3 {
-		p.mustLogin()
-	}
-	if warned := p.log.RecordsOf(t, warning); len(warned) != 1 || warned[0]["level"] != "WARN" {
-		t.Errorf("the log says %v", warned)
-	}
-}

@@ -241,8 +241,8 @@ func (v *verifier) verifyAccess(ctx context.Context, op string, tokens secret.To
 // say whether the keys could be fetched.
 func (v *verifier) verify(ctx context.Context, check *oidc.IDTokenVerifier, op, which string, token secret.String) (*oidc.IDToken, error) {
 	_, err := v.keys.VerifySignature(ctx, token.Reveal())
-	if _, ok := errors.AsType[*keysError](err); ok {
-		return nil, &provider.Error{Op: op, Kind: provider.ErrUnavailable, Reason: which + ": the provider's keys could not be fetched"}
+	if failed, ok := errors.AsType[*keysError](err); ok {
+		return nil, failed.explain(op, which+": ")
 	}
 	var verified *oidc.IDToken
 	if err == nil {
