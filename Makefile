@@ -52,6 +52,7 @@ NPM_CI      := npm ci --no-audit --no-fund --loglevel=error
 FUZZTIME    ?= 20s
 BENCH       ?= -rounds 12 -duration 3s -settings free:100,free:400,0:100,0:400
 CHAOS       ?= 60s
+SEEDS       ?= 4000
 SOAK        ?= 10m
 BIG         ?= 1073741824
 
@@ -120,10 +121,10 @@ kubernetes: $(HELM_STAMP) ## Render the Helm chart into config/deploy/kubernetes
 test: unit client e2e ## Run every test: unit with the race detector, the browser client, integration, browser
 
 .PHONY: unit
-unit: ## Unit tests only, with the race detector; the model-based test of sessions with 10,000 seeds
+unit: ## Unit tests only, with the race detector; the model-based test of sessions with SEEDS (4000) seeds
 	go test -race -timeout 30m ./...
 	go test -run Allocates ./tokenhandler/session ./cmd/app
-	printf '%s\n' 1 5001 | xargs -P 2 -I '{}' go test -timeout 30m -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds 5000
+	printf '%s\n' 1 $$(( $(SEEDS) / 2 + 1 )) | xargs -P 2 -I '{}' go test -timeout 30m -run 'TestModel$$' ./tokenhandler/session/refresh -seed '{}' -seeds $$(( $(SEEDS) / 2 ))
 
 .PHONY: client
 client: build $(CLIENT_MODULES) $(REACT18_MODULES) $(AMPLIFY_MODULES) ## Build the browser client, and check its types, tests and sizes
