@@ -15,6 +15,10 @@ var (
 	embedded = regexp.MustCompile(`\$\{[^{}]*\}|\$\([A-Za-z_][A-Za-z0-9_]*\)|\{\{.*\}\}`)
 )
 
+// labelled matches a secret with its name in front, as files of variables, YAML and JSON
+// have it. A base64 value with = at its end, and a store's URL (valkey://), do not match.
+var labelled = regexp.MustCompile(`(?i)^(?:(?:export\s+)?[a-z_.-]*(?:secret|key|token|password)[a-z_]*\s*(?:=\s*[^=\s]|:\s+\S|:[^/\s])|\{\s*(?:"|$))`)
+
 const placeholderFix = "write the value itself: nothing replaces variables in the configuration"
 
 // mistaken returns what is wrong with a value that its parser may accept and that

@@ -67,3 +67,42 @@ func TestParseSecretsRefuses(t *testing.T) {
 		t.Errorf("got %d secrets, %v", len(got), err)
 	}
 }
+
+// TestSecretsHaveNoNameInFront: a file of variables in the place of a file with the value
+// would be accepted, and every login fail. No message quotes the value.
+func TestSecretsHaveNoNameInFront(t *testing.T) {
+	const value, want = "hunter2hunter2hunter2", "begins with a name, such as client_secret=, that would be part of the secret; write the value only"
+	for _, content := range []string{
+		"client_secret=" + value, "CLIENT_SECRET = " + value, "secret: " + value, "token:" + value, "export TH_ADMIN__TOKEN=" + value,
+		"TH_SESSION__KEYS=" + value, "db.password=" + value, "client-secret=" + value, `{"client_secret":"` + value + `"}`, "{",
+	} {
+		for name, parse := range map[string]func([]byte) ([]secret.String, error){
+			"session.keys_file": config.ParseKeys, "provider.client_secret_file": config.ParseClientSecrets,
+			"admin.token_file": config.ParseAdminToken, "auth.verify_secret_file": config.ParseVerifySecret,
+		} {
+			if _, err := parse([]byte(content + "\n")); err == nil || err.Error() != name+": line 1 "+want {
+				t.Errorf("%s, %q: got %v", name, content, err)
+			}
+		}
+		read := func(name string) ([]byte, error) {
+			if name == "/run/secrets/mistaken" {
+				return []byte(content), nil
+			}
+			return readFile(name)
+		}
+		for _, key := range []string{"TH_PROVIDER__CLIENT_SECRET_FILE", "TH_SESSION__STORE_FILE", "TH_ADMIN__TOKEN_FILE"} {
+			_, err := config.Load([]byte(smallest), "tokenhandler.yaml", []string{key + "=/run/secrets/mistaken"}, config.Machine{ReadFile: read})
+			if err == nil || !strings.Contains(err.Error(), "begins with a name") || strings.Contains(err.Error(), value) {
+				t.Errorf("%s, %q: got %v", key, content, err)
+			}
+		}
+	}
+	for _, content := range []string{ // values that only resemble that
+		"secretsecretsecretsecret=", "keytokenKEYtoken==", "client_secret", "KeyKeyKeyKeyKeyKeyKey+secret=", "tokenhandler/of/us==",
+	} {
+		if _, err := config.ParseClientSecrets([]byte(content)); err != nil {
+			t.Errorf("%q: %v", content, err)
+		}
+	}
+	mustLoad(t, smallest, "TH_SESSION__STORE=valkeys://user:token=x@cache:6379/0")
+}

@@ -29,10 +29,13 @@ type secretRule struct {
 	parse    parser[secret.String]
 }
 
-// check parses one secret, unless it is mistaken.
+// check parses one secret, unless it is mistaken or has a name in front.
 func (r secretRule) check(s string) (secret.String, *invalid) {
 	if bad := mistaken(s); bad != nil {
 		return secret.String{}, bad
+	}
+	if labelled.MatchString(s) {
+		return secret.String{}, &invalid{"begins with a name, such as client_secret=, that would be part of the secret", "write the value only"}
 	}
 	return r.parse(s)
 }
