@@ -23,6 +23,7 @@ func (l *loader) check(c *Config) {
 	l.checkPaths(c)
 	l.checkRoutes(c)
 	l.checkStorage(&c.Storage)
+	l.checkRegions(c)
 	l.checkRisks(c)
 	l.checkPolicy(&c.SPA)
 }
@@ -129,6 +130,7 @@ func (l *loader) checkAudit(a *Audit) {
 func (l *loader) checkProvider(p *Provider) {
 	if p.Kind == "" {
 		p.Kind = inferKind(p.Issuer)
+		l.checkPoolHost(p.Issuer)
 	}
 	l.required("provider.issuer", "write the issuer, such as https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI")
 	l.required("provider.client_id", "write the app client's id")

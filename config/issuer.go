@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -42,6 +43,24 @@ func inferKind(issuer string) string {
 		}
 	}
 	return KindOIDC
+}
+
+// amazonHost matches the host of one of AWS's own services in a region, where no other
+// provider can be.
+var amazonHost = regexp.MustCompile(`^[a-z0-9-]+\.[a-z0-9-]+\.amazonaws\.com(\.cn)?$`)
+
+// checkPoolHost refuses an issuer that is nearly one of Cognito. Taken for another
+// provider, it would only fail at the first login.
+func (l *loader) checkPoolHost(issuer string) {
+	u, err := url.Parse(issuer)
+	if err != nil || inferKind(issuer) == KindCognito || !l.valid("provider.kind") {
+		return
+	}
+	name := strings.TrimPrefix(strings.ToLower(u.Hostname()), "issuer-")
+	if strings.HasPrefix(name, "cognito-idp.") || amazonHost.MatchString(name) {
+		l.fault("provider.issuer", quote(issuer)+" looks like a user pool and is not at a host of Cognito",
+			"write the host as cognito-idp.us-east-1.amazonaws.com (.cn in China), or set provider.kind if this is another provider or a copy of Cognito")
+	}
 }
 
 // awsHost is the host name of a service of AWS.

@@ -179,8 +179,8 @@ func TestKindIsInferred(t *testing.T) {
 		"https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI":        "cognito",
 		"https://issuer-cognito-idp.eu-west-1.amazonaws.com/eu-west-1_AbCdEfGhI": "cognito",
 		"https://cognito-idp.cn-north-1.amazonaws.com.cn/cn-north-1_AbCdEfGhI":   "cognito",
-		"https://cognito-idp.us-east-1.amazonaws.com.example.com/x":              "oidc",
-		"https://cognito-idp.evil.example.amazonaws.com/x":                       "oidc",
+		"https://cognito.example.com/us-east-1_AbCdEfGhI":                        "oidc",
+		"https://abc.execute-api.us-east-1.amazonaws.com/x":                      "oidc",
 		"https://login.example.com/":                                             "oidc",
 	} {
 		if got := mustLoad(t, smallest, "TH_PROVIDER__ISSUER="+issuer).Provider; got.Kind != want || got.Issuer != issuer {
@@ -190,6 +190,53 @@ func TestKindIsInferred(t *testing.T) {
 	if got := mustLoad(t, smallest, "TH_PROVIDER__KIND=oidc").Provider.Kind; got != "oidc" {
 		t.Errorf("provider.kind: %s", got)
 	}
+}
+
+// TestNearlyCognitoIsRefused: a host that is nearly one of Cognito is no other provider,
+// unless provider.kind says so.
+func TestNearlyCognitoIsRefused(t *testing.T) {
+	for _, issuer := range []string{
+		"https://cognito-idp.us-east-1.amazonaws.co/us-east-1_AbCdEfGhI",
+		"https://issuer-cognito-idp.us-east-1.amazonaws.co/us-east-1_AbCdEfGhI",
+		"https://Cognito-IDP.us-east-1.amazon.com/us-east-1_AbCdEfGhI",
+		"https://cognito-idp.us-east-1.amazonaws.com.example.com/x",
+		"https://cognito-idp.evil.example.amazonaws.com/x",
+		"https://cognito-ipd.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI",
+		"https://cognito.cn-north-1.amazonaws.com.cn/cn-north-1_AbCdEfGhI",
+	} {
+		machine := config.Machine{ReadFile: readFile}
+		_, err := config.Load([]byte(smallest), "tokenhandler.yaml", []string{"TH_PROVIDER__ISSUER=" + issuer}, machine)
+		if err == nil || !strings.HasPrefix(err.Error(), "TH_PROVIDER__ISSUER: provider.issuer: ") || !strings.Contains(err.Error(), "provider.kind") {
+			t.Errorf("%s: got %v", issuer, err)
+		}
+		for _, kind := range []string{"oidc", "cognito"} {
+			if got := mustLoad(t, smallest, "TH_PROVIDER__ISSUER="+issuer, "TH_PROVIDER__KIND="+kind).Provider; got.Kind != kind || got.Issuer != issuer {
+				t.Errorf("%s: %s, kept as %s", issuer, got.Kind, got.Issuer)
+			}
+		}
+	}
+}
+
+// TestUnknownRegionsAreWarnedOf: they are not refused, because AWS opens new ones.
+func TestUnknownRegionsAreWarnedOf(t *testing.T) {
+	const unknown = "which is not known as one of AWS"
+	bucket := func(region string) string { return "TH_STORAGE__BUCKET=files\nTH_STORAGE__REGION=" + region }
+	said := map[string]string{
+		bucket("us-esat-1"): "storage.region: has the region \"us-esat-1\", " + unknown,
+		bucket("us-east"):   unknown, bucket("useast-1"): unknown, bucket("us-east-1a"): unknown, bucket("xx-east-1"): unknown,
+		bucket("garage") + "\nTH_STORAGE__ENDPOINT=https://files.example.com":                                                                                  "",
+		"TH_PROVIDER__ISSUER=https://cognito-idp.eu-cental-1.amazonaws.com/eu-cental-1_AbCdEfGhI":                                                              "provider.issuer: has the region \"eu-cental-1\", " + unknown,
+		"TH_PROVIDER__ISSUER=https://issuer-cognito-idp.eu-cental-1.amazonaws.com/eu-central-1_A":                                                              unknown,
+		"TH_PROVIDER__DOMAIN=https://app.auth.us-esat-1.amazoncognito.com\nTH_PROVIDER__ISSUER=https://issuer-cognito-idp.us-east-1.amazonaws.com/us-east-1_A": "provider.domain: has the region",
+		"TH_SESSION__STORE=rediss://user@cache:6379?iam=true&cache=c&region=us-esat-1":                                                                         "session.store: has the region",
+	}
+	for _, region := range []string{
+		"us-east-1", "ap-southeast-7", "ca-west-1", "mx-central-1", "il-central-1", "cn-northwest-1", "us-gov-west-1", "us-iso-east-1",
+		"us-isob-east-1", "us-isof-south-1", "eu-isoe-west-1", "eusc-de-east-1", "af-south-1", "me-central-1", "sa-east-1",
+	} {
+		said[bucket(region)] = ""
+	}
+	wantSaid(t, said)
 }
 
 func TestOriginsAreWrittenAsBrowsersDo(t *testing.T) {

@@ -17,7 +17,7 @@ func providerOptions(p *Provider, readFile func(string) ([]byte, error)) []optio
 		{
 			key: "provider.issuer", value: one(&p.Issuer, "URL", parseIssuer),
 			doc:     "The issuer, spelt exactly as in the provider's discovery document. Both forms of Cognito's issuer work: `https://cognito-idp.…` and `https://issuer-cognito-idp.…`. Required.",
-			refused: "plain http, except for localhost (OWASP ASVS 5.0, V12.2.1); a query or a fragment; the URL of the discovery document; of Cognito: the domain of the hosted UI, a pool of another region, a slash at the end or any other spelling than in the tokens",
+			refused: "plain http, except for localhost (OWASP ASVS 5.0, V12.2.1); a query or a fragment; the URL of the discovery document; of Cognito: the domain of the hosted UI, a host that is nearly Cognito's (without `provider.kind`), a pool of another region, a slash at the end or any other spelling than in the tokens",
 		},
 		{
 			key: "provider.domain", value: one(&p.Domain, "origin", parseSecureOrigin),

@@ -88,7 +88,7 @@ func storageOptions(s *Storage) []option {
 		},
 		{
 			key: "storage.region", value: one(&s.Region, "name", parseRegion),
-			doc: "The region of the bucket. Required, unless `storage.endpoint` is set; the default is `us-east-1` then.",
+			doc: "The region of the bucket. Required, unless `storage.endpoint` is set; the default is `us-east-1` then. A region that this version does not know is a warning, because AWS opens new ones.",
 		},
 		{
 			key: "storage.endpoint", value: one(&s.Endpoint, "origin", parseSecureOrigin),
