@@ -26,7 +26,7 @@ func routeOptions(r *Route) []option {
 		},
 		{
 			key: "upstream_ca_file", value: one(&r.UpstreamCAFile, "file", parsePath),
-			doc: "The PEM certificates of the authorities that may have issued the certificate of an `https://` upstream. They replace the system's. The file is read at start.", refused: "with another kind of upstream; a file without a certificate",
+			doc: "The PEM certificates of the authorities that may have issued the certificate of an `https://` upstream. They replace the system's. The file is read again when it changes; requests then use new connections.", refused: "with another kind of upstream; a file without a certificate",
 		},
 		{
 			key: "insecure_http_upstream", def: "false", value: one(&r.InsecureHTTPUpstream, "true or false", parseBool),

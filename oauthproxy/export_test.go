@@ -11,7 +11,7 @@ import (
 // HTTP2Transport returns a transport as routes use it, which speaks HTTP/2 over the
 // connections that dial opens.
 func HTTP2Transport(dial func(ctx context.Context, network, address string) (net.Conn, error)) http.RoundTripper {
-	return new(Handler).newTransport(func(t *http.Transport) {
+	return newTransport(func(t *http.Transport) {
 		t.DialContext = dial
 		t.Protocols = new(http.Protocols)
 		t.Protocols.SetUnencryptedHTTP2(true)

@@ -54,7 +54,7 @@ func New(cfg Config) *Handler {
 		h.metrics = NewMetrics(nil)
 	}
 	h.scheme, h.host, _ = strings.Cut(cfg.Site.PublicOrigin(), "://")
-	shared := h.newTransport()
+	shared := newTransport()
 	for _, r := range cfg.Routes {
 		h.routes = append(h.routes, h.newRoute(r, shared))
 	}

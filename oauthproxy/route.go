@@ -26,7 +26,7 @@ type Route struct {
 	// UpstreamHost is the Host header for an API behind a Unix socket. Default localhost.
 	UpstreamHost string
 	// UpstreamCAs are the only authorities that may issue the certificate of an https
-	// upstream. Default the system's.
+	// upstream. Default the system's. See [Handler.ReplaceUpstreamCAs].
 	UpstreamCAs *x509.CertPool
 	// StripPrefix removes Path from the request path before forwarding.
 	StripPrefix bool
@@ -65,6 +65,8 @@ type route struct {
 	allow     string              // the Allow header of a 405
 	readings  [numReadings]string // of Path, see readingsOf
 	transport http.RoundTripper
+	// authorities is nil without Route.UpstreamCAs.
+	authorities *authorities
 	// Metrics with the route's label.
 	inFlight             prometheus.Gauge
 	seconds              prometheus.Observer
@@ -78,7 +80,7 @@ func (h *Handler) newRoute(r Route, shared http.RoundTripper) *route {
 	if ready.Token == "" {
 		ready.Token = TokenAccess
 	}
-	ready.Upstream, ready.transport = h.connect(&r, shared)
+	h.connect(ready, shared)
 	ready.inFlight, ready.seconds = h.metrics.InFlight.WithLabelValues(r.Path), h.metrics.Seconds.WithLabelValues(r.Path)
 	ready.toUpstream = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_upstream")
 	ready.toClient = h.metrics.BodyBytes.WithLabelValues(r.Path, "to_client")

@@ -25,7 +25,7 @@ const (
 // newTransport returns a transport for many requests to few hosts:
 // [http.DefaultTransport] keeps only two idle connections per host and would open a
 // new one for every further request.
-func (h *Handler) newTransport(changes ...func(*http.Transport)) http.RoundTripper {
+func newTransport(changes ...func(*http.Transport)) *http.Transport {
 	t := &http.Transport{
 		DialContext:       upstreamDial((&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext),
 		ForceAttemptHTTP2: true,
@@ -42,7 +42,7 @@ func (h *Handler) newTransport(changes ...func(*http.Transport)) http.RoundTripp
 	for _, change := range changes {
 		change(t)
 	}
-	return h.cfg.Tracer.Transport(t, describeSpan)
+	return t
 }
 
 // describeSpan describes the span of one attempt to send a request. The upstream is

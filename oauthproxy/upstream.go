@@ -3,7 +3,6 @@ package oauthproxy
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -19,15 +18,16 @@ const (
 // localHost is the default Host header for an API behind a Unix socket.
 const localHost = "localhost"
 
-// connect returns a route's base URL in the form that net/http understands, and its
+// connect sets a route's base URL, in the form that net/http understands, and its
 // transport. Routes that need no transport of their own share one, and with it its
 // connections.
-func (h *Handler) connect(r *Route, shared http.RoundTripper) (*url.URL, http.RoundTripper) {
+func (h *Handler) connect(r *route, shared http.RoundTripper) {
 	base := *r.Upstream
 	switch {
 	case base.Scheme == schemeUnix:
 		socketPath := base.Path
-		return &url.URL{Scheme: "http", Host: cmp.Or(r.UpstreamHost, localHost)}, h.newTransport(func(t *http.Transport) {
+		base = url.URL{Scheme: "http", Host: cmp.Or(r.UpstreamHost, localHost)}
+		shared = newTransport(func(t *http.Transport) {
 			dialer := &net.Dialer{Timeout: dialTimeout}
 			t.DialContext = upstreamDial(func(ctx context.Context, _, _ string) (net.Conn, error) {
 				return dialer.DialContext(ctx, "unix", socketPath)
@@ -35,16 +35,15 @@ func (h *Handler) connect(r *Route, shared http.RoundTripper) (*url.URL, http.Ro
 		})
 	case base.Scheme == schemeH2C:
 		base.Scheme = "http"
-		return &base, h.newTransport(func(t *http.Transport) {
+		shared = newTransport(func(t *http.Transport) {
 			t.Protocols = new(http.Protocols)
 			t.Protocols.SetUnencryptedHTTP2(true)
 		})
 	case r.UpstreamCAs != nil:
-		return &base, h.newTransport(func(t *http.Transport) {
-			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: r.UpstreamCAs}
-		})
+		r.authorities = newAuthorities(r.UpstreamCAs)
+		shared = r.authorities
 	}
-	return &base, shared
+	r.Upstream, r.transport = &base, h.cfg.Tracer.Transport(shared, describeSpan)
 }
 
 // upstreamURL returns the URL of the upstream's request. The path was checked by

@@ -109,6 +109,48 @@ func TestUpstreamOfItsOwnAuthority(t *testing.T) {
 	}
 }
 
+// TestReplacedAuthorities: requests after a replacement use no connection that was opened
+// before. One that is under way ends well.
+func TestReplacedAuthorities(t *testing.T) {
+	began, goOn := make(chan struct{}), make(chan struct{})
+	up := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/own/slow" {
+			close(began)
+			<-goOn
+		}
+		describeRequest(w, r)
+	}))
+	up.EnableHTTP2 = true
+	up.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
+	up.StartTLS()
+	t.Cleanup(up.Close)
+	own := x509.NewCertPool()
+	own.AddCert(up.Certificate())
+	p := newProxy(t, oauthproxy.Route{Path: "/own/", Upstream: testkit.MustURL(t, up.URL), UpstreamCAs: own, Timeout: within, MaxBody: 10})
+	want := func(what string, status int) {
+		t.Helper()
+		if got := p.do(t, p.request(t, http.MethodGet, "/own/x", nil)); got.StatusCode != status {
+			t.Errorf("%s: %d %q", what, got.StatusCode, got.body)
+		}
+	}
+	slow := make(chan int)
+	go func() {
+		slow <- p.do(t, p.request(t, http.MethodGet, "/own/slow", nil)).StatusCode
+	}()
+	<-began
+	want("before", http.StatusOK)
+	p.handler.ReplaceUpstreamCAs("/elsewhere/", x509.NewCertPool())
+	want("another route's", http.StatusOK)
+	p.handler.ReplaceUpstreamCAs("/own/", x509.NewCertPool())
+	want("no authority", http.StatusBadGateway)
+	close(goOn)
+	if got := <-slow; got != http.StatusOK {
+		t.Errorf("the request that was under way: %d", got)
+	}
+	p.handler.ReplaceUpstreamCAs("/own/", own)
+	want("the authority again", http.StatusOK)
+}
+
 // Further kinds of failed connections; see TestUpstreamErrors.
 func TestNoConnection(t *testing.T) {
 	strict := httptest.NewUnstartedServer(http.HandlerFunc(describeRequest))

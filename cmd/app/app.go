@@ -322,6 +322,9 @@ func (a *App) newAPI(site *web.Site, auth *tokenhandler.Handler) (*oauthproxy.Ha
 		if err != nil {
 			return nil, err
 		}
+		if authorities != nil {
+			a.addFile(fileUpstreamCAs+":"+r.Path, a.reloadUpstreamCAs(r, authorities))
+		}
 		routes = append(routes, oauthproxy.Route{
 			Path: r.Path, Upstream: r.Upstream, StripPrefix: r.StripPrefix, Methods: r.Methods,
 			Token: oauthproxy.TokenKind(r.Token), Scopes: r.Scopes, Groups: r.Groups, Anonymous: r.Anonymous, Timeout: r.Timeout, MaxBody: r.MaxBody,
@@ -343,6 +346,7 @@ func (a *App) newSPA(site *web.Site) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.addFile(fileApp, handler.Reload)
 	return handler, nil
 }
 

@@ -133,7 +133,7 @@ func newRejectedCounter(reg prometheus.Registerer) prometheus.Counter {
 func newReloadGauge(reg prometheus.Registerer) *prometheus.GaugeVec {
 	return promauto.With(reg).NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tokenhandler_reload_successful",
-		Help: "Whether the last look at a file that is reloaded (session_keys, certificate, client_secret, admin_token or admin_token:NAME, verify_secret) gave something usable: 1 or 0.",
+		Help: "Whether the last look at a file that is reloaded (session_keys, certificate, client_secret, admin_token or admin_token:NAME, verify_secret, upstream_ca:PATH of the route, spa_dir) gave something usable: 1 or 0.",
 	}, []string{"file"})
 }
 

@@ -25,6 +25,8 @@ const (
 	fileClientSecret = "client_secret"
 	fileAdminToken   = "admin_token"
 	fileVerifySecret = "verify_secret"
+	fileUpstreamCAs  = "upstream_ca"
+	fileApp          = "spa_dir"
 )
 
 // reloadedFile is a file, or a pair of files, that is read again while the service runs.
@@ -39,8 +41,8 @@ type reloadedFile struct {
 	fault string // the last error of load, or ""
 }
 
-// Reload makes the service read its files of keys, secrets and certificates again now,
-// instead of within [reloadEvery]. It does not wait for that.
+// Reload makes the service read its files of keys, secrets and certificates, and look at
+// the directory of the app, now instead of within [reloadEvery]. It does not wait for that.
 func (a *App) Reload() {
 	select {
 	case a.reloadAsked <- struct{}{}:
@@ -71,7 +73,8 @@ func (a *App) reloadFiles(ctx context.Context) {
 	}
 }
 
-// addFiles sets the files that the configuration names. All were read at start.
+// addFiles sets the files of keys and secrets that the configuration names. All were read
+// at start.
 func (a *App) addFiles() {
 	cfg := a.cfg
 	if cfg.Session.KeysFile != "" {
@@ -105,15 +108,17 @@ func (a *App) addFile(name string, load func() (bool, error)) *reloadedFile {
 	return file
 }
 
-// readAgain reads all files.
-func (a *App) readAgain(ctx context.Context) (changed, faulty int) {
+// readAgain reads all files. It returns the names of those that have changed and are in use
+// now, and of those that cannot be used.
+func (a *App) readAgain(ctx context.Context) (changed, faulty []string) {
+	changed, faulty = []string{}, []string{} // [] in the log, and not null
 	for _, file := range a.files {
 		isNew, err := a.readFile(ctx, file)
 		switch {
 		case err != nil:
-			faulty++
+			faulty = append(faulty, file.name)
 		case isNew:
-			changed++
+			changed = append(changed, file.name)
 		}
 	}
 	return changed, faulty

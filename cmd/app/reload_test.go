@@ -223,10 +223,10 @@ func TestReloadOnRequest(t *testing.T) {
 	s.run(s.pool.Issuer())
 	s.write(s.keys, keyLine("B")+keyLine("A"))
 	reload()
-	s.log.Wait(t, `"msg":"files read again on request","files":1,"changed":1,"faulty":0`, 1)
+	s.log.Wait(t, `"msg":"files read again on request","files":1,"changed":["session_keys"],"faulty":[]`, 1)
 	s.write(s.keys, "no key")
 	reload()
-	s.log.Wait(t, `"msg":"files read again on request","files":1,"changed":0,"faulty":1`, 1)
+	s.log.Wait(t, `"msg":"files read again on request","files":1,"changed":[],"faulty":["session_keys"]`, 1)
 }
 
 // TestUnknownKeyIsReadAtOnce: after a change of the key file, a replica that looks at it

@@ -28,26 +28,26 @@ func TestReloadRemembersWhatItLoaded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const fault = "file not reloaded"
+	const fault, keys, none = "file not reloaded", `["session_keys"]`, "[]"
 	seen := map[string]int{}
 	for i, step := range []struct {
 		content         string
-		changed, faulty int
-		faults          int // logged so far
+		changed, faulty string // JSON
+		faults          int    // logged so far
 	}{
-		{keyLine("B"), 1, 0, 0},
-		{keyLine("B"), 0, 0, 0},
-		{string(first), 1, 0, 0},
-		{string(first), 0, 0, 0},
-		{"no key", 0, 1, 1},
-		{"no key", 0, 1, 1},
-		{string(first), 0, 0, 1},
-		{"no key", 0, 1, 2},
-		{keyLine("B"), 1, 0, 2},
+		{keyLine("B"), keys, none, 0},
+		{keyLine("B"), none, none, 0},
+		{string(first), keys, none, 0},
+		{string(first), none, none, 0},
+		{"no key", none, keys, 1},
+		{"no key", none, keys, 1},
+		{string(first), none, none, 1},
+		{"no key", none, keys, 2},
+		{keyLine("B"), keys, none, 2},
 	} {
 		s.write(s.keys, step.content)
 		reload()
-		line := fmt.Sprintf(`"msg":"files read again on request","files":1,"changed":%d,"faulty":%d`, step.changed, step.faulty)
+		line := fmt.Sprintf(`"msg":"files read again on request","files":1,"changed":%s,"faulty":%s`, step.changed, step.faulty)
 		seen[line]++
 		s.log.Wait(t, line, seen[line])
 		if got := strings.Count(s.log.String(), fault); got != step.faults {

@@ -20,3 +20,17 @@ func UpstreamCAs(r *config.Route) (*x509.CertPool, error) {
 	}
 	return pool, nil
 }
+
+// reloadUpstreamCAs returns the load function of a route's authorities. current are those
+// that were loaded at start.
+func (a *App) reloadUpstreamCAs(r *config.Route, current *x509.CertPool) func() (bool, error) {
+	return func() (bool, error) {
+		pool, err := UpstreamCAs(r)
+		if err != nil || pool.Equal(current) {
+			return false, err
+		}
+		a.api.ReplaceUpstreamCAs(r.Path, pool)
+		current = pool
+		return true, nil
+	}
+}

@@ -17,7 +17,7 @@ var variants = []struct{ coding, extension string }{{"br", ".br"}, {"gzip", ".gz
 // variant opens the best variant of the file called name that the client accepts (RFC
 // 9110 §12.5.3). If the name does not tell the type, there is no variant, because net/http
 // would guess the type from the compressed bytes.
-func (h *Handler) variant(name string, accepted []string) (file fs.File, info fs.FileInfo, coding string) {
+func (b *build) variant(name string, accepted []string) (file fs.File, info fs.FileInfo, coding string) {
 	if typeOf(name) == "" {
 		return nil, nil, ""
 	}
@@ -25,7 +25,7 @@ func (h *Handler) variant(name string, accepted []string) (file fs.File, info fs
 		if !accepts(accepted, v.coding) {
 			continue
 		}
-		if file, info, err := regular(h.files, name+v.extension); err == nil {
+		if file, info, err := regular(b.files, name+v.extension); err == nil {
 			return file, info, v.coding
 		}
 	}

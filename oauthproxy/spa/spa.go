@@ -9,12 +9,12 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"path"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"cognito-token-handler/tokenhandler/web"
@@ -40,17 +40,16 @@ type Config struct {
 
 // Handler serves the app.
 type Handler struct {
-	files fs.FS
+	dir string
+	now func() time.Time
+	// current is what spa.dir leads to, as far as it can be served. See Reload.
+	current atomic.Pointer[build]
 	// policy is that of all files but HTML files. custom tells that it is the operator's;
 	// otherwise it is base.
 	policy string
 	custom bool
 	base   policy
-	tags   versions[string]
-	pages  versions[page]
-	// exported tells that Next.js has exported the app: every page has a file.
-	exported bool
-	log      *slog.Logger
+	log    *slog.Logger
 	// tooLong are the names of the files of which the log has been told.
 	tooLong sync.Map
 	handler http.Handler
@@ -71,17 +70,12 @@ const (
 // New opens the directory. It returns an error if that has no index.html, or if
 // Config.ExtraPolicy is malformed.
 func New(cfg Config) (*Handler, error) {
-	root, err := open(cfg.Dir)
-	if err != nil {
-		return nil, fmt.Errorf("opening spa.dir: %w", err)
-	}
-	h := &Handler{files: root.FS(), custom: cfg.ContentSecurityPolicy != "", log: cfg.Log}
-	h.tags.now, h.pages.now = cfg.Site.Now, cfg.Site.Now
-	if err := h.setPolicy(cfg); err != nil {
+	h := &Handler{dir: cfg.Dir, now: cfg.Site.Now, custom: cfg.ContentSecurityPolicy != "", log: cfg.Log}
+	if _, err := h.Reload(); err != nil {
 		return nil, err
 	}
-	if info, err := fs.Stat(h.files, nextDir); err == nil && info.IsDir() {
-		h.exported = true
+	if err := h.setPolicy(cfg); err != nil {
+		return nil, err
 	}
 	h.handler = cfg.Site.Methods(cfg.Site.Handle(h.serve), http.MethodGet, http.MethodHead)
 	return h, nil
@@ -97,25 +91,6 @@ func Check(dir string) error {
 	return nil
 }
 
-// open opens the directory of an app, which must have an index.html. A root does not
-// follow symbolic links out of the directory.
-func open(dir string) (*os.Root, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	file, _, err := regular(root.FS(), index)
-	if err == nil {
-		_ = file.Close()
-		return root, nil
-	}
-	_ = root.Close()
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errNotBuilt
-	}
-	return nil, fmt.Errorf("%s: %w", index, err)
-}
-
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	web.NoteRoute(r, "spa")
@@ -123,7 +98,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
-	f, err := h.open(strings.TrimPrefix(path.Clean(r.URL.Path), "/"))
+	f, err := h.current.Load().open(strings.TrimPrefix(path.Clean(r.URL.Path), "/"))
 	if err != nil {
 		return err
 	}
@@ -149,7 +124,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 // the value of an old response with the policy of a new one.
 func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, f opened) error {
 	var content []byte
-	found, err := h.pages.get(f.info, func() (p page, err error) {
+	found, err := f.build.pages.get(f.info, func() (p page, err error) {
 		if content, err = readAll(f.content, f.info); err == nil {
 			p = h.inspect(f.name, content)
 		}
@@ -186,7 +161,7 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, f opened) er
 func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, f opened) error {
 	content, info := f.content, f.info
 	header := w.Header()
-	if smaller, size, coding := h.variant(f.name, r.Header["Accept-Encoding"]); smaller != nil {
+	if smaller, size, coding := f.build.variant(f.name, r.Header["Accept-Encoding"]); smaller != nil {
 		defer func() { _ = smaller.Close() }()
 		seeker, ok := smaller.(io.ReadSeeker)
 		if !ok {
@@ -201,7 +176,7 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, f opened) er
 	} else {
 		header.Set("Cache-Control", "no-cache") // stored, but revalidated each time
 		if info.Size() <= maxTaggedSize {
-			tag, err := h.tags.get(info, func() (string, error) { return entityTag(content) })
+			tag, err := f.build.tags.get(info, func() (string, error) { return entityTag(content) })
 			if err != nil {
 				return web.NewProblem(web.CodeInternal, "an internal error occurred", err)
 			}
@@ -241,70 +216,6 @@ func mediaTypeOf(name string) string {
 		return "font/woff2"
 	}
 	return ""
-}
-
-// opened is a file that is open.
-type opened struct {
-	fs.File
-
-	content io.ReadSeeker
-	info    fs.FileInfo
-	name    string
-	// status is that of the response: 404 for the page of paths that do not exist.
-	status int
-}
-
-// open opens the file called name, or the page of that name: about.html or
-// about/index.html for about, as static exports write them. If there is neither and name
-// does not look like that of a file, it opens the app's page for all other paths. A
-// missing script must be a 404 and not a page.
-func (h *Handler) open(name string) (opened, error) {
-	f, err := h.openFile(name, http.StatusOK)
-	if err == nil {
-		return f, nil
-	}
-	if hidden(name) || strings.HasPrefix(name, ".well-known/") || asset.MatchString(name) {
-		return opened{}, web.NewProblem(web.CodeNotFound, "there is no such file", err)
-	}
-	if name != "" {
-		for _, candidate := range []string{name + ".html", name + "/" + index} {
-			if f, err := h.openFile(candidate, http.StatusOK); err == nil {
-				return f, nil
-			}
-		}
-		if f, found := h.openOther(); found {
-			return f, nil
-		}
-	}
-	if f, err = h.openFile(index, http.StatusOK); err != nil {
-		return opened{}, web.NewProblem(web.CodeNotFound, "the app is gone", err)
-	}
-	return f, nil
-}
-
-// openOther opens what an app has for paths without a file, if that is not its index.html.
-func (h *Handler) openOther() (opened, bool) {
-	if f, err := h.openFile(fallback, http.StatusOK); err == nil {
-		return f, true
-	}
-	if !h.exported {
-		return opened{}, false
-	}
-	f, err := h.openFile(missing, http.StatusNotFound)
-	return f, err == nil
-}
-
-func (h *Handler) openFile(name string, status int) (opened, error) {
-	file, info, err := regular(h.files, name)
-	if err != nil {
-		return opened{}, err
-	}
-	content, ok := file.(io.ReadSeeker)
-	if !ok {
-		_ = file.Close()
-		return opened{}, cannotSeek()
-	}
-	return opened{File: file, content: content, info: info, name: name, status: status}, nil
 }
 
 var (
