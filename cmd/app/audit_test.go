@@ -3,6 +3,7 @@ package app_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,20 +16,50 @@ import (
 const annasToken = "the-token-of-anna-long-enough"
 
 // startAudited starts a service with an audit trail in a file.
-func startAudited(t *testing.T, file, more string) *service {
+func startAudited(t *testing.T, file, more string, environ ...string) *service {
 	t.Helper()
 	return startWith(t, cognitotest.Options{}, service{
+		environ: environ,
 		admins:  ", tokens: [{name: anna, token: \"" + annasToken + "\"}]",
 		further: "audit: {output: file, file: \"" + file + "\"" + more + "}",
 	})
+}
+
+// oneObject is a bucket that has every object.
+func oneObject(w http.ResponseWriter, r *http.Request) {
+	switch r.Method {
+	case http.MethodHead:
+		w.Header().Set("ETag", `"1"`)
+		w.Header().Set("Content-Length", "1")
+	case http.MethodPut:
+		_, _ = w.Write([]byte(`<CopyObjectResult><ETag>"1"</ETag></CopyObjectResult>`))
+	case http.MethodDelete:
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 // TestAuditTrailTellsWhatHappened: one record for each decision, with who, what, from
 // where and in which request. No record has a secret.
 func TestAuditTrailTellsWhatHappened(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "audit.log")
-	s := startAudited(t, file, "")
+	bucket := httptest.NewServer(http.HandlerFunc(oneObject))
+	t.Cleanup(bucket.Close)
+	s := startAudited(t, file, "", "TH_STORAGE__ENDPOINT="+bucket.URL)
 	ua := s.login()
+	ua.Fetch(http.MethodPost, "/storage/copies", `{"from":"a.txt","to":"b.txt"}`, jsonBody)
+	ua.Fetch(http.MethodDelete, "/storage/objects/c.txt", "")
+	keys, err := os.ReadFile(s.keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write(s.keys+".new", keyLine("B")+string(keys))
+	if err := os.Rename(s.keys+".new", s.keys); err != nil { // half a file would be recorded as a failure
+		t.Fatal(err)
+	}
+	testkit.Eventually(t, "the new keys are recorded", func() bool {
+		content, err := os.ReadFile(file)
+		return err == nil && strings.Contains(string(content), `"event":"keys_reloaded"`)
+	})
 	ua.Fetch(http.MethodPost, "/storage/uploads", `{"key":"a.txt","content_type":"text/plain","size":1}`, jsonBody)
 	s.pool.SignOut("demo")
 	ua.Fetch(http.MethodPost, "/auth/refresh", "")
@@ -46,6 +77,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 		t.Fatal(err)
 	}
 	var events []string
+	targets := map[string]string{"presigned": "a.txt", "copied": "b.txt", "deleted": "c.txt"}
 	sub := s.pool.User("demo").Sub
 	for line := range strings.Lines(string(content)) {
 		var e map[string]any
@@ -56,8 +88,15 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 		cause, _ := e["cause"].(string)
 		events = append(events, strings.TrimSpace(name+" "+cause))
 		switch name {
-		case "login", "logout", "session_ended", "refresh_refused", "presigned":
+		case "login", "logout", "session_ended", "refresh_refused", "presigned", "copied", "deleted":
 			if session, _ := e["session"].(string); e["sub"] != sub || len(session) != 16 || e["request_id"] == nil || e["client_ip"] == nil {
+				t.Errorf("%s: %s", name, line)
+			}
+			if wanted := targets[name]; wanted != "" && e["target"] != "users/"+sub+"/"+wanted {
+				t.Errorf("%s: %s", name, line)
+			}
+		case "keys_reloaded":
+			if e["target"] != "session_keys" || e["outcome"] != "success" {
 				t.Errorf("%s: %s", name, line)
 			}
 		case "revoked", "revocation_lifted":
@@ -69,7 +108,7 @@ func TestAuditTrailTellsWhatHappened(t *testing.T) {
 			t.Errorf("%s: %s", name, line)
 		}
 	}
-	want := "config_loaded, login, presigned upload, refresh_refused ended, session_ended refused, login, revoked, logout, session_ended logout, " +
+	want := "config_loaded, login, copied copy, deleted delete, keys_reloaded, presigned upload, refresh_refused ended, session_ended refused, login, revoked, logout, session_ended logout, " +
 		"login_failed unknown_state, admin_denied not_authenticated, revoked, revocation_lifted"
 	if got := strings.Join(events, ", "); got != want {
 		t.Errorf("recorded %s, want %s", got, want)
