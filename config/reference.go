@@ -101,6 +101,7 @@ for production, [examples/full.yaml](examples/full.yaml) has every key, and
 
 - Unknown keys and unknown ` + "`TH_`" + ` variables are refused. What Kubernetes sets for a Service named ` + "`th`" + ` is only warned of. So are repeated keys, and YAML's anchors, aliases and tags.
 - ` + "`tokenhandler check`" + ` looks at the files that the configuration names, too, and uses no network. The service starts only if it finds no fault.
+  The exit code of both is 0 if all is good, 2 if the configuration has faults, and 1 for any other failure and for a wrong usage.
 - ` + "`tokenhandler help config session.idle_timeout`" + ` prints what this page says about a key.
 - All faults are reported at once, one per line, as ` + "`where: key: what is wrong; what to write instead`" + `. No fault quotes a secret.
 - Every secret can be read from a file (` + "`…_file`" + `) instead; setting both is refused. If the environment sets one of the two, the file's are ignored.

@@ -35,8 +35,8 @@ type command struct {
 // error. With the rest of a shutdown that is 28 seconds.
 const lastRecordsTime = time.Second
 
-// run runs the program and returns its exit code: 0 for success, 1 for a failure, and
-// 2 for an invalid configuration. The command doctor has codes of its own.
+// run runs the program and returns its exit code: 0 for success, 1 for a failure or a wrong
+// usage, and 2 for an invalid configuration. The command doctor has codes of its own.
 func run(ctx context.Context, args, environ []string, hangups <-chan os.Signal, stdout, stderr io.Writer) int {
 	records := &oneByOne{w: stderr}
 	c := &command{environ: environ, hangups: hangups, stdout: stdout, stderr: web.NewLogQueue(records), records: records}
@@ -67,10 +67,25 @@ func (c *command) flush() {
 	c.stderr.Flush(ctx)
 }
 
+const (
+	serveHelp = `Serve runs the service until SIGTERM or SIGINT. On SIGHUP it reads its files of
+keys, secrets and certificates again.
+
+The exit code is 0 after a signal, 1 if the service fails or is called wrongly, and
+2 if the configuration has faults.`
+
+	checkHelp = `Check says everything that is wrong with the configuration and with the files that it
+names, each with its cure. It uses no network.
+
+The exit code is 0 if the configuration is good, also with warnings, 1 if it cannot
+be checked or the command is called wrongly, and 2 if it has faults.`
+)
+
 func (c *command) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tokenhandler",
 		Short:         "A token handler for single-page apps on Amazon Cognito",
+		Long:          "A token handler for single-page apps on Amazon Cognito. Without a command it serves.\n\n" + serveHelp,
 		Version:       buildVersion(),
 		Args:          cobra.NoArgs,
 		RunE:          c.serve,
@@ -81,8 +96,8 @@ func (c *command) root() *cobra.Command {
 	root.SetHelpCommand(c.helpCommand())
 	root.PersistentFlags().StringVar(&c.configFile, "config", "tokenhandler.yaml", "the configuration file")
 	root.AddCommand(
-		&cobra.Command{Use: "serve", Short: "Run the service (the default)", Args: cobra.NoArgs, RunE: c.serve},
-		&cobra.Command{Use: "check", Short: "Check the configuration; print what to register at the provider", Args: cobra.NoArgs, RunE: c.check},
+		&cobra.Command{Use: "serve", Short: "Run the service (the default)", Long: serveHelp, Args: cobra.NoArgs, RunE: c.serve},
+		&cobra.Command{Use: "check", Short: "Check the configuration; print what to register at the provider", Long: checkHelp, Args: cobra.NoArgs, RunE: c.check},
 		c.doctorCommand(),
 		c.keygenCommand(),
 		&cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: c.version},
