@@ -91,7 +91,8 @@ func (l *loader) checkDirectory(c *Config) {
 	l.warnOfLongPolicies(c)
 }
 
-// warnOfLongPolicies warns of a Content-Security-Policy for which a proxy could answer 502.
+// warnOfLongPolicies warns of a Content-Security-Policy for which a proxy could answer 502, or
+// which is shortened for that reason.
 func (l *loader) warnOfLongPolicies(c *Config) {
 	long := spa.TooLong(spa.Config{
 		Dir: c.SPA.Dir, ContentSecurityPolicy: c.SPA.ContentSecurityPolicy, ExtraPolicy: c.SPA.ExtraPolicy, StorageOrigin: c.Storage.Origin(),
@@ -112,7 +113,10 @@ func (l *loader) warnOfLongPolicies(c *Config) {
 	if more := len(long) - 1; more > 0 {
 		problem += fmt.Sprintf(" (and %d more such pages)", more)
 	}
-	l.warn("spa.dir", problem+"; proxies refuse a response with a long head, nginx from 4,096 bytes on", "move the scripts, styles and attributes style of the page into files of their own")
+	if first.Sent > spa.MaxPolicy {
+		problem += "; proxies refuse a response with a long head, nginx from 4,096 bytes on"
+	}
+	l.warn("spa.dir", problem, "move the scripts, styles and attributes style of the page into files of their own")
 }
 
 // unreadable says why a file cannot be read, in a sentence that begins with the key;

@@ -160,11 +160,12 @@ func TestLongPolicies(t *testing.T) {
 		"good/index.html":   []byte("<!doctype html><script>run()</script>"),
 	})
 	const head = "; proxies refuse a response with a long head, nginx from 4,096 bytes on; "
-	const move = head + "move the scripts, styles and attributes style of the page into files of their own\n"
+	const files = "move the scripts, styles and attributes style of the page into files of their own\n"
+	const move = head + files
 	const fewer = head + "remove sources, or let the proxy accept more (nginx: proxy_buffer_size)\n"
 	long := "img-src https://" + strings.Repeat("a", 3100) + ".example"
 	for name, tt := range map[string]struct{ more, want string }{
-		"styled":         {"spa: {dir: DIR/styled}\n", "m.yaml:9: spa.dir: has index.html, whose Content-Security-Policy needs 5677 bytes and is sent with 277, in which all attributes style are allowed" + move},
+		"styled":         {"spa: {dir: DIR/styled}\n", "m.yaml:9: spa.dir: has index.html, whose Content-Security-Policy needs 5677 bytes and is sent with 277, in which all attributes style are allowed; " + files},
 		"short":          {"spa: {dir: DIR/good}\n", ""},
 		"one page":       {"spa: {dir: DIR/one}\n", "m.yaml:9: spa.dir: has index.html, whose Content-Security-Policy needs 5645 bytes" + move},
 		"two pages":      {"spa: {dir: DIR/two}\n", "m.yaml:9: spa.dir: has about.html, whose Content-Security-Policy needs 5645 bytes (and 1 more such pages)" + move},

@@ -97,6 +97,9 @@ func (s Storage) Origin() string {
 	endpoint := s.Endpoint
 	if endpoint == "" {
 		endpoint = "https://s3." + s.Region + ".amazonaws.com"
+		if strings.HasPrefix(s.Region, "cn-") {
+			endpoint += ".cn"
+		}
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil {

@@ -64,7 +64,7 @@ func (h *gatewayHandler) verify(status int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.fromGateway(r) {
 			refusal := h.refusal(r)
-			h.cfg.Metrics.Verifications.WithLabelValues(string(web.AsProblem(refusal).Code)).Inc()
+			h.cfg.Metrics.Verifications.WithLabelValues(string(web.CodeNotFound)).Inc()
 			hidden := h.cfg.Site.Handle(func(http.ResponseWriter, *http.Request) error { return refusal })
 			web.OwnHeaders(h.cfg.Site.CORS(hidden)).ServeHTTP(w, r)
 			return
@@ -102,8 +102,9 @@ func (h *gatewayHandler) fromGateway(r *http.Request) bool {
 // without any is no guess, and does not count.
 //
 // The right secret is never refused, unlike an admin token: a gateway may send its users'
-// addresses, and one user who guesses would lock out all others of that office. Nor could
-// the limit stop who guesses 16 characters from many addresses. It shows that somebody does.
+// addresses, and one user who guesses would lock out all others of that office. The limit
+// cannot stop somebody who guesses 16 characters from many addresses either. It shows that
+// somebody guesses.
 func (h *gatewayHandler) refusal(r *http.Request) error {
 	if len(r.Header[gatewayHeader]) > 0 {
 		if err := h.cfg.Limits.VerifySecret.TakeClient(r); err != nil {

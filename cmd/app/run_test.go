@@ -18,7 +18,6 @@ import (
 	"cognito-token-handler/config"
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/testkit"
-	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -231,34 +230,6 @@ func TestStartsWithoutItsProviderAndHeals(t *testing.T) {
 	}
 	s.pool.Mend(cognitotest.Discovery)
 	s.login()
-}
-
-// TestFirstRequestsWaitForTheProvider: a proxy that does not ask /readyz sends requests before the provider's endpoints are known.
-func TestFirstRequestsWaitForTheProvider(t *testing.T) {
-	pool := cognitotest.Options{CallbackURLs: []string{publicURL + "/auth/callback"}}
-	s := &service{tb: t, pool: cognitotest.New(t, pool), api: newAPI(t), log: &testkit.Log{}}
-	gate := s.pool.Hold(cognitotest.Discovery)
-	s.run(s.pool.Issuer())
-	gate.Await(t, 1)
-	answered := make(chan *useragent.Response, 1)
-	go func() { answered <- s.browser().NavigateNoFollow("/auth/login") }()
-	select {
-	case early := <-answered:
-		t.Errorf("answered %d before the provider was asked", early.Status)
-	case <-time.After(50 * time.Millisecond): // a service that does not wait has answered by then
-		gate.Open()
-		if r := <-answered; r.Status != http.StatusFound {
-			t.Errorf("the first request got %d %s", r.Status, r.Body)
-		}
-	}
-}
-
-// TestHangingProviderDelaysOnlyTheFirstRequests: the service then does without it.
-func TestHangingProviderDelaysOnlyTheFirstRequests(t *testing.T) {
-	s := &service{tb: t, pool: cognitotest.New(t, cognitotest.Options{}), api: newAPI(t), log: &testkit.Log{}}
-	s.pool.Hold(cognitotest.Discovery)
-	s.run(s.pool.Issuer())
-	wantProblem(t, s.browser().Navigate("/auth/login"), 503, "provider_unavailable")
 }
 
 // TestFaultsAtStartNameTheKey: what only the machine can tell.

@@ -82,7 +82,7 @@ func (h *Handler) policyOf(name string, content []byte, nonce bool) string {
 		return h.policy
 	}
 	text, needed := h.base.forPage(content, nonce)
-	if needed <= maxPolicy {
+	if needed <= MaxPolicy {
 		return text
 	}
 	if _, warned := h.tooLong.LoadOrStore(name, true); !warned {
@@ -107,7 +107,7 @@ func (p policy) forPage(content []byte, nonce bool) (text string, needed int) {
 	p = p.withInline(p.element("script-src"), found.scripts).withInline(p.element("style-src"), found.styles)
 	p = p.with("base-uri", found.base)
 	text = p.String()
-	if needed = len(text); needed > maxPolicy && len(found.attributes) > 0 {
+	if needed = len(text); needed > MaxPolicy && len(found.attributes) > 0 {
 		text = p.replace("style-src-attr", []string{"'unsafe-inline'"}).String()
 	}
 	return text, needed

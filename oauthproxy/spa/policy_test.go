@@ -170,7 +170,7 @@ func TestPolicyIsBounded(t *testing.T) {
 			t.Errorf("%+v", l)
 		}
 	}
-	if fmt.Sprint(long) != "[nonce.html scripts.html styled.html]" {
+	if fmt.Sprint(long) != "[scripts.html styled.html nonce.html]" {
 		t.Errorf("found before any request: %v", long)
 	}
 	if found := spa.TooLong(spa.Config{Dir: dir, ContentSecurityPolicy: "default-src 'self'"}); found != nil {

@@ -2,14 +2,16 @@ package spa
 
 import (
 	"bytes"
+	"cmp"
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 )
 
-// maxPolicy is the length in bytes from which a policy is shortened. Proxies limit the head of
+// MaxPolicy is the length in bytes from which a policy is shortened. Proxies limit the head of
 // a response: nginx takes 4,096 bytes by default (proxy_buffer_size), and answers 502 for more.
-const maxPolicy = 3 << 10
+const MaxPolicy = 3 << 10
 
 // maxLooked is how many bytes of HTML [TooLong] reads, so that it takes less than a second.
 const maxLooked = 64 << 20
@@ -24,7 +26,7 @@ type LongPolicy struct {
 }
 
 // TooLong returns the policies of an app that are longer than some proxies accept, before
-// anybody has asked for a page. Those of single files are left out if that of all files is
+// anybody has asked for a page, the longest first. Those of single files are left out if that of all files is
 // one of them. Of cfg it reads the directory and what makes the policy. It says nothing about
 // files that cannot be read, nor about what [New] refuses.
 func TooLong(cfg Config) []LongPolicy {
@@ -32,7 +34,7 @@ func TooLong(cfg Config) []LongPolicy {
 	if err != nil {
 		return nil
 	}
-	if n := len(base.String()); n > maxPolicy {
+	if n := len(base.String()); n > MaxPolicy {
 		return []LongPolicy{{Needed: n, Sent: n}}
 	}
 	if cfg.ContentSecurityPolicy != "" {
@@ -43,7 +45,9 @@ func TooLong(cfg Config) []LongPolicy {
 		return nil
 	}
 	defer func() { _ = root.Close() }()
-	return longPages(root.FS(), base)
+	long := longPages(root.FS(), base)
+	slices.SortStableFunc(long, func(a, b LongPolicy) int { return cmp.Compare(b.Sent, a.Sent) })
+	return long
 }
 
 // longPages returns the policies of HTML files that are too long.
@@ -63,7 +67,7 @@ func longPages(files fs.FS, base policy) (long []LongPolicy) {
 			return fs.SkipAll
 		}
 		text, needed := base.forPage(content, bytes.Contains(content, []byte(Placeholder)))
-		if needed > maxPolicy {
+		if needed > MaxPolicy {
 			long = append(long, LongPolicy{File: name, Needed: needed, Sent: len(text)})
 		}
 		return nil

@@ -31,7 +31,7 @@
 // within [commandTimeout], or at once when the outage is known. When the store is
 // back, the replica delivers its revocations, takes its leases again, and asks for
 // its results again by a new [Store.Epoch]. A store that is new, restarted or
-// emptied, or that no replica has reached for 5 seconds, gives no lease until every
+// emptied, or that no replica has reached for 12 seconds, gives no lease until every
 // replica that was there shortly before has done that, however slow it is, but for no
 // longer than a lease lasts: a replica that crashed does not come back. Two seconds pass
 // in any case, in which the first replica tells the store of the others.

@@ -59,9 +59,7 @@ func (s *Store) follow(ctx context.Context, c *connection) (progress bool, err e
 // replica is there, and then delivers the revocations and gives back the leases of calls
 // that failed.
 func (s *Store) beat(ctx context.Context, c *connection) error {
-	bounded, cancel := context.WithTimeoutCause(ctx, commandTimeout, errTimeout)
-	defer cancel()
-	if err := s.report(bounded, c); err != nil {
+	if err := s.reportWithin(ctx, c); err != nil {
 		return err
 	}
 	if s.connected(c) {
@@ -72,6 +70,13 @@ func (s *Store) beat(ctx context.Context, c *connection) error {
 		return err
 	}
 	return s.sendPending(ctx)
+}
+
+// reportWithin is report within [commandTimeout].
+func (s *Store) reportWithin(ctx context.Context, c *connection) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, commandTimeout, errTimeout)
+	defer cancel()
+	return s.report(ctx, c)
 }
 
 // report reports this replica, and learns which others there are. A process that has left
@@ -121,7 +126,14 @@ func (s *Store) replay(ctx context.Context, c *connection, stream valkey.Dedicat
 	}
 	last := streamStart
 	seen := make(map[record]bool)
+	reported := s.now()
 	for {
+		if s.now().Sub(reported) > beatEvery { // else a long list would look like an outage to the store
+			reported = s.now()
+			if err := s.reportWithin(ctx, c); err != nil {
+				return err
+			}
+		}
 		entries, err := s.read(ctx, stream, last, 0)
 		if err != nil {
 			return err

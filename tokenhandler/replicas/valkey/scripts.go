@@ -57,9 +57,11 @@ func (sc script) eval(ctx context.Context, client valkey.CoreClient, keys, args 
 // have forgotten something. That is so if its first key or the stream is gone (it was
 // flushed or evicted, or the server is new and empty), and if the server is another
 // process than before (it restarted from a snapshot, or it is a replica that was
-// promoted and may lack the last writes). A store that no replica has reached for 5
+// promoted and may lack the last writes). A store that no replica has reached for 12
 // seconds has its data, but leases have run out meanwhile whose holders could not publish
-// what they made. In all these cases a new incarnation begins with the name that the
+// what they made. (A lease that was given before its store went out still lasts some
+// seconds then, unless the provider was slow. Shorter gaps do not count, so that a single replica that
+// crashed can go on at once.) In all these cases a new incarnation begins with the name that the
 // caller suggests, and the stream tells the followers. Only the store can decide this: no
 // replica knows whether it is the first to come back.
 //
@@ -72,7 +74,7 @@ local info = redis.pcall('INFO', 'server')
 local run = type(info) == 'string' and string.match(info, 'run_id:(%w+)') or '-'
 local was = redis.call('HMGET', KEYS[1], 'id', 'run', 'since', 'beat')
 local id, since, beat = was[1], tonumber(was[3] or ''), tonumber(was[4] or '')
-if not id or was[2] ~= run or not since or since > now or redis.call('EXISTS', KEYS[2]) == 0 or beat and now - beat > 5000 then
+if not id or was[2] ~= run or not since or since > now or redis.call('EXISTS', KEYS[2]) == 0 or beat and now - beat > 12000 then
   id, since = ARGV[1], now
   redis.call('HSET', KEYS[1], 'id', id, 'run', run, 'since', now, 'beat', now)
   redis.call('XADD', KEYS[2], '*', 'store', id)
