@@ -29,8 +29,6 @@ type recording struct {
 }
 
 // recorded are all kinds of sealed values that /auth gives to browsers.
-//
-//nolint:gochecknoglobals // a constant list
 var recorded = map[string]struct {
 	openID bool
 	// make has the browser get the cookies, and returns the path.

@@ -116,7 +116,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if path.Ext(f.name) == ".html" && f.info.Size() <= maxTaggedSize {
 		return h.servePage(w, r, f)
 	}
-	return h.serveFile(w, r, f)
+	return serveFile(w, r, f)
 }
 
 // servePage serves an HTML file with the policy that it needs. A file with a placeholder
@@ -146,7 +146,7 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, f opened) er
 		header.Set("Content-Security-Policy", withNonce(found.policy))
 	}
 	if !found.hasPlaceholder && f.status == http.StatusOK {
-		return h.serveFile(w, r, f)
+		return serveFile(w, r, f)
 	}
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Length", strconv.Itoa(len(content)))
@@ -158,7 +158,7 @@ func (h *Handler) servePage(w http.ResponseWriter, r *http.Request, f opened) er
 }
 
 // serveFile serves a file, or its best variant.
-func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request, f opened) error {
+func serveFile(w http.ResponseWriter, r *http.Request, f opened) error {
 	content, info := f.content, f.info
 	header := w.Header()
 	if smaller, size, coding := f.build.variant(f.name, r.Header["Accept-Encoding"]); smaller != nil {

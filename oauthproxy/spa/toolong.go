@@ -55,8 +55,8 @@ func longPages(files fs.FS, base policy) (long []LongPolicy) {
 	looked := int64(0)
 	_ = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch {
-		case err != nil: // a folder that cannot be read
-			return nil
+		case err != nil:
+			return nil //nolint:nilerr // a folder that cannot be read has no page
 		case entry.IsDir() && name != "." && hidden(name):
 			return fs.SkipDir
 		case path.Ext(name) != ".html":
@@ -86,7 +86,7 @@ func readPage(files fs.FS, name string) []byte {
 	if info.Size() > maxTaggedSize {
 		return nil
 	}
-	content, err := io.ReadAll(io.LimitReader(file, maxTaggedSize))
+	content, err := io.ReadAll(io.LimitReader(file, maxTaggedSize)) //nolint:forbidigo // bounded
 	if err != nil {
 		return nil
 	}

@@ -121,16 +121,20 @@ func TestRequestsForObjects(t *testing.T) {
 		"delete": {"DELETE", "/storage/objects/a", "", nil, 204, []string{stat, "DELETE /files/users/0f9e-sub/a" + ofOwner}},
 		"delete this version": {
 			"DELETE", "/storage/objects/a", "",
-			[]string{"If-Match", `"1"`}, 204,
+			[]string{"If-Match", `"1"`},
+			204,
 			[]string{stat, "DELETE /files/users/0f9e-sub/a\n  if-match: \"1\"" + ofOwner},
 		},
 		"delete any version but one": {
 			"DELETE", "/storage/objects/a", "",
-			[]string{"If-None-Match", `"0"`}, 204,
+			[]string{"If-None-Match", `"0"`},
+			204,
 			[]string{stat, "DELETE /files/users/0f9e-sub/a\n  if-match: \"1\"" + ofOwner},
 		},
 		"delete what there is": {
-			"DELETE", "/storage/objects/a", "", []string{"If-Match", "*"}, 204,
+			"DELETE", "/storage/objects/a", "",
+			[]string{"If-Match", "*"},
+			204,
 			[]string{stat, "DELETE /files/users/0f9e-sub/a\n  if-match: \"1\"" + ofOwner},
 		},
 		"delete what there is not": {"DELETE", "/storage/objects/a", "", []string{"If-None-Match", "*"}, 412, []string{stat}},
@@ -147,9 +151,11 @@ func TestRequestsForObjects(t *testing.T) {
 		},
 		"copy to a new key": {
 			"POST", "/storage/copies", `{"from":"a","to":"new","if_none_match":"*"}`, nil, 201,
-			[]string{stat, "HEAD /files/users/0f9e-sub/new" + ofOwner, "HEAD /files" + ofOwner,
+			[]string{
+				stat, "HEAD /files/users/0f9e-sub/new" + ofOwner, "HEAD /files" + ofOwner,
 				"PUT /files/users/0f9e-sub/new\n  if-none-match: *\n  x-amz-copy-source: files/users/0f9e-sub/a\n  x-amz-copy-source-if-match: \"1\"" + ofOwner +
-					"\n  x-amz-source-expected-bucket-owner: 111122223333" + encrypted},
+					"\n  x-amz-source-expected-bucket-owner: 111122223333" + encrypted,
+			},
 		},
 		"usage": {"GET", "/storage/usage", "", nil, 200, []string{"GET /files prefix=users/0f9e-sub/" + ofOwner, "GET /files prefix=users/0f9e-sub/ uploads" + ofOwner}},
 	} {

@@ -54,8 +54,9 @@ const countOpened = `{
 	for (const name of ["EventSource", "WebSocket"]) {
 		window[name] = class extends window[name] { constructor(...options) { super(...options); count(name) } }
 	}
-	const open = XMLHttpRequest.prototype.open
-	XMLHttpRequest.prototype.open = function (method, url, ...rest) {
+	const { prototype } = XMLHttpRequest
+	const { open } = prototype
+	prototype.open = function (method, url, ...rest) {
 		if (method === "PUT") count(new URL(url).pathname.split("/").pop())
 		return open.call(this, method, url, ...rest)
 	}

@@ -18,8 +18,9 @@ import (
 	"cognito-token-handler/tokenhandler/session"
 )
 
-// incompressible returns an opaque token of n characters.
-func incompressible(n int) secret.String {
+// incompressible returns an opaque token of 4,200 characters.
+func incompressible() secret.String {
+	const n = 4200
 	raw := make([]byte, n)
 	_, _ = rand.Read(raw)
 	return secret.New(base64.RawURLEncoding.EncodeToString(raw)[:n])
@@ -102,7 +103,7 @@ func TestNamesOnLoopback(t *testing.T) {
 func TestGrowingAndShrinking(t *testing.T) {
 	f := newFixture(t)
 	large, small := tokens(1, f.now), tokens(2, f.now)
-	large.Refresh = incompressible(4200)
+	large.Refresh = incompressible()
 	j := f.login(t, large)
 	if len(j) != 3 || j[sessionCookie+".1"] == "" || j[sessionCookie][0] != '2' {
 		t.Fatalf("a large session has the cookies %v", keys(j))
@@ -135,7 +136,7 @@ func TestGrowingAndShrinking(t *testing.T) {
 func TestNewSessionRemovesASecondCookieThatIsNotSent(t *testing.T) {
 	f := newFixture(t)
 	large := tokens(1, f.now)
-	large.Refresh = incompressible(4200)
+	large.Refresh = incompressible()
 	j := f.login(t, large)
 	h := make(http.Header)
 	if err := f.begin(h, tokens(2, f.now)); err != nil {
@@ -284,7 +285,7 @@ func TestPersistentCookies(t *testing.T) {
 	}
 	f := newFixture(t, func(c *session.Config) { c.Persistent = true })
 	large := tokens(1, f.now)
-	large.Refresh = incompressible(4200)
+	large.Refresh = incompressible()
 	h := make(http.Header)
 	if err := f.begin(h, large); err != nil {
 		t.Fatal(err)

@@ -9,9 +9,9 @@ import (
 	"cognito-token-handler/tokenhandler/seal"
 )
 
-func newKeys(t *testing.T, fill byte) *seal.Keyring {
+func newKeys(t *testing.T) *seal.Keyring {
 	t.Helper()
-	keys, err := seal.NewKeyring([][]byte{bytes.Repeat([]byte{fill}, seal.KeySize)})
+	keys, err := seal.NewKeyring([][]byte{bytes.Repeat([]byte{1}, seal.KeySize)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -25,7 +25,7 @@ func openedFrom(value string) *remembered {
 
 func TestRecentFindsOnlyTheWholeCookie(t *testing.T) {
 	var r recent
-	keys, now := newKeys(t, 1).Version(), time.Now()
+	keys, now := newKeys(t).Version(), time.Now()
 	r.find(&sealedParts{"a"}, keys, now)
 	r.remember(openedFrom("a"), keys, now)
 	if found := r.find(&sealedParts{"a"}, keys, now); found == nil || found.session.Subject != "a" {
@@ -40,7 +40,7 @@ func TestRecentFindsOnlyTheWholeCookie(t *testing.T) {
 
 // TestRecentForgets checks that neither a session nor its tokens stay in memory.
 func TestRecentForgets(t *testing.T) {
-	ring := newKeys(t, 1)
+	ring := newKeys(t)
 	start, keys := time.Now(), ring.Version()
 	begin := func() *recent {
 		var r recent
@@ -85,7 +85,7 @@ func TestRecentForgets(t *testing.T) {
 
 func TestRecentIsBounded(t *testing.T) {
 	var r recent
-	keys, now := newKeys(t, 1).Version(), time.Now()
+	keys, now := newKeys(t).Version(), time.Now()
 	r.find(&sealedParts{"a"}, keys, now)
 	for i := range 10 * maxRecent {
 		r.remember(openedFrom("session "+strconv.Itoa(i)), keys, now)
@@ -100,7 +100,7 @@ func TestRecentIsBounded(t *testing.T) {
 // once only.
 func TestRecentKeepsWhatIsUsed(t *testing.T) {
 	var r recent
-	keys, now := newKeys(t, 1).Version(), time.Now()
+	keys, now := newKeys(t).Version(), time.Now()
 	r.find(&sealedParts{"a"}, keys, now)
 	r.remember(openedFrom("a"), keys, now)
 	for i := range 10 {

@@ -19,7 +19,7 @@ import (
 func TestRemovedSessionLeavesNoCookie(t *testing.T) {
 	f := newFixture(t)
 	large := tokens(1, f.now)
-	large.Refresh = incompressible(4200)
+	large.Refresh = incompressible()
 	for name, c := range map[string]struct {
 		tokens secret.Tokens
 		want   []string
