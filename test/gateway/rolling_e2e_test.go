@@ -73,7 +73,7 @@ func (w *rolling) configure() *rolled {
 public_url: %s
 listen: %s
 admin: {listen: %q}
-shutdown: {delay: 2s}
+shutdown: {delay: 4s}
 trusted_proxies: [127.0.0.1, "::1"]
 provider: {issuer: %q, client_id: %q, client_secret: %q}
 session: {keys: [%q], refresh_before: 1s}
@@ -119,34 +119,41 @@ func (w *rolling) balance() {
 		p.Out.Host = p.In.Host
 		p.SetXForwarded()
 	}}
-	w.poll()
 	ctx, stop := context.WithCancel(context.Background())
 	var polling sync.WaitGroup
-	polling.Go(func() {
-		ticks := time.NewTicker(pollEvery)
-		defer ticks.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return
-			case <-ticks.C:
-				w.poll()
-			}
-		}
-	})
+	for _, r := range w.all {
+		r.poll(ctx)
+		polling.Go(func() { r.keepPolling(ctx) })
+	}
 	w.balancer = httptest.NewTLSServer(forward)
 	w.t.Cleanup(func() { w.balancer.Close(); stop(); polling.Wait(); transport.CloseIdleConnections() })
 }
 
-func (w *rolling) poll() {
-	client := &http.Client{Timeout: pollEvery, Transport: &http.Transport{DisableKeepAlives: true}}
-	for _, r := range w.all {
-		answer, err := client.Get("http://" + r.admins + "/readyz")
-		if err == nil {
-			_ = answer.Body.Close()
+func (r *rolled) keepPolling(ctx context.Context) {
+	ticks := time.NewTicker(pollEvery)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			r.poll(ctx)
 		}
-		r.ready.Store(err == nil && answer.StatusCode == http.StatusOK)
 	}
+}
+
+// poll asks the replica whether it is ready. It waits for an answer: a busy machine is no reason to send requests elsewhere.
+func (r *rolled) poll(ctx context.Context) {
+	client := &http.Client{Timeout: testkit.Deadline, Transport: &http.Transport{DisableKeepAlives: true}}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+r.admins+"/readyz", http.NoBody)
+	if err != nil {
+		panic(err) // the address is the test's own
+	}
+	answer, err := client.Do(request)
+	if err == nil {
+		_ = answer.Body.Close()
+	}
+	r.ready.Store(err == nil && answer.StatusCode == http.StatusOK)
 }
 
 // behindBalancer returns a browser that reaches the app at the balancer.
