@@ -3,9 +3,11 @@
 package deploy_test
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -86,13 +88,39 @@ func TestThePackagedConfigurationIsGood(t *testing.T) {
 // name files of the package.
 func TestThePackageHasWhatItsInstructionsCopy(t *testing.T) {
 	r := debian(t)
-	const dir = "/usr/share/doc/tokenhandler/"
-	instructions := r.read(dir + "systemd.md")
-	for _, file := range []string{"nginx.conf", "monitoring/alerts.yaml", "monitoring/prometheus.yaml", "monitoring/dashboard.json", "monitoring/grafana.yaml", "monitoring/runbook.md", "doctor.md"} {
+	instructions := r.read(packagedDocs + "deploy/systemd/README.md")
+	for _, file := range []string{"examples/front/nginx.conf", "monitoring/alerts.yaml", "monitoring/prometheus.yaml", "monitoring/dashboard.json", "monitoring/grafana.yaml", "monitoring/runbook.md", "deploy/doctor.md"} {
 		if !strings.Contains(instructions, filepath.Base(file)) {
 			t.Errorf("the instructions do not name %s", file)
 		}
-		r.read(dir + file)
+		r.read(packagedDocs + file)
+	}
+}
+
+const packagedDocs = "/usr/share/doc/tokenhandler/config/"
+
+// TestLinksOfThePackagedDocumentationLeadSomewhere: only what is about the repository leads
+// out of the package.
+func TestLinksOfThePackagedDocumentationLeadSomewhere(t *testing.T) {
+	r := debian(t)
+	links := regexp.MustCompile(`\]\(([^)#:\s]+)[^):]*\)`)
+	pages := 0
+	err := filepath.WalkDir(r.path(packagedDocs), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".md" {
+			return err
+		}
+		pages++
+		content, err := os.ReadFile(path)
+		for _, link := range links.FindAllSubmatch(content, -1) {
+			target := filepath.Join(filepath.Dir(path), string(link[1]))
+			if _, err := os.Stat(target); err != nil && strings.HasPrefix(target, r.path(packagedDocs)) {
+				t.Errorf("%s: %s is not in the package", strings.TrimPrefix(path, r.path(packagedDocs)), link[1])
+			}
+		}
+		return err
+	})
+	if err != nil || pages < 10 {
+		t.Errorf("%d pages, %v", pages, err)
 	}
 }
 
