@@ -105,7 +105,7 @@ func TestLinksOfThePackagedDocumentationLeadSomewhere(t *testing.T) {
 	r := debian(t)
 	links := regexp.MustCompile(`\]\(([^)#:\s]+)[^):]*\)`)
 	pages := 0
-	err := filepath.WalkDir(r.path(packagedDocs), func(path string, entry fs.DirEntry, err error) error {
+	err := filepath.WalkDir(r.path(packagedDocs), func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(path) != ".md" {
 			return err
 		}
