@@ -25,7 +25,7 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
   }
   /** Calls the service for whoever is logged in. */
   async function call<T>(url: string, method: string): Promise<T> {
-    const response = await send(caller, url, { method, cache: 'no-store', expectedSub: null }, 1)
+    const response = await send(caller, url, { method, cache: 'no-store', expectedSub: null })
     if (!response.ok) throw await ApiError.from(response)
     return response.json() as Promise<T>
   }
@@ -61,10 +61,6 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
       const { session } = watch.auth
       return session.status === 'authenticated' ? (takeState(session.user.sub) as T | undefined) : undefined
     },
-    async fetch(input: RequestInfo | URL, init?: AuthRequestInit) {
-      const response = await send(caller, input, init)
-      watch.called()
-      return response
-    },
+    fetch: (input: RequestInfo | URL, init?: AuthRequestInit) => send(caller, input, init, watch.called),
   })
 }

@@ -18,18 +18,18 @@ export interface Caller {
 /** The codes of answers after which the service has not passed the request on, so that it can be sent again. */
 const again = /^((provider|store|audit)_unavailable|rate_limited)$/
 
-/** For how long the client waits at most between two tries. */
-const maxWaitMs = 10_000
-
-/** Implements `auth.fetch`. The request is sent `tries` times at most. */
-export async function send(caller: Caller, input: RequestInfo | URL, init: AuthRequestInit = {}, tries = 3): Promise<Response> {
+/**
+ * Implements `auth.fetch`. For the app, which hears of each answer of the service by `called`, the request is sent three times at
+ * most, otherwise once.
+ */
+export async function send(caller: Caller, input: RequestInfo | URL, init: AuthRequestInit = {}, called?: () => void): Promise<Response> {
   const { expectedSub: sub = caller.sub(), ...options } = init
   const url = new URL((input as Request).url ?? input, caller.crossOrigin ? caller.origin : document.baseURI)
   const target = (input as Request).url ? (input as Request) : url
   if (url.origin !== caller.origin) return caller.send(new Request(target, options))
 
   // A body that is a stream is gone after the first try.
-  if (options.body instanceof ReadableStream || (input as Request).body) tries = 1
+  let tries = !called || options.body instanceof ReadableStream || (input as Request).body ? 1 : 3
   for (;;) {
     const request = new Request(target, caller.crossOrigin ? { credentials: 'include', ...options } : options)
     request.headers.set('X-CSRF', '1')
@@ -40,11 +40,12 @@ export async function send(caller: Caller, input: RequestInfo | URL, init: AuthR
     const { status, headers } = response
     // The 401 of an API passes with Proxy-Status (RFC 9209 §2.1.4).
     if (status === 401 && !/received-status/.test(headers.get('Proxy-Status')!)) caller.doubt()
+    else called?.()
     if (![409, 429, 503].includes(status)) return response
     const { code = '' } = await readProblem(response.clone())
     if (code === 'user_changed') caller.doubt()
     const ms = retryAfter(response) || 1000
-    if (!--tries || !again.test(code) || ms > maxWaitMs) return response
+    if (!--tries || !again.test(code) || ms > 10_000) return response // that would be too long for the user
     await new Promise((resolve) => {
       setTimeout(resolve, ms)
       request.signal.onabort = resolve // sending it again then fails at once

@@ -1,4 +1,4 @@
-import type { AnonymousSession, Ended, Session, User } from './types'
+import type { AnonymousSession, AuthenticatedSession, Ended, Session, User } from './types'
 import type { SessionAnswer } from './wire'
 
 /** The session that an answer describes. `loginUrl` and `ended` stand in for what it does not name. */
@@ -14,7 +14,7 @@ export function toSession(answer: SessionAnswer, loginUrl: string, ended?: Ended
     idleExpiresAt: new Date(idle!),
     accessTokenExpiresAt: new Date(access!),
     sessionId,
-    authTime: since ? new Date(since) : undefined,
+    authTime: (since && new Date(since)) as Date | undefined,
     warning,
   }
 }
@@ -24,9 +24,9 @@ export function userOf(session: Session): User | undefined {
   return (session as { user?: User }).user
 }
 
-/** When the session ends if the user does nothing, in milliseconds since 1970 of the server's clock; 0 without a session. */
+/** When the session ends if the user does nothing, in milliseconds since 1970 of the server's clock; NaN without a session. */
 export function endOf(session: Session): number {
-  return session.status === 'authenticated' ? Math.min(+session.expiresAt, +session.idleExpiresAt) : 0
+  return Math.min(+(session as AuthenticatedSession).idleExpiresAt, +(session as AuthenticatedSession).expiresAt)
 }
 
 /** Why the session is over: it said so, or its end has passed. */

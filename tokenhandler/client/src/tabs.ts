@@ -22,7 +22,7 @@ export function createTabs(name: string, listener: (news: News) => void): Tabs {
       if (channel) return
       channel = new BroadcastChannel(name)
       channel.onmessage = ({ data }: MessageEvent<News>) => {
-        heard = data.identity
+        heard = data.identity ?? heard
         listener(data)
       }
     },
@@ -34,7 +34,7 @@ export function createTabs(name: string, listener: (news: News) => void): Tabs {
     // What another tab said last is not said again: ten tabs that hear of a logout do not tell each other.
     tell(news) {
       if (news.identity && news.identity === heard) return
-      heard = news.identity
+      heard = news.identity ?? heard
       channel?.postMessage(news)
     },
   }

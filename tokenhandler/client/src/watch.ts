@@ -5,19 +5,13 @@ import { createTabs, type News } from './tabs'
 import type { Auth, AuthenticatedSession, AuthEvents, Ended, Session, User } from './types'
 import type { SessionAnswer } from './wire'
 
-/** An answer that is older than this is asked for again when the user comes back to the tab. */
-const staleMs = 60_000
-
-/** The timer waits for 23 days at most: setTimeout cannot do much more. */
-const maxTimeout = 2e9
-
 /** The session as the page knows it, kept true. */
 export interface Watch {
   /** What the app sees of it. */
   auth: Pick<Auth, 'session' | 'ready' | 'subscribe' | 'on' | 'now' | 'check' | 'refresh' | 'close'>
   /** Asks after something has happened: an answer that is under way may be older than that. */
   askAgain(): Promise<Session>
-  /** Hears of a call of the app, which may have prolonged a session whose end `expiring` has told. */
+  /** Hears of a call of the app. If the session's end is near, the call may have moved it, so the client asks, every 10 seconds at most. */
   called(): void
   /** Shows that the user has logged out here. */
   end(): void
@@ -41,6 +35,7 @@ export function createWatch(base: string, call: <T>(url: string, method: string)
   let epoch = 0 // counts the logouts, which make answers to older requests untrue
   let ahead = 0 // the server's clock minus this machine's
   let askedAt = 0
+  let calledAt = 0 // when a call of the app last made the client ask
   let failures = 0
   let warnedOf = 0 // the end of which `expiring` has told
   let timer: ReturnType<typeof setTimeout> | undefined
@@ -78,7 +73,7 @@ export function createWatch(base: string, call: <T>(url: string, method: string)
 
   /** Keeps what is known as long as it can be true: a service that does not answer has logged nobody out. */
   function fail(error: Error): Session {
-    if (session.status !== 'anonymous' && now() >= endOf(session)) show({ status: 'unknown', error, user: userOf(session), ended: endedBecause(session, now()) })
+    if (session.status !== 'anonymous' && !(now() < endOf(session))) show({ status: 'unknown', error, user: userOf(session), ended: endedBecause(session, now()) })
     if (!failures++) listeners.emit('unreachable', error)
     const backoff = Math.min(60_000, 500 * 2 ** failures) * (0.5 + Math.random())
     if (!document.hidden) wake(Math.max((error as Partial<ApiError>).retryAfterMs ?? 0, backoff))
@@ -111,18 +106,17 @@ export function createWatch(base: string, call: <T>(url: string, method: string)
 
   /** Sets the one timer, and warns of an end that is near. While nobody sees the page, only the end counts. */
   function schedule(): void {
-    clearTimeout(timer)
     const end = endOf(session)
     const ms = end - now()
     const early = document.hidden ? ms : ms - expiringMs
     if (early <= 0 && warnedOf < end) listeners.emit('expiring', { at: new Date((warnedOf = end)), ms })
-    if (end) wake(early > 0 ? early : ms)
+    wake(early > 0 ? early : ms)
   }
 
-  /** Asks after a while: a second at least, because clocks that disagree must not make a loop. */
+  /** Asks after a while: a second at least, because clocks that disagree must not make a loop. setTimeout can wait for 24 days at most. NaN only stops the timer. */
   function wake(ms: number): void {
     clearTimeout(timer)
-    timer = setTimeout(check, Math.min(Math.max(ms, 1000), maxTimeout))
+    if (ms === ms) timer = setTimeout(check, Math.min(Math.max(ms, 1000), 2e9))
   }
 
   function hear({ identity: theirs, ended }: News): void {
@@ -131,8 +125,9 @@ export function createWatch(base: string, call: <T>(url: string, method: string)
     void askAgain()
   }
 
+  /** Asks when the user comes back to the tab, unless the answer is of the last minute. */
   function look(): void {
-    if (document.hidden || (!failures && Date.now() - askedAt < staleMs)) schedule()
+    if (document.hidden || (!failures && Date.now() - askedAt < 60_000)) schedule()
     else void check()
   }
 
@@ -174,8 +169,11 @@ export function createWatch(base: string, call: <T>(url: string, method: string)
     askAgain,
     lastUser,
     called() {
-      // No call moves the end of the longest lifetime.
-      if (endedBecause(session, warnedOf) === 'idle') void check().then(() => endOf(session) > warnedOf && tabs?.tell({}))
+      // False without a session. With an idle timeout that is shorter than expiringMs, the end is always near.
+      if (now() > Math.max(endOf(session) - expiringMs, calledAt + 10_000)) {
+        calledAt = now()
+        void askAgain().then(() => tabs?.tell({}))
+      }
     },
     end() {
       epoch++

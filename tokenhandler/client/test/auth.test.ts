@@ -202,18 +202,57 @@ describe('time', () => {
     expect(service.asked('/auth/session')).toBe(asked + 2)
   })
 
-  test('is not asked for again before the end of the longest lifetime, which no call moves', async () => {
-    service.lifeMs = 10 * 60_000
+  test('is not asked for by calls after its end', async () => {
     service.login(ada)
     const auth = service.client()
-    const events = record(auth)
     await auth.ready()
-    await minutes(8.1)
-    expect(events).toEqual(['signedIn', 'expiring'])
+    await minutes(31)
+    expect(auth.session).toMatchObject({ status: 'anonymous', ended: 'idle' })
     const asked = service.asked('/auth/session')
-    await auth.fetch('/api/orders')
+    service.next = [Response.json([])] // a route that needs no session
+    await auth.fetch('/api/prices')
     await minutes(0.1)
     expect(service.asked('/auth/session')).toBe(asked)
+  })
+
+  test('is not asked for by calls of another origin', async () => {
+    service.login(ada)
+    const auth = service.client()
+    await auth.ready()
+    await minutes(28.1)
+    const asked = service.asked('/auth/session')
+    await auth.fetch('https://tiles.example.org/1.png')
+    await minutes(0.1)
+    expect(service.asked('/auth/session')).toBe(asked)
+  })
+
+  test.each(['idleMs', 'lifeMs'] as const)('is asked for every 10 seconds at most if %s is always near', async (limit) => {
+    service[limit] = 110_000
+    service.login(ada)
+    const auth = service.client()
+    await auth.ready()
+    const asked = service.asked('/auth/session')
+    for (let second = 0; second < 60; second++) {
+      await auth.fetch('/api/orders')
+      await minutes(1 / 60)
+    }
+    expect(service.asked('/auth/session') - asked).toBeLessThanOrEqual(7)
+  })
+
+  test('is asked for again after a call that is answered before an older question', async () => {
+    service.login(ada)
+    const auth = service.client()
+    await auth.ready()
+    hide(true)
+    await minutes(28.5)
+    const older = Response.json(service.session())
+    let answer: (response: Response) => void
+    service.fetch.mockImplementationOnce(() => new Promise((resolve) => (answer = resolve)))
+    hide(false)
+    await auth.fetch('/api/orders')
+    answer!(older)
+    await auth.check()
+    expect(auth.session).toMatchObject({ idleExpiresAt: new Date(Date.now() + service.idleMs) })
   })
 
   test('is the server’s', async () => {

@@ -72,7 +72,10 @@ export interface Warning {
 }
 
 export interface SessionWarningProps {
-  /** How long before the end it is shown, in milliseconds, and at most the client's `expiringMs`. The default of both is two minutes. */
+  /**
+   * How long before the end it is shown, in milliseconds. The default is two minutes. If it is longer than the client's `expiringMs`,
+   * set `expiringMs` to the same; otherwise calls do not end it before.
+   */
   within?: number
   /** Another look. */
   children?: (props: Warning) => ReactNode
