@@ -1,5 +1,5 @@
-// Package browser tests the local stack with a real Chromium, and the visit that matters with Firefox and WebKit, too. It observes everything
-// that the DevTools protocol reports and looks for tokens in every place that a script can read. It also plays a hostile site that the user
+// Package browser tests the local stack with a real Chromium, and a whole visit, from login to logout, with Firefox and WebKit, too. It
+// observes everything that the DevTools protocol reports and looks for tokens in every place that a script can read. It also plays a hostile site that the user
 // visits.
 //
 // The tests do not depend on the token handler's code. They use mouse, keyboard and developer tools, and ask the stack's other servers what

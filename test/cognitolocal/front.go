@@ -37,6 +37,7 @@ type front struct {
 	ledger       *ledger
 	calls        *counter
 	visits       *memory // of people at the hosted pages
+	challenges   *memory // for passkeys, each of which is good once
 	passkeys     *passkeys
 	ready        func() bool
 }
@@ -51,7 +52,7 @@ func newFront(ctx context.Context, p *Pool, backend *url.URL, options Options) *
 	keys := oidc.NewRemoteKeySet(ctx, backend.JoinPath(PoolID, ".well-known", "jwks.json").String())
 	users, password := shown(options.Users)
 	return &front{
-		callbackURLs: options.CallbackURLs, users: users, password: password, code: p.code, visits: newMemory(), passkeys: newPasskeys(),
+		callbackURLs: options.CallbackURLs, users: users, password: password, code: p.code, visits: newMemory(), challenges: newMemory(), passkeys: newPasskeys(),
 		url: p.URL, issuer: p.Issuer, clientID: p.ClientID, clientSecret: p.ClientSecret, logoutURLs: options.LogoutURLs,
 		backend: backend, client: client, ledger: newLedger(), calls: newCounter(), ready: options.Ready,
 		proxy:  &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(backend) }},

@@ -44,6 +44,7 @@ func (p party) wantPasskeySignIn(v *visitor, key *ecdsa.PrivateKey) {
 	if err != nil {
 		v.t.Fatal(err)
 	}
+	var used string // the challenge of the attempt before
 	for _, attempt := range []struct {
 		id, origin string
 		key        *ecdsa.PrivateKey
@@ -53,7 +54,8 @@ func (p party) wantPasskeySignIn(v *visitor, key *ecdsa.PrivateKey) {
 		{id: "another", want: "nobody here has added it"},
 		{key: newKey(v.t), want: "its signature is wrong"},
 		{origin: "http://evil.example", want: "it was used for another site"},
-		{edit: func(string) string { return "of another page" }, want: "this page was open for too long"},
+		{edit: func(string) string { return used }, want: "this page was open for too long, or is used already"},
+		{edit: func(string) string { return "of another page" }, want: "this page was open for too long, or is used already"},
 		{},
 	} {
 		v.open(p.authorizeURL())
@@ -73,6 +75,7 @@ func (p party) wantPasskeySignIn(v *visitor, key *ecdsa.PrivateKey) {
 			signer = attempt.key
 		}
 		v.submitPasskey(id, origin, challenge, signer)
+		used = challenge
 		if attempt.want != "" {
 			v.want("The passkey is not accepted: " + attempt.want + ".")
 		}

@@ -17,13 +17,10 @@ import (
 	"cognito-token-handler/test/cognitolocal/hosted"
 )
 
-// challenged marks the challenges among the visits.
-const challenged = "a passkey's challenge"
-
 // challenge returns what a passkey signs next.
 func (f *front) challenge() string {
 	text := rand.Text()
-	f.visits.keep(text, pending{email: challenged}, confirmTime)
+	f.challenges.keep(text, pending{}, confirmTime)
 	return text
 }
 
@@ -44,7 +41,7 @@ func (f *front) signInWithPasskey(w http.ResponseWriter, r *http.Request) {
 // The faults of what a passkey has signed.
 var (
 	errUnknown   = errors.New("nobody here has added it")
-	errChallenge = errors.New("this page was open for too long")
+	errChallenge = errors.New("this page was open for too long, or is used already")
 	errElsewhere = errors.New("it was used for another site")
 	errUnsigned  = errors.New("its signature is wrong")
 )
@@ -61,7 +58,7 @@ func (f *front) verify(used passkey, form url.Values, host string) error {
 	challenge, _ := base64.RawURLEncoding.DecodeString(client.Challenge)
 	origin, err := url.Parse(client.Origin)
 	switch {
-	case f.visits.find(string(challenge)).email != challenged:
+	case !f.challenges.take(string(challenge)):
 		return errChallenge
 	case client.Type != "webauthn.get" || err != nil || origin.Host != host || !present(authenticator, origin.Hostname()):
 		return errElsewhere

@@ -47,6 +47,16 @@ func (m *memory) find(id string) pending {
 	return m.entries[id]
 }
 
+// take forgets the entry, and reports whether it was there and still good.
+func (m *memory) take(id string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	good := !time.Now().After(m.ends[id])
+	delete(m.entries, id)
+	delete(m.ends, id)
+	return good
+}
+
 // confirmTime is how long a form for a code is good.
 const confirmTime = 15 * time.Minute
 

@@ -81,6 +81,8 @@ func dial(ctx context.Context, port string) (*marionette, error) {
 		return nil, err
 	}
 	m := &marionette{conn: conn, in: bufio.NewReader(conn)}
+	stop := context.AfterFunc(ctx, m.close)
+	defer stop()
 	if _, err := m.read(); err != nil { // its greeting
 		m.close()
 		return nil, err

@@ -15,7 +15,7 @@ import (
 )
 
 // miniBrowsers finds the program, which is in a folder with the name of the machine's architecture.
-const miniBrowsers = "/usr/lib/*/webkit2gtk-4.*/MiniBrowser"
+const miniBrowsers = "/usr/lib/*/webkit*gtk-*/MiniBrowser"
 
 // WebKit starts WebKitGTK's MiniBrowser, on a screen of its own. What it keeps is in dir.
 func WebKit(ctx context.Context, dir string) (*Browser, error) {
