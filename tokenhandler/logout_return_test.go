@@ -70,15 +70,22 @@ func TestLogoutReturns(t *testing.T) {
 	}
 }
 
+// newReturningApp is an app to which a logout comes back from Cognito, or from a plain OpenID provider.
+func newReturningApp(t *testing.T, openID bool) *app {
+	t.Helper()
+	a := newApp(t, settings{})
+	if openID {
+		a = newOpenIDApp(t, keepIDToken)
+	}
+	a.pool.AllowLogout(a.url + "/auth/logout/done")
+	return a
+}
+
 // TestWayBackOfTheLastLogout: who logs out twice, and has not come back from the first time,
 // comes back as the second one says.
 func TestWayBackOfTheLastLogout(t *testing.T) {
 	for _, openID := range []bool{false, true} {
-		a := newApp(t, settings{})
-		if openID {
-			a = newOpenIDApp(t, keepIDToken)
-		}
-		a.pool.AllowLogout(a.url + "/auth/logout/done")
+		a := newReturningApp(t, openID)
 		ua := a.login()
 		ua.Fetch(http.MethodPost, "/auth/logout?return_to=/first", "")
 		a.loginIn(ua, "/")
@@ -91,11 +98,7 @@ func TestWayBackOfTheLastLogout(t *testing.T) {
 // TestWayBackSurvivesALogin: an app in another tab that notices the logout starts a login.
 func TestWayBackSurvivesALogin(t *testing.T) {
 	for _, openID := range []bool{false, true} {
-		a := newApp(t, settings{})
-		if openID {
-			a = newOpenIDApp(t, keepIDToken)
-		}
-		a.pool.AllowLogout(a.url + "/auth/logout/done")
+		a := newReturningApp(t, openID)
 		ua := a.login()
 		var got struct {
 			LogoutURL string `json:"logout_url"`
