@@ -30,7 +30,7 @@ func (a *authorities) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // replace makes all requests from now on use new connections. Those under way end on theirs,
-// which are then closed.
+// which are closed when they have been idle for some seconds.
 func (a *authorities) replace(pool *x509.CertPool) {
 	a.current.Swap(a.open(pool)).CloseIdleConnections()
 }

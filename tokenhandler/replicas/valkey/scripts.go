@@ -58,12 +58,14 @@ func (sc script) eval(ctx context.Context, client valkey.CoreClient, keys, args 
 // flushed or evicted, or the server is new and empty), and if the server is another
 // process than before (it restarted from a snapshot, or it is a replica that was
 // promoted and may lack the last writes). A store that no replica has reached for 12
-// seconds has its data, but leases have run out meanwhile whose holders could not publish
-// what they made. (A lease that was given before its store went out still lasts some
-// seconds then, unless the provider was slow. Shorter gaps do not count, so that a single replica that
-// crashed can go on at once.) In all these cases a new incarnation begins with the name that the
-// caller suggests, and the stream tells the followers. Only the store can decide this: no
-// replica knows whether it is the first to come back.
+// seconds has its data, but a lease may have run out meanwhile whose holder could not
+// publish what it made. In all these cases a new incarnation begins with the name that
+// the caller suggests, and the stream tells the followers. Only the store can decide
+// this: no replica knows whether it is the first to come back.
+//
+// A lease lasts 17 seconds, and a refresh takes less than 5 of them unless the provider is
+// slow, so a shorter gap leaves its lease in force. A single replica that has crashed is
+// started again within such a gap, and need not wait for itself.
 //
 // KEYS: store, denied. ARGV[1]: a new name. Defines now and since in Unix milliseconds
 // of the server's clock, and id, the name of this incarnation.
