@@ -134,9 +134,12 @@ client: build $(CLIENT_MODULES) $(REACT18_MODULES) $(AMPLIFY_MODULES) ## Build t
 e2e: $(SPA) $(CLIENT) tools packages image ## Integration and browser tests only
 	CGO_ENABLED=1 go build -race -o .build/tokenhandler-race ./cmd/tokenhandler
 	@# Those that make load themselves run alone.
-	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 1 -timeout 30m $(LOAD_PACKAGES)
-	TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -p 2 -timeout 30m $$(go list -tags e2e $(E2E_PACKAGES) | grep -vxF "$$(go list -tags e2e $(LOAD_PACKAGES))")
+	$(E2E) -p 1 $(LOAD_PACKAGES)
+	$(E2E) -p 2 $$(go list -tags e2e $(E2E_PACKAGES) | grep -vxF "$$(go list -tags e2e $(LOAD_PACKAGES))")
 
+# The other tests of these packages are run by `make unit`.
+E2E = TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-race go test -tags e2e -count=1 -timeout 30m -run '^($(E2E_TESTS))$$'
+E2E_TESTS = $(shell grep -rl --include='*_test.go' --exclude-dir=node_modules '^//go:build e2e' . | xargs grep -ohP '^func \KTest\w+' | paste -sd'|')
 LOAD_PACKAGES := ./test/bench ./test/chaos ./cmd/app
 E2E_PACKAGES := ./test/... ./cmd/app ./cmd/doctor ./oauthproxy/storage/... ./tokenhandler/replicas/valkey
 

@@ -182,7 +182,7 @@ func (t *tab) waitStatus(status string) {
 func (t *tab) clientLogin(email, options string) {
 	t.t.Helper()
 	run[any](t, `auth.login(`+options+`); null`)
-	t.wait(`document.querySelector("input[name=password]") && document.readyState === "complete"`)
+	t.waitProvider()
 	t.finishLogin(email, cognitolocal.DemoPassword)
 	t.waitStatus("authenticated")
 	if user := run[string](t, "auth.session.user.email"); user != email {

@@ -81,14 +81,34 @@ func (t *tab) open(address string) {
 	t.do("opening "+address, chromedp.Navigate(address))
 }
 
+// click clicks the middle of the element, once it is there and nothing covers it. Neither click nor fill uses the protocol's
+// numbers of nodes, which a page that is still loading may take back at any time.
 func (t *tab) click(css string) {
 	t.t.Helper()
-	t.do("clicking "+css, chromedp.Click(chromedp.CSS(css), chromedp.NodeVisible))
+	var middle []float64
+	t.waitFor("a way to click "+css, func() bool {
+		middle, _ = evaluate[[]float64](t, `((element) => {
+			if (!element || document.readyState === "loading") return []
+			element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" })
+			const box = element.getBoundingClientRect()
+			const middle = [box.x + box.width / 2, box.y + box.height / 2]
+			const top = document.elementFromPoint(...middle)
+			return top && (element.contains(top) || top.contains(element)) ? middle : []
+		})(document.querySelector(`+describe(css)+`))`)
+		return len(middle) == 2
+	})
+	t.do("clicking "+css, chromedp.MouseClickXY(middle[0], middle[1]))
 }
 
+// fill types text into the element, once it is there and has the focus.
 func (t *tab) fill(css, text string) {
 	t.t.Helper()
-	t.do("filling in "+css, chromedp.SendKeys(chromedp.CSS(css), text, chromedp.NodeVisible))
+	t.wait(`((element) => {
+		if (!element?.getClientRects().length || document.readyState === "loading") return false
+		element.focus()
+		return document.activeElement === element
+	})(document.querySelector(` + describe(css) + `))`)
+	t.do("filling in "+css, chromedp.KeyEvent(text))
 }
 
 func id(testid string) string { return `[data-testid="` + testid + `"]` }
@@ -111,9 +131,7 @@ func (t *tab) wantText(testid, want string) {
 func (t *tab) wait(expression string) {
 	t.t.Helper()
 	t.waitFor(expression, func() bool {
-		ctx, cancel := context.WithTimeout(t.ctx, testkit.Deadline)
-		defer cancel()
-		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool]("!!("+expression+")"))
+		ok, err := evaluate[bool](t, "!!("+expression+")")
 		return err == nil && ok
 	})
 }
@@ -141,19 +159,29 @@ func (t *tab) waitPhase(phase string) {
 // run evaluates an expression, awaiting a promise.
 func run[T any](t *tab, expression string) T {
 	t.t.Helper()
-	ctx, cancel := context.WithTimeout(t.ctx, testkit.Deadline)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	value, err := evaluate[T](t, expression, chromedp.EvalAwaitPromise)
 	if err != nil {
 		t.fatalf("evaluating %.200s: %v", expression, err)
 	}
 	return value
 }
 
+func evaluate[T any](t *tab, expression string, options ...chromedp.EvaluateOption) (T, error) {
+	ctx, cancel := context.WithTimeout(t.ctx, testkit.Deadline)
+	defer cancel()
+	return chromedp.Run(ctx, chromedp.Evaluate[T](expression, options...))
+}
+
 // startLogin clicks the app's button and waits for the provider's page.
 func (t *tab) startLogin() {
 	t.t.Helper()
 	t.click(id("login"))
+	t.waitProvider()
+}
+
+// waitProvider waits for the provider's page to be complete.
+func (t *tab) waitProvider() {
+	t.t.Helper()
 	t.wait(`document.querySelector("input[name=password]") && document.readyState === "complete"`)
 }
 

@@ -47,7 +47,7 @@ func TestTabs(t *testing.T) {
 	third.wantEnded()
 	second.shoot("09-session-ended")
 	second.click(id("login-again"))
-	second.wait(`document.querySelector("input[name=password]")`)
+	second.waitProvider()
 	second.finishLogin(cognitolocal.DemoUser, cognitolocal.DemoPassword)
 	second.waitPhase("authenticated")
 

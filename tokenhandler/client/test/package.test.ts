@@ -177,6 +177,12 @@ describe('init', () => {
     }
   }, 300_000)
 
+  test('tells what it does without a command', () => {
+    const program = join(project, 'node_modules/.bin/cognito-token-handler')
+    expect(spawnSync(program, ['--help'], { encoding: 'utf8' })).toMatchObject({ status: 0, stdout: expect.stringContaining('--user-pool-id'), stderr: '' })
+    expect(spawnSync(program, ['install'], { encoding: 'utf8' })).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining('there is no command install') })
+  })
+
   test('names all faults, and writes nothing then', () => {
     const { dir, init } = app('init-wrong')
     const { status, stderr } = init('--port', 'http', '--bucket', 'A', '--domain', 'https://login.example.com/path')

@@ -84,7 +84,7 @@ do at AWS. Asks for what no flag gives.
 
 ${questions.map(({ flag, ask }) => `  --${`${flag} …`.padEnd(17)} ${ask}`).join('\n')}
   --yes               asks nothing: takes the usual answer for what no flag gives
-  --help
+  --help              shows this
 `
 
 /** Faults of the command line or of an answer. */

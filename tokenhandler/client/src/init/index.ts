@@ -67,6 +67,10 @@ function keys(file: string): void {
 
 /** Returns the status with which the process ends: 0, or 1 if a file that was there must be changed by hand, or 2 after a fault. */
 async function main([command, ...args]: string[]): Promise<number> {
+  if (command === '--help') {
+    say(usage)
+    return 0
+  }
   const terminal = process.stdin.isTTY ? createInterface({ input: process.stdin, output: process.stdout }) : undefined
   try {
     if (command !== 'init') throw new Refused(command ? `there is no command ${command}` : 'name a command: init')
