@@ -38,7 +38,7 @@ func TestFieldnotes(t *testing.T) {
 	second.open("/")
 	second.waitPhase("authenticated")
 	second.waitSynced()
-	second.waitThumbnail() // else the logout may be faster than its request, which is then refused
+	second.waitThumbnail(fileItem(drawing)) // else the logout may be faster than its request, which is then refused
 	second.press("logout-everywhere")
 	second.waitPhase("anonymous")
 	if said := second.text("notice"); !strings.Contains(said, "You are logged out") {
@@ -196,7 +196,7 @@ func (t *tab) pauseUpload() {
 	t.wait(`document.querySelector('` + id("unfinished") + `')`)
 	run[any](t, `localStorage.removeItem("th:uploads")`)
 	t.pressFocused("upload-resume")
-	t.waitThumbnail()
+	t.waitThumbnail(fileItem(drawing))
 	t.waitFocus("upload-dismiss")
 	t.pressFocused("upload-dismiss")
 	t.wait(`document.activeElement.id === "files-title" && !document.querySelector('` + id("unfinished") + `')`)

@@ -45,9 +45,9 @@ const chooseDrawing = `(async (input, pause, name) => {
 func fileItem(key string) string { return `[data-key="` + key + `"]` }
 
 // waitThumbnail waits until the list shows the picture. It is loaded only when it is nearly in view.
-func (t *tab) waitThumbnail() {
+func (t *tab) waitThumbnail(item string) {
 	t.t.Helper()
-	thumb := `document.querySelector('` + fileItem(drawing) + ` img')`
+	thumb := `document.querySelector('` + item + ` img')`
 	t.wait(thumb)
 	run[any](t, thumb+`.scrollIntoView()`)
 	t.wait(thumb + `.complete && ` + thumb + `.naturalWidth === 320`)
@@ -58,7 +58,7 @@ func (t *tab) useFiles(sub string) {
 	t.t.Helper()
 	size := t.uploadDrawing()
 	item := fileItem(drawing)
-	t.waitThumbnail()
+	t.waitThumbnail(item)
 	shown := run[string](t, `document.querySelector('`+item+`').innerText`)
 	key := run[string](t, `document.querySelector('`+item+` `+id("file-key")+`').innerText`)
 	if !strings.Contains(shown, "Größe 1.png") || key != "users/"+sub+"/"+drawing {
@@ -76,6 +76,7 @@ func (t *tab) useFiles(sub string) {
 	if keys := t.w.keys("users/" + sub + "/files/"); len(keys) != 1 || keys[0] != "users/"+sub+"/files/drawing.png" {
 		t.t.Errorf("after the renaming S3 holds %v", keys)
 	}
+	t.waitThumbnail(fileItem("files/drawing.png")) // else its request may come after the deletion
 	t.deleteFile(fileItem("files/drawing.png"))
 	if left := t.w.keys("users/" + sub + "/"); len(left) != 1 || left[0] != "users/"+sub+"/notes/notes.json" {
 		t.t.Errorf("after the deletion S3 holds %v", left)
@@ -114,7 +115,9 @@ func (t *tab) download(item, name string) string {
 func (t *tab) renameFile(item, name string) {
 	t.t.Helper()
 	t.click(item + " " + id("file-rename"))
-	run[any](t, `document.querySelector('`+item+` `+id("rename-input")+`').select()`)
+	input := `document.querySelector('` + item + ` ` + id("rename-input") + `')`
+	t.wait(input)
+	run[any](t, input+`.select()`)
 	t.fill(item+" "+id("rename-input"), name+kb.Enter)
 	t.wait(`document.querySelector('` + fileItem("files/"+name) + `') && !document.querySelector('` + item + `')`)
 }

@@ -100,11 +100,12 @@ func (t *tab) click(css string) {
 	t.do("clicking "+css, chromedp.MouseClickXY(middle[0], middle[1]))
 }
 
-// fill types text into the element, once it is there and has the focus.
+// fill types text into the element, once it is there and has the focus. A page's own autofocus comes first.
 func (t *tab) fill(css, text string) {
 	t.t.Helper()
 	t.wait(`((element) => {
 		if (!element?.getClientRects().length || document.readyState === "loading") return false
+		if (document.activeElement === document.body && document.querySelector("[autofocus]")) return false
 		element.focus()
 		return document.activeElement === element
 	})(document.querySelector(` + describe(css) + `))`)
