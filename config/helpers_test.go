@@ -34,6 +34,7 @@ func readFile(name string) ([]byte, error) {
 		"/run/secrets/other_keys":      key(6),
 		"/run/secrets/store_url":       "valkeys://user:pass@cache:6379/1",
 		"/run/secrets/other_store_url": "rediss://cache",
+		"/run/secrets/plain_store_url": "redis://cache",
 		"/run/secrets/other_token":     "another-admin-token",
 		"/run/secrets/bad_keys":        key(1) + "\nnot base64!\n" + key(1)[:20] + "\n",
 		"/run/secrets/twice":           key(1) + "\n" + key(1) + "\n",
