@@ -60,3 +60,26 @@ func TestETagOfAFreshFileIsNotCached(t *testing.T) {
 		t.Errorf("%d tags are cached", n)
 	}
 }
+
+// Some moments after its last change, a file may be cached.
+func TestETagIsCachedWhenAFileHasSettled(t *testing.T) {
+	dir := newDir(t)
+	changed := changedAt(t, filepath.Join(dir, "sw.js"))
+	for after, want := range map[time.Duration]int{2 * time.Second: 0, 2*time.Second + 1: 1} {
+		h := newAppAt(t, time.Unix(changed.Unix()).Add(after), spa.Config{Dir: dir})
+		do(h, "GET", "/sw.js")
+		if n := h.ReplaceTags(`"cached"`); n != want {
+			t.Errorf("%s after the change, %d tags are cached, want %d", after, n, want)
+		}
+	}
+}
+
+// Versions of files that are gone do not make the memory grow.
+func TestCachedTagsAreBounded(t *testing.T) {
+	h := newApp(t, spa.Config{Dir: newDir(t)})
+	for n, want := range map[int]int{4096: 4096, 4097: 1} {
+		if got := h.CacheTags(n); got != want {
+			t.Errorf("of %d versions, %d are cached, want %d", n, got, want)
+		}
+	}
+}

@@ -10,3 +10,13 @@ func (h *Handler) ReplaceTags(tag string) int {
 	}
 	return len(tags.known)
 }
+
+// CacheTags caches the entity tags of n versions in an empty cache, and returns how many of
+// them it keeps.
+func (*Handler) CacheTags(n int) int {
+	var tags versions[string]
+	for i := range n {
+		tags.store(version{size: int64(i)}, "")
+	}
+	return len(tags.known)
+}

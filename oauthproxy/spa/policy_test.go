@@ -91,6 +91,9 @@ func TestExtraPolicyTakesNothingAway(t *testing.T) {
 		{"default-src d.example; script-src 'self'", "worker-src blob:", "default-src d.example; script-src 'self'; worker-src 'self' blob:"},
 		{"default-src d.example; script-src 'self'", "child-src blob:", "default-src d.example; script-src 'self'; worker-src 'self' blob:; child-src d.example blob:"},
 		{"script-src 'self' x.example 'nonce-__CSP_NONCE__' 'unsafe-inline'", "script-src-attr 'unsafe-hashes'", "script-src 'self' x.example 'nonce-N' 'unsafe-inline'; script-src-attr 'nonce-N' 'unsafe-inline' 'unsafe-hashes'"},
+		{"default-src d.example; script-src 'self'; worker-src w.example", "child-src blob:", "default-src d.example; script-src 'self'; worker-src w.example; child-src d.example blob:"},
+		{"default-src d.example", "child-src blob:", "default-src d.example; child-src d.example blob:"},
+		{"default-src d.example", "img-src d.example d.example i.example", "default-src d.example; img-src d.example i.example"},
 		{"default-src 'self'", "frame-ancestors https://portal.example; form-action 'self'", "default-src 'self'; frame-ancestors https://portal.example; form-action 'self'"},
 	} {
 		rec := do(newApp(t, spa.Config{Dir: dir, ContentSecurityPolicy: tt.own, ExtraPolicy: tt.extra}), "GET", "/sw.js")
@@ -108,14 +111,16 @@ func TestExtraPolicyAndInline(t *testing.T) {
 	write(t, filepath.Join(dir, "page.html"), `<style>p{}</style><script>one()</script><p style="margin:0" onclick="two()" nonce="__CSP_NONCE__">`)
 	one, two, p, margin := hash("one()"), "'unsafe-hashes' "+hash("two()"), hash("p{}"), "'unsafe-hashes' "+hash("margin:0")
 	for extra, want := range map[string][6]string{
-		"img-src a.example":                    {"'self' " + one, "", two, "'self' N " + p, "", margin},
-		"style-src 'unsafe-inline'":            {"'self' " + one, "", two, "'self' 'unsafe-inline'", "", ""},
-		"style-src-elem 'unsafe-inline'":       {"'self' " + one, "", two, "'self'", "'self' 'unsafe-inline'", margin},
-		"style-src-attr 'unsafe-inline'":       {"'self' " + one, "", two, "'self' N " + p, "", "'unsafe-inline'"},
-		"script-src 'Unsafe-Inline'":           {"'self' 'Unsafe-Inline'", "", "", "'self' N " + p, "", margin},
-		"script-src-elem a.example":            {"'self'", "'self' a.example " + one, two, "'self' N " + p, "", margin},
-		"style-src-elem a.example":             {"'self' " + one, "", two, "'self'", "'self' a.example N " + p, margin},
-		"style-src 'unsafe-inline' 'sha256-x'": {"'self' " + one, "", two, "'self' 'unsafe-inline' 'sha256-x' N " + p, "", "'unsafe-inline' 'sha256-x' " + margin},
+		"img-src a.example":                                {"'self' " + one, "", two, "'self' N " + p, "", margin},
+		"style-src 'unsafe-inline'":                        {"'self' " + one, "", two, "'self' 'unsafe-inline'", "", ""},
+		"style-src-elem 'unsafe-inline'":                   {"'self' " + one, "", two, "'self'", "'self' 'unsafe-inline'", margin},
+		"style-src-attr 'unsafe-inline'":                   {"'self' " + one, "", two, "'self' N " + p, "", "'unsafe-inline'"},
+		"script-src 'Unsafe-Inline'":                       {"'self' 'Unsafe-Inline'", "", "", "'self' N " + p, "", margin},
+		"script-src-elem a.example":                        {"'self'", "'self' a.example " + one, two, "'self' N " + p, "", margin},
+		"style-src-elem a.example":                         {"'self' " + one, "", two, "'self'", "'self' a.example N " + p, margin},
+		"script-src 'unsafe-inline' 'strict-dynamic'":      {"'self' 'unsafe-inline' 'strict-dynamic' " + one, "", "'unsafe-inline' 'strict-dynamic' " + two, "'self' N " + p, "", margin},
+		"script-src 'unsafe-inline' 'nonce-__CSP_NONCE__'": {"'self' 'unsafe-inline' N " + one, "", "'unsafe-inline' N " + two, "'self' N " + p, "", margin},
+		"style-src 'unsafe-inline' 'sha256-x'":             {"'self' " + one, "", two, "'self' 'unsafe-inline' 'sha256-x' N " + p, "", "'unsafe-inline' 'sha256-x' " + margin},
 	} {
 		rec := do(newApp(t, spa.Config{Dir: dir, ExtraPolicy: extra}), "GET", "/page")
 		policy := policyOf(rec.Header())

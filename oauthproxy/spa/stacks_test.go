@@ -110,6 +110,31 @@ two()</script>`)
 	}
 }
 
+// TestTypesOfInlineScripts: a policy applies to these, and other types are data.
+func TestTypesOfInlineScripts(t *testing.T) {
+	dir := newDir(t)
+	for kind, runs := range map[string]bool{
+		"": true, "module": true, " MODULE ": true, "importmap": true, "speculationrules": true, "text/javascript": true, "application/ecmascript": true,
+		"application/json": false, "text/template": false, "text/javascript-template": false, "x": false,
+	} {
+		write(t, filepath.Join(dir, "page.html"), `<script type="`+kind+`">one()</script>`)
+		got := policyOf(do(newApp(t, spa.Config{Dir: dir}), "GET", "/page").Header())["script-src"]
+		if want := map[bool]string{true: "'self' " + hash("one()"), false: "'self'"}[runs]; got != want {
+			t.Errorf("type %q: script-src %s, want %s", kind, got, want)
+		}
+	}
+}
+
+// TestTextBesideScripts: only what stands in the element itself may run.
+func TestTextBesideScripts(t *testing.T) {
+	dir := newDir(t)
+	write(t, filepath.Join(dir, "page.html"), "<script></script>one()<script><!-- c --></script><style></style>two()<script src=x></script>three()<br/>four()<base target=_blank>")
+	got := policyOf(do(newApp(t, spa.Config{Dir: dir}), "GET", "/page").Header())
+	if got["script-src"] != "'self' "+hash("<!-- c -->") || got["style-src"] != "'self'" || got["base-uri"] != "'self'" {
+		t.Errorf("%v", got)
+	}
+}
+
 // TestPagesOfStaticExports: Next.js and SvelteKit write a file for each page.
 func TestPagesOfStaticExports(t *testing.T) {
 	dir := newDir(t)
@@ -122,6 +147,10 @@ func TestPagesOfStaticExports(t *testing.T) {
 		"/about": "200 about", "/about/": "200 about", "/about.html": "200 about", "/blog": "200 blog", "/blog/": "200 blog", "/blog/first": "200 first",
 		"/nothing": "200 " + shell, "/docs": "200 " + shell, "/.hidden": "404 ", "/": "200 " + shell,
 	})
+	other := newDir(t)
+	write(t, filepath.Join(other, "404.html"), "missing")
+	write(t, filepath.Join(other, "_next"), "no directory")
+	wantPages(t, newApp(t, spa.Config{Dir: other}), map[string]string{"/nothing": "200 " + shell})
 	write(t, filepath.Join(dir, "_next/static/x.js"), "")
 	wantPages(t, newApp(t, spa.Config{Dir: dir}), map[string]string{"/": "200 " + shell, "/about": "200 about", "/nothing": "404 missing", "/nothing.js": "404 "})
 	write(t, filepath.Join(dir, "200.html"), "fallback")
