@@ -104,3 +104,17 @@ func AwaitUnused() (watch func(net.Conn, http.ConnState), await func(context.Con
 func CredentialsLook(credentials aws.CredentialsProvider, log *slog.Logger, reg prometheus.Registerer) func(context.Context) {
 	return newCredentialsWatch(credentials, log, reg).look
 }
+
+// NeedsIDToken reports whether sessions keep the ID token.
+var NeedsIDToken = needsIDToken
+
+// Abilities are what a service can do with its kind of provider.
+type Abilities struct {
+	LogoutTokens, LoginErrors, Passkeys, SignOut bool
+	Groups                                       string
+}
+
+// AbilitiesOf returns those of a.
+func AbilitiesOf(a *App) Abilities {
+	return Abilities{a.verifyLogout() != nil, a.loginError() != nil, a.passkeyURL() != nil, a.signOut() != nil, groupsClaim(a.cfg.Provider.Kind)}
+}
