@@ -36,6 +36,10 @@ export default defineConfig({
     ],
     environmentOptions: { happyDOM: { url: 'https://app.example.com/orders?id=7#top' } },
     restoreMocks: true,
+    // A busy machine does not reach them, only a hang does.
+    testTimeout: 300_000,
+    hookTimeout: 300_000,
+    teardownTimeout: 300_000,
     projects: [
       { extends: true, test: { name: 'newest', include: ['test/**/*.test.{ts,tsx}'] } },
       {

@@ -5,7 +5,7 @@ import { loadJSON, requireUser } from 'cognito-token-handler/router'
 import type { Auth, User } from 'cognito-token-handler'
 import { createMemoryRouter, RouterProvider, useLoaderData, useRouteError } from 'react-router'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
-import { ada, problem, Service } from './service'
+import { ada, patience, problem, Service } from './service'
 
 Object.assign(globalThis, { IS_REACT_ACT_ENVIRONMENT: true })
 
@@ -33,7 +33,7 @@ async function show(auth: Auth, path: string): Promise<string> {
   )
   const root = document.createElement('div')
   await act(async () => createRoot(root).render(<RouterProvider router={router} />))
-  await vi.waitFor(() => expect(root.textContent || vi.mocked(location.assign).mock.calls.length).toBeTruthy())
+  await vi.waitFor(() => expect(root.textContent || vi.mocked(location.assign).mock.calls.length).toBeTruthy(), patience)
   return root.textContent!
 }
 

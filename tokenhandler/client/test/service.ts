@@ -104,6 +104,9 @@ export function problem(status: number, code: string, headers: Record<string, st
   return new Response(body, { status, headers: { 'Content-Type': 'application/problem+json', ...headers } })
 }
 
+/** For `vi.waitFor`. A busy machine does not reach it, only a hang does. */
+export const patience = 120_000
+
 /** Lets the page be hidden, or seen again. */
 export function hide(hidden: boolean): void {
   vi.spyOn(document, 'hidden', 'get').mockReturnValue(hidden)

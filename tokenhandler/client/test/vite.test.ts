@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import tokenHandler, { type TokenHandlerOptions } from 'cognito-token-handler/vite'
 import { createLogger, createServer, resolveConfig, type ViteDevServer } from 'vite'
 import { afterEach, expect, test, vi } from 'vitest'
+import { patience } from './service'
 
 const open: { close(): unknown }[] = []
 afterEach(async () => {
@@ -60,7 +61,7 @@ test('calls reach the service with the app’s host, and nothing else does', asy
     )
   })
   expect(await socket).toBe(101)
-}, 60_000)
+})
 
 const statusOf = async (url: string, file: string) => (await fetch(`${url.replace('localhost', '127.0.0.1')}/${file}`)).status
 const secrets = ['session_keys', 'client_secret', 'tokenhandler.yaml', '.env.session_keys', '.env.client_secret', 'dev.yaml', 'below/session_keys']
@@ -72,22 +73,22 @@ test('the service’s configuration and secrets are not served, nor what Vite re
   expect(await statusOf(url, 'public.yaml')).toBe(200)
   const own = await resolveConfig({ configFile: false }, 'serve')
   expect(vite.config.server.fs.deny).toEqual(expect.arrayContaining(own.server.fs.deny))
-}, 60_000)
+})
 
 test('an app’s own list of what is not served stays', async () => {
   const { url } = await app({}, ['mine', 'tls.pem', 'session_keys'], ['mine'])
   expect(await statusOf(url, 'mine')).toBe(403)
   expect(await statusOf(url, 'session_keys')).toBe(403)
   expect(await statusOf(url, 'tls.pem')).toBe(200)
-}, 60_000)
+})
 
 test('a public_url that is not the app’s is explained', async () => {
   const { target, asked } = await service(() => 'http://localhost:8080')
   const { url, logged } = await app({ target })
-  await vi.waitFor(() => expect(logged).toHaveLength(1), 10_000)
+  await vi.waitFor(() => expect(logged).toHaveLength(1), patience)
   expect(logged[0]).toContain(`public_url is http://localhost:8080, but the app is at ${url}`)
   expect(asked[0]![1]).toMatchObject({ 'sec-fetch-mode': 'navigate', host: new URL(url).host })
-}, 60_000)
+})
 
 test('the binary is started and ended, and its absence is told', async () => {
   const dir = mkdtempSync(join(tmpdir(), 'binary-'))
@@ -95,11 +96,11 @@ test('the binary is started and ended, and its absence is told', async () => {
   writeFileSync(binary, `#!/bin/sh\ntrap 'echo ended >> ${dir}/log; exit' TERM\necho "$@" >> ${dir}/log\nwhile :; do sleep 0.05; done\n`, { mode: 0o755 })
   const log = () => readFileSync(join(dir, 'log'), 'utf8')
   const { vite } = await app({ binary, config: 'dev.yaml', target: 'http://127.0.0.1:9' })
-  await vi.waitFor(() => expect(log()).toBe('--config dev.yaml\n'), 10_000)
+  await vi.waitFor(() => expect(log()).toBe('--config dev.yaml\n'), patience)
   await vite.close()
-  await vi.waitFor(() => expect(log()).toContain('ended'), 10_000)
+  await vi.waitFor(() => expect(log()).toContain('ended'), patience)
 
   const { logged } = await app({ binary: join(dir, 'missing'), target: 'http://127.0.0.1:9' })
-  await vi.waitFor(() => expect(logged.join()).toContain('does not start'), 10_000)
-  await vi.waitFor(() => expect(logged.join()).toContain('Nothing answers at http://127.0.0.1:9'), 20_000)
-}, 40_000)
+  await vi.waitFor(() => expect(logged.join()).toContain('does not start'), patience)
+  await vi.waitFor(() => expect(logged.join()).toContain('Nothing answers at http://127.0.0.1:9'), patience)
+})

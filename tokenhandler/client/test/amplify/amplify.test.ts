@@ -4,6 +4,7 @@ import * as amplify from 'cognito-token-handler/amplify/auth'
 import * as files from 'cognito-token-handler/amplify/storage'
 import { Hub } from 'cognito-token-handler/amplify/utils'
 import { createStorage } from 'cognito-token-handler/storage'
+import { patience } from '../service'
 import { FakeService, Memory, partSize } from '../storage/fake'
 
 let service: FakeService
@@ -73,7 +74,7 @@ test('the events of the Hub', async () => {
   state = { amplify: true, customState: 'cart' }
   const seen: unknown[] = []
   const stop = Hub.listen('auth', ({ payload }) => seen.push(payload))
-  await vi.waitFor(() => expect(seen).toHaveLength(2))
+  await vi.waitFor(() => expect(seen).toHaveLength(2), patience)
   const emit = <E extends keyof AuthEvents>(event: E, detail: AuthEvents[E]) => (listeners[event] as (detail: AuthEvents[E]) => void)(detail)
   emit('signedIn', service.auth.session as AuthEvents['signedIn'])
   emit('refreshed', service.auth.session as AuthEvents['refreshed'])
