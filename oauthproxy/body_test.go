@@ -5,7 +5,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 // brokenWriter keeps what was passed to Write although Write fails. So does net/http over
@@ -49,4 +52,27 @@ func directRequest(t *testing.T, target string) *http.Request {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, target, http.NoBody)
 	r.Header.Set("Sec-Fetch-Site", "same-origin")
 	return r
+}
+
+// A body that was read to its end is not at fault if the upstream fails then: the client is
+// not told that its request is malformed.
+func TestFailureBehindAWholeBody(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails  http.HandlerFunc
+		status int
+		code   string
+	}{
+		"hangs up": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, http.StatusBadGateway, "upstream_error"},
+		"hangs":    {func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, http.StatusGatewayTimeout, "upstream_timeout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := overHTTP1.inMemory(t, time.Second, func(w http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					c.fails(w, r)
+				})
+				wantProblem(t, p.do(t, p.request(t, http.MethodPost, "/api/x", strings.NewReader(strings.Repeat("x", 100<<10)))), c.status, c.code)
+			})
+		})
+	}
 }

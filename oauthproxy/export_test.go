@@ -78,3 +78,6 @@ func (h *Handler) Held() (open, loads int) {
 
 // WithoutUpstreamText cuts off of an error what it may quote of a response.
 var WithoutUpstreamText = withoutUpstreamText
+
+// ErrorKind returns the label of an error of the transport.
+var ErrorKind = errorKind

@@ -4,10 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -170,6 +173,31 @@ func TestErrorsQuoteNothing(t *testing.T) {
 	} {
 		if got := oauthproxy.WithoutUpstreamText(errors.New(text)).Error(); got != want {
 			t.Errorf("%s: %q", text, got)
+		}
+	}
+}
+
+// The label says whether a connection was opened: what stands in the way of one is the
+// operator's to mend.
+func TestKindsOfTransportErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"dialing":              {&net.OpError{Op: "dial", Err: io.EOF}, "connect"},
+		"their alert":          {&net.OpError{Op: "remote error", Err: io.EOF}, "connect"},
+		"our alert":            {&net.OpError{Op: "local error", Err: io.EOF}, "connect"},
+		"reading":              {&net.OpError{Op: "read", Err: io.EOF}, "broken"},
+		"reading for too long": {&net.OpError{Op: "read", Err: os.ErrDeadlineExceeded}, "broken"},
+		"no TLS":               {tls.RecordHeaderError{}, "connect"},
+		"TLS to plain HTTP":    {http.ErrSchemeMismatch, "connect"},
+		"untrusted":            {&tls.CertificateVerificationError{Err: io.EOF}, "connect"},
+		"handshake":            {os.ErrDeadlineExceeded, "connect"},
+		"another net.Error":    {&net.DNSError{}, "broken"},
+		"the end":              {io.EOF, "broken"},
+	} {
+		if got := oauthproxy.ErrorKind(fmt.Errorf("sending: %w", c.err)); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
 }

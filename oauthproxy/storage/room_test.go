@@ -106,3 +106,37 @@ func TestClaimsOfTheStoreAreNotTrusted(t *testing.T) {
 		}
 	})
 }
+
+// TestClaimsBeyondTheMostAreSummedUp: they take few entries, and count all the same.
+func TestClaimsBeyondTheMostAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const told, more = 500, 20
+		until := time.Now().Add(6 * time.Minute).Unix()
+		entries := map[string]string{}
+		for i := range told {
+			entries[fmt.Sprint("claim-", i)] = fmt.Sprintf("10 1 %d %d", until, until)
+		}
+		claims := memory.NewMaps(time.Now, 10_000)
+		if ok, err := claims.ChangeMap(t.Context(), "users/0f9e-sub/", "", entries, nil, time.Hour); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		cfg := goodConfig(t)
+		cfg.HTTPClient, cfg.Now, cfg.Claims, cfg.Quota = inProcess{&folderS3{objects: map[string]int64{}}}, time.Now, claims, storage.Quota{Objects: told + more}
+		h := mustNew(t, cfg, authority{subject: subject})
+		for i := range more {
+			if signed := presigns(t, h, fmt.Sprint(i, "-"), 1, 10); signed != 1 {
+				t.Fatalf("upload %d was refused", i)
+			}
+			time.Sleep(time.Second)
+		}
+		if signed := presigns(t, h, "over", 1, 10); signed != 0 {
+			t.Error("signed over the quota")
+		}
+		if u := usageOf(t, h); u.Bytes != 10*(told+more) || u.Objects != told+more {
+			t.Errorf("%+v", u)
+		}
+		if kept, _, err := claims.ReadMap(t.Context(), "users/0f9e-sub/"); err != nil || len(kept) > told+3 {
+			t.Errorf("%d entries, %v", len(kept), err)
+		}
+	})
+}
