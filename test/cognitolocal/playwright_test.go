@@ -61,8 +61,9 @@ func TestPlaywright(t *testing.T) {
 	}
 	files["server.ts"] = codeOf(t, filepath.Join(client, "docs", "amplify.md"))["src/server.ts"]
 	files["without-browser.spec.ts"] = withoutBrowser
-	// Debian's Chromium, which refuses its sandbox to root, in place of Playwright's own.
-	ours := "use: { launchOptions: { executablePath: '" + chromium + "', chromiumSandbox: false },"
+	// Debian's Chromium, which refuses its sandbox to root, in place of Playwright's own. A busy machine may need more
+	// than Playwright's 30 seconds for a test and 5 for an expectation.
+	ours := "timeout: 300_000, expect: { timeout: 60_000 }, use: { launchOptions: { executablePath: '" + chromium + "', chromiumSandbox: false },"
 	for name, text := range files {
 		text = strings.NewReplacer("http://localhost:8080", w.url, "use: {", ours).Replace(text)
 		if err := os.WriteFile(filepath.Join(project, name), []byte(text), 0o600); err != nil {
