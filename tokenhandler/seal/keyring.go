@@ -193,7 +193,7 @@ func (b *buffers) decode(parts []string, limit int) error {
 			b.sealed = append(make([]byte, 0, need), b.sealed...)
 		}
 		written, err := strictBase64.Decode(b.sealed[n:need], []byte(part))
-		if err != nil || n+written != need { // the decoder skips line breaks
+		if err != nil || strictBase64.EncodedLen(written) != len(part) { // the decoder skips line breaks
 			return ErrMalformed
 		}
 		b.sealed = b.sealed[:need]

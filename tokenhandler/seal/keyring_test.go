@@ -76,6 +76,11 @@ func TestSealedValueIsRefused(t *testing.T) {
 	}
 	flip := func(i int) string { return change(i, func(b byte) byte { return b ^ 1 }) }
 	version := func(v byte) string { return change(0, func(byte) byte { return v }) }
+	for _, tail := range []string{"!", "A", "\n", strings.Repeat("A", 1<<16)} {
+		if got, _, err := open(k, "session", value, tail); !errors.Is(err, seal.ErrMalformed) || got != nil {
+			t.Errorf("a good first part, and %.4q: %q, %v", tail, got, err)
+		}
+	}
 	for _, c := range []struct {
 		name, cookie, value string
 		want                error
@@ -84,6 +89,7 @@ func TestSealedValueIsRefused(t *testing.T) {
 		{"not base64url", "session", "+/+/" + value, seal.ErrMalformed},
 		{"padded", "session", value + "==", seal.ErrMalformed},
 		{"line break that base64 skips", "session", value[:8] + "\r\n" + value[8:], seal.ErrMalformed},
+		{"line break at the end", "session", value + "\n", seal.ErrMalformed},
 		{"shorter than the overhead", "session", value[:40], seal.ErrMalformed},
 		{"version 0", "session", version(0), seal.ErrMalformed},
 		{"the earlier version", "session", version(1), seal.ErrTampered},
@@ -133,6 +139,9 @@ func TestBadKeysAreRefusedAndTheOldOnesStay(t *testing.T) {
 	}
 	for name, keys := range map[string][][]byte{
 		"none":     nil,
+		"empty":    {{}},
+		"AES-128":  {key(3)[:16]},
+		"AES-192":  {key(3)[:24]},
 		"short":    {key(3)[:31]},
 		"long":     {append(key(3), 0)},
 		"repeated": {key(3), key(4), key(3)},
@@ -140,6 +149,9 @@ func TestBadKeysAreRefusedAndTheOldOnesStay(t *testing.T) {
 	} {
 		if err := k.Replace(keys); err == nil {
 			t.Errorf("%s: accepted", name)
+		}
+		if made, err := seal.NewKeyring(keys); err == nil || made != nil {
+			t.Errorf("%s: a keyring was made", name)
 		}
 		if _, _, err := open(k, "n", value); err != nil {
 			t.Errorf("%s: the old keys are gone: %v", name, err)
@@ -163,6 +175,13 @@ func TestCodec(t *testing.T) {
 	for _, parts := range [][]string{{strings.Repeat("A", 101)}, {strings.Repeat("A", 60), strings.Repeat("A", 60)}} {
 		if _, err := codec.DecodeParts("c", &got, parts...); !errors.Is(err, seal.ErrMalformed) {
 			t.Errorf("%d parts over MaxLength: %v", len(parts), err)
+		}
+	}
+	long := sealed(t, codec.Keys, "c", strings.Repeat("x", 60))
+	for limit, want := range map[int]error{len(long): nil, len(long) - 1: seal.ErrMalformed} {
+		var opened []byte
+		if err := (seal.Codec{Keys: codec.Keys, MaxLength: limit}).Decode("c", long, &opened); !errors.Is(err, want) {
+			t.Errorf("a good value of %d characters, at most %d: %v", len(long), limit, err)
 		}
 	}
 	if _, err := codec.Encode("c", 1); err == nil {

@@ -63,10 +63,7 @@ func (w whole) UnmarshalBinary(payload []byte) error {
 // of a payload that every request needs. The other tokens are decoded when
 // [Session.Tokens] asks for them.
 func (o *remembered) UnmarshalBinary(payload []byte) error {
-	b, ok := scratches.Get().(*scratch)
-	if !ok {
-		return ErrUnreadable
-	}
+	b, _ := scratches.Get().(*scratch) // nothing else is in the pool
 	defer scratches.Put(b)
 	return decode(payload, b, &o.session, &o.authorization)
 }
@@ -76,10 +73,7 @@ type tokens struct{ secret.Tokens }
 
 // UnmarshalBinary implements [encoding.BinaryUnmarshaler].
 func (t *tokens) UnmarshalBinary(payload []byte) error {
-	b, ok := scratches.Get().(*scratch)
-	if !ok {
-		return ErrUnreadable
-	}
+	b, _ := scratches.Get().(*scratch) // nothing else is in the pool
 	defer scratches.Put(b)
 	var err error
 	t.Tokens, err = decodeTokens(payload, b)

@@ -199,16 +199,13 @@ func (j *jar) session() (parts sealedParts, n int, err error) {
 	return parts, n, nil
 }
 
-// split splits a sealed session into the values of its cookies. It is not ok if
-// they would be too many.
-func split(sealed string) (values []string, ok bool) {
+// split splits a sealed session into the values of its cookies. Those of a session
+// within the [Budget] are at most maxParts of at most maxPart characters.
+func split(sealed string) []string {
 	if len(sealed) <= maxPart {
-		return []string{"1" + sealed}, true
+		return []string{"1" + sealed}
 	}
-	if len(sealed) > maxPart*maxParts {
-		return nil, false
-	}
-	return []string{"2" + sealed[:maxPart], sealed[maxPart:]}, true
+	return []string{"2" + sealed[:maxPart], sealed[maxPart:]}
 }
 
 // setCookie writes one cookie. No other function of the service writes cookies.

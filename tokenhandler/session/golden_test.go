@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,6 +104,8 @@ func TestUnboundTokensThatNameTheClient(t *testing.T) {
 		"no client":                       {token(`{` + iss + `}`), secret.String{}, false},
 		"aud that is no string":           {secret.New("opaque"), token(`{` + iss + `,"aud":7}`), false},
 		"opaque":                          {secret.New("opaque"), secret.String{}, false},
+		"two parts":                       {secret.New(strings.TrimSuffix(token(`{`+iss+`,"client_id":"`+goldenClient+`"}`).Reveal(), ".c2ln")), secret.String{}, false},
+		"a payload that breaks off":       {secret.New(strings.Replace(token(padded(`{`+iss+`,"client_id":"`+goldenClient+`"}`)).Reveal(), ".c2ln", "!.c2ln", 1)), secret.String{}, false},
 		"aud beside another client's azp": {secret.New("opaque"), token(`{` + iss + `,"azp":"x","aud":"` + goldenClient + `"}`), false},
 	} {
 		tokens := goldenTokens(f.now)
@@ -112,6 +115,9 @@ func TestUnboundTokensThatNameTheClient(t *testing.T) {
 		}
 	}
 }
+
+// padded returns a text whose base64 ends with a whole group.
+func padded(text string) string { return text + strings.Repeat(" ", 2-(len(text)+2)%3) }
 
 // payloadOf returns the payload of a session with these tokens.
 func payloadOf(t *testing.T, f *fixture, tokens secret.Tokens) (payload []byte) {

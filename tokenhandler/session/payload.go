@@ -82,10 +82,7 @@ var (
 
 // deflate appends the compressed text to out.
 func deflate(out, text []byte) []byte {
-	d, ok := deflaters.Get().(*deflater)
-	if !ok {
-		return out
-	}
+	d, _ := deflaters.Get().(*deflater) // nothing else is in the pool
 	defer deflaters.Put(d)
 	d.out.Reset()
 	d.writer.Reset(&d.out)
@@ -288,15 +285,12 @@ func (b *scratch) readText(compressed, ids []byte, packedLen, textLen int) ([]by
 		return nil, false
 	}
 	text, ok := unpackUUIDs(b.text[:0], b.packed, ids, textLen)
-	if !ok || len(text) != textLen {
-		return nil, false
-	}
 	b.text = text
-	return text, true
+	return text, ok
 }
 
 // reader reads the fields of a payload one after the other. After the first
-// malformed field it has failed, and every further field is zero.
+// malformed field it has failed, and further fields mean nothing.
 type reader struct {
 	rest   []byte
 	failed bool
@@ -305,7 +299,6 @@ type reader struct {
 func (r *reader) take(n int) []byte {
 	if n < 0 || n > len(r.rest) {
 		r.failed = true
-		r.rest = nil
 		return nil
 	}
 	taken := r.rest[:n]

@@ -69,14 +69,31 @@ func TestEveryKindOfTokenComesBack(t *testing.T) {
 		"binary":                     string([]byte{0, 1, 2, 255, '.', 0, '.', 1}),
 		"payload is not text":        b64(bytes.Repeat([]byte{0xff, 0}, 50)) + "." + b64([]byte{1}) + "." + b64([]byte{2}),
 		"long":                       strings.Repeat("x", 9000),
+		"an escape, then a UUID":     "\x03\x02\x01" + sampleUUID,
+		"almost UUIDs":               strings.Join(almostUUIDs(), "|"),
 	} {
 		want := sample
 		want.Access, want.ID, want.Refresh = secret.New(token), secret.New(token), secret.New(token)
+		want.Claims = `{"text":"` + strings.Join(almostUUIDs(), "|") + `"}`
 		j := f.login(t, want)
 		if field := sameTokens(allTokens(t, f.mustOpen(t, j)), want); field != "" {
 			t.Errorf("%s: %s came back changed", name, field)
 		}
 	}
+}
+
+const sampleUUID = "0a1b2c3d-4e5f-4677-8899-aabbccddeeff"
+
+// almostUUIDs are texts that differ from a UUID in canonical form in one character. One
+// of them that is taken for a UUID comes back changed.
+func almostUUIDs() []string {
+	almost := []string{sampleUUID[:35], strings.ToUpper(sampleUUID)}
+	for i, other := range map[int]string{2: "/:@`gAF-", 8: "a", 13: "a", 18: "a", 23: "a"} {
+		for _, char := range other {
+			almost = append(almost, sampleUUID[:i]+string(char)+sampleUUID[i+1:])
+		}
+	}
+	return almost
 }
 
 func TestDroppedIDTokenLeavesItsClaims(t *testing.T) {
@@ -130,6 +147,40 @@ func TestSessionBeyondAllLimitsIsTooLarge(t *testing.T) {
 	err := f.begin(make(http.Header), want)
 	if large, ok := errors.AsType[*session.TooLargeError](err); !ok || large.Bytes <= session.Budget {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestSessionThatCouldNotBeOpenedIsNotSealed: the raw part of a token is limited when a
+// session is opened, so such a session is too large for the shared store, too.
+func TestSessionThatCouldNotBeOpenedIsNotSealed(t *testing.T) {
+	f := newFixture(t)
+	b64 := base64.RawURLEncoding.EncodeToString
+	for size, want := range map[int]bool{32<<10 - 5: true, 32<<10 - 4: false} { // the other parts have five
+		one := tokens(1, f.now)
+		one.Access, one.Refresh = secret.New("opaque"), secret.New(b64([]byte("{}"))+".AA.AA."+b64(make([]byte, size))+".AAAA")
+		sealed, err := f.Codec().Encode("shared", f.Begin(one, f.now))
+		if _, large := errors.AsType[*session.TooLargeError](err); large == want || (err == nil) != want {
+			t.Errorf("%d bytes: %v", size, err)
+		}
+		if want {
+			if err := f.Codec().Decode("shared", sealed, &session.Session{}); err != nil {
+				t.Errorf("%d bytes: sealed, and not opened: %v", size, err)
+			}
+		}
+	}
+}
+
+// TestCodecTakesOnlySessions: anything else is an error of the caller.
+func TestCodecTakesOnlySessions(t *testing.T) {
+	f := newFixture(t)
+	sealed := mustSeal(t, f, "shared")
+	for _, other := range []any{nil, 1, "session", []byte("session"), session.Session{}} {
+		if value, err := f.Codec().Encode("shared", other); err == nil {
+			t.Errorf("%T sealed to %q", other, value)
+		}
+		if err := f.Codec().Decode("shared", sealed, other); err == nil {
+			t.Errorf("decoded into a %T", other)
+		}
 	}
 }
 

@@ -80,6 +80,10 @@ func TestRecentForgets(t *testing.T) {
 		if len(r.young)+len(r.old) != 0 {
 			t.Errorf("%d and %d sessions are in memory", len(r.young), len(r.old))
 		}
+		r.remember(openedFrom("e"), ring.Version(), start)
+		if r.find(&sealedParts{"e"}, ring.Version(), start) == nil {
+			t.Error("nothing is remembered with the new keys")
+		}
 	})
 }
 

@@ -112,6 +112,75 @@ func TestCookiesAreWrittenWhenTheyChange(t *testing.T) {
 	}
 }
 
+// TestActivityWithoutItsCookie: a browser that has lost the activity cookie gets one with
+// what its user did since.
+func TestActivityWithoutItsCookie(t *testing.T) {
+	f := newFixture(t)
+	j := jar{sessionCookie: f.login(t, tokens(1, f.now))[sessionCookie]}
+	f.now = f.now.Add(50 * time.Minute)
+	gs, err := f.New(with(j), sessionCookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, _ := gs.Values[session.Key].(*session.Session)
+	activity, _ := gs.Values[session.ActivityKey].(*session.Activity)
+	if activity.Session != s.ID {
+		t.Error("the activity is no session's")
+	}
+	activity.Active = f.now
+	w := httptest.NewRecorder()
+	if err := gs.Save(with(j), w); err != nil {
+		t.Fatal(err)
+	}
+	j.take(t, w.Header())
+	f.now = f.now.Add(59 * time.Minute)
+	f.mustOpen(t, j)
+}
+
+// TestNextSessionHasItsOwnActivity: a login in a browser that has a session writes the
+// activity of the new one, and leaves the other's to nobody.
+func TestNextSessionHasItsOwnActivity(t *testing.T) {
+	f := newFixture(t)
+	j := f.login(t, tokens(1, f.now))
+	f.now = f.now.Add(50 * time.Minute)
+	gs, err := f.New(with(j), sessionCookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := f.Begin(tokens(2, f.now), f.now)
+	gs.Values[session.Key] = next
+	w := httptest.NewRecorder()
+	if err := gs.Save(with(j), w); err != nil {
+		t.Fatal(err)
+	}
+	written := make(jar)
+	written.take(t, w.Header())
+	activity, _ := gs.Values[session.ActivityKey].(*session.Activity)
+	if written[activeCookie] == "" || activity.Session != next.ID || !activity.Active.Equal(f.now) || !activity.Probed.Equal(f.now) {
+		t.Errorf("wrote %q, with the activity %+v", slices.Sorted(maps.Keys(written)), activity)
+	}
+}
+
+// TestLoginOverAnEmptyCookie: cookies that hold nothing do not keep a login from being
+// written.
+func TestLoginOverAnEmptyCookie(t *testing.T) {
+	f := newFixture(t)
+	for _, value := range []string{"", "1", "2"} {
+		j := jar{sessionCookie: value, sessionCookie + ".1": ""}
+		gs, err := f.New(with(j), sessionCookie)
+		if err == nil {
+			t.Fatalf("%q opened", value)
+		}
+		gs.Values[session.Key] = f.Begin(tokens(1, f.now), f.now)
+		w := httptest.NewRecorder()
+		if err := gs.Save(with(j), w); err != nil {
+			t.Fatal(err)
+		}
+		j.take(t, w.Header())
+		f.mustOpen(t, j)
+	}
+}
+
 // TestProbesOfTheFutureAreNotBelieved: they would keep the provider from being asked about the
 // user, as activity in the future would keep a session alive.
 func TestProbesOfTheFutureAreNotBelieved(t *testing.T) {
@@ -188,8 +257,13 @@ func TestSessionWithoutARefreshTokenEndsWithItsAccessToken(t *testing.T) {
 	if s.Renewable || !s.Ends().Equal(only.AccessExpires) {
 		t.Errorf("renewable: %v, ends at %v", s.Renewable, s.Ends())
 	}
-	both := tokens(1, f.now)
-	if s := f.Begin(both, f.now); !s.Renewable || !s.Ends().Equal(f.now.Add(12*time.Hour)) {
-		t.Errorf("with a refresh token: renewable: %v, ends at %v", s.Renewable, s.Ends())
+	for life, want := range map[time.Duration]time.Duration{0: 12 * time.Hour, 11 * time.Hour: 11 * time.Hour, 13 * time.Hour: 12 * time.Hour} {
+		both := tokens(1, f.now)
+		if life > 0 {
+			both.RefreshExpires = f.now.Add(life)
+		}
+		if s := f.Begin(both, f.now); !s.Renewable || !s.Ends().Equal(f.now.Add(want)) {
+			t.Errorf("with a refresh token of %s: renewable: %v, ends at %v", life, s.Renewable, s.Ends())
+		}
 	}
 }

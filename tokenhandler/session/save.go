@@ -131,11 +131,10 @@ func (s *Store) values(session *Session) ([]string, error) {
 	}
 	// The session was opened from another request's cookies: they can be written as
 	// they came.
-	values, ok := split(session.source.parts[0] + session.source.parts[1])
-	if !ok || session.source.n == 0 {
+	if session.source.n == 0 {
 		return nil, ErrUnreadable
 	}
-	return values, nil
+	return split(session.source.parts[0] + session.source.parts[1]), nil
 }
 
 // sealValues seals a session and splits it into the values of its cookies.
@@ -148,15 +147,12 @@ func (s *Store) sealValues(session *Session) ([]string, error) {
 		}
 		return nil, fmt.Errorf("saving a session: %w", err)
 	}
-	values, ok := split(sealed)
+	values := split(sealed)
 	size := bytesOf(s.Active, "") + seal.EncodedLen(activityLen)
 	for i, value := range values {
 		size += bytesOf(s.part(i), value)
 	}
-	if !ok {
-		size += len(sealed)
-	}
-	if !ok || size > Budget-beganBytes {
+	if size > Budget-beganBytes {
 		s.metrics.TooLarge.Inc()
 		t, err := session.Tokens()
 		if err != nil {

@@ -193,8 +193,12 @@ func TestPrintingASessionShowsNoToken(t *testing.T) {
 	token := s.Access.Reveal()
 	for _, format := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
 		for kind, value := range map[string]any{"pointer": s, "copy": *s} {
-			if text := fmt.Sprintf(format, value); strings.Contains(text, token) {
+			text := fmt.Sprintf(format, value)
+			if strings.Contains(text, token) {
 				t.Errorf("%s of a %s shows the access token", format, kind)
+			}
+			if want := "session " + s.ID.Name().String() + " generation 1"; kind == "pointer" && text != want {
+				t.Errorf("%s is %q, want %q", format, text, want)
 			}
 		}
 	}

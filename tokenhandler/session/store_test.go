@@ -96,10 +96,19 @@ func TestNoSessionInGorilla(t *testing.T) {
 }
 
 // TestLoginInGorilla: a login cookie is Lax, because the browser has to send it with
-// the provider's redirect, and ends by itself.
+// the provider's redirect, and ends by itself. So is the cookie that says that a login
+// began.
 func TestLoginInGorilla(t *testing.T) {
+	names := session.NewNames("session", false)
+	for _, name := range []string{names.Login + "AbCd_-12", names.Began} {
+		t.Run(name, func(t *testing.T) { followLogin(t, name) })
+	}
+}
+
+// followLogin saves, opens and removes a login cookie.
+func followLogin(t *testing.T, name string) {
+	t.Helper()
 	f := newFixture(t)
-	name := f.Login + "AbCd_-12"
 	r, w := with(nil), httptest.NewRecorder()
 	gs, err := f.Get(r, name)
 	if err != nil || !gs.IsNew {
@@ -191,11 +200,13 @@ func TestUnknownKeyMayBecomeKnown(t *testing.T) {
 		"activity, session idle by itself":        {jar{sessionCookie: ours[sessionCookie], activeCookie: theirs[activeCookie]}, time.Hour, session.ErrUnknownKey},
 		"activity, session over":                  {jar{sessionCookie: ours[sessionCookie], activeCookie: theirs[activeCookie]}, 12 * time.Hour, session.ErrExpired},
 		"nothing, session idle":                   {ours, time.Hour, session.ErrIdle},
+		"no activity cookie, session idle":        {jar{sessionCookie: ours[sessionCookie]}, time.Hour, session.ErrIdle},
 		"session that does not open, and unknown": {jar{sessionCookie: "1" + theirs[sessionCookie][1:30]}, 0, session.ErrUnreadable},
 	} {
 		at := newFixture(t, func(cfg *session.Config) { cfg.Now = func() time.Time { return f.now.Add(c.later) } })
 		_, err := at.open(c.cookies.header())
-		if !errors.Is(err, c.err) || errors.Is(err, session.ErrUnreadable) && !errors.Is(c.err, session.ErrUnreadable) {
+		if !errors.Is(err, c.err) || errors.Is(err, session.ErrUnreadable) && !errors.Is(c.err, session.ErrUnreadable) ||
+			errors.Is(err, session.ErrUnknownKey) && !errors.Is(c.err, session.ErrUnknownKey) {
 			t.Errorf("%s: %v, want %v", name, err, c.err)
 		}
 	}

@@ -80,16 +80,13 @@ func parseUUID(text []byte) (id [uuidSize]byte, ok bool) {
 	return id, err == nil
 }
 
-// unpackUUIDs appends packed to dst with the UUIDs in their places. It fails if that
-// takes more than limit bytes.
-func unpackUUIDs(dst, packed, uuids []byte, limit int) ([]byte, bool) {
-	next, end := 0, len(dst)+limit
+// unpackUUIDs appends packed to dst with the UUIDs in their places. It fails unless that
+// takes textLen bytes, and before UUIDs take more.
+func unpackUUIDs(dst, packed, uuids []byte, textLen int) ([]byte, bool) {
+	next, end := 0, len(dst)+textLen
 	for i := 0; i < len(packed); i++ {
 		c := packed[i]
 		if c > markByte || c == 0 {
-			if len(dst) >= end {
-				return nil, false
-			}
 			dst = append(dst, c)
 			continue
 		}
@@ -113,7 +110,7 @@ func unpackUUIDs(dst, packed, uuids []byte, limit int) ([]byte, bool) {
 		}
 		dst = appendUUID(dst, uuids[at:at+uuidSize])
 	}
-	return dst, next == len(uuids) && len(dst) <= end
+	return dst, next == len(uuids) && len(dst) == end
 }
 
 func appendUUID(dst, id []byte) []byte {

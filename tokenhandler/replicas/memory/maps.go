@@ -68,8 +68,8 @@ func (m *Maps) ChangeMap(_ context.Context, name, version string, set map[string
 
 // find returns a map that has not expired, or the zero value. The caller holds mu.
 func (m *Maps) find(name string) versioned {
-	found, ok := m.maps[name]
-	if ok && !m.now().Before(found.until) {
+	found := m.maps[name]
+	if !m.now().Before(found.until) {
 		m.forget(name)
 		return versioned{}
 	}

@@ -208,7 +208,7 @@ type finding struct {
 func (l *List) find(name session.Name, sub, sid string, begun, now time.Time) finding {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if until, ok := l.sessions[name]; ok && now.Before(until) {
+	if now.Before(l.sessions[name]) {
 		return finding{denied: true}
 	}
 	for i, g := range l.groups(sub, sid) {
@@ -223,7 +223,7 @@ func (l *List) find(name session.Name, sub, sid string, begun, now time.Time) fi
 			return finding{true, byOperator, begun.Add(g.until.Sub(g.before))}
 		}
 	}
-	if until, ok := l.operators.sessions[name]; ok && now.Before(until) {
+	if until := l.operators.sessions[name]; now.Before(until) {
 		return finding{true, true, until}
 	}
 	return finding{}
