@@ -3,7 +3,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 )
@@ -63,7 +62,7 @@ func endLine(file *os.File) error {
 		return nil
 	}
 	var last [1]byte
-	if _, err := file.ReadAt(last[:], info.Size()-1); err != nil && !errors.Is(err, io.EOF) {
+	if _, err := file.ReadAt(last[:], info.Size()-1); err != nil {
 		return fmt.Errorf("reading the audit file: %w", err)
 	}
 	if last[0] == '\n' {

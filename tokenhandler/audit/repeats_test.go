@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -79,13 +80,27 @@ func TestRepeatedEventsAreSummedUp(t *testing.T) {
 			t.Errorf("after a minute (-want +got):\n%s", diff)
 		}
 		note("2001:db8::1", "refused", "f") // goes on: no record of its own
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got, _ := output.summaries(t); len(got) != 5 || got[4].Agent != "f" || got[4].Count != 1 {
+			t.Errorf("after another minute: %+v", got)
+		}
+		time.Sleep(3 * time.Minute) // in which nothing happens
+		note("2001:db8::1", "refused", "g")
+		note("2001:db8::1", "refused", "h")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got, _ := output.summaries(t); len(got) != 7 || got[5].Agent != "g" || got[5].Count != 0 || got[6].Agent != "h" || got[6].Count != 1 {
+			t.Errorf("after a pause: %+v", got)
+		}
+		note("2001:db8::1", "refused", "i")
 		note("203.0.113.1", "refused", "g") // comes again
 		trail.Close(t.Context())
 		got, events := output.summaries(t)
-		if len(got) != 6 || got[4] != (summary{Event: audit.LoginFailed, Cause: "refused", IP: "203.0.113.1", Agent: "g"}) || got[5].Count != 1 || events != 7 {
+		if len(got) != 9 || got[7] != (summary{Event: audit.LoginFailed, Cause: "refused", IP: "203.0.113.1", Agent: "g"}) || got[8].Agent != "i" || got[8].Count != 1 || events != 10 {
 			t.Errorf("at the end: %+v, %d events", got, events)
 		}
-		if n := testutil.ToFloat64(metrics.Events.WithLabelValues(audit.LoginFailed)); n != 7 {
+		if n := testutil.ToFloat64(metrics.Events.WithLabelValues(audit.LoginFailed)); n != 10 {
 			t.Errorf("%v events counted", n)
 		}
 	})
@@ -158,6 +173,77 @@ func TestFloodOfOneEventLeavesTheOthers(t *testing.T) {
 		summedUp.Count, summedUp.Since = 2, "2000-01-01T00:00:00Z"
 		if diff := cmp.Diff([]summary{first, summedUp}, denied); diff != "" || events != 2003 {
 			t.Errorf("%d events (-want +got):\n%s", events, diff)
+		}
+	})
+}
+
+// TestClientsBeyondTheLimit: the first addresses are told apart for as long as the window
+// lasts. The events of further ones are in one record, which names none of them.
+func TestClientsBeyondTheLimit(t *testing.T) {
+	for event, limit := range map[string]int{audit.LoginFailed: 100, audit.AdminDenied: 50} {
+		synctest.Test(t, func(t *testing.T) {
+			output := &disk{free: 1 << 24}
+			trail, _ := newTrail(output, nil)
+			note := func(i int) {
+				e := failedFrom(fmt.Sprintf("203.0.113.%d", i), "refused", "agent")
+				e.Name = event
+				trail.Note(t.Context(), e)
+			}
+			for i := range limit + 10 {
+				note(i)
+			}
+			note(limit - 1)
+			synctest.Wait()
+			if records, _ := output.summaries(t); len(records) != limit {
+				t.Errorf("%s: %d records at once", event, len(records))
+			}
+			trail.Close(t.Context())
+			records, events := output.summaries(t)
+			if len(records) != limit+2 || events != limit+11 {
+				t.Fatalf("%s: %d records of %d events", event, len(records), events)
+			}
+			want := []summary{
+				{Event: event, Cause: "refused", Count: 10, Since: "2000-01-01T00:00:00Z"},
+				{Event: event, Cause: "refused", IP: fmt.Sprintf("203.0.113.%d", limit-1), Agent: "agent", Count: 1, Since: "2000-01-01T00:00:00Z"},
+			}
+			got := records[limit:]
+			slices.SortFunc(got, func(a, b summary) int { return b.Count - a.Count })
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", event, diff)
+			}
+		})
+	}
+}
+
+// TestRepeatsOfOneSession: the record that sums them up names the session.
+func TestRepeatsOfOneSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{free: 1 << 20}
+		trail, _ := newTrail(output, nil)
+		for range 3 {
+			trail.Note(t.Context(), audit.Event{Name: audit.RateLimited, Anonymous: true, Session: "0123456789abcdef", Subject: "sub", Caller: web.Caller{ClientIP: "203.0.113.1"}})
+		}
+		trail.Close(t.Context())
+		if got, _ := output.summaries(t); len(got) != 2 || got[1].Count != 2 || got[1].Session != "0123456789abcdef" || strings.Count(output.text.String(), `"sub":"sub"`) != 2 {
+			t.Errorf("%s", output.text.String())
+		}
+	})
+}
+
+// TestRepeatsThatCannotBeWritten when the process ends are counted as dropped, all of them.
+func TestRepeatsThatCannotBeWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		trail, metrics := newTrail(&disk{}, nil)
+		for i := range 3000 {
+			e := failedFrom(fmt.Sprintf("10.0.%d.%d", i/250, i%250), "refused", "")
+			e.Name = audit.Names()[i%len(audit.Names())]
+			trail.Note(t.Context(), e)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		trail.Close(ctx)
+		if dropped := testutil.ToFloat64(metrics.Dropped); dropped != 3000 {
+			t.Errorf("%v of 3000 events were counted as dropped", dropped)
 		}
 	})
 }

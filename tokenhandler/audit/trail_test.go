@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/audit"
 	"cognito-token-handler/tokenhandler/web"
 )
@@ -123,6 +122,9 @@ func TestRecordOCSF(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
+		if strings.Contains(lines[2], "unmapped") {
+			t.Errorf("fields without a value: %s", lines[2])
+		}
 		if !strings.Contains(lines[1], `"type_uid":300202`) || !strings.Contains(lines[2], `"type_uid":300299,"activity_id":99,"activity_name":"keys_reloaded"`) {
 			t.Errorf("logout and another event: %s\n%s", lines[1], lines[2])
 		}
@@ -135,7 +137,8 @@ func TestRecordOCSF(t *testing.T) {
 func TestFullDiskRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		output := &disk{free: 40} // a part of the first record
-		trail, metrics := newTrail(output, func(c *audit.Config) { c.Refuse = true })
+		var log testkit.Log
+		trail, metrics := newTrail(output, func(c *audit.Config) { c.Refuse, c.Log = true, log.Logger() })
 		trail.Note(t.Context(), audit.Event{Name: audit.Logout})
 		synctest.Wait()
 		begun := time.Now()
@@ -150,10 +153,16 @@ func TestFullDiskRefuses(t *testing.T) {
 		}
 		checked := make(chan error, 1)
 		go func() { checked <- trail.Check(t.Context()) }()
-		synctest.Wait()
+		time.Sleep(500 * time.Millisecond) // for some attempts that fail
 		output.setFree(1 << 20)
 		if err := <-checked; err != nil {
 			t.Errorf("a refresh that waited until there was room: %v", err)
+		}
+		if begun := time.Now(); trail.Check(t.Context()) != nil || time.Since(begun) != 0 {
+			t.Errorf("a refresh with room again waited for %s", time.Since(begun))
+		}
+		if began, ended := log.RecordsOf(t, "the audit trail cannot be written"), log.RecordsOf(t, "the audit trail is written again"); len(began) != 1 || len(ended) != 1 {
+			t.Errorf("one outage was logged %d times, its end %d times", len(began), len(ended))
 		}
 		if err := trail.Record(t.Context(), audit.Event{Name: audit.Presigned}); err != nil || testutil.ToFloat64(metrics.Up) != 1 {
 			t.Errorf("with room again: %v", err)
@@ -213,6 +222,84 @@ func TestStalledOutput(t *testing.T) {
 	})
 }
 
+// TestGoodTrailHoldsUpNothing: while records can be written, nothing waits, nor does the end
+// of a process that has recorded nothing.
+func TestGoodTrailHoldsUpNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun := time.Now()
+		trail := audit.New(audit.Config{Output: &disk{free: 1 << 20}, Refuse: true, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
+		if err := errors.Join(trail.Check(t.Context()), trail.Record(t.Context(), audit.Event{Name: audit.Login})); err != nil {
+			t.Error(err)
+		}
+		trail.Close(t.Context())
+		unused, _ := newTrail(&disk{}, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		unused.Close(ctx)
+		if took := time.Since(begun); took != 0 {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// TestShortWrite: an output that took only a part, and told no error, has failed.
+func TestShortWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log testkit.Log
+		output := &halves{}
+		trail, metrics := newTrail(&output.disk, func(c *audit.Config) { c.Output, c.Log = output, log.Logger() })
+		trail.Note(t.Context(), audit.Event{Name: audit.Logout})
+		synctest.Wait()
+		if testutil.ToFloat64(metrics.Up) != 0 || !log.Contains("short write") {
+			t.Errorf("the metric says that the trail is written; the log says %s", log.String())
+		}
+		time.Sleep(10 * time.Second) // for the rest
+		trail.Close(t.Context())
+		if got := output.events(t); !slices.Equal(got, []string{audit.Logout}) || testutil.ToFloat64(metrics.Up) != 1 {
+			t.Errorf("recorded %q", got)
+		}
+	})
+}
+
+// halves is an output that takes half of what it gets, and tells no error.
+type halves struct{ disk }
+
+func (h *halves) Write(line []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.text.Write(line[:(len(line)+1)/2])
+}
+
+// TestFullQueue: half of it is for events that not everybody can cause. What does not fit is
+// refused at once.
+func TestFullQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		output := &disk{}
+		trail, metrics := newTrail(output, func(c *audit.Config) { c.Refuse = true })
+		trail.Note(t.Context(), audit.Event{Name: audit.Logout})
+		synctest.Wait() // it is out of the queue, and waits for room
+		for i := range 600 {
+			trail.Note(t.Context(), audit.Event{Name: audit.Names()[i%len(audit.Names())], Cause: strings.Repeat("x", i), Anonymous: true})
+		}
+		for range 512 {
+			trail.Note(t.Context(), audit.Event{Name: audit.Login})
+		}
+		begun := time.Now()
+		if err := trail.Record(t.Context(), audit.Event{Name: audit.Presigned}); !errors.Is(err, audit.ErrUnavailable) || time.Since(begun) != 0 {
+			t.Errorf("%v after %s", err, time.Since(begun))
+		}
+		if dropped := testutil.ToFloat64(metrics.Dropped); dropped != 1 { // the anonymous events are counted until there is room
+			t.Errorf("%v events were dropped", dropped)
+		}
+		output.setFree(1 << 24)
+		time.Sleep(2 * time.Minute) // for the window to end
+		trail.Close(t.Context())
+		if _, events := output.summaries(t); events != 1+600+512 {
+			t.Errorf("%d events were recorded", events)
+		}
+	})
+}
+
 // TestFullDiskContinues: nothing waits, and what does not fit into the queue is counted.
 func TestFullDiskContinues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -238,74 +325,10 @@ func TestFullDiskContinues(t *testing.T) {
 // TestNoTrail: audit.output: off.
 func TestNoTrail(t *testing.T) {
 	trail := audit.New(audit.Config{})
+	trail.NoteVersion("v1")
 	trail.Note(t.Context(), audit.Event{Name: audit.Login})
 	if err := errors.Join(trail.Record(t.Context(), audit.Event{}), trail.Check(t.Context())); err != nil {
 		t.Error(err)
 	}
 	trail.Close(t.Context())
-}
-
-// TestCheckFile: nothing is made or changed.
-func TestCheckFile(t *testing.T) {
-	folder := t.TempDir()
-	path := filepath.Join(folder, "audit.log")
-	if err := audit.CheckFile(path); err != nil {
-		t.Error(err)
-	}
-	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the file was made: %v", err)
-	}
-	if err := os.WriteFile(path, []byte("part"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := audit.CheckFile(path); err != nil {
-		t.Error(err)
-	}
-	if content, err := os.ReadFile(path); err != nil || string(content) != "part" {
-		t.Errorf("the file has %q, %v", content, err)
-	}
-	for _, wrong := range []string{folder, filepath.Join(folder, "none", "audit.log"), filepath.Join(path, "audit.log")} {
-		if err := audit.CheckFile(wrong); err == nil {
-			t.Errorf("%s could be written", wrong)
-		}
-	}
-}
-
-// TestFile: a program that rotates files moves them, and a process that was killed while
-// the disk was full leaves a part of a line.
-func TestFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "audit.log")
-	if err := os.WriteFile(path, []byte("part"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	file, err := audit.OpenFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	write := func(line string) {
-		t.Helper()
-		if _, err := file.Write([]byte(line)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("one\n")
-	if err := os.Rename(path, path+".1"); err != nil {
-		t.Fatal(err)
-	}
-	write("two\n")
-	for name, want := range map[string]string{path + ".1": "part\none\n", path: "two\n"} {
-		if got, err := os.ReadFile(name); err != nil || string(got) != want {
-			t.Errorf("%s has %q, %v", filepath.Base(name), got, err)
-		}
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("the file has the mode %v, %v", info.Mode(), err)
-	}
-	device, err := audit.OpenFile("/dev/full")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n, err := device.Write([]byte("three\n")); n != 0 || !errors.Is(err, syscall.ENOSPC) {
-		t.Errorf("on a full disk: %d, %v", n, err)
-	}
 }
