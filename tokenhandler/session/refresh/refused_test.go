@@ -186,4 +186,8 @@ func TestSuccessForgetsServerErrors(t *testing.T) {
 	if !s.fails(t).Refused {
 		t.Error("not refused after five more")
 	}
+	step(func() (secret.Tokens, error) { return secret.Tokens{}, errors.New("not reached") })
+	if s.fails(t).Refused {
+		t.Error("refused by an outage")
+	}
 }
