@@ -170,3 +170,27 @@ func TestLogoutURL(t *testing.T) {
 		t.Errorf("%s, want none", got)
 	}
 }
+
+// TestPasskeyURL: Cognito's page is on the host of its hosted pages, and gets what asks a user
+// to sign in whose session there is over.
+func TestPasskeyURL(t *testing.T) {
+	const done = "https://app.example.com/auth/passkeys/done"
+	p := newParty(t, cognitotest.Options{})
+	_, err := p.PasskeyURL(done)
+	p.wantKind(err, provider.ErrUnavailable)
+	if err := p.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	target, err := p.PasskeyURL(done)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := mustParse(t, target)
+	if got, want := u.Scheme+"://"+u.Host+u.Path, p.pool.URL+"/passkeys/add"; got != want {
+		t.Errorf("to %s, want %s", got, want)
+	}
+	want := url.Values{"client_id": {cognitotest.DefaultClientID}, "redirect_uri": {done}, "response_type": {"code"}, "scope": {"openid email profile"}}
+	if diff := cmp.Diff(want, u.Query()); diff != "" {
+		t.Errorf("parameters (-want +got)\n%s", diff)
+	}
+}

@@ -133,6 +133,7 @@ func TestPassingFailuresOfARefreshDiscardNothing(t *testing.T) {
 	for _, o := range []cognitotest.Outage{
 		cognitotest.Text("500", http.StatusInternalServerError, "text/plain", "x"), cognitotest.OAuthError("invalid_grant"),
 		cognitotest.EditJSON("mac", func(body map[string]any) { body["token_type"] = "mac" }),
+		cognitotest.Text("a refusal that names a token", http.StatusBadRequest, "application/json", `{"error":"invalid_request","refresh_token":"of-somebody"}`),
 	} {
 		p, metrics := countedParty(t, cognitotest.Options{})
 		previous := p.mustLogin()

@@ -138,6 +138,60 @@ func TestOneOverrideLeavesTheOthersToDiscovery(t *testing.T) {
 	}
 }
 
+// TestEveryMissingEndpointIsDiscovered: one of the three that a login needs is enough to fetch
+// the document.
+func TestEveryMissingEndpointIsDiscovered(t *testing.T) {
+	for name, leave := range map[string]func(*cognito.Endpoints){
+		"authorization": func(e *cognito.Endpoints) { e.Authorization = "" },
+		"token":         func(e *cognito.Endpoints) { e.Token = "" },
+		"keys":          func(e *cognito.Endpoints) { e.JWKS = "" },
+	} {
+		p := newParty(t, cognitotest.Options{})
+		select {
+		case <-p.Tried():
+			t.Errorf("%s: tried already", name)
+		default:
+		}
+		cfg := p.cfg
+		cfg.Endpoints = cognito.Endpoints{
+			Authorization: p.pool.URL + "/oauth2/authorize", Token: p.pool.URL + "/oauth2/token", JWKS: p.pool.Issuer() + "/.well-known/jwks.json",
+		}
+		leave(&cfg.Endpoints)
+		p.Provider = cognito.New(cfg)
+		for range 2 { // it does nothing the second time
+			if err := p.Connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		<-p.Tried()
+		p.mustLogin()
+		if n := p.pool.Count(cognitotest.Discovery); n != 1 {
+			t.Errorf("%s: %d discoveries, want 1", name, n)
+		}
+	}
+}
+
+// TestEndpointsOfADomain: those that are configured count more, and another provider has no
+// such domain.
+func TestEndpointsOfADomain(t *testing.T) {
+	const domain, own = "https://auth.example.com", "https://own.example.com"
+	for name, c := range map[string]struct {
+		edit func(*cognito.Config)
+		want string // of the authorization endpoint
+	}{
+		"Cognito":            {func(*cognito.Config) {}, domain + "/oauth2/authorize?"},
+		"own endpoint":       {func(cfg *cognito.Config) { cfg.Endpoints.Authorization = own + "/authorize" }, own + "/authorize?"},
+		"another provider":   {openID, "http://"},
+		"another one's page": {func(cfg *cognito.Config) { cfg.Profile, cfg.Endpoints.Authorization = cognito.OIDC, own }, own + "?"},
+	} {
+		p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Domain = domain }, c.edit)
+		target, err := p.AuthorizeURL(provider.AuthRequest{State: "s", Nonce: "n", Verifier: "v"})
+		if err != nil || !strings.HasPrefix(target, c.want) {
+			t.Errorf("%s: %s, %v", name, target, err)
+		}
+	}
+}
+
 func TestDomainBuildsTheEndpoints(t *testing.T) {
 	for _, domain := range []string{"https://auth.example.com", "https://auth.example.com/"} {
 		p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Domain = domain })

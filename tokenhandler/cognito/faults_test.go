@@ -1,6 +1,7 @@
 package cognito_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -23,6 +24,46 @@ func enough(tb testing.TB, faults []cognitotest.Fault, least int) []cognitotest.
 	return faults
 }
 
+// reasons are what an operator reads of the faults.
+var reasons = map[string]string{
+	"invalid-iss": "ID token: it was issued by another issuer", "missing-iss": "ID token: it names no issuer",
+	"missing-sub": "ID token: it has no sub", "empty-sub": "ID token: it has no sub",
+	"invalid-aud": "ID token: it is for another client", "missing-aud": "ID token: it is for another client",
+	"extra-aud": "ID token: it is for other clients, too", "invalid-azp": "ID token: azp is another client",
+	"missing-iat": "ID token: it has no iat", "future-iat": "ID token: its iat is in the future",
+	"missing-exp": "ID token: it has no exp", "expired": "ID token: it has expired", "future-nbf": "ID token: it is not valid yet",
+	"nonce-invalid": "ID token: the nonce is not the one that was sent", "nonce-empty": "ID token: it has no nonce", "missing-nonce": "ID token: it has no nonce",
+	"invalid-token-use": "ID token: token_use is not id", "missing-token-use": "ID token: token_use is not id",
+	"invalid-athash":   "ID token: at_hash does not fit the access token",
+	"idtoken-sig-none": "ID token: it is no signed JWT", "not-a-jwt": "ID token: it is no signed JWT", "missing-id-token": "ID token: missing in the answer",
+	"invalid-sig-rs256": "ID token: it is not signed by a key of the issuer", "foreign-key": "ID token: it is not signed by a key of the issuer",
+	"unknown-kid":             "ID token: it is signed by a key that the issuer has not published yet",
+	"sig-hs256-client-secret": "ID token: it is signed with HS256, but the provider may sign with RS256",
+	"sig-hs256-public-key":    "ID token: it is signed with HS256, but the provider may sign with RS256",
+
+	"access-invalid-iss": "access token: it was issued by another issuer", "access-token-use-id": "access token: token_use is not access",
+	"access-missing-token-use": "access token: token_use is not access", "access-invalid-client-id": "access token: client_id is another client",
+	"access-missing-client-id": "access token: client_id is another client", "access-invalid-sub": "access token: it is another user's",
+	"access-missing-sub": "access token: it has no sub", "access-expired": "access token: it has expired", "access-missing-exp": "access token: it has no exp",
+	"access-invalid-sig-rs256": "access token: it is not signed by a key of the issuer", "access-foreign-key": "access token: it is not signed by a key of the issuer",
+	"access-sig-none": "access token: it is no signed JWT", "access-opaque": "access token: it is no signed JWT",
+
+	"refresh-token-invalid-issuer": "ID token: it was issued by another issuer", "refresh-token-invalid-aud": "ID token: it is for another client",
+	"refresh-token-invalid-nonce": "ID token: the refreshed one has another nonce", "refresh-token-expired": "ID token: it has expired",
+	"refresh-token-invalid-sig": "ID token: it is not signed by a key of the issuer", "refresh-token-sig-none": "ID token: it is no signed JWT",
+	"refresh-token-invalid-token-use": "ID token: token_use is not id", "refresh-token-invalid-sub": "ID token: the refreshed one names another user",
+	"refresh-token-access-invalid-sub": "access token: it is another user's", "refresh-token-access-invalid-sig": "access token: it is not signed by a key of the issuer",
+}
+
+// wantReason checks that the error says what is wrong with the token.
+func (p *party) wantReason(err error, fault string) {
+	p.t.Helper()
+	failed, _ := errors.AsType[*provider.Error](err)
+	if want := reasons[fault]; want == "" || failed == nil || !strings.HasPrefix(failed.Reason, want) {
+		p.t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func TestExchangeRefusesFaultyTokens(t *testing.T) {
 	all := append(enough(t, cognitotest.IDTokenFaults, 28), enough(t, cognitotest.AccessTokenFaults, 13)...)
 	for _, fault := range all {
@@ -34,6 +75,7 @@ func TestExchangeRefusesFaultyTokens(t *testing.T) {
 				return
 			}
 			p.wantKind(err, provider.ErrInvalidResponse)
+			p.wantReason(err, fault.Name)
 			if tokens != (secret.Tokens{}) {
 				t.Error("tokens came with the error")
 			}
@@ -107,6 +149,7 @@ func TestRefreshRefusesFaultyTokens(t *testing.T) {
 				seen++
 			}
 			p.wantKind(err, want)
+			p.wantReason(err, fault.Name)
 			if tokens != (secret.Tokens{}) {
 				t.Error("tokens came with the error")
 			}
