@@ -194,3 +194,22 @@ func TestPasskeyURL(t *testing.T) {
 		t.Errorf("parameters (-want +got)\n%s", diff)
 	}
 }
+
+// TestEndpointsThatAreNoURL are found when they are needed.
+func TestEndpointsThatAreNoURL(t *testing.T) {
+	const bad = "://auth.example.com"
+	p := newParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Endpoints.JWKS = bad })
+	p.wantKind(p.Connect(t.Context()), provider.ErrMisconfigured)
+	p = connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
+		cfg.Endpoints.Authorization, cfg.Endpoints.Revocation, cfg.Endpoints.Userinfo, cfg.Endpoints.Logout = bad, bad, bad, bad
+	})
+	_, err := p.PasskeyURL(callbackURL)
+	p.wantKind(err, provider.ErrMisconfigured)
+	_, err = p.AuthorizeURL(provider.AuthRequest{Page: provider.PageSignup, State: testState, Nonce: testNonce, Verifier: testVerifier})
+	p.wantKind(err, provider.ErrMisconfigured)
+	p.wantKind(p.Revoke(t.Context(), secret.New("a-token")), provider.ErrMisconfigured)
+	p.wantKind(p.Alive(t.Context(), secret.New("a-token"), "the-user"), provider.ErrMisconfigured)
+	if got := p.LogoutURL(callbackURL, secret.String{}); got != "" {
+		t.Errorf("logout at %q", got)
+	}
+}

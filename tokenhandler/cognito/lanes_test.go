@@ -115,6 +115,7 @@ func TestTimesOfWaitingCalls(t *testing.T) {
 		"o0:0 o1:0 o2:50 o3:100":           several("o", 4),
 		"S0:0 S1:200 S2:400":               several("S", 3),
 		"r0:0 r1:0 r2:0 r3:0 r4:50 A0:200": append(several("A", 1), several("r", 5)...), // the login leaves two to refreshes
+		"o0:0 S0:0 o1:50 o2:100 S1:200":    append(several("S", 2), several("o", 3)...),
 		"S0:0 A0:0 A1:50 A2:100 S1:200":    append(several("S", 2), several("A", 3)...),
 	} {
 		l := cognito.NewLanes(20)

@@ -22,6 +22,7 @@ func TestDescriptionsAreLogged(t *testing.T) {
 		"code 4f1c2d6e-8c1b-4b0e-9a57-0c0f6f1e2d3a has expired":    `"code [removed] has expired"`,
 		"refresh token " + strings.Repeat("Ab1", 20) + "==":        `"refresh token [removed]"`,
 		"für " + strings.Repeat("ü ", 300):                         `"f\u00fcr \u00fc `,
+		"fü " + strings.Repeat("ü ", 300):                          `\u00fc \u2026"`, // the end is no part of a letter
 	} {
 		p := connectedParty(t, cognitotest.Options{})
 		tokens := p.mustLogin()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/tokenhandler/seal"
@@ -201,5 +204,85 @@ func TestPrintingASessionShowsNoToken(t *testing.T) {
 				t.Errorf("%s is %q, want %q", format, text, want)
 			}
 		}
+	}
+}
+
+// TestNamesOfASessionInLogs: one that was opened from a cookie, one that was not, and one that
+// holds nothing.
+func TestNamesOfASessionInLogs(t *testing.T) {
+	f := newFixture(t)
+	begun, opened := f.Begin(tokens(1, f.now), f.now), f.mustOpen(t, f.login(t, tokens(2, f.now)))
+	for _, s := range []*session.Session{begun, opened, {}} {
+		if want := s.ID.Name().String(); s.LogName() != want || s.ID.String() != want || len(want) != 16 {
+			t.Errorf("%q and %q, want %q", s.LogName(), s.ID.String(), want)
+		}
+	}
+	if begun.LogName() == opened.LogName() {
+		t.Error("two sessions have one name")
+	}
+	if _, err := new(session.Session).Tokens(); !errors.Is(err, session.ErrUnreadable) {
+		t.Errorf("the tokens of none: %v", err)
+	}
+}
+
+// TestFits: a session that was opened from cookies fits, and a new one as far as its size is
+// within the budget.
+func TestFits(t *testing.T) {
+	f := newFixture(t)
+	if err := f.Fits(f.mustOpen(t, f.login(t, tokens(1, f.now)))); err != nil {
+		t.Errorf("opened: %v", err)
+	}
+	if err := f.Fits(f.Begin(tokens(1, f.now), f.now)); err != nil {
+		t.Errorf("small: %v", err)
+	}
+	large := tokens(1, f.now)
+	large.Refresh, large.Access = incompressible(), incompressible()
+	err := f.Fits(f.Begin(large, f.now))
+	if refused, ok := err.(*session.TooLargeError); !ok || refused.Refresh != 4200 || refused.Access != 4200 { //nolint:errorlint // exactly this
+		t.Errorf("large: %v", err)
+	}
+}
+
+// TestKeysAreCountedFromTheStart: a key that has opened nothing can be told from one that is
+// not there.
+func TestKeysAreCountedFromTheStart(t *testing.T) {
+	metrics := session.NewMetrics(nil)
+	f := newFixture(t, func(c *session.Config) { c.Metrics = metrics })
+	if n := testutil.CollectAndCount(metrics.OpenedByKey); n != 1 {
+		t.Errorf("%d keys", n)
+	}
+	if err := f.keys.Replace([][]byte{bytes.Repeat([]byte{8}, seal.KeySize), bytes.Repeat([]byte{7}, seal.KeySize)}); err != nil {
+		t.Fatal(err)
+	}
+	if f.CountKeys(); testutil.CollectAndCount(metrics.OpenedByKey) != 2 {
+		t.Error("a new key is not counted")
+	}
+	f.mustOpen(t, f.login(t, tokens(1, f.now)))
+	if got := testutil.ToFloat64(metrics.OpenedByKey.WithLabelValues(f.keys.IDs()[0].String())); got != 1 {
+		t.Errorf("opened %v times", got)
+	}
+}
+
+// TestSessionThatBeginsInTheFuture, because a revocation is later than now: its user was active,
+// and the provider was asked, when the login ended.
+func TestSessionThatBeginsInTheFuture(t *testing.T) {
+	f := newFixture(t)
+	w, r := httptest.NewRecorder(), &http.Request{}
+	gs, err := f.New(r, sessionCookie)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gs.Values[session.Key] = f.Begin(tokens(1, f.now), f.now.Add(5*time.Second))
+	if err := gs.Save(r, w); err != nil {
+		t.Fatal(err)
+	}
+	activity, _ := gs.Values[session.ActivityKey].(*session.Activity)
+	if !activity.Active.Equal(f.now) || !activity.Probed.Equal(f.now) {
+		t.Errorf("active at %v, asked at %v", activity.Active, activity.Probed)
+	}
+	j := jar{}
+	j.take(t, w.Header())
+	if s := f.mustOpen(t, j); !s.Begun.Equal(f.now.Add(5*time.Second)) || !s.Expires.Equal(f.now.Add(12*time.Hour)) {
+		t.Errorf("began at %v, ends at %v", s.Begun, s.Expires)
 	}
 }

@@ -119,17 +119,19 @@ func TestDemandedTokenThatCannotBeVerifiedYet(t *testing.T) {
 	}
 }
 
-// TestPartialGenerationOfAnEndedSession: the new refresh token is given back if the session
-// was ended meanwhile.
-func TestPartialGenerationOfAnEndedSession(t *testing.T) {
-	p := &provider{rotate: true, latency: time.Second, unverified: true}
-	inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
-		v := f.mustOpen(t, j)
-		go func() { time.Sleep(500 * time.Millisecond); f.mustOpen(t, j).End() }()
-		_ = v.Refresh(t.Context(), refresh.OnDemand)
-		f.Close()
-		if len(f.discarded) != 1 || f.discarded[0] != p.good {
-			t.Errorf("%d refresh tokens were given back", len(f.discarded))
-		}
-	})
+// TestGenerationOfAnEndedSession: the new refresh token is given back if the session was ended
+// meanwhile, whether the answer could be verified or not.
+func TestGenerationOfAnEndedSession(t *testing.T) {
+	for _, unverified := range []bool{true, false} {
+		p := &provider{rotate: true, latency: time.Second, unverified: unverified}
+		inBubble(t, p, func(t *testing.T, f *fixture, j jar) {
+			v := f.mustOpen(t, j)
+			go func() { time.Sleep(500 * time.Millisecond); f.mustOpen(t, j).End() }()
+			_ = v.Refresh(t.Context(), refresh.OnDemand)
+			f.Close()
+			if len(f.discarded) != 1 || f.discarded[0] != p.good {
+				t.Errorf("unverified %v: %d refresh tokens were given back", unverified, len(f.discarded))
+			}
+		})
+	}
 }

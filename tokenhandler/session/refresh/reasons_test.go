@@ -329,60 +329,42 @@ func TestClosingIsSaid(t *testing.T) {
 	}
 }
 
-// TestWatchOfAShortenedLifetime: another replica, which has the longer one still, has refreshed
-// the session. Here it ends as the shorter one says.
-func TestWatchOfAShortenedLifetime(t *testing.T) {
-	p := &provider{rotate: true}
-	withReplicas(t, 1, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, _ jar) {
-		longer := newFixture(t, func(s *settings) {
-			s.refresh.Refresher, s.Now, s.IdleTimeout, s.refresh.Replicas = p, time.Now, 3*time.Hour, all[0].cfg.refresh.Replicas
-		})
-		one := tokens(1, time.Now())
-		j := longer.login(t, one)
-		v := all[0].mustOpen(t, j)
-		w := watch{v.Watch(t.Context())}
-		for _, f := range []*fixture{longer, all[0]} {
-			if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err != nil {
-				t.Fatal(err)
-			}
-		}
-		time.Sleep(2*time.Hour - time.Second)
-		w.want(t, nil)
-		time.Sleep(time.Second)
-		w.want(t, session.ErrExpired)
-	}, func(s *settings) { s.AbsoluteLifetime = 2 * time.Hour })
+// TestIdleEndOfARevokedSession: what its cookies say can be asked still.
+func TestIdleEndOfARevokedSession(t *testing.T) {
+	f := newFixture(t)
+	j := f.login(t, tokens(1, f.now))
+	f.mustOpen(t, j).End()
+	if v, err := f.Open(j.header()); !errors.Is(err, refresh.ErrRevoked) || !v.IdleExpires().Equal(f.now.Add(time.Hour)) {
+		t.Errorf("%v", err)
+	}
 }
 
-// TestOlderResultInTheStore: the store has lost the newest generation, and got an older one
-// again. An old cookie is no use then, because a later refresh token was made.
-func TestOlderResultInTheStore(t *testing.T) {
-	store := replicastest.NewFake()
-	p := &provider{rotate: true}
-	withReplicas(t, 1, store, p, func(t *testing.T, all []*fixture, j jar) {
-		f := all[0]
-		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
-		name := f.mustOpen(t, j).Session.ID.Name()
-		var sealed []byte
-		for range 2 {
-			time.Sleep(61 * time.Minute)
-			keepActive(t, f, j)
-			_, h := f.mustRequest(t, j)
-			j.take(t, h)
-			f.mustOpen(t, j) // confirms the new generation
-			if sealed == nil {
-				sealed = store.Result(name)
+// TestNewSessionDuringAnOutageOfTheStore: whether the provider rotates is known from the last
+// refresh of any session. Only if it does not, another replica may do the same at that time.
+func TestNewSessionDuringAnOutageOfTheStore(t *testing.T) {
+	for _, rotates := range []bool{true, false} {
+		store := replicastest.NewFake()
+		f := newFixture(t, func(s *settings) { s.refresh.Replicas = store })
+		f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
+			renewed := secret.Tokens{Access: secret.New("renewed"), AccessExpires: f.now.Add(time.Hour)}
+			if rotates {
+				renewed.Refresh = secret.New("next")
 			}
+			return renewed, nil
 		}
-		time.Sleep(time.Minute)
-		f.sweep(t) // releases it
-		store.Forget()
-		if err := store.Publish(t.Context(), name, "", refresh.Result{Generation: 2, Sealed: sealed}, time.Hour); err != nil {
+		next := f.mustOpen(t, f.login(t, tokens(2, f.now)))
+		store.SetOutage(true, true)
+		if err := next.Refresh(t.Context(), refresh.OnDemand); !errors.Is(err, refresh.ErrStoreUnavailable) {
+			t.Errorf("rotates %v: before any refresh: %v", rotates, err)
+		}
+		store.SetOutage(false, false)
+		if err := f.mustOpen(t, f.login(t, tokens(1, f.now))).Refresh(t.Context(), refresh.OnDemand); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Second) // until the store gives leases again
-		older[activeCookie] = j[activeCookie]
-		if _, _, err := f.request(t, older); !errors.Is(err, refresh.ErrSuperseded) || p.count() != 2 || p.good == "" {
-			t.Errorf("%v after %d calls", err, p.count())
+		store.SetOutage(true, true)
+		f.now = f.now.Add(time.Minute)
+		if err := next.Refresh(t.Context(), refresh.OnDemand); errors.Is(err, refresh.ErrStoreUnavailable) != rotates || (err == nil) == rotates {
+			t.Errorf("rotates %v: after a refresh of another session: %v", rotates, err)
 		}
-	})
+	}
 }

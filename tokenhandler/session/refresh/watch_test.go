@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"cognito-token-handler/test/replicastest"
 	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session"
@@ -217,4 +218,28 @@ func TestWatchFollowsAProlongedSession(t *testing.T) {
 		time.Sleep(time.Minute)
 		w.want(t, session.ErrExpired)
 	})
+}
+
+// TestWatchOfAShortenedLifetime: another replica, which has the longer one still, has refreshed
+// the session. Here it ends as the shorter one says.
+func TestWatchOfAShortenedLifetime(t *testing.T) {
+	p := &provider{rotate: true}
+	withReplicas(t, 1, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, _ jar) {
+		longer := newFixture(t, func(s *settings) {
+			s.refresh.Refresher, s.Now, s.IdleTimeout, s.refresh.Replicas = p, time.Now, 3*time.Hour, all[0].cfg.refresh.Replicas
+		})
+		one := tokens(1, time.Now())
+		j := longer.login(t, one)
+		v := all[0].mustOpen(t, j)
+		w := watch{v.Watch(t.Context())}
+		for _, f := range []*fixture{longer, all[0]} {
+			if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.OnDemand); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(2*time.Hour - time.Second)
+		w.want(t, nil)
+		time.Sleep(time.Second)
+		w.want(t, session.ErrExpired)
+	}, func(s *settings) { s.AbsoluteLifetime = 2 * time.Hour })
 }
