@@ -6,9 +6,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"cognito-token-handler/oauthproxy"
+	"cognito-token-handler/test/testkit"
 )
 
 // brokenWriter keeps what was passed to Write although Write fails. So does net/http over
@@ -75,4 +80,95 @@ func TestFailureBehindAWholeBody(t *testing.T) {
 			})
 		})
 	}
+}
+
+// countedBodies is a transport that counts the bodies of responses that are open.
+type countedBodies struct {
+	http.RoundTripper
+
+	open *atomic.Int32
+}
+
+func (c countedBodies) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := c.RoundTripper.RoundTrip(r)
+	if err == nil {
+		c.open.Add(1)
+		response.Body = &countedBody{ReadCloser: response.Body, open: c.open}
+	}
+	return response, err
+}
+
+type countedBody struct {
+	io.ReadCloser
+
+	open *atomic.Int32
+	once sync.Once
+}
+
+func (b *countedBody) Close() error {
+	b.once.Do(func() { b.open.Add(-1) })
+	return b.ReadCloser.Close()
+}
+
+// Whatever becomes of a response, its body is closed, so that its connection ends or is used
+// again.
+func TestBodiesOfResponsesAreClosed(t *testing.T) {
+	for path, status := range map[string]int{
+		"/api/good": http.StatusOK, "/api/refused": http.StatusOK, "/api/invalid": http.StatusBadGateway, "/api/events": http.StatusTooManyRequests, "/api/breaks": 0,
+	} {
+		t.Run(path, func(t *testing.T) {
+			up := newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.URL.Path == "/api/events":
+					w.Header().Set("Content-Type", "text/event-stream")
+					_ = http.NewResponseController(w).Flush()
+					<-r.Context().Done()
+				case r.URL.Path == "/api/breaks":
+					w.Header().Set("Content-Length", "10")
+					_, _ = io.WriteString(w, "half")
+				case r.Header.Get("Authorization") != "Bearer renewed" && r.URL.Path == "/api/refused":
+					w.WriteHeader(http.StatusUnauthorized)
+				}
+			})
+			var open atomic.Int32
+			p := newLimitedProxy(t, oauthproxy.Limits{Streams: 1}, nil, api(t, up.URL))
+			p.Start()
+			t.Cleanup(p.Close)
+			p.tokens.renew = func() (string, error) { return "renewed", nil }
+			p.handler.WrapTransports(func(next http.RoundTripper) http.RoundTripper {
+				return countedBodies{statusOf{next, "/api/invalid"}, &open}
+			})
+			held := int32(0)
+			if status == http.StatusTooManyRequests {
+				stream := p.open(t, p.request(t, http.MethodGet, path, http.NoBody))
+				defer func() { _ = stream.Body.Close() }()
+				held = 1
+			}
+			response, err := p.Client().Transport.RoundTrip(p.request(t, http.MethodGet, path, http.NoBody))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = io.Copy(io.Discard, response.Body)
+			_ = response.Body.Close()
+			if response.StatusCode != status && status != 0 || (err != nil) != (status == 0) {
+				t.Errorf("answered %d, %v", response.StatusCode, err)
+			}
+			testkit.Eventually(t, "all bodies closed", func() bool { return open.Load() == held })
+		})
+	}
+}
+
+// statusOf makes the status of responses at one path one that cannot be passed on.
+type statusOf struct {
+	http.RoundTripper
+
+	path string
+}
+
+func (s statusOf) RoundTrip(r *http.Request) (*http.Response, error) {
+	response, err := s.RoundTripper.RoundTrip(r)
+	if err == nil && r.URL.Path == s.path {
+		response.StatusCode = http.StatusSwitchingProtocols
+	}
+	return response, err
 }

@@ -178,6 +178,11 @@ func TestPolicyIsBounded(t *testing.T) {
 	if fmt.Sprint(long) != "[scripts.html styled.html nonce.html]" {
 		t.Errorf("found before any request: %v", long)
 	}
+	// Without such attributes, a directive of the operator's stays as it is.
+	kept := newApp(t, spa.Config{Dir: dir, ExtraPolicy: "style-src-attr 'sha256-x'", Log: log.Logger()})
+	if got := policyOf(do(kept, "GET", "/scripts").Header())["style-src-attr"]; got != "'sha256-x'" {
+		t.Errorf("style-src-attr %s of the operator's", got)
+	}
 	if found := spa.TooLong(spa.Config{Dir: dir, ContentSecurityPolicy: "default-src 'self'"}); found != nil {
 		t.Errorf("with a policy of the operator's: %v", found)
 	}

@@ -126,6 +126,15 @@ func (f roundTrips) RoundTrip(r *http.Request) (*http.Response, error) { return 
 
 var errNetwork = errors.New("no route")
 
+// closing counts how often a body was closed.
+type closing struct {
+	io.Reader
+
+	closed *int
+}
+
+func (c closing) Close() error { *c.closed++; return nil }
+
 // TestPreflight asks as a browser does, and understands the answer as one.
 func TestPreflight(t *testing.T) {
 	const origin, all = "https://app.example.com", "Content-Type, if-none-match , X-Amz-Checksum-Sha256"
@@ -146,6 +155,7 @@ func TestPreflight(t *testing.T) {
 		"as good as allowed": {299, origin, "PUT", all, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			closed := 0
 			got, err := inspecting(t, nil).Preflight(t.Context(), roundTrips(func(r *http.Request) (*http.Response, error) {
 				if r.Method != http.MethodOptions || r.URL.RawQuery != "" || r.URL.Path != "/files/users/doctor/preflight" || r.Header.Get("Origin") != origin ||
 					r.Header.Get("Access-Control-Request-Method") != "PUT" || r.Header.Get("Access-Control-Request-Headers") != "content-type,if-none-match,x-amz-checksum-sha256" {
@@ -156,10 +166,12 @@ func TestPreflight(t *testing.T) {
 				rec.Header().Set("Access-Control-Allow-Methods", c.methods)
 				rec.Header().Set("Access-Control-Allow-Headers", c.header)
 				rec.WriteHeader(c.status)
-				return rec.Result(), nil
+				answer := rec.Result()
+				answer.Body = closing{http.NoBody, &closed}
+				return answer, nil
 			}), origin, "PUT")
-			if err != nil || got != c.want {
-				t.Errorf("%t, %v", got, err)
+			if err != nil || got != c.want || closed != 1 {
+				t.Errorf("%t, %v, closed %d times", got, err, closed)
 			}
 		})
 	}
@@ -186,6 +198,7 @@ func TestTrial(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var calls []string
+			closed := 0
 			ctx, cancel := context.WithCancel(t.Context())
 			i := inspecting(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				calls = append(calls, r.Method)
@@ -207,8 +220,13 @@ func TestTrial(t *testing.T) {
 				}
 				rec := httptest.NewRecorder()
 				rec.WriteHeader(c.status)
-				return rec.Result(), nil
+				answer := rec.Result()
+				answer.Body = closing{http.NoBody, &closed}
+				return answer, nil
 			}))
+			if (closed == 1) != (c.status != 0) {
+				t.Errorf("the body was closed %d times", closed)
+			}
 			if !strings.HasPrefix(key, "users/doctor/trial-") || strings.Join(calls, " ") != c.calls || (remove == nil) != c.removed {
 				t.Errorf("%s: %v, %v", key, calls, remove)
 			}
