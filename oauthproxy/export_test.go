@@ -81,3 +81,22 @@ var WithoutUpstreamText = withoutUpstreamText
 
 // ErrorKind returns the label of an error of the transport.
 var ErrorKind = errorKind
+
+// SlotRequests takes, holds and releases the slot of a call, in this order, and returns how
+// many requests of its session are under way after each step.
+func SlotRequests(steps ...string) (under []int) {
+	l := loads{limits: Limits{Requests: 1, Streams: 1}}
+	var s slot
+	for _, step := range steps {
+		switch step {
+		case "take":
+			s.take(&l, loadKey{}, false)
+		case "hold":
+			s.hold()
+		case "release":
+			s.release()
+		}
+		under = append(under, l.of[loadKey{}].requests)
+	}
+	return under
+}

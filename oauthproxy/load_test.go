@@ -6,6 +6,8 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -217,6 +219,23 @@ func TestUsersOfATrustedProxyAreNotLimitedTogether(t *testing.T) {
 	for range 2 {
 		if got := testkit.Receive(t, answers, "an answer"); got.StatusCode != http.StatusOK {
 			t.Errorf("answered %d", got.StatusCode)
+		}
+	}
+}
+
+// A call counts once as long as somebody holds its slot, also if a connection begins to be
+// opened for it when it has ended.
+func TestSlotCountsOnceAsLongAsItIsHeld(t *testing.T) {
+	for _, c := range []struct {
+		steps string
+		want  []int
+	}{
+		{"take hold release release", []int{1, 1, 1, 0}},
+		{"take release hold hold release release", []int{1, 0, 1, 1, 1, 0}},
+		{"hold release", []int{0, 0}}, // it is not bounded
+	} {
+		if got := oauthproxy.SlotRequests(strings.Fields(c.steps)...); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", c.steps, got, c.want)
 		}
 	}
 }
