@@ -93,10 +93,11 @@ type announced struct {
 }
 
 func (a *announced) Write(b []byte) (int, error) {
+	n, err := a.Buffer.Write(b)
 	if found := regexp.MustCompile(`(?m)^ready: (\S+)$`).FindSubmatch(b); found != nil {
-		a.ready <- string(found[1])
+		a.ready <- string(found[1]) // last: who receives it reads the buffer
 	}
-	return a.Buffer.Write(b)
+	return n, err
 }
 
 // TestServersForOtherPeople: `make stack`.

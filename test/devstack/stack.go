@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,7 +22,7 @@ import (
 )
 
 // drainTime is how long the token handler may take to finish its requests.
-const drainTime = 10 * time.Second
+const drainTime = 30 * time.Second
 
 // Options are the options of a stack. The zero value is a stack on free ports without an app.
 type Options struct {
@@ -72,12 +71,11 @@ type Stack struct {
 	S3       *s3local.Server
 	Redis    *redislocal.Server // nil without [Options.Redis]
 
-	binary   string
-	log      io.Writer
-	dir      string
-	api      *http.Server
-	reserved []net.Listener // the token handler's ports, until it starts
-	ready    atomic.Bool
+	binary string
+	log    io.Writer
+	dir    string
+	api    *http.Server
+	ready  atomic.Bool
 
 	mu       sync.Mutex
 	handlers []*process.Process // all that were started; the last one may be running
@@ -149,7 +147,7 @@ func (s *Stack) start(ctx context.Context, options Options) error {
 	if s.dir, err = os.MkdirTemp("", "devstack-"); err != nil {
 		return err
 	}
-	if err := s.reserve(options.Ports); err != nil {
+	if err := s.choosePorts(options.Ports); err != nil {
 		return err
 	}
 	if err := s.startServers(ctx, options, serverKeys{}); err != nil {
@@ -161,7 +159,6 @@ func (s *Stack) start(ctx context.Context, options Options) error {
 	if err := s.configure(options); err != nil {
 		return err
 	}
-	s.release()
 	if err := s.startHandler(ctx); err != nil {
 		return err
 	}
@@ -169,32 +166,21 @@ func (s *Stack) start(ctx context.Context, options Options) error {
 	return nil
 }
 
-// reserve chooses the token handler's ports, because the pool and the bucket need its URL first, and occupies them until the token
-// handler starts.
-func (s *Stack) reserve(ports Ports) error {
+// choosePorts chooses the token handler's ports, because the pool and the bucket need its URL first.
+func (s *Stack) choosePorts(ports Ports) error {
 	for _, place := range []struct {
 		port int
 		url  *string
 	}{{ports.App, &s.URL}, {ports.Admin, &s.AdminURL}} {
-		listener, err := process.Listen(place.port)
-		if err != nil {
-			return err
+		if place.port == 0 {
+			var err error
+			if place.port, err = process.FreePort(); err != nil {
+				return err
+			}
 		}
-		s.reserved = append(s.reserved, listener)
-		port, err := process.Port(listener)
-		if err != nil {
-			return err
-		}
-		*place.url = "http://" + process.Addr(port)
+		*place.url = "http://" + process.Addr(place.port)
 	}
 	return nil
-}
-
-func (s *Stack) release() {
-	for _, listener := range s.reserved {
-		_ = listener.Close()
-	}
-	s.reserved = nil
 }
 
 // apps returns the origins of the pages that use the stack, the public URL first.
@@ -284,7 +270,6 @@ func (s *Stack) Wait(ctx context.Context) error {
 
 // Close stops everything in the opposite order and removes the files of the stack. It may be called twice.
 func (s *Stack) Close() {
-	s.release()
 	if handler := s.handler(); handler != nil {
 		handler.Stop(drainTime)
 	}

@@ -69,17 +69,16 @@ func Addr(port int) string { return net.JoinHostPort("localhost", strconv.Itoa(p
 //nolint:gochecknoglobals // ports are the machine's
 var given sync.Map
 
-// FreePort returns a port of localhost that nobody listened on a moment ago, and none twice. A child that cannot be handed a listener gets one.
+// FreePort returns a port of localhost that nobody listens on, and none twice. A child that cannot be handed a listener gets one. On Linux
+// the system gives the port to nobody who asks for a free one, in other processes neither, until this process ends.
 func FreePort() (int, error) {
 	for {
-		listener, err := Listen(0)
+		port, err := hold()
 		if err != nil {
-			return 0, err
+			return 0, fmt.Errorf("finding a free port: %w", err)
 		}
-		port, err := Port(listener)
-		_ = listener.Close()
-		if _, again := given.LoadOrStore(port, true); err != nil || !again {
-			return port, err
+		if _, again := given.LoadOrStore(port, true); !again {
+			return port, nil
 		}
 	}
 }

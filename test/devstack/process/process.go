@@ -46,7 +46,7 @@ func Start(spec Spec) (*Process, error) {
 	p.cmd.Stdout = p.out
 	p.cmd.Stderr = p.out
 	p.cmd.SysProcAttr = attributes()
-	p.cmd.WaitDelay = time.Second
+	p.cmd.WaitDelay = outputDelay
 	started := make(chan error)
 	go p.run(started)
 	if err := <-started; err != nil {
@@ -109,5 +109,8 @@ func (p *Process) Signal(s syscall.Signal) {
 }
 
 const tailLines = 20
+
+// outputDelay is how long the last output may take after the child's end, if a process that it left behind can still write.
+const outputDelay = 10 * time.Second
 
 var errEnded = errors.New("it ended by itself")

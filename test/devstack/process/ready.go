@@ -10,7 +10,7 @@ import (
 // AwaitOK returns when the child answers 200 at the URL. If the child ends first it returns its Err, if the context ends first
 // that and the child's last lines.
 func (p *Process) AwaitOK(ctx context.Context, url string) error {
-	client := &http.Client{Timeout: 5 * time.Second}
+	client := &http.Client{Timeout: time.Minute}
 	defer client.CloseIdleConnections()
 	ticker := time.NewTicker(25 * time.Millisecond)
 	defer ticker.Stop()
