@@ -16,6 +16,9 @@ import (
 	"cognito-token-handler/test/cognitolocal/hosted"
 )
 
+// patience is how long cognito-local may take to answer. A busy machine does not reach it, only a hang does.
+const patience = 2 * time.Minute
+
 // maxBody bounds every body that is read.
 const maxBody = 1 << 20
 
@@ -44,7 +47,7 @@ type front struct {
 
 func newFront(ctx context.Context, p *Pool, backend *url.URL, options Options) *front {
 	client := &http.Client{
-		Timeout:       20 * time.Second,
+		Timeout:       patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	// The key set keeps this context for its own fetches; it outlives the start.

@@ -63,7 +63,7 @@ func newPlainWith(t *testing.T, compose composed) *plain {
 	w.url = "http://" + process.Addr(app)
 	ports := strings.NewReplacer("localhost:8080", process.Addr(app), "localhost:9229", process.Addr(pool),
 		"http://localhost:3000", w.api.URL)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	defer cancel()
 	w.startPool(ctx, ports, compose.pool("PORT="+strconv.Itoa(pool)))
 	w.startHandler(ctx, ports, repo, process.Addr(admin), compose.handler(w.dir, app, admin))

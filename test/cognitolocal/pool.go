@@ -125,7 +125,7 @@ func start(ctx context.Context, listener net.Listener, options Options) (*Pool, 
 	p.front = newFront(ctx, p, backend, options)
 	p.server = &http.Server{
 		Handler: p.front.routes(), ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
+		WriteTimeout: 2 * patience, IdleTimeout: time.Minute, MaxHeaderBytes: 64 << 10,
 	}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
-	"time"
 )
 
 // ErrRefused is returned when the pool shows its login page again instead of redirecting the browser.
@@ -19,7 +18,7 @@ var ErrRefused = errors.New("the login page refused the user name or password")
 // SignIn logs in as a person does: it opens the page at authorizeURL, following redirects, fills in its form, and returns the URL
 // to which the pool redirects the browser, without opening it.
 func SignIn(ctx context.Context, authorizeURL, email, password string) (*url.URL, error) {
-	client := &http.Client{Timeout: 20 * time.Second}
+	client := &http.Client{Timeout: 2 * patience}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, authorizeURL, http.NoBody)
 	if err != nil {
 		return nil, err
