@@ -21,17 +21,23 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// The time-out of a route is the time until the head of the response, to the instant.
+// The time-out of a route is the time until the head of the response, to the instant, with a
+// session or without.
 func TestTimeoutIsExact(t *testing.T) {
-	for _, timeout := range []time.Duration{500 * time.Millisecond, time.Second, time.Second + 1, 10 * time.Second} {
-		synctest.Test(t, func(t *testing.T) {
-			p := overHTTP1.inMemory(t, timeout, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-			begun := time.Now()
-			wantProblem(t, p.get(t, "/api/x"), http.StatusGatewayTimeout, "upstream_timeout")
-			if took := time.Since(begun); took != timeout {
-				t.Errorf("it took %s of %s", took, timeout)
-			}
-		})
+	for name, err := range map[string]error{"with a session": nil, "without": errNobody} {
+		for _, timeout := range []time.Duration{500 * time.Millisecond, time.Second, time.Second + 1, 10 * time.Second} {
+			synctest.Test(t, func(t *testing.T) {
+				protocol := overHTTP1
+				protocol.anonymous = true
+				p := protocol.inMemory(t, timeout, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+				p.tokens.err = err
+				begun := time.Now()
+				wantProblem(t, p.get(t, "/api/x"), http.StatusGatewayTimeout, "upstream_timeout")
+				if took := time.Since(begun); took != timeout {
+					t.Errorf("%s: it took %s of %s", name, took, timeout)
+				}
+			})
+		}
 	}
 }
 
