@@ -184,6 +184,8 @@ func (w *world) followRedirects(tab *tab) {
 			t.Errorf("<img> of %s: %s, want %s", key, got, width)
 		}
 	}
+	tab.mu.Lock()
+	defer tab.mu.Unlock()
 	for _, complaint := range tab.complaints {
 		if strings.Contains(complaint, "Content Security Policy") {
 			t.Error(complaint)

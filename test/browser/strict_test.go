@@ -27,6 +27,7 @@ func TestStrictMode(t *testing.T) {
 	tab := w.tab()
 	must(tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: countOpened})
 	tab.open("/")
+	tab.waitFor("the first request in the log", func() bool { return w.asked(0, http.MethodGet, "/auth/session") > 0 })
 	tab.startLogin()
 	mark := len(w.stack.HandlerLog())
 	tab.finishLogin(cognitolocal.DemoUser, cognitolocal.DemoPassword)

@@ -65,7 +65,7 @@ func (t *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 
 func (t *tab) fatalf(format string, args ...any) {
 	t.t.Helper()
-	ctx, cancel := context.WithTimeout(t.ctx, time.Second)
+	ctx, cancel := context.WithTimeout(t.ctx, 20*time.Second)
 	defer cancel()
 	seen, _ := chromedp.Run(ctx, chromedp.Evaluate[string](`location.href + "\n" + document.body.innerText`))
 	t.t.Logf("the tab shows %s", seen)
@@ -115,10 +115,14 @@ func (t *tab) fill(css, text string) {
 func id(testid string) string { return `[data-testid="` + testid + `"]` }
 
 // text returns what the element shows, once it is there.
-func (t *tab) text(testid string) string {
+func (t *tab) text(testid string) (text string) {
 	t.t.Helper()
-	t.wait("document.querySelector('" + id(testid) + "')")
-	return run[string](t, "document.querySelector('"+id(testid)+"').innerText.trim()")
+	t.waitFor("the text of "+testid, func() (there bool) {
+		var err error
+		text, err = evaluate[string](t, "document.querySelector('"+id(testid)+"').innerText.trim()")
+		return err == nil
+	})
+	return text
 }
 
 func (t *tab) wantText(testid, want string) {
@@ -189,6 +193,7 @@ func (t *tab) waitProvider() {
 // finishLogin fills in the provider's page; return is hit at the end.
 func (t *tab) finishLogin(email, password string) {
 	t.t.Helper()
+	t.waitProvider()
 	run[any](t, `document.querySelector("input[name=username]").value = ""`) // the page keeps it after an error
 	t.fill("input[name=username]", email)
 	t.fill("input[name=password]", password+kb.Enter)
@@ -200,7 +205,13 @@ func (t *tab) login(email string) {
 	t.finishLogin(email, cognitolocal.DemoPassword)
 	t.waitPhase("authenticated")
 	t.wantText("who-email", email)
+	t.wait(settled)
 }
+
+// settled is true once the demo shows the user's notes and files. Requests of the page that are under way would be refused after a logout,
+// and what comes later moves what is to be clicked.
+const settled = `document.querySelector('[data-testid="notes-status"][data-status="synced"]') &&
+	document.querySelector('#files .empty, [data-testid="file-item"]')`
 
 // cookies returns the browser's cookies for the app, HttpOnly ones included, by name.
 func (t *tab) cookies() map[string]*network.Cookie {

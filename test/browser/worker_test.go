@@ -50,8 +50,8 @@ func TestServiceWorker(t *testing.T) {
 	tab.offline(false)
 	tab.open("/")
 	tab.waitStatus("authenticated")
-	run[any](tab, `auth.logout(); null`)
-	tab.waitStatus("anonymous")
+	run[any](tab, `window.leaving = true; auth.logout(); null`)
+	tab.wait(`!window.leaving && window.auth?.session.status === "anonymous"`)
 	if cached := run[string](tab, cachedPaths); strings.Contains(cached, "/auth/") || strings.Contains(cached, "/api/") || strings.Contains(cached, "/storage/") {
 		t.Errorf("the worker keeps answers of the service: %s", cached)
 	}

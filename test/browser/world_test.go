@@ -16,6 +16,7 @@ import (
 
 	"cognito-token-handler/test/devstack"
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/testkit"
 )
 
 // world is one local stack and one browser with an empty profile.
@@ -61,7 +62,7 @@ func newWorld(t *testing.T, options devstack.Options, flags ...chromedp.ExecAllo
 func startChromium(t *testing.T, program string, further []chromedp.ExecAllocatorOption) context.Context {
 	t.Helper()
 	flags := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900),
+		chromedp.ExecPath(program), chromedp.UserDataDir(profile(t)), chromedp.WindowSize(1280, 900), chromedp.WSURLReadTimeout(testkit.Deadline),
 		chromedp.Headless, chromedp.Flag("disable-gpu", true), chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
@@ -82,6 +83,19 @@ func startChromium(t *testing.T, program string, further []chromedp.ExecAllocato
 		t.Fatalf("starting chromium: %v", err)
 	}
 	return ctx
+}
+
+// profile returns a folder for what a browser keeps. Processes of the browser may write there for a moment after its end.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		testkit.Eventually(t, "the removal of "+dir, func() bool { return os.RemoveAll(dir) == nil })
+	})
+	return dir
 }
 
 func repo(t *testing.T) string {

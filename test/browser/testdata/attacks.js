@@ -2,8 +2,9 @@
 // nothing; whether it changed anything is for the server to say.
 (async (app) => {
   const outcomes = {}
+  const patience = 120_000 // a busy machine does not reach it, only a hang does
   const limit = (promise) =>
-    Promise.race([promise, new Promise((resolve) => setTimeout(() => resolve('no outcome in time'), 8000))])
+    Promise.race([promise, new Promise((resolve) => setTimeout(() => resolve('no outcome in time'), patience))])
   const attempt = async (name, what) => {
     try {
       outcomes[name] = await limit(what())
@@ -85,7 +86,7 @@
     await attempt('window ' + path, async () => {
       const opened = window.open(app + path)
       if (!opened) return 'the window did not open'
-      for (let i = 0; i < 100; i++) {
+      for (const begun = Date.now(); Date.now() - begun < patience; ) {
         try {
           if (opened.closed) return 'refused' // severed by Cross-Origin-Opener-Policy
           if (opened.location.href !== 'about:blank') return opened.document.documentElement.outerHTML
