@@ -55,7 +55,7 @@ function useFocus(state: State, hasNotice: boolean) {
     if (hasNotice || document.activeElement !== document.body) return
     const since = phase === 'authenticated' ? auth.now() - +(state.session.authTime ?? 0) : Infinity
     const changed = from !== phase && from !== 'loading'
-    if (changed || since < 15_000) document.querySelector<HTMLElement>('main h1')?.focus()
+    if (changed || since < 60_000) document.querySelector<HTMLElement>('main h1')?.focus()
   }, [phase])
 }
 
