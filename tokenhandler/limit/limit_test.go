@@ -84,7 +84,8 @@ func TestRate(t *testing.T) {
 	wantWait(t, "after the clock was set back", f.Take("a"), "20")
 }
 
-// TestClients: clients are counted by network, and those that are not known are not limited.
+// TestClients: clients are counted by network, and those that are not known are not limited,
+// nor are requests without a session.
 // A check counts nothing.
 func TestClients(t *testing.T) {
 	f := newFixture(1, time.Minute)
@@ -100,6 +101,9 @@ func TestClients(t *testing.T) {
 	wantWait(t, "another /64", f.TakeClient(from("2001:db8:0:1::1")), "")
 	for range 5 {
 		wantWait(t, "not known", f.TakeClient(from("?")), "")
+	}
+	for range 5 {
+		wantWait(t, "a request without a session", f.Take(""), "")
 	}
 	var none *limit.Limit
 	wantWait(t, "no limit", errors.Join(none.Take("a"), none.TakeClient(from("203.0.113.1")), none.CheckClient(from("203.0.113.1"))), "")

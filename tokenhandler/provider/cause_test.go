@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -151,12 +152,21 @@ func TestCausesOfRealFailures(t *testing.T) {
 }
 
 func TestCausesOfErrors(t *testing.T) {
+	wrapped := func(err error) error { return &url.Error{Op: "Get", Err: fmt.Errorf("dialling: %w", err)} } // url.Error looks no deeper
 	for want, errs := range map[provider.Cause][]error{
-		provider.CauseTimeout: {context.DeadlineExceeded, &url.Error{Op: "Get", Err: syscall.ETIMEDOUT}, fmt.Errorf("reading the answer: %w", context.DeadlineExceeded)},
-		provider.CauseReset:   {io.ErrUnexpectedEOF, syscall.EPIPE},
-		provider.CauseOther:   {errors.New("x"), syscall.EHOSTUNREACH, nil},
-		provider.CauseDNS:     {&net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true}}},
-		provider.CauseTLS:     {x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")}},
+		provider.CauseTimeout: {
+			context.DeadlineExceeded, &url.Error{Op: "Get", Err: syscall.ETIMEDOUT}, fmt.Errorf("reading the answer: %w", context.DeadlineExceeded),
+			wrapped(context.DeadlineExceeded), wrapped(os.ErrDeadlineExceeded), wrapped(syscall.ETIMEDOUT),
+		},
+		provider.CauseReset: {io.ErrUnexpectedEOF, io.EOF, syscall.EPIPE, syscall.ECONNRESET, &url.Error{Op: "Get", Err: errors.New("http: server closed idle connection")}},
+		provider.CauseOther: {errors.New("x"), syscall.EHOSTUNREACH, nil, &url.Error{Op: "Get", Err: errors.New("x")}, &net.OpError{Op: "dial", Err: errors.New("x")}},
+		provider.CauseDNS:   {&net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true}}},
+		provider.CauseTLS: {
+			x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")},
+			&net.OpError{Op: "local error", Err: errors.New("tls: unexpected message")}, &tls.CertificateVerificationError{Err: errors.New("x")},
+			tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, wrapped(http.ErrSchemeMismatch),
+		},
+		provider.CauseUnknownAuthority: {x509.SystemRootsError{Err: errors.New("x")}},
 	} {
 		for _, err := range errs {
 			if got := provider.CauseOf(err); got != want {

@@ -34,6 +34,7 @@ func TestErrorText(t *testing.T) {
 		"redeeming the code: it failed (status 502)":                                     {Status: 502},
 		"redeeming the code: it failed (status 400, invalid_grant)":                      {Status: 400, Code: "invalid_grant"},
 		"redeeming the code: it failed (status 400, invalid_client, request id 0a-b)":    {Status: 400, Code: "invalid_client", RequestID: "0a-b"},
+		`redeeming the code: it failed (status 400, invalid_grant, "code expired")`:      {Status: 400, Code: "invalid_grant", Description: `"code expired"`},
 		"redeeming the code: it failed (status 503, request id 0123456789abcdef-abcdef)": {Status: 503, RequestID: "0123456789abcdef-abcdef"},
 	} {
 		err.Op, err.Reason, err.Kind = "redeeming the code", "it failed", provider.ErrInvalidResponse

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"text/template"
+	"unsafe"
 
 	"cognito-token-handler/tokenhandler/secret"
 )
@@ -95,5 +96,30 @@ func TestBearer(t *testing.T) {
 	}
 	if empty := "Bearer "; !secret.WrapBearer(&empty).IsZero() {
 		t.Error("a header without a token is not empty")
+	}
+}
+
+// TestBearerDoesNotCopyTheToken: every API request sends the header that the session keeps.
+func TestBearerDoesNotCopyTheToken(t *testing.T) {
+	header := "Bearer the-token"
+	s := secret.WrapBearer(&header)
+	if got := s.Bearer(); unsafe.StringData(got) != unsafe.StringData(header) {
+		t.Error("the header was copied")
+	}
+}
+
+// TestZeroValue: a secret that nobody has set is an empty one.
+func TestZeroValue(t *testing.T) {
+	var s secret.String
+	if s.Reveal() != "" || s.Bearer() != "Bearer " || !s.IsZero() || s.Equal(secret.String{}) || s.Equal(secret.New("x")) {
+		t.Errorf("the zero value reveals %q", s.Reveal())
+	}
+}
+
+// TestDecodersFillSecrets: a decoder writes the value into the secret, which does not print it.
+func TestDecodersFillSecrets(t *testing.T) {
+	var body struct{ Token secret.String }
+	if err := json.Unmarshal([]byte(`{"Token":"the-token"}`), &body); err != nil || body.Token.Reveal() != "the-token" {
+		t.Errorf("decoded %q, %v", body.Token.Reveal(), err)
 	}
 }
