@@ -3,10 +3,14 @@ package socket_test
 import (
 	"bufio"
 	"errors"
+	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -30,11 +34,13 @@ func TestCheckHandshake(t *testing.T) {
 		{"Upgrade: websocket"}, // twice
 		{"Upgrade", "Upgrade: websocket/13"},
 		{"Upgrade", "Upgrade: xwebsocket"},
+		{"Upgrade", "Upgrade: websockex"},
 		{"Upgrade", "Upgrade: webſocket"}, // equal under Unicode case folding only
 		{"Upgrade", "Upgrade: \xa0websocket"},
 		{"Connection"},
 		{"Connection", "Connection: keep-alive"},
 		{"Connection", "Connection: upgrades"},
+		{"Connection", "Connection: upgradx"},
 		{"GET", "POST /api/socket HTTP/1.1"},
 		{"GET", "HEAD /api/socket HTTP/1.1"},
 		{"GET", "GET /api/socket HTTP/1.0"},
@@ -111,6 +117,15 @@ func parse(t *testing.T, changes []string) *http.Request {
 	return r
 }
 
+// A base64 decoder skips line breaks, but they would be forwarded.
+func TestCheckHandshakeRefusesLineBreaks(t *testing.T) {
+	r := parse(t, nil)
+	r.Header.Set("Sec-WebSocket-Key", key[:10]+"\n"+key[10:])
+	if err := socket.CheckHandshake(newSite(), r); err == nil {
+		t.Error("it was accepted")
+	}
+}
+
 // WebSockets over HTTP/2 (RFC 8441) are not supported.
 func TestCheckHandshakeOverHTTP2(t *testing.T) {
 	r := parse(t, nil)
@@ -140,6 +155,143 @@ func TestInvalid101(t *testing.T) {
 			})
 		})
 	}
+}
+
+// answerBody is the body of an answer. It notes that it was closed.
+type answerBody struct {
+	io.Reader
+
+	closed bool
+}
+
+func (b *answerBody) Write(p []byte) (int, error) { return len(p), nil }
+
+func (b *answerBody) Close() error {
+	b.closed = true
+	return nil
+}
+
+// connect sends a handshake to an upstream that answers 101 with this body, and with a valid
+// header after these changes: "Name" removes a field, "Name: value" adds one.
+func connect(t *testing.T, body io.ReadCloser, changes ...string) (*socket.Upstream, error) {
+	t.Helper()
+	header := http.Header{"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Accept": {accept}}
+	for _, change := range changes {
+		if name, value, adds := strings.Cut(change, ": "); adds {
+			header.Add(name, value)
+		} else {
+			header.Del(name)
+		}
+	}
+	out := parse(t, []string{"Connection", "Upgrade"}) // as the proxy makes it: hop-by-hop headers are not copied
+	upstream, response, err := socket.Connect(out, func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get("Connection") != "Upgrade" || r.Header.Get("Upgrade") != "websocket" {
+			t.Errorf("sent %v", r.Header)
+		}
+		return &http.Response{StatusCode: http.StatusSwitchingProtocols, Body: body, Header: header}, nil
+	})
+	if response != nil {
+		t.Errorf("answered %d", response.StatusCode)
+	}
+	return upstream, err
+}
+
+// A 101 that does not accept the handshake opens no tunnel, and does not keep its connection open.
+func TestRefused101IsClosed(t *testing.T) {
+	good := &answerBody{}
+	if _, err := connect(t, good); err != nil || good.closed {
+		t.Errorf("%v, closed: %v", err, good.closed)
+	}
+	for _, changes := range [][]string{
+		{"Upgrade"},
+		{"Upgrade: h2c"},
+		{"Upgrade", "Upgrade: websockex"},
+		{"Connection"},
+		{"Connection", "Connection: close"},
+		{"Sec-WebSocket-Accept"},
+		{"Sec-WebSocket-Accept: x"},
+		{"Sec-WebSocket-Accept", "Sec-WebSocket-Accept: x"},
+	} {
+		body := &answerBody{}
+		if _, err := connect(t, body, changes...); err == nil || !body.closed {
+			t.Errorf("%v: %v, closed: %v", changes, err, body.closed)
+		}
+	}
+	readOnly := &answerBody{}
+	if _, err := connect(t, struct{ io.ReadCloser }{readOnly}); err == nil || !readOnly.closed {
+		t.Errorf("a connection that cannot be written: %v, closed: %v", err, readOnly.closed)
+	}
+}
+
+func TestUpstreamOutOfReach(t *testing.T) {
+	refused := errors.New("refused")
+	upstream, response, err := socket.Connect(parse(t, nil), func(*http.Request) (*http.Response, error) { return nil, refused })
+	if upstream != nil || response != nil || !errors.Is(err, refused) {
+		t.Errorf("%v %v %v", upstream, response, err)
+	}
+}
+
+// A client whose connection cannot be taken over gets no WebSocket, and that to the upstream is
+// for the caller to close.
+func TestAcceptWithoutAConnection(t *testing.T) {
+	body := &answerBody{}
+	upstream, err := connect(t, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := upstream.Accept(httptest.NewRecorder(), time.Now, socket.NewMetrics(nil), "/api/"); !errors.Is(err, http.ErrNotSupported) {
+		t.Errorf("accepted with %v", err)
+	}
+	if upstream.Close(); !body.closed {
+		t.Error("the connection to the upstream is open")
+	}
+}
+
+// halfConn is a connection that can be closed for writing only.
+type halfConn struct {
+	net.Conn
+
+	half chan struct{}
+}
+
+func (c halfConn) CloseWrite() error {
+	close(c.half)
+	return nil
+}
+
+func (c halfConn) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	return c, bufio.NewReadWriter(bufio.NewReader(c), bufio.NewWriter(c)), nil
+}
+
+// When the upstream has ended, the client's connection is first closed for writing, so that the
+// client gets all that was written.
+func TestHalfClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		upstream, err := connect(t, &answerBody{Reader: strings.NewReader("\x81\x03bye")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, served := net.Pipe()
+		half := halfConn{served, make(chan struct{})}
+		conn, err := upstream.Accept(struct {
+			http.ResponseWriter
+			http.Hijacker
+		}{httptest.NewRecorder(), half}, time.Now, socket.NewMetrics(nil), "/api/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		go conn.Run()
+		if _, err := io.ReadFull(client, make([]byte, 5)); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		select {
+		case <-half.half:
+		default:
+			t.Error("the client is not told that nothing more comes")
+		}
+		_ = client.Close()
+	})
 }
 
 // Any response other than 101 is passed on.

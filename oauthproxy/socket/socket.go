@@ -172,7 +172,7 @@ func (c *Conn) writeToClient(p []byte) error {
 		}
 	}
 	switch {
-	case c.frames.atBoundary() && c.frames.closed:
+	case c.frames.closed:
 		return errClosed // nothing may follow a close frame
 	case closing != nil && c.frames.atBoundary():
 		return c.writeCloseFrame(*closing)

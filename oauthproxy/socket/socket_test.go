@@ -154,6 +154,7 @@ func TestManyWebSockets(t *testing.T) {
 func TestSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := newProxy(t, echo(nil)).dial(t)
+		exchange(t, conn, websocket.MessageText, []byte("good night"))
 		time.Sleep(24 * time.Hour)
 		exchange(t, conn, websocket.MessageText, []byte("good morning"))
 	})
@@ -252,6 +253,28 @@ func TestCloseDiscardsTheClientsFrames(t *testing.T) {
 	})
 }
 
+// What the upstream sends after Close is discarded, and causes no second close frame.
+func TestCloseDiscardsTheUpstreamsFrames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		resume := make(chan struct{})
+		p := newProxy(t, raw(accepted, func(conn net.Conn) {
+			<-resume
+			_, _ = conn.Write(frame(0x81, 100, false))
+			_, _ = io.Copy(io.Discard, conn)
+		}))
+		client := p.handshake(t)
+		go (<-p.opened).Close(socket.StatusSessionEnded, "session ended")
+		synctest.Wait()
+		go func() {
+			synctest.Wait()
+			close(resume)
+		}()
+		if all, _ := io.ReadAll(client.r); string(all) != sessionEnded {
+			t.Errorf("read %q", all)
+		}
+	})
+}
+
 // A close frame in the middle of another frame would be read as its payload. It is
 // sent after that frame, and the upstream has CloseTimeout to complete it.
 func TestCloseBetweenFrames(t *testing.T) {
@@ -264,7 +287,9 @@ func TestCloseBetweenFrames(t *testing.T) {
 					_, _ = conn.Write(whole[:500])
 					<-resume
 					if completed {
-						_, _ = conn.Write(append(whole[500:], frame(0x81, 100, false)...)) // and a frame too late
+						_, _ = conn.Write(whole[500:700])
+						synctest.Wait()
+						_, _ = conn.Write(append(whole[700:], frame(0x81, 100, false)...)) // and a frame too late
 					}
 					_, _ = io.Copy(io.Discard, conn)
 				}))
