@@ -1,14 +1,18 @@
 package tokenhandler_test
 
 import (
+	"encoding/binary"
 	"net/http"
 	"net/url"
+	"strconv"
 	"testing"
 	"time"
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/useragent"
+	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/replicas"
+	"cognito-token-handler/tokenhandler/session"
 )
 
 // TestEndsOfSessionsAreCountedOnce: a browser that goes on with the cookie of a session
@@ -75,5 +79,55 @@ func TestFailedLoginsAreCountedByWhoseFaultTheyAre(t *testing.T) {
 				t.Errorf("%v logins counted as %s", got, outcome)
 			}
 		})
+	}
+}
+
+// numbered returns an id of its own for every number.
+func numbered(n int) (id session.ID) {
+	binary.BigEndian.PutUint64(id[:], uint64(n)) //nolint:gosec // not negative
+	return id
+}
+
+// TestMemoryOfEndingsIsBounded: the newest 10,000 sessions are remembered at least, and 20,000
+// at most.
+func TestMemoryOfEndingsIsBounded(t *testing.T) {
+	var endings tokenhandler.Endings
+	for n := range 50_000 {
+		if !endings.IsNew(numbered(n)) || endings.IsNew(numbered(n)) || endings.IsNew(numbered(max(0, n-9_999))) {
+			t.Fatalf("the end of session %d is recorded twice, or never", n)
+		}
+	}
+	if n := endings.Len(); n > 20_000 {
+		t.Errorf("%d sessions are remembered", n)
+	}
+}
+
+// TestMemoryOfLogoutsIsBounded: the same for the sessions and users that have logged out.
+func TestMemoryOfLogoutsIsBounded(t *testing.T) {
+	begun := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	for what, add := range map[string]func(*tokenhandler.LoggedOut, int){
+		"sessions": func(l *tokenhandler.LoggedOut, n int) { l.AddSession(numbered(n)) },
+		"users":    func(l *tokenhandler.LoggedOut, n int) { l.AddUser(strconv.Itoa(n), begun.Add(1)) },
+	} {
+		var out tokenhandler.LoggedOut
+		is := func(n int) bool {
+			s := &session.Session{Subject: strconv.Itoa(n), Begun: begun}
+			s.ID = numbered(n)
+			return out.Has(s)
+		}
+		if out.Has(nil) || is(0) {
+			t.Errorf("%s: without a logout", what)
+		}
+		for n := range 50_000 {
+			if add(&out, n); !is(n) || !is(max(0, n-9_999)) || is(n+1) {
+				t.Fatalf("%s: number %d is not told from the others", what, n)
+			}
+		}
+		if n := out.Len(); n > 20_000 {
+			t.Errorf("%s: %d are remembered", what, n)
+		}
+		if out.Has(&session.Session{Subject: "49999", Begun: begun.Add(1)}) {
+			t.Errorf("%s: a session that began after the logout has ended", what)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package tokenhandler
 
 import (
+	"hash/maphash"
 	"maps"
 	"slices"
 	"time"
@@ -31,6 +32,45 @@ func (c PermissionCache) Names() (count int) {
 	}
 	return count
 }
+
+// Knows reports whether the permissions of the access token of s are in the half of the memory
+// that is forgotten last.
+func (c PermissionCache) Knows(s *session.Session) bool {
+	_, known := c.cache.recent[permissionKey{s.ID, s.Generation, maphash.String(c.cache.seed, s.Access.Reveal())}]
+	return known
+}
+
+// Endings remembers the sessions whose end was recorded.
+type Endings struct{ endings }
+
+// IsNew reports whether the end of a session was not recorded.
+func (e *Endings) IsNew(id session.ID) bool { return e.isNew(id) }
+
+// Len returns the number of remembered sessions.
+func (e *Endings) Len() int { return len(e.recent) + len(e.older) }
+
+// LoggedOut remembers the sessions and users that have logged out.
+type LoggedOut struct{ loggedOut }
+
+// AddSession notes a logout.
+func (l *LoggedOut) AddSession(id session.ID) { l.addSession(id) }
+
+// AddUser notes a logout everywhere.
+func (l *LoggedOut) AddUser(sub string, before time.Time) { l.addUser(sub, before) }
+
+// Has reports whether the user has logged out of s.
+func (l *LoggedOut) Has(s *session.Session) bool { return l.has(s) }
+
+// Len returns the number of remembered logouts.
+func (l *LoggedOut) Len() (count int) {
+	for _, half := range []logouts{l.recent, l.older} {
+		count += len(half.sessions) + len(half.users)
+	}
+	return count
+}
+
+// Probes returns how many sessions' probes a handler remembers.
+func Probes(h *Handler) int { return len(h.prober.last) }
 
 // LoginLifetime is how long a login may take.
 const LoginLifetime = loginLifetime

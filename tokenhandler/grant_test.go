@@ -2,6 +2,7 @@ package tokenhandler_test
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler/seal"
 	"cognito-token-handler/tokenhandler/session"
+	"cognito-token-handler/tokenhandler/session/refresh"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -175,6 +177,35 @@ func wantCommit(t *testing.T, a *app, ua *useragent.UA, names ...string) {
 	}
 	if !grant.AccessToken().Equal(a.provider.newest().Access) {
 		t.Error("not the newest access token")
+	}
+}
+
+// TestRenew: after an upstream's 401 the grant has a new token, unless the provider refuses it
+// or the session has ended meanwhile.
+func TestRenew(t *testing.T) {
+	for name, c := range map[string]struct {
+		spoil func(a *app, ua *useragent.UA)
+		want  error
+	}{
+		"good":       {func(*app, *useragent.UA) {}, nil},
+		"refused":    {func(a *app, _ *useragent.UA) { a.pool.SignOut("demo") }, refresh.ErrRejected},
+		"logged out": {func(a *app, ua *useragent.UA) { a.copyOf(ua).Fetch(http.MethodPost, "/auth/logout", "") }, refresh.ErrRevoked},
+	} {
+		a := newApp(t, short())
+		ua := a.login()
+		grant, err := a.Authorize(a.request(ua), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := grant.AccessToken()
+		a.clock.Advance(time.Minute)
+		c.spoil(a, ua)
+		if err := grant.Renew(t.Context()); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
+		}
+		if renewed := !grant.AccessToken().Equal(before); renewed != (c.want == nil) {
+			t.Errorf("%s: a new token: %v", name, renewed)
+		}
 	}
 }
 

@@ -210,16 +210,10 @@ func (h *Handler) page(path string, handle web.HandlerFunc) {
 	h.handle(path, web.OwnHeaders(h.cfg.Site.Methods(h.cfg.Site.Handle(handle), http.MethodGet)))
 }
 
+// call registers a call. No call reads the request's body.
 func (h *Handler) call(path string, handle web.HandlerFunc, methods ...string) {
-	limited := func(w http.ResponseWriter, r *http.Request) error {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		return handle(w, r)
-	}
-	h.handle(path, web.OwnHeaders(h.cfg.Site.Guard(h.cfg.Site.Methods(h.cfg.Site.Handle(limited), methods...))))
+	h.handle(path, web.OwnHeaders(h.cfg.Site.Guard(h.cfg.Site.Methods(h.cfg.Site.Handle(handle), methods...))))
 }
-
-// maxBody is the largest body of a call in bytes. No call needs a body.
-const maxBody = 4 << 10
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.mux.ServeHTTP(w, r) }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"html"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -156,5 +157,45 @@ func TestDeepLinks(t *testing.T) {
 			t.Errorf("%s: came back to %d %.80q", name, res.Status, target)
 		}
 		a.wantSession(ua, true)
+	}
+}
+
+// TestLoginThatDoesNotFit: of a login that is too large for its cookie, first the parameters for
+// another try are left out, and then the return path. The login itself works.
+func TestLoginThatDoesNotFit(t *testing.T) {
+	quotes := strings.Repeat(`"`, 256) // twice as long in JSON
+	long, tooLong := "/"+strings.Repeat("a", 2000), "/?"+strings.Repeat(`"`, 1500)
+	hints := url.Values{"login_hint": {quotes}, "identity_provider": {quotes[:128]}, "idp_identifier": {quotes[:128]}}
+	for name, c := range map[string]struct {
+		returnTo string
+		extra    bool   // more parameters
+		want     string // return_to of another try
+		hint     bool   // another try has the parameters
+	}{
+		"fits":                  {"/x", true, "/x", true},
+		"long return path":      {long, false, long, false},
+		"and more":              {long, true, long, false},
+		"too long by itself":    {tooLong, false, "", false},
+		"too long, and more":    {tooLong, true, "", false},
+		"nothing to return to ": {"/", true, "", true},
+	} {
+		a := newApp(t, settings{})
+		query := url.Values{"return_to": {c.returnTo}}
+		if c.extra {
+			maps.Copy(query, hints)
+		}
+		tab, callback := a.begin(a.browser(), "/auth/login?"+query.Encode())
+		res := a.back(tab, with(t, callback, func(q url.Values) { q.Set("error", "access_denied") }))
+		_, rest, _ := strings.Cut(string(res.Body), `<a href="`)
+		link, _, _ := strings.Cut(rest, `"`)
+		again := testkit.MustURL(t, html.UnescapeString(link)).Query()
+		if again.Get("return_to") != c.want || again.Has("login_hint") != c.hint {
+			t.Errorf("%s: %.200s", name, link)
+		}
+	}
+	a := newApp(t, settings{})
+	tab, callback := a.begin(a.browser(), "/auth/login?"+url.Values{"return_to": {tooLong}, "login_hint": {quotes}}.Encode())
+	if res := a.back(tab, callback); res.Location() != a.url+"/" {
+		t.Errorf("the login ended with %d at %s", res.Status, res.Location())
 	}
 }

@@ -2,6 +2,7 @@ package tokenhandler_test
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
+	"cognito-token-handler/tokenhandler/replicas"
 	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/session/refresh"
 )
@@ -125,5 +127,23 @@ func TestLoginEndsAnIdleSession(t *testing.T) {
 			a.wantSession(ua, true)
 			wantOver(t, socket.Done())
 		})
+	}
+}
+
+// TestLogoutEverywhereIsLoggedIfItFails: the user is logged out here, and an operator learns
+// that the other sessions go on.
+func TestLogoutEverywhereIsLoggedIfItFails(t *testing.T) {
+	for _, fails := range []bool{false, true} {
+		a := newApp(t, settings{handler: func(c *tokenhandler.Config) {
+			if fails {
+				c.Revoke = func(context.Context, replicas.Revocation) error { return errors.New("planted") }
+			}
+		}})
+		ua := a.login()
+		a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout?everywhere=true", ""))
+		a.wantSession(ua, false)
+		if logged := a.log.Contains("sessions not ended everywhere"); logged != fails {
+			t.Errorf("fails: %v, logged: %v", fails, logged)
+		}
 	}
 }

@@ -170,6 +170,8 @@ func TestOnlyNavigationsStartALogin(t *testing.T) {
 				"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {dest},
 			})
 			testkit.WantProblem(t, *res, http.StatusBadRequest, "invalid_request")
+			res = a.send(t.Context(), http.MethodGet, path, http.Header{"Sec-Fetch-Dest": {dest}})
+			testkit.WantProblem(t, *res, http.StatusBadRequest, "invalid_request")
 		}
 		for _, header := range []map[string]string{
 			{"Sec-Purpose": "prefetch"},
@@ -196,6 +198,8 @@ func TestOnlyNavigationsStartALogin(t *testing.T) {
 	// The app's service worker may pass the navigation on.
 	for _, header := range []http.Header{
 		nil,
+		{"Sec-Fetch-Dest": {"document"}},
+		{"Sec-Purpose": {"prefetched"}}, {"Purpose": {"a-prefetch"}},
 		{"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}},
 		{"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"empty"}},
 	} {

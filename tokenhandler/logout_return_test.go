@@ -95,6 +95,21 @@ func TestWayBackOfTheLastLogout(t *testing.T) {
 	}
 }
 
+// TestWayBackThatDoesNotFit: a page whose way back would make the head of the answer larger than
+// proxies accept is not returned to, and neither is the one of an earlier logout.
+func TestWayBackThatDoesNotFit(t *testing.T) {
+	a := newReturningApp(t, false)
+	ua := a.login()
+	ua.Fetch(http.MethodPost, "/auth/logout?return_to=/first", "")
+	a.loginIn(ua, "/")
+	if res := a.logoutTo(ua, "/?"+strings.Repeat(`"`, 2000)); res.URL != a.url+"/bye" {
+		t.Errorf("ended at %s with %d", res.URL, res.Status)
+	}
+	if left := ours(ua); len(left) != 0 {
+		t.Errorf("cookies left: %v", left)
+	}
+}
+
 // TestWayBackSurvivesALogin: an app in another tab that notices the logout starts a login.
 func TestWayBackSurvivesALogin(t *testing.T) {
 	for _, openID := range []bool{false, true} {

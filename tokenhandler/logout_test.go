@@ -239,6 +239,20 @@ func TestLogoutWhenRevocationFails(t *testing.T) {
 	}
 }
 
+// TestLogoutOfABrokenSession checks a session whose tokens cannot be read, so that there is
+// nothing to revoke: the session ends, and the log and the metric tell.
+func TestLogoutOfABrokenSession(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	breakInside(a, ua)
+	thief := a.copyOf(ua)
+	a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout", ""))
+	a.wantDead(thief)
+	if n := a.metric("tokenhandler_revocations_total", "failed"); n != 1 || !a.log.Contains("refresh token not revoked") {
+		t.Errorf("%v failures counted", n)
+	}
+}
+
 // TestLogoutWithoutRevocationEndpoint checks that a provider that cannot revoke tokens is
 // not counted as if it had done so.
 func TestLogoutWithoutRevocationEndpoint(t *testing.T) {

@@ -101,9 +101,19 @@ func TestBrowserThatLeavesKeepsItsSession(t *testing.T) {
 // withSessions returns a browser that has begun a login lately, and has these sessions.
 func (a *app) withSessions(ids ...session.ID) *useragent.UA {
 	a.tb.Helper()
+	var raw [][]byte
+	for _, id := range ids {
+		raw = append(raw, id[:])
+	}
+	return a.withSessionIDs(raw...)
+}
+
+// withSessionIDs is the same for ids that are none of this release.
+func (a *app) withSessionIDs(ids ...[]byte) *useragent.UA {
+	a.tb.Helper()
 	var all []map[string]any
 	for _, id := range ids {
-		all = append(all, map[string]any{"i": id[:], "u": a.clock.Now().Add(12 * time.Hour).Unix()})
+		all = append(all, map[string]any{"i": id, "u": a.clock.Now().Add(12 * time.Hour).Unix()})
 	}
 	payload, err := json.Marshal(map[string]any{"b": a.clock.Now().UnixMilli(), "s": all})
 	if err != nil {
@@ -161,4 +171,15 @@ func TestBeganCookieKeepsItsSize(t *testing.T) {
 	if n := len(c.Name) + len(c.Value) + len("=; "); n > 400 || n < 300 {
 		t.Errorf("%d bytes", n)
 	}
+}
+
+// TestSessionIDsOfAnotherRelease: what the browser had is skipped if its id has another length.
+func TestSessionIDsOfAnotherRelease(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.withSessionIDs([]byte("short"), make([]byte, 32), nil)
+	if res := a.back(ua.Tab(), a.url+"/auth/callback?code=x&state=1x"); res.Status != http.StatusBadRequest {
+		t.Errorf("a callback without its login: %d to %s", res.Status, res.Location())
+	}
+	a.loginIn(ua, "/")
+	a.wantSession(ua, true)
 }

@@ -184,6 +184,7 @@ func BenchmarkPermits(b *testing.B) {
 func TestPermissionsInMemoryAreBounded(t *testing.T) {
 	cache := tokenhandler.NewPermissionCache("groups")
 	const perUser = 100
+	busy := &session.Session{ID: session.ID{15: 1}, Access: token(`{"groups":["a"]}`)}
 	for i := range 3 * tokenhandler.MaxNames / perUser {
 		for _, name := range []string{"a", "b"} {
 			group := name + strconv.Itoa(i)
@@ -192,6 +193,9 @@ func TestPermissionsInMemoryAreBounded(t *testing.T) {
 			if got := cache.Groups(s); len(got) != perUser || got[0] != group {
 				t.Fatalf("%d groups, the first is %q, want %q", len(got), got[0], group)
 			}
+		}
+		if cache.Groups(busy); !cache.Knows(busy) {
+			t.Fatal("an access token in use is forgotten first")
 		}
 	}
 	if n := cache.Names(); n > tokenhandler.MaxNames {

@@ -11,6 +11,7 @@ import (
 
 	"cognito-token-handler/test/cognitotest"
 	"cognito-token-handler/test/testkit"
+	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/provider"
 	"cognito-token-handler/tokenhandler/secret"
@@ -122,6 +123,28 @@ func TestRefusedProbeOfAGoodUser(t *testing.T) {
 			}
 			a.wantSession(ua, true)
 		})
+	}
+}
+
+// TestMemoryOfProbesIsBounded: probes that are older than the interval are forgotten.
+func TestMemoryOfProbesIsBounded(t *testing.T) {
+	a := newApp(t, probed(&alive{}, 5*time.Minute))
+	probe := func(users ...*useragent.UA) {
+		t.Helper()
+		for _, ua := range users {
+			if _, err := a.Authorize(a.request(ua), 0); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	first, second, third := a.login(), a.login(), a.login()
+	a.clock.Advance(5 * time.Minute)
+	probe(first)
+	a.clock.Advance(3 * time.Minute)
+	probe(second)
+	a.clock.Advance(3 * time.Minute)
+	if probe(third); tokenhandler.Probes(a.Handler) != 2 {
+		t.Errorf("%d probes are remembered, want the last two", tokenhandler.Probes(a.Handler))
 	}
 }
 
