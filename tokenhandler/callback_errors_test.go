@@ -171,6 +171,9 @@ func TestTokenEndpointOutages(t *testing.T) {
 				wantPage(t, res, http.StatusServiceUnavailable, "provider_unavailable")
 			case listed:
 				wantPage(t, res, expected.status, expected.code)
+				if noted := a.log.Contains(`"error_code":"rate_limited"`); noted != (outage.Name == limited) {
+					t.Errorf("the record of the request names a limit: %v", noted)
+				}
 			default:
 				wantPage(t, res, http.StatusBadGateway, "provider_error")
 			}
@@ -323,4 +326,42 @@ func TestFailedLoginKeepsTheEarlierSession(t *testing.T) {
 		t.Errorf("a refused code: %d", res.Status)
 	}
 	a.wantSession(ua, true)
+}
+
+// TestRequestSessionIsEnough: a browser that has a session, but no cookie of what began, is not
+// sent to log in again by somebody else's callback.
+func TestRequestSessionIsEnough(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.login()
+	ua.DeleteCookie(beganCookie)
+	if res := ua.Open(useragent.Navigation{URL: "/auth/callback?code=x&state=0x", From: a.url, NoFollow: true}); res.Status != http.StatusSeeOther || res.Location() != a.url+"/" {
+		t.Errorf("%d to %s", res.Status, res.Location())
+	}
+}
+
+// TestOnlyNavigationsAreTriedAgain: a fetch of a callback whose code is refused gets the failure.
+// It could not follow the redirect.
+func TestOnlyNavigationsAreTriedAgain(t *testing.T) {
+	a := newApp(t, settings{})
+	ua := a.browser()
+	_, callback := a.begin(ua, "/auth/login")
+	res := ua.Fetch(http.MethodGet, with(t, callback, func(q url.Values) { q.Set("code", "x") }), "", useragent.FetchOptions{Redirect: "manual"})
+	wantPage(t, res, http.StatusBadRequest, "login_failed")
+}
+
+// TestBeginningAheadOfTheClock: a replica whose clock is a minute ahead may have begun the login.
+func TestBeginningAheadOfTheClock(t *testing.T) {
+	for ahead, want := range map[time.Duration]int{time.Minute: http.StatusFound, time.Minute + time.Second: http.StatusBadRequest} {
+		a := newApp(t, settings{})
+		ua := a.browser()
+		a.begin(ua, "/auth/login")
+		a.clock.Advance(-ahead)
+		res := a.page(ua, "/auth/callback?code=x", nil)
+		if res.Status != want {
+			t.Errorf("%s: %d, want %d", ahead, res.Status, want)
+		}
+		if want == http.StatusBadRequest && !strings.Contains(string(res.Body), `<a href="/auth/login">`) {
+			t.Errorf("the link to try again has parameters: %s", res.Body)
+		}
+	}
 }

@@ -60,7 +60,7 @@ func endingOf(err error) string {
 		return endedExpired
 	case errors.Is(err, refresh.ErrRevoked):
 		return endedRevoked
-	case errors.Is(err, refresh.ErrRejected) && keptProblem(err) == nil:
+	case errors.Is(err, refresh.ErrRejected):
 		return endedByRefusal
 	}
 	return ""

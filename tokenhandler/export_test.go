@@ -33,6 +33,9 @@ func (c PermissionCache) Names() (count int) {
 	return count
 }
 
+// Len returns how many access tokens are known.
+func (c PermissionCache) Len() int { return len(c.cache.recent) + len(c.cache.older) }
+
 // Knows reports whether the permissions of the access token of s are in the half of the memory
 // that is forgotten last.
 func (c PermissionCache) Knows(s *session.Session) bool {

@@ -147,3 +147,31 @@ func TestLogoutEverywhereIsLoggedIfItFails(t *testing.T) {
 		}
 	}
 }
+
+// TestSignOutAtTheProvider: only a logout everywhere ends the user's sessions at the provider, with
+// the access token of this one. That it fails is counted, and changes nothing else.
+func TestSignOutAtTheProvider(t *testing.T) {
+	for query, err := range map[string]error{"": nil, "?everywhere=true": nil, "?everywhere=true&fails": errors.New("planted")} {
+		var asked []secret.String
+		a := newApp(t, settings{handler: func(c *tokenhandler.Config) {
+			c.SignOut = func(_ context.Context, access secret.String) error {
+				asked = append(asked, access)
+				return err
+			}
+		}})
+		ua := a.login()
+		a.wantLogoutURL(ua.Fetch(http.MethodPost, "/auth/logout"+query, ""))
+		want := map[string]float64{"ok": 0, "failed": 0}
+		if query != "" {
+			want[map[bool]string{true: "ok", false: "failed"}[err == nil]] = 1
+		}
+		if calls := float64(len(asked)); calls != want["ok"]+want["failed"] || calls == 1 && !asked[0].Equal(a.provider.newest().Access) {
+			t.Errorf("%q: asked %v times", query, calls)
+		}
+		for outcome, n := range want {
+			if got := a.metric("tokenhandler_provider_signouts_total", outcome); got != n {
+				t.Errorf("%q: %v counted as %s, want %v", query, got, outcome, n)
+			}
+		}
+	}
+}

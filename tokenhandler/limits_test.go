@@ -12,6 +12,7 @@ import (
 	"cognito-token-handler/test/useragent"
 	"cognito-token-handler/tokenhandler"
 	"cognito-token-handler/tokenhandler/limit"
+	"cognito-token-handler/tokenhandler/secret"
 	"cognito-token-handler/tokenhandler/web"
 )
 
@@ -120,4 +121,27 @@ func TestLimitOnTheAppsPage(t *testing.T) {
 			t.Errorf("code %d: a new try would forget the parameters of this one: %s", i+1, res.Location())
 		}
 	}
+}
+
+// TestWrongGatewaySecretsAreLimited: who tries out secrets gets 429 after some of them. Requests
+// without one are no guesses, and the right one is never refused.
+func TestWrongGatewaySecretsAreLimited(t *testing.T) {
+	a := limited(t, web.LimitVerifySecret, 2, func(c *tokenhandler.Config, l *limit.Limit) {
+		c.Limits.VerifySecret, c.VerifySecret = l, secret.New(gatewaySecret)
+	})
+	want := func(status int, secrets ...string) {
+		t.Helper()
+		if res := a.send(t.Context(), http.MethodGet, "/auth/verify", http.Header{secretHeader: secrets}); res.Status != status {
+			t.Errorf("%q: %d, want %d", secrets, res.Status, status)
+		}
+	}
+	for range 5 {
+		want(http.StatusNotFound)
+		want(http.StatusForbidden, gatewaySecret) // it has no Sec-Fetch-Site
+	}
+	want(http.StatusNotFound, "wrong")
+	want(http.StatusNotFound, gatewaySecret, gatewaySecret)
+	want(http.StatusTooManyRequests, "wrong")
+	want(http.StatusForbidden, gatewaySecret)
+	want(http.StatusNotFound)
 }

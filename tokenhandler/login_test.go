@@ -111,7 +111,7 @@ func TestLoginPassesParametersOn(t *testing.T) {
 	for _, query := range []string{
 		"identity_provider=Google", "identity_provider=My+IdP%2F%C3%A9", "idp_identifier=example.com", "login_hint=a%2Bb%40example.com",
 		"lang=pt-BR", "lang=en", "lang=zh-CN", "prompt=none", "prompt=login", "prompt=login+consent", "prompt=select_account",
-		"max_age=0", "max_age=3600", "lang=de&prompt=login&login_hint=x",
+		"max_age=0", "max_age=3600", "max_age=34560000", "lang=de&prompt=login&login_hint=x",
 	} {
 		res := a.page(a.browser(), "/auth/login?"+query, nil)
 		got, want := testkit.MustURL(t, res.Location()).Query(), testkit.MustURL(t, "?"+query).Query()
@@ -126,7 +126,7 @@ func TestLoginPassesParametersOn(t *testing.T) {
 		"idp_identifier=%E2%80%AE", "login_hint=%ff", "login_hint=" + strings.Repeat("x", 257), "login_hint=a%09b",
 		"lang=", "lang=english", "lang=en_US", "lang=en%0d", "lang=en-", "lang=%3Cscript%3E",
 		"prompt=", "prompt=create", "prompt=none+login", "prompt=login++consent", "prompt=login+login", "prompt=Login",
-		"max_age=", "max_age=-1", "max_age=1.5", "max_age=01", "max_age=%2B1", "max_age=1e3", "max_age=99999999999999999999",
+		"max_age=", "max_age=-1", "max_age=1.5", "max_age=01", "max_age=%2B1", "max_age=1e3", "max_age=34560001", "max_age=99999999999999999999",
 		"return_to=/a&return_to=/b", "prompt=login&prompt=none", "lang=de&lang=de", "x=1&x=2", "return_to=%zz", "a;b",
 	} {
 		ua := a.browser()

@@ -112,10 +112,8 @@ func TestLogoutWinsOverRefresh(t *testing.T) {
 				}
 				gate.Open()
 				res := <-answer
-				for name, c := range setCookies(t, res.Header) {
-					if c.MaxAge >= 0 {
-						t.Errorf("%s is written after the logout", name)
-					}
+				if changed := res.Header["Set-Cookie"]; len(changed) > 0 { // the answer to the logout has removed them
+					t.Errorf("written after the logout: %v", changed)
 				}
 				if under.path == "/auth/session" {
 					if !strings.Contains(string(res.Body), `"authenticated":false`) {

@@ -202,3 +202,17 @@ func TestPermissionsInMemoryAreBounded(t *testing.T) {
 		t.Errorf("%d scopes and groups in memory, at most %d", n, tokenhandler.MaxNames)
 	}
 }
+
+// TestTokensInMemoryAreBounded: the same for access tokens without scopes and groups.
+func TestTokensInMemoryAreBounded(t *testing.T) {
+	cache := tokenhandler.NewPermissionCache("groups")
+	for i := range 50_000 {
+		s := &session.Session{Generation: uint64(i), Access: secret.New("opaque")} //nolint:gosec // not negative
+		if cache.Groups(s); !cache.Knows(s) {
+			t.Fatalf("access token %d is not known", i)
+		}
+	}
+	if n := cache.Len(); n > 20_000 {
+		t.Errorf("%d access tokens in memory", n)
+	}
+}

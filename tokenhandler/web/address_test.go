@@ -30,6 +30,8 @@ func TestLoginAtAnotherAddress(t *testing.T) {
 		"a proxy that changes Host":        {publicOrigin, "10.0.0.7:8080", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Referer": {publicOrigin + "/"}}, "", ""},
 		"an allowed origin":                {publicOrigin, "app.example.com", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"https://admin.example.com:8443"}}, "", ""},
 		"no URL":                           {publicOrigin, "app.example.com", http.Header{"Sec-Fetch-Site": {"same-origin"}, "Origin": {"null"}, "Referer": {"::"}}, "", ""},
+		"a machine in the network":         {public, "10.0.0.7:8080", nil, "", ""},
+		"a name of another machine":        {public, "app.example.com", nil, "", ""},
 		"a proxy on a developer's machine": {publicOrigin, "localhost:8080", nil, "", ""},
 	} {
 		var log testkit.Log
@@ -71,7 +73,7 @@ func TestOtherAddressesAreBounded(t *testing.T) {
 
 // TestNoAppHere: on a developer's machine the 404 says what may be wrong, elsewhere not.
 func TestNoAppHere(t *testing.T) {
-	for public, want := range map[string]bool{"http://localhost:8080": true, "http://127.0.0.1:8080": true, "http://[::1]": true, publicOrigin: false} {
+	for public, want := range map[string]bool{"http://localhost:8080": true, "http://127.0.0.1:8080": true, "http://[::1]": true, "http://10.0.0.7:8080": false, publicOrigin: false} {
 		cfg := siteConfig(t, t.Output())
 		cfg.PublicURL = mustParse(t, public)
 		rec := serve(web.NewSite(cfg).NoAppHere(), request(t, "GET", "/", nil))

@@ -7,6 +7,23 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
+// TestClientAddressWithoutProxies: the address in logs is the peer's, in its usual spelling.
+func TestClientAddressWithoutProxies(t *testing.T) {
+	cfg := siteConfig(t, t.Output())
+	cfg.TrustedProxies = nil
+	s := web.NewSite(cfg)
+	for peer, want := range map[string]string{
+		"203.0.113.9:1234": "203.0.113.9", "[::ffff:203.0.113.9]:1234": "203.0.113.9", "[2001:db8::9]:1234": "2001:db8::9",
+		"[fe80::1%eth0]:1234": "fe80::1", "@": "", "": "",
+	} {
+		r := request(t, "GET", "/", nil)
+		r.RemoteAddr = peer
+		if got := s.ClientAddress(r); got != want {
+			t.Errorf("%q: %q, want %q", peer, got, want)
+		}
+	}
+}
+
 func TestClientIP(t *testing.T) {
 	s := newSite(t)
 	for name, c := range map[string]struct {

@@ -20,6 +20,10 @@ func FuzzJSONHandler(f *testing.F) {
 	f.Add("m", "k", "v", int64(0), math.NaN(), true, int64(1))
 	f.Add("m", "k", "v", int64(0), math.Inf(-1), true, int64(1))
 	f.Add("m", "k", "v", int64(0), math.Copysign(0, -1), true, int64(1))
+	for _, text := range []string{`a"b`, `a\b`, "a\x1fb", "a\x7fb", "aüb", "a b~", ""} {
+		f.Add(text, text, "v", int64(0), 1e-6, false, int64(1))
+		f.Add("m", "k", text, int64(0), -1e-6, false, int64(1))
+	}
 	f.Fuzz(func(t *testing.T, message, key, text string, number int64, fraction float64, truth bool, at int64) {
 		record := slog.NewRecord(time.Unix(0, at).UTC(), slog.Level(number%20), message, 0)
 		record.AddAttrs(slog.String(key, text), slog.Int64("number", number), slog.Float64("fraction", fraction), slog.Bool("truth", truth))
@@ -34,7 +38,7 @@ func TestJSONHandlerPassesOtherRecordsOn(t *testing.T) {
 	for _, attr := range []slog.Attr{
 		{}, slog.Any("error", errors.New("broken")), slog.Duration("took", time.Second), slog.Group("g", "a", 1), slog.Time("at", now), slog.Any("nil", nil),
 	} {
-		for _, at := range []time.Time{now, {}, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		for _, at := range []time.Time{now, {}, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)} {
 			record := slog.NewRecord(at, slog.LevelWarn, "message", 0)
 			record.AddAttrs(slog.String("before", "it"), attr)
 			compareLines(t, record)

@@ -89,10 +89,14 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pi
 // TestLogReaderThatIsGone: records that could not be written count as dropped.
 func TestLogReaderThatIsGone(t *testing.T) {
 	queue := web.NewLogQueue(brokenWriter{})
+	queue.OnResume(func(uint64) { t.Error("the reader is said to read again") })
 	_, _ = queue.Write([]byte("one\n"))
 	_, _ = queue.Write([]byte("two\n"))
 	queue.Flush(t.Context())
 	if got := queue.Dropped(); got != 2 {
 		t.Errorf("%d records were dropped, want 2", got)
+	}
+	if got := (*web.LogQueue)(nil).Dropped(); got != 0 {
+		t.Errorf("%d records were dropped without a queue", got)
 	}
 }

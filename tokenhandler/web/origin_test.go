@@ -185,6 +185,36 @@ func TestGuardCORS(t *testing.T) {
 	}
 }
 
+// A page of an allowed origin can read a problem of a path that checks no origin, and a GET that
+// looks like a preflight is none.
+func TestCORSOfOtherAnswers(t *testing.T) {
+	s := newSite(t)
+	header := http.Header{"Origin": {allowedOrigin}, "Access-Control-Request-Method": {"GET"}}
+	if got := serve(s.NotFound(), request(t, "GET", "/", header)).Header().Get("Access-Control-Allow-Origin"); got != allowedOrigin {
+		t.Errorf("Access-Control-Allow-Origin of a problem: %q", got)
+	}
+	if rec := serve(s.CORS(ok), request(t, "GET", "/", header)); rec.Body.String() != "reached" {
+		t.Errorf("a GET: %d %s", rec.Code, rec.Body)
+	}
+	if rec := serve(s.CORS(ok), request(t, "OPTIONS", "/", http.Header{"Origin": {allowedOrigin}})); rec.Body.String() != "reached" {
+		t.Errorf("an OPTIONS that is no preflight: %d %s", rec.Code, rec.Body)
+	}
+}
+
+// A handler's own Vary stays, and ours is added once.
+func TestVaryIsAddedOnce(t *testing.T) {
+	s := newSite(t)
+	for _, before := range [][]string{nil, {"Accept-Encoding"}} {
+		rec := serve(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header()["Vary"] = slices.Clone(before)
+			s.Instrument(s.CORS(s.Guard(ok))).ServeHTTP(w, r)
+		}), request(t, "GET", "/", http.Header{"Origin": {publicOrigin}}))
+		if diff := cmp.Diff(append(before, "Origin, Sec-Fetch-Site"), rec.Header()["Vary"]); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 // grantedPreflight returns the CORS headers of a preflight that is granted.
 func grantedPreflight(methods, headers string) http.Header {
 	h := http.Header{

@@ -47,7 +47,7 @@ func CheckPath(r *http.Request) error {
 	if strings.Contains(r.RequestURI, " ") {
 		return errSpace // HTTP/2 allows it, but in the HTTP/1 request to the upstream the target would end there
 	}
-	if r.URL.RawPath != "" && hasTrickyEscape(r.URL.RawPath) {
+	if hasTrickyEscape(r.URL.RawPath) {
 		return errEncoded
 	}
 	path := r.URL.Path
@@ -64,13 +64,10 @@ func CheckPath(r *http.Request) error {
 	}
 	rest := path[1:]
 	for rest != "" {
-		segment, after, more := strings.Cut(rest, "/")
+		segment, after, _ := strings.Cut(rest, "/")
 		// Some servers ignore path parameters: they read "..;x" as ".." and "/;x/" as "//".
 		if name, _, _ := strings.Cut(segment, ";"); checkSegment(name) != nil {
 			return errSegments
-		}
-		if !more {
-			break
 		}
 		rest = after
 	}

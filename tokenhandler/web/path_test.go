@@ -36,11 +36,18 @@ func TestCheckPath(t *testing.T) {
 		{"/api/a%20b", ""},
 		{"/api/100%25", ""},
 		{"/api/100%25zz", ""},
+		{"/api/100%25", ""},
+		{"/api/100%25a", ""},
+		{"/api/%25+1", ""}, {"/api/%251+", ""},
+		{"/api/%25GG", ""}, {"/api/%25aG", ""},
+		{"/api/%25=1", ""}, {"/api/%25a=", ""},
+		{"/api/%25g1", ""}, {"/api/%25Ag", ""},
 		{"/api/caf%C3%A9", ""},
 		{"/api/café", ""},
 		{"/api/%61pi", ""},
 		{"/api/x;v=1/y", ""},
 		{"/api/x%3Bv=1", ""},
+		{"/api/x%3Bv2e2f5c", ""},
 		{"/api/what%3F", ""},
 		{"/api/c%23", ""},
 		{"/api/a:b@c+d,e=f&g$h!i*j(k)l'm~n_o-p", ""},
@@ -137,6 +144,20 @@ func TestCheckPathRefusesAuthorityForm(t *testing.T) {
 		r := parsed(http.MethodConnect, target)
 		if err := web.CheckPath(r); (err == nil) != (target == "/") {
 			t.Errorf("CONNECT %s: %v", target, err)
+		}
+	}
+}
+
+// A URL that net/http never makes of a path is refused, too.
+func TestCheckPathRefusesOtherURLs(t *testing.T) {
+	for want, urls := range map[bool][]*url.URL{
+		true:  {{Path: "/a"}},
+		false: {{Path: "/a", Host: "evil.example"}, {Path: "/a", Scheme: "http"}, {Path: "/a", Opaque: "x"}, {Path: "a"}, {}},
+	} {
+		for _, u := range urls {
+			if err := web.CheckPath(&http.Request{Method: http.MethodGet, URL: u}); (err == nil) != want {
+				t.Errorf("%+v: %v", u, err)
+			}
 		}
 	}
 }

@@ -101,6 +101,14 @@ func TestReturnTo(t *testing.T) {
 		"/a//b":                        "/",
 		"/a/../b":                      "/",
 		"/a?q=\\":                      "/",
+		"/a%5Cb":                       "/",
+		"/%5Cevil.example":             "/",
+		"//evil.example/x":             "/",
+		"//app.example.com/x":          "/",
+		"/a%0Ab":                       "/",
+		"/a%00b":                       "/",
+		"/a%1Fb":                       "/",
+		"/a%7Fb":                       "/",
 		"notes":                        "/",
 
 		allowedOrigin:                   allowedOrigin + "/",
@@ -117,8 +125,10 @@ func TestReturnTo(t *testing.T) {
 		publicOrigin + "//evil.example": "/",
 		"/" + strings.Repeat("x", 2047): "/" + strings.Repeat("x", 2047),
 		"/" + strings.Repeat("x", 2048): "/",
-		"/" + strings.Repeat("é", 341):  "/" + strings.Repeat("%C3%A9", 341),
-		"/" + strings.Repeat("é", 342):  "/",
+
+		publicOrigin + "/" + strings.Repeat("x", 2047): "/",
+		"/" + strings.Repeat("é", 341):                 "/" + strings.Repeat("%C3%A9", 341),
+		"/" + strings.Repeat("é", 342):                 "/",
 
 		// A return to the login after the login would be a loop, in every spelling.
 		"/auth":               "/",
@@ -150,6 +160,9 @@ func TestRedirect(t *testing.T) {
 		"/notes?x#y":                       "/notes?x#y",
 		"https://id.example.com/authorize": "https://id.example.com/authorize",
 		"//evil.example":                   "/",
+		"/x y":                             "/",
+		"/x\x7f":                           "/",
+		"/x\\y":                            "/",
 		"javascript:alert(1)":              "/",
 		"/x\r\nSet-Cookie: a=b":            "/",
 	} {

@@ -207,7 +207,12 @@ func TestInstrumentStatus(t *testing.T) {
 			w.WriteHeader(http.StatusEarlyHints)
 			w.WriteHeader(http.StatusNotFound)
 		}, 404, 0, "INFO"},
-		"an upstream's 500": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 500, 0, "WARN"},
+		"two statuses": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusCreated)
+			w.WriteHeader(http.StatusInternalServerError) // net/http ignores it
+		}, 201, 0, "INFO"},
+		"switched protocols": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusSwitchingProtocols) }, 101, 0, "INFO"},
+		"an upstream's 500":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }, 500, 0, "WARN"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log testkit.Log

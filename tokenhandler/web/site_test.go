@@ -104,7 +104,11 @@ func TestOwnHeaders(t *testing.T) {
 		"a problem":  s.NotFound(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			header := serve(h, request(t, "GET", "/", nil)).Header()
+			rec := serve(h, request(t, "GET", "/", nil))
+			header := rec.Header()
+			if reached := rec.Body.String() == "reached"; reached != (name == "OwnHeaders") {
+				t.Errorf("answered %s", rec.Body)
+			}
 			for field, want := range map[string]string{
 				"Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 				"X-Content-Type-Options":  "nosniff",
