@@ -92,6 +92,9 @@ func TestLoginsThatBeginByThemselvesAreLimited(t *testing.T) {
 			t.Errorf("without a state: %d, want %d", got, want)
 		}
 	}
+	if !a.log.Contains(`"error_code":"rate_limited"`) {
+		t.Error("the record of the refused request does not say why")
+	}
 	if res := a.browser().NavigateNoFollow("/auth/login"); res.Status != http.StatusTooManyRequests || !strings.Contains(string(res.Body), `"code":"rate_limited"`) {
 		t.Errorf("a login: %d %s", res.Status, res.Body)
 	}

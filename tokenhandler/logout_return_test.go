@@ -228,6 +228,9 @@ func TestPasskeyNeedsTheUsersWill(t *testing.T) {
 	if res := a.send(t.Context(), http.MethodGet, "/auth/passkeys/add", http.Header{"Purpose": {"prefetch"}}); res.Status != http.StatusNoContent {
 		t.Errorf("a prefetch: %d", res.Status)
 	}
+	if res := ua.Navigate("/auth/passkeys/add?return_to=/a&return_to=/b"); res.Status != http.StatusBadRequest {
+		t.Errorf("two pages to return to: %d", res.Status)
+	}
 	if a.pool.Count("passkeys") != 0 {
 		t.Error("Cognito's page was asked")
 	}

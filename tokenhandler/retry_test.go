@@ -344,6 +344,9 @@ func TestErrorPathGetsWhatATryNeeds(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
+	if got, _ := fail("login_hint=none"); got.Get("login_hint") != "none" {
+		t.Errorf("the hint is lost: %v", got)
+	}
 	if got, _ := fail("prompt=none"); got.Has("prompt") || got.Has("return_to") {
 		t.Errorf("prompt=none is kept, or a return path made up: %v", got)
 	}

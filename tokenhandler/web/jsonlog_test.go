@@ -36,7 +36,7 @@ func FuzzJSONHandler(f *testing.F) {
 func TestJSONHandlerPassesOtherRecordsOn(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 6000, time.FixedZone("", 3600))
 	for _, attr := range []slog.Attr{
-		{}, slog.Any("error", errors.New("broken")), slog.Duration("took", time.Second), slog.Group("g", "a", 1), slog.Time("at", now), slog.Any("nil", nil),
+		{}, slog.Any("error", errors.New("broken")), slog.Duration("took", time.Second), slog.Group("g", "a", 1), slog.Time("at", now), slog.Any("nil", nil), slog.String("plain", "text"),
 	} {
 		for _, at := range []time.Time{now, {}, time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC)} {
 			record := slog.NewRecord(at, slog.LevelWarn, "message", 0)

@@ -201,6 +201,26 @@ func TestCORSOfOtherAnswers(t *testing.T) {
 	}
 }
 
+// Other checks may not replace an Origin, such as those of WebSockets: there must be one, and one only.
+func TestNamesOurOrigin(t *testing.T) {
+	s := newSite(t)
+	for _, c := range []struct {
+		origins []string
+		want    bool
+	}{
+		{nil, false},
+		{[]string{publicOrigin}, true},
+		{[]string{allowedOrigin}, true},
+		{[]string{"https://evil.example"}, false},
+		{[]string{publicOrigin, publicOrigin}, false},
+		{[]string{publicOrigin, "https://evil.example"}, false},
+	} {
+		if got := s.NamesOurOrigin(request(t, "GET", "/", http.Header{"Origin": c.origins})); got != c.want {
+			t.Errorf("%q: %v", c.origins, got)
+		}
+	}
+}
+
 // A handler's own Vary stays, and ours is added once.
 func TestVaryIsAddedOnce(t *testing.T) {
 	s := newSite(t)

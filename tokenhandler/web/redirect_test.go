@@ -104,6 +104,7 @@ func TestReturnTo(t *testing.T) {
 		"/a%5Cb":                       "/",
 		"/%5Cevil.example":             "/",
 		"//evil.example/x":             "/",
+		"https://u@app.example.com/x":  "/",
 		"//app.example.com/x":          "/",
 		"/a%0Ab":                       "/",
 		"/a%00b":                       "/",
@@ -168,7 +169,7 @@ func TestRedirect(t *testing.T) {
 	} {
 		rec := httptest.NewRecorder()
 		s.Redirect(rec, http.StatusSeeOther, target)
-		if rec.Code != 303 || rec.Header().Get("Location") != want {
+		if rec.Code != 303 || rec.Header().Get("Location") != want || rec.Header().Get("Content-Length") != "0" {
 			t.Errorf("%q: %d to %q, want %q", target, rec.Code, rec.Header().Get("Location"), want)
 		}
 		if rec.Header().Get("Cache-Control") != "no-store" || rec.Header().Get("Referrer-Policy") != "no-referrer" || rec.Body.Len() != 0 {

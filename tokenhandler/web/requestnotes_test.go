@@ -123,6 +123,26 @@ func TestNotedProblem(t *testing.T) {
 	}
 }
 
+// TestNotesOutsideARequest: without Instrument there is nothing to note anything in.
+func TestNotesOutsideARequest(t *testing.T) {
+	r := request(t, "GET", "/", nil)
+	web.NoteProblem(r, web.NewProblem(web.CodeInternal, "", nil))
+	web.NoteInterrupted(r, web.ByClient)
+	web.NoteSession(r, named("s-1"))
+	web.NoteRoute(r, "/")
+}
+
+// TestAnswerThatCannotBeEncoded: the log has the reason, and the answer not.
+func TestAnswerThatCannotBeEncoded(t *testing.T) {
+	var log testkit.Log
+	serve(web.NewSite(siteConfig(t, &log)).Instrument(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web.WriteJSON(w, r, http.StatusOK, func() {})
+	})), request(t, "GET", "/", nil))
+	if got := log.RecordsOf(t, "request"); len(got) != 1 || got[0]["error_code"] != "internal_error" || got[0]["level"] != "WARN" {
+		t.Errorf("logged %v", got)
+	}
+}
+
 // TestCaller: what the log and the audit trail know of a client, within a request and outside.
 func TestCaller(t *testing.T) {
 	cfg := siteConfig(t, t.Output())
