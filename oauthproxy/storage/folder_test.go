@@ -108,7 +108,7 @@ func TestFaultsOfLaterCalls(t *testing.T) {
 			var log testkit.Log
 			s3 := &failingS3{recordingS3: recordingS3{size: 10}, method: "none", status: http.StatusForbidden, code: c.code}
 			h := faultyS3(t, &log, s3)
-			upload := "/storage/multipart/" + beginParts(t, h, `{"key":"b","content_type":"","size":10,"if_none_match":"*"}`).UploadID
+			upload := "/storage/multipart/" + beginParts(t, h, `{"key":"new","content_type":"","size":10,"if_none_match":"*"}`).UploadID
 			s3.method, s3.parameter = c.method, c.parameter
 			log = testkit.Log{}
 			wantCode(t, h, c.ask[0], strings.Replace(c.ask[1], "UPLOAD", upload, 1), c.ask[2], c.status, c.want)
