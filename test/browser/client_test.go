@@ -20,8 +20,8 @@ import (
 	"cognito-token-handler/tokenhandler/client"
 )
 
-// within is how long another tab may take to show a login or a logout, in milliseconds.
-const within = 1000
+// noTimers is run in each page before its own scripts: what a page sees of another one then comes by messages only.
+const noTimers = `window.setTimeout = window.setInterval = () => 0`
 
 // newClientWorld starts a world whose app uses the browser client. settings are keys of the configuration with their values.
 func newClientWorld(t *testing.T, settings ...any) *world {
@@ -43,12 +43,13 @@ func newClientWorld(t *testing.T, settings ...any) *world {
 	}})
 }
 
-// TestClientInTwoWindows shows the same app in two windows: what happens in one is seen in the other, and one user's window does
-// nothing for another user.
+// TestClientInTwoWindows shows the same app in two windows: what happens in one is seen in the other, which waits for no timer, and one
+// user's window does nothing for another user.
 func TestClientInTwoWindows(t *testing.T) {
 	w := newClientWorld(t)
 	first, second := w.tab(), w.tab()
 	for _, tab := range []*tab{first, second} {
+		must(tab, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: noTimers})
 		tab.open("/?page=1#top")
 		tab.waitStatus("anonymous")
 	}
@@ -60,12 +61,10 @@ func TestClientInTwoWindows(t *testing.T) {
 		t.Errorf("the app got %q back", draft)
 	}
 	second.waitStatus("authenticated")
-	w.wantSoon(first, "signedIn", second, "signedIn")
 	first.wantFetch(`"/api/me"`, http.StatusOK)
 
 	second.clientLogin(cognitolocal.SecondUser, `{ prompt: "login" }`)
 	first.wait(`seen.some(({ event }) => event === "userChanged")`)
-	w.wantSoon(second, "signedIn", first, "userChanged")
 	if user := run[string](first, "auth.session.user.email"); user != cognitolocal.SecondUser {
 		t.Errorf("the first window shows %s", user)
 	}
@@ -73,15 +72,11 @@ func TestClientInTwoWindows(t *testing.T) {
 
 	mark := len(w.stack.HandlerLog())
 	run[any](first, `auth.on("signedOut", () => { sessionStorage.left = Date.now() }); auth.logout(); null`)
-	second.waitStatus("anonymous")
-	seen := second.at("signedOut")
+	second.wait(`seen.some(({ event }) => event === "signedOut")`)
 	if ended := run[string](second, "auth.session.ended"); ended != "logout" {
 		t.Errorf("the second window says that the session ended by %q", ended)
 	}
 	first.wait(`window.auth?.session.status === "anonymous" && performance.timeOrigin > Number(sessionStorage.left)`) // back from the provider
-	if left := run[float64](first, `Number(sessionStorage.left ?? 0)`); left == 0 || seen == 0 || seen-left > within {
-		t.Errorf("the second window saw the logout after %.0f ms", seen-left)
-	}
 	if n := w.asked(mark, http.MethodGet, "/auth/session"); n > 4 {
 		t.Errorf("a logout in one of two windows made %d requests for the session", n)
 	}
@@ -98,30 +93,11 @@ func TestClientComesBack(t *testing.T) {
 	left, other := w.tab(), w.tab()
 	left.open("/")
 	left.waitStatus("anonymous")
-	begun := time.Now()
-	left.clientLogin(cognitolocal.DemoUser, "")
-	other.open("/")
-	other.waitStatus("authenticated")
-
-	left.open(strings.Replace(w.stack.URL, "localhost", "127.0.0.1", 1) + "/robots.txt")
-	run[any](other, `window.leaving = true; auth.logout(); null`)
-	other.wait(`!window.leaving && window.auth?.session.status === "anonymous"`)
-	history, err := chromedp.Run(left.ctx, chromedp.NavigationEntries())
-	if err != nil {
-		t.Fatal(err)
-	}
-	mark := len(w.stack.HandlerLog())
-	must(left, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[history.CurrentIndex-1].ID})
-	left.waitStatus("anonymous")
-	if !run[bool](left, `seen.some(({ event }) => event === "persisted")`) {
-		t.Error("the page did not come out of the back/forward cache")
-	}
-	asked := 1
-	if time.Since(begun) > time.Minute {
-		asked = 2 // what was known is old, so the page has asked when it became visible, too
-	}
-	if n := w.asked(mark, http.MethodGet, "/auth/session"); n < 1 || n > asked {
-		t.Errorf("the page made %d requests for the session when it came back", n)
+	// Chromium keeps a page out of the cache that a busy machine gives no time to freeze.
+	for tries := 1; !w.comesBack(left, other); tries++ {
+		if tries == 3 {
+			t.Fatal("the page never came out of the back/forward cache")
+		}
 	}
 
 	other.clientLogin(cognitolocal.DemoUser, "")
@@ -135,11 +111,44 @@ func TestClientComesBack(t *testing.T) {
 	if events := other.events(); !slices.Contains(events, "unreachable") || slices.Contains(events, "signedOut") {
 		t.Errorf("without a network there were the events %v", events)
 	}
-	mark = len(w.stack.HandlerLog())
+	mark := len(w.stack.HandlerLog())
 	other.offline(false)
 	other.waitFor("a request for the session", func() bool { return w.asked(mark, http.MethodGet, "/auth/session") > 0 })
 	other.wantFetch(`"/api/me"`, http.StatusOK)
 	other.wantNoSecretVisible()
+}
+
+// comesBack leaves a page, whose user logs out in another one meanwhile, and returns to it. It reports whether the page came out of the
+// browser's cache.
+func (w *world) comesBack(left, other *tab) bool {
+	w.t.Helper()
+	begun := time.Now()
+	left.clientLogin(cognitolocal.DemoUser, "")
+	other.open("/")
+	other.waitStatus("authenticated")
+	left.open(strings.Replace(w.stack.URL, "localhost", "127.0.0.1", 1) + "/robots.txt")
+	run[any](other, `window.leaving = true; auth.logout(); null`)
+	other.wait(`!window.leaving && window.auth?.session.status === "anonymous"`)
+	history, err := chromedp.Run(left.ctx, chromedp.NavigationEntries())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	mark := len(w.stack.HandlerLog())
+	must(left, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: history.Entries[history.CurrentIndex-1].ID})
+	left.waitStatus("anonymous")
+	if !run[bool](left, `seen.some(({ event }) => event === "persisted")`) {
+		return false
+	}
+	most := 1
+	if time.Since(begun) > time.Minute {
+		most = 2 // what was known is old, so the page has asked when it became visible, too
+	}
+	asked := func() int { return w.asked(mark, http.MethodGet, "/auth/session") }
+	left.waitFor("a request for the session in the log", func() bool { return asked() > 0 })
+	if n := asked(); n > most {
+		w.t.Errorf("the page made %d requests for the session when it came back", n)
+	}
+	return true
 }
 
 // TestSessionEndsWhileTyping lets the session run out while the user types: the page stays as it is, and goes on after a login in
@@ -160,18 +169,26 @@ func TestSessionEndsWhileTyping(t *testing.T) {
 	}
 	tab.fill("textarea", "sentence")
 
+	run[any](tab, callOnLogin)
 	other := w.tab()
 	other.open("/")
 	other.waitStatus("anonymous")
 	other.clientLogin(cognitolocal.DemoUser, "")
-	tab.wait(`seen.filter(({ event }) => event === "signedIn").length === 2 || seen.some(({ event }) => event === "userChanged")`)
-	tab.wantFetch(`"/api/me"`, http.StatusOK)
+	if status := run[int](tab, "called"); status != http.StatusOK {
+		t.Errorf("after the login in the other tab the API answers %d", status)
+	}
 	if typed := run[string](tab, `window.stayed && document.querySelector("textarea").value`); typed != "half a sentence" {
 		t.Errorf("what was typed is now %q", typed)
 	}
 	tab.wantNoSecretInHeap(cognitolocal.DemoUser)
 	w.wantQuiet()
 }
+
+// callOnLogin calls the API as soon as the page hears of a login: the new session may end before the test does.
+const callOnLogin = `window.called = new Promise((resolve) => {
+	auth.on("signedIn", () => auth.fetch("/api/me").then(({ status }) => resolve(status), () => resolve(0)))
+	auth.on("userChanged", () => resolve(-1))
+}); null`
 
 func (t *tab) waitStatus(status string) {
 	t.t.Helper()
@@ -184,8 +201,12 @@ func (t *tab) clientLogin(email, options string) {
 	run[any](t, `auth.login(`+options+`); null`)
 	t.waitProvider()
 	t.finishLogin(email, cognitolocal.DemoPassword)
-	t.waitStatus("authenticated")
-	if user := run[string](t, "auth.session.user.email"); user != email {
+	var user string
+	t.waitFor("a user", func() bool {
+		user, _ = evaluate[string](t, `window.auth?.session.user?.email ?? ""`) // at once: a short session may end before a second look
+		return user != ""
+	})
+	if user != email {
 		t.t.Errorf("%s is logged in, not %s", user, email)
 	}
 }
@@ -200,20 +221,6 @@ func (t *tab) wantFetch(arguments string, status int) {
 func (t *tab) events() []string {
 	t.t.Helper()
 	return run[[]string](t, `seen.map(({ event }) => event)`)
-}
-
-// at returns the time of the last event of this name, in milliseconds.
-func (t *tab) at(event string) float64 {
-	t.t.Helper()
-	return run[float64](t, `seen.findLast((one) => one.event === "`+event+`")?.at ?? 0`)
-}
-
-// wantSoon asserts that what happened in one tab was seen in the other within a second.
-func (w *world) wantSoon(one *tab, event string, other *tab, seen string) {
-	w.t.Helper()
-	if ms := other.at(seen) - one.at(event); ms > within || other.at(seen) == 0 {
-		w.t.Errorf("%s was seen as %s after %.0f ms", event, seen, ms)
-	}
 }
 
 // offline cuts the tab off from the network, or connects it again.
