@@ -36,19 +36,25 @@ func TestFirefoxAndWebKit(t *testing.T) {
 	} {
 		t.Run(engine.name, func(t *testing.T) {
 			begun := time.Now()
-			ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
-			defer cancel()
-			browser, err := engine.start(ctx, t.TempDir())
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(browser.Close)
+			browser := startEngine(t, engine.start)
 			t.Logf("%s %s was up after %s", engine.name, browser.Version, time.Since(begun).Round(time.Millisecond))
-			v := &visit{w: w, t: t, ctx: ctx, browser: browser, name: strings.ToLower(engine.name)}
+			v := &visit{w: w, t: t, ctx: t.Context(), browser: browser, name: strings.ToLower(engine.name)}
 			v.story(engine.user, engine.cookies)
 			t.Logf("the visit ended after %s", time.Since(begun).Round(time.Millisecond))
 		})
 	}
+}
+
+func startEngine(t *testing.T, start func(ctx context.Context, dir string) (*webdriver.Browser, error)) *webdriver.Browser {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
+	defer cancel()
+	browser, err := start(ctx, profile(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(browser.Close)
+	return browser
 }
 
 func startStack(t *testing.T) *devstack.Stack {
@@ -115,6 +121,7 @@ func (v *visit) login(user string) {
 	v.typeInto("input[name=password]", cognitolocal.DemoPassword+webdriver.Enter)
 	v.waitPhase("authenticated")
 	v.wait(`document.querySelector('` + id("who-email") + `').innerText.trim() === "` + user + `"`)
+	v.wait(settled) // what comes later moves what is to be clicked
 }
 
 // wantCookies asserts that the browser keeps the session's cookies as they are meant.
@@ -214,8 +221,9 @@ func (v *visit) logoutInTwoTabs(user string, cookies bool) {
 	}
 	v.do("going back to the first tab", v.browser.Switch(v.ctx, first))
 	v.waitPhase("anonymous")
-	text := v.text("document.documentElement.outerHTML + JSON.stringify(localStorage)")
+	text := v.text("document.documentElement.outerHTML")
 	for _, theirs := range []string{v.w.sub(user), "Written in " + v.name} {
+		v.wait(`!JSON.stringify(localStorage).includes("` + theirs + `")`) // the other tab's process tells this one of the removal
 		if _, after, found := strings.Cut(text, theirs); found {
 			v.t.Errorf("after the logout %q is in the page, before %.300q", theirs, after)
 		}
@@ -245,11 +253,13 @@ func (v *visit) text(expression string) (text string) {
 
 func (v *visit) click(css string) {
 	v.t.Helper()
+	v.wait(`document.querySelector(` + describe(css) + `)`)
 	v.do("clicking "+css, v.browser.Click(v.ctx, css))
 }
 
 func (v *visit) typeInto(css, text string) {
 	v.t.Helper()
+	v.wait(`document.querySelector(` + describe(css) + `)`)
 	v.do("typing into "+css, v.browser.Type(v.ctx, css, text))
 }
 
@@ -268,7 +278,7 @@ func (v *visit) waitPhase(phase string) {
 // wait returns when the expression is true in the page that is there by then; pages may come and go meanwhile.
 func (v *visit) wait(expression string) {
 	v.t.Helper()
-	tick, end := time.NewTicker(50*time.Millisecond), time.After(testkit.Deadline/2)
+	tick, end := time.NewTicker(50*time.Millisecond), time.After(testkit.Deadline)
 	defer tick.Stop()
 	for {
 		var ok bool

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/testkit"
 )
 
 // Enter is the key, among what [Browser.Type] types.
@@ -55,6 +56,13 @@ func (b *Browser) Close() {
 	}
 }
 
+// call sends a command, which fails if the answer takes longer than [testkit.Deadline].
+func (b *Browser) call(ctx context.Context, command string, params map[string]any) (json.RawMessage, error) {
+	ctx, cancel := context.WithTimeout(ctx, testkit.Deadline)
+	defer cancel()
+	return b.wire.call(ctx, command, params)
+}
+
 // Output returns what the programs have written.
 func (b *Browser) Output() string {
 	var out strings.Builder
@@ -66,13 +74,13 @@ func (b *Browser) Output() string {
 
 // Open goes to an address, and returns when the page is there.
 func (b *Browser) Open(ctx context.Context, address string) error {
-	_, err := b.wire.call(ctx, "Navigate", map[string]any{"url": address})
+	_, err := b.call(ctx, "Navigate", map[string]any{"url": address})
 	return err
 }
 
 // Reload loads the page again.
 func (b *Browser) Reload(ctx context.Context) error {
-	_, err := b.wire.call(ctx, "Refresh", nil)
+	_, err := b.call(ctx, "Refresh", nil)
 	return err
 }
 
@@ -81,7 +89,7 @@ func (b *Browser) Run(ctx context.Context, expression string, value any) error {
 	// The expression is part of the script, because the page's policy forbids eval.
 	script := `const done = arguments[arguments.length - 1]
 		Promise.resolve().then(() => (` + expression + `)).then((value) => done({ value }), (error) => done({ error: String(error) }))`
-	raw, err := b.wire.call(ctx, "ExecuteAsyncScript", map[string]any{"script": script, "args": []any{}})
+	raw, err := b.call(ctx, "ExecuteAsyncScript", map[string]any{"script": script, "args": []any{}})
 	if err != nil {
 		return err
 	}
@@ -107,7 +115,7 @@ func (b *Browser) Click(ctx context.Context, css string) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.wire.call(ctx, "ElementClick", map[string]any{"id": id})
+	_, err = b.call(ctx, "ElementClick", map[string]any{"id": id})
 	return err
 }
 
@@ -117,12 +125,12 @@ func (b *Browser) Type(ctx context.Context, css, text string) error {
 	if err != nil {
 		return err
 	}
-	_, err = b.wire.call(ctx, "ElementSendKeys", map[string]any{"id": id, "text": text})
+	_, err = b.call(ctx, "ElementSendKeys", map[string]any{"id": id, "text": text})
 	return err
 }
 
 func (b *Browser) find(ctx context.Context, css string) (string, error) {
-	raw, err := b.wire.call(ctx, "FindElement", map[string]any{"using": "css selector", "value": css})
+	raw, err := b.call(ctx, "FindElement", map[string]any{"using": "css selector", "value": css})
 	if err != nil {
 		return "", fmt.Errorf("finding %s: %w", css, err)
 	}
@@ -135,7 +143,7 @@ func (b *Browser) find(ctx context.Context, css string) (string, error) {
 
 // Cookies returns the cookies that the page's address gets, HttpOnly ones included.
 func (b *Browser) Cookies(ctx context.Context) ([]Cookie, error) {
-	raw, err := b.wire.call(ctx, "GetCookies", nil)
+	raw, err := b.call(ctx, "GetCookies", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +153,7 @@ func (b *Browser) Cookies(ctx context.Context) ([]Cookie, error) {
 
 // Window returns the name of the window that the commands go to.
 func (b *Browser) Window(ctx context.Context) (string, error) {
-	raw, err := b.wire.call(ctx, "GetWindowHandle", nil)
+	raw, err := b.call(ctx, "GetWindowHandle", nil)
 	if err != nil {
 		return "", err
 	}
@@ -155,7 +163,7 @@ func (b *Browser) Window(ctx context.Context) (string, error) {
 
 // NewTab opens an empty tab and returns its name. The commands go to the window that was there.
 func (b *Browser) NewTab(ctx context.Context) (string, error) {
-	raw, err := b.wire.call(ctx, "NewWindow", map[string]any{"type": "tab"})
+	raw, err := b.call(ctx, "NewWindow", map[string]any{"type": "tab"})
 	if err != nil {
 		return "", err
 	}
@@ -165,13 +173,13 @@ func (b *Browser) NewTab(ctx context.Context) (string, error) {
 
 // Switch sends the commands to another window.
 func (b *Browser) Switch(ctx context.Context, window string) error {
-	_, err := b.wire.call(ctx, "SwitchToWindow", map[string]any{"handle": window})
+	_, err := b.call(ctx, "SwitchToWindow", map[string]any{"handle": window})
 	return err
 }
 
 // Screenshot returns a picture of the window (PNG).
 func (b *Browser) Screenshot(ctx context.Context) ([]byte, error) {
-	raw, err := b.wire.call(ctx, "TakeScreenshot", map[string]any{"full": false})
+	raw, err := b.call(ctx, "TakeScreenshot", map[string]any{"full": false})
 	if err != nil {
 		return nil, err
 	}
@@ -179,9 +187,11 @@ func (b *Browser) Screenshot(ctx context.Context) ([]byte, error) {
 	return picture, json.Unmarshal(raw, &picture)
 }
 
-// newSession begins the session without which a browser takes no command.
+// newSession begins the session without which a browser takes no command. By default, a browser gives a script half a minute.
 func (b *Browser) newSession(ctx context.Context, capabilities map[string]any) (id string, err error) {
-	raw, err := b.wire.call(ctx, "NewSession", map[string]any{"capabilities": map[string]any{"alwaysMatch": capabilities}})
+	patience := testkit.Deadline.Milliseconds()
+	capabilities["timeouts"] = map[string]any{"script": patience, "pageLoad": patience}
+	raw, err := b.call(ctx, "NewSession", map[string]any{"capabilities": map[string]any{"alwaysMatch": capabilities}})
 	if err != nil {
 		return "", err
 	}
