@@ -90,6 +90,8 @@ type App struct {
 	reloadAsked chan struct{} // has a value after Reload
 	reloaded    func()        // is called when the files were read for that
 	shutdown    shutdownTimes
+	// firstTries is how long the first requests wait, see [App.awaitFirstTries].
+	firstTries time.Duration
 	// pause waits for d, or until ctx ends, unless a test replaces it.
 	pause func(ctx context.Context, d time.Duration)
 	// listener accepts the connections of the public server; set by Run.
@@ -126,7 +128,7 @@ func Check(ctx context.Context, cfg config.Config, log *slog.Logger) error {
 func newAt(ctx context.Context, cfg config.Config, log *slog.Logger, now func() time.Time) (*App, error) {
 	a := &App{
 		cfg: cfg, log: log, now: now, registry: prometheus.NewRegistry(), reloadEvery: reloadEvery, reloadAsked: make(chan struct{}, 1), reloaded: func() {},
-		built: now(), pause: pause, shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
+		built: now(), pause: pause, firstTries: firstTriesTime, shutdown: shutdownTimes{total: shutdownTimeout, drain: drainTimeout, flush: flushTimeout},
 	}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.parts = newPartMetrics(a.registry)

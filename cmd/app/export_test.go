@@ -68,6 +68,12 @@ func ShutdownTimes(a *App, total, drain time.Duration) {
 	a.shutdown = shutdownTimes{total, drain, total}
 }
 
+// FirstTriesTime is how long the first requests wait for the provider.
+const FirstTriesTime = firstTriesTime
+
+// FirstTries sets how long the first requests to a wait for the provider.
+func FirstTries(a *App, d time.Duration) { a.firstTries = d }
+
 // FlushTimeout sets how long the last spans of a may take.
 func FlushTimeout(a *App, d time.Duration) { a.shutdown.flush = d }
 

@@ -131,6 +131,7 @@ api:
 	s.wantNoLateSeries(a)
 	app.ReloadEvery(a, 5*time.Millisecond)
 	app.ShutdownTimes(a, testkit.Deadline, testkit.Deadline) // a busy machine may need more than is usual
+	app.FirstTries(a, testkit.Deadline)
 	if s.built != nil {
 		s.built(a)
 	}

@@ -126,7 +126,7 @@ const firstTriesTime = 3 * time.Second
 // soon as the listener is open: they wait in its queue instead of failing because the
 // provider's endpoints are not known yet.
 func (a *App) awaitFirstTries(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, firstTriesTime)
+	ctx, cancel := context.WithTimeout(ctx, a.firstTries)
 	defer cancel()
 	tries := []<-chan struct{}{a.provider.Tried()}
 	if a.denied.shared != nil {
