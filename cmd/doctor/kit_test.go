@@ -25,6 +25,7 @@ import (
 	"cognito-token-handler/cmd/doctor"
 	"cognito-token-handler/config"
 	"cognito-token-handler/test/cognitotest"
+	"cognito-token-handler/test/testkit"
 	"cognito-token-handler/tokenhandler/secret"
 )
 
@@ -162,10 +163,10 @@ func (s setup) examine(t *testing.T) doctor.Report {
 		s.now = time.Now
 	}
 	if s.call == 0 {
-		s.call = 20 * time.Second
+		s.call = testkit.Deadline
 	}
 	return read(t, doctor.Examine(t.Context(), doctor.Config{
-		Service: s.load(t), Now: s.now, ReadFile: os.ReadFile, Call: s.call, Total: time.Minute, Write: s.write,
+		Service: s.load(t), Now: s.now, ReadFile: os.ReadFile, Call: s.call, Total: testkit.Deadline, Write: s.write,
 	}))
 }
 
@@ -251,19 +252,14 @@ func accept(t *testing.T, serve func(net.Conn)) string {
 	return listener.Addr().String()
 }
 
-// free returns an address at which nothing listens.
+// free returns an address at which nothing listens: the system gives no program this port.
 func free(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
+	return "127.0.0.1:1"
 }
 
 func doctorConfig(cfg config.Config) doctor.Config {
-	return doctor.Config{Service: cfg, Now: time.Now, ReadFile: os.ReadFile, Call: 20 * time.Second, Total: time.Minute}
+	return doctor.Config{Service: cfg, Now: time.Now, ReadFile: os.ReadFile, Call: testkit.Deadline, Total: testkit.Deadline}
 }
 
 func secrets(values ...string) (all []secret.String) {
