@@ -69,17 +69,16 @@ func (l lateTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 // The time-out can expire when the upstream has accepted the WebSocket and the proxy has
 // not yet stopped the time-out. The WebSocket is open then, and ends with its session.
 func TestSocketAcceptedAtTheTimeout(t *testing.T) {
-	up := newUpstream(t, echo(nil))
-	route := socketRoute(t, up.URL)
-	route.Timeout = 200 * time.Millisecond
-	p := newProxy(t, route)
-	p.handler.WrapTransports(func(next http.RoundTripper) http.RoundTripper { return lateTransport{next} })
-	conn := p.dial(t, "/api/socket", websocket.DialOptions{})
-	exchange(t, conn, websocket.MessageText, []byte("hello"))
-	p.tokens.end(errLoggedOut)
-	if got := readClose(t, conn); got != "4401 session ended" {
-		t.Errorf("closed with %q", got)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		p := overHTTP1.inMemory(t, 200*time.Millisecond, echo(nil))
+		p.handler.WrapTransports(func(next http.RoundTripper) http.RoundTripper { return lateTransport{next} })
+		conn := p.dial(t, "/api/socket", websocket.DialOptions{HTTPClient: p.Client()})
+		exchange(t, conn, websocket.MessageText, []byte("hello"))
+		p.tokens.end(errLoggedOut)
+		if got := readClose(t, conn); got != "4401 session ended" {
+			t.Errorf("closed with %q", got)
+		}
+	})
 }
 
 // Over TLS a browser negotiates HTTP/1.1 to open a WebSocket.
@@ -224,12 +223,13 @@ func TestUploadEndsWithItsSession(t *testing.T) {
 
 // Most requests are short, and must not pay for watching their session.
 func TestShortRequestsAreNotWatched(t *testing.T) {
-	up := newUpstream(t, nil)
-	p := newProxy(t, api(t, up.URL))
-	for i := range 100 {
-		p.get(t, fmt.Sprint("/api/", i))
-	}
-	if got := p.tokens.watched.Load(); got != 0 {
-		t.Errorf("%d were watched", got)
-	}
+	synctest.Test(t, func(t *testing.T) { // in which no request takes a second
+		p := overHTTP1.inMemory(t, within, func(http.ResponseWriter, *http.Request) {})
+		for i := range 100 {
+			p.get(t, fmt.Sprint("/api/", i))
+		}
+		if got := p.tokens.watched.Load(); got != 0 {
+			t.Errorf("%d were watched", got)
+		}
+	})
 }

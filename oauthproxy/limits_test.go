@@ -209,8 +209,6 @@ func TestDrippingBody(t *testing.T) {
 
 // The cause of a failure goes to the log only, and the upstream's own text goes nowhere.
 func TestUpstreamErrors(t *testing.T) {
-	closed := httptest.NewServer(nil)
-	closed.Close()
 	untrusted := httptest.NewUnstartedServer(nil)
 	untrusted.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, 0)
 	untrusted.StartTLS()
@@ -228,7 +226,7 @@ func TestUpstreamErrors(t *testing.T) {
 		}
 	})
 	for name, upstream := range map[string]string{
-		"down":             closed.URL,
+		"down":             "http://127.0.0.1:1",
 		"no such host":     "http://upstream.invalid",
 		"untrusted":        untrusted.URL,
 		"not TLS":          strings.Replace(plainEcho, "http:", "https:", 1),

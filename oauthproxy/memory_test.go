@@ -22,6 +22,8 @@ type protocol struct {
 	peer string
 	// limits bound each session.
 	limits oauthproxy.Limits
+	// replayBody is the route's.
+	replayBody int64
 }
 
 var (
@@ -41,7 +43,7 @@ func (p protocol) inMemory(t *testing.T, timeout time.Duration, api http.Handler
 	upstream.Protocols.SetUnencryptedHTTP2(true)
 	go func() { _ = upstream.Serve(toAPI) }()
 	served := newLimitedProxy(t, p.limits, nil, oauthproxy.Route{
-		Path: "/api/", Upstream: testkit.MustURL(t, p.scheme+"://api.example.com"), Timeout: timeout, MaxBody: 1 << 30, Anonymous: p.anonymous, WebSocket: true,
+		Path: "/api/", Upstream: testkit.MustURL(t, p.scheme+"://api.example.com"), Timeout: timeout, MaxBody: 1 << 30, Anonymous: p.anonymous, WebSocket: true, ReplayBody: p.replayBody,
 	})
 	served.handler.DialUpstreams(toAPI.DialContext)
 	if p.peer != "" {

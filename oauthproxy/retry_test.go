@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"cognito-token-handler/oauthproxy"
 	"cognito-token-handler/tokenhandler/web"
@@ -17,7 +19,12 @@ import (
 // reads the body before it responds.
 func refusingUpstream(t *testing.T, readsBody bool) *upstream {
 	t.Helper()
-	return newUpstream(t, func(w http.ResponseWriter, r *http.Request) {
+	return newUpstream(t, refuse(readsBody))
+}
+
+// refuse is what refusingUpstream does.
+func refuse(readsBody bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
 		var body []byte
 		if readsBody || r.Header.Get("Authorization") == "Bearer renewed" {
 			body, _ = io.ReadAll(r.Body)
@@ -29,7 +36,7 @@ func refusingUpstream(t *testing.T, readsBody bool) *upstream {
 			return
 		}
 		_, _ = w.Write(body)
-	})
+	}
 }
 
 func renewing(calls *atomic.Int32) func() (string, error) {
@@ -103,15 +110,17 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 // With Expect: 100-continue the client has not sent its body yet when the upstream
 // refuses the token, so even a long POST can be sent again.
 func TestUnreadBodyIsSentAgain(t *testing.T) {
-	up := refusingUpstream(t, false)
-	p := newProxy(t, api(t, up.URL))
-	var renewals atomic.Int32
-	p.tokens.renew = renewing(&renewals)
-	body := strings.Repeat("x", 1<<20)
-	r := p.request(t, http.MethodPost, "/api/x", strings.NewReader(body), "Expect", "100-continue")
-	if got := p.do(t, r); got.StatusCode != http.StatusOK || got.body != body {
-		t.Errorf("answered %d with %d bytes, tokens %q\n%s", got.StatusCode, len(got.body), up.tokens(), p.log)
-	}
+	synctest.Test(t, func(t *testing.T) { // net/http waits a second for the upstream's answer, and then sends the body
+		p := overHTTP1.inMemory(t, within, refuse(false))
+		var renewals atomic.Int32
+		p.tokens.renew = renewing(&renewals)
+		body := strings.Repeat("x", 1<<20)
+		r := p.request(t, http.MethodPost, "/api/x", strings.NewReader(body), "Expect", "100-continue")
+		if got := p.do(t, r); got.StatusCode != http.StatusOK || got.body != body || renewals.Load() != 1 {
+			t.Errorf("answered %d with %d bytes after %d renewals\n%s", got.StatusCode, len(got.body), renewals.Load(), p.log)
+		}
+		time.Sleep(time.Second) // of the bubble: the upstream waits before it closes the first connection
+	})
 }
 
 // If the upstream refuses every token, the request is sent twice and never more, and the
