@@ -188,7 +188,7 @@ func (b *buffers) Put(buffer []byte) { b.pool.Put((*[32 << 10]byte)(buffer)) }
 // await reads the log until address returns an address for a line.
 func (c *child) await(t *testing.T, address func(line []byte) string) string {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(testkit.Deadline); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		content, err := os.ReadFile(c.log.Name())
 		if err != nil {
 			t.Fatal(err)
@@ -241,7 +241,7 @@ const userHZ = 100
 func login(t *testing.T, address string) string {
 	t.Helper()
 	begun := visit(t, address, publicURL+"/auth/login", "")
-	for deadline := time.Now().Add(20 * time.Second); begun.status != http.StatusFound; begun = visit(t, address, publicURL+"/auth/login", "") {
+	for deadline := time.Now().Add(testkit.Deadline); begun.status != http.StatusFound; begun = visit(t, address, publicURL+"/auth/login", "") {
 		if time.Now().After(deadline) { // the provider is connected a moment after the start
 			t.Fatalf("the login answers %d", begun.status)
 		}

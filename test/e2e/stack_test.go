@@ -27,7 +27,7 @@ const (
 func newStack(t *testing.T, options devstack.Options) *devstack.Stack {
 	t.Helper()
 	options.Binary = os.Getenv("TOKENHANDLER_BINARY")
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	defer cancel()
 	stack, err := devstack.Start(ctx, options)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"cognito-token-handler/test/devstack/process"
+	"cognito-token-handler/test/testkit"
 )
 
 // debian returns the path of a program of Debian's package prometheus.
@@ -58,7 +59,7 @@ func startPrometheus(t *testing.T, targets ...string) *prometheus {
 	}
 	t.Cleanup(func() { child.Stop(10 * time.Second) })
 	p := &prometheus{url: "http://" + process.Addr(port)}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	defer cancel()
 	if err := child.AwaitOK(ctx, p.url+"/-/ready"); err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	defer cancel()
 	store, err := redislocal.Start(ctx, redislocal.Options{})
 	if err != nil {

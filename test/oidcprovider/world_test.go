@@ -40,7 +40,7 @@ type world struct {
 // newWorld starts all processes. TOKENHANDLER_BINARY is the path of the token handler.
 func newWorld(t *testing.T, accessTTL time.Duration) *world {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
 	defer cancel()
 	app, admin := freePort(t), freePort(t)
 	w := &world{t: t, url: "http://" + app, api: newAPI(t)}

@@ -343,7 +343,7 @@ func get(t *testing.T, address string) (status int, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	response, err := (&http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}).Do(r)
+	response, err := (&http.Client{Transport: &http.Transport{}, Timeout: testkit.Deadline}).Do(r)
 	if err != nil {
 		return 0, err.Error()
 	}
