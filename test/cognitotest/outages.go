@@ -134,7 +134,7 @@ func Hang() Outage {
 	return Outage{Name: "hang", Hangs: true, serve: func(s *Server, _ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) {
 		select {
 		case <-r.Context().Done():
-		case <-s.closed:
+		case <-s.closing(r):
 		}
 		panic(http.ErrAbortHandler)
 	}}
@@ -162,7 +162,7 @@ func Delay(d time.Duration) Outage {
 		case <-time.After(d):
 			h(w, r)
 		case <-r.Context().Done():
-		case <-s.closed:
+		case <-s.closing(r):
 		}
 	}}
 }
@@ -259,7 +259,7 @@ func (s *Server) Hold(endpoint string) *Gate {
 		case <-g.open:
 			h(w, r)
 		case <-r.Context().Done():
-		case <-s.closed:
+		case <-s.closing(r):
 		}
 	}}, 0)
 	return g

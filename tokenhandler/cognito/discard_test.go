@@ -96,18 +96,26 @@ func TestCallerLeavesItsLogin(t *testing.T) {
 
 // TestExchangeEndsByItself checks that an exchange without its caller is bounded.
 func TestExchangeEndsByItself(t *testing.T) {
-	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Timeout = 2 * time.Second })
-	grant := p.grant()
-	gate := p.pool.Hold(cognitotest.TokenCode)
-	ctx, cancel := context.WithCancel(t.Context())
-	failed := make(chan error)
-	go func() {
-		_, err := p.Exchange(ctx, grant)
-		failed <- err
-	}()
-	gate.Await(t, 1)
-	cancel()
-	p.wantKind(<-failed, provider.ErrUnavailable)
+	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
+		grant := c.grant()
+		c.pool.Break(cognitotest.TokenCode, cognitotest.Hang(), 0)
+		start := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error)
+		go func() {
+			_, err := c.Exchange(ctx, grant)
+			failed <- err
+		}()
+		time.Sleep(time.Second) // until the request hangs
+		if n := c.pool.Count(cognitotest.TokenCode); n != 1 {
+			t.Errorf("%d requests, want 1", n)
+		}
+		cancel()
+		c.wantKind(<-failed, provider.ErrUnavailable)
+		if took := time.Since(start); took != c.cfg.Timeout {
+			t.Errorf("it took %s, want %s", took, c.cfg.Timeout)
+		}
+	})
 }
 
 // TestRefreshedForAnotherUser checks that tokens of another user or issuer end the

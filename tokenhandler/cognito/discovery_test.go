@@ -220,25 +220,26 @@ func TestConnectOutages(t *testing.T) {
 		for _, o := range cognitotest.Outages {
 			t.Run(endpoint+" "+o.Name, func(t *testing.T) {
 				t.Parallel()
-				p := newParty(t, cognitotest.Options{}, quick(o))
-				p.pool.Break(endpoint, o, 0)
-				want := kinds[o.Name]
-				if o.Name == "json-null" && endpoint == cognitotest.Discovery {
-					want = provider.ErrMisconfigured // it names no issuer
-				}
-				p.wantKind(p.Connect(t.Context()), want)
-				if p.pool.Count(cognitotest.Elsewhere) != 0 {
-					t.Error("a redirect was followed")
-				}
-				p.wantNotConnected(t.Context())
-				p.pool.Mend(endpoint)
-				if err := p.Connect(t.Context()); err != nil {
-					t.Errorf("it does not heal: %v", err)
-				}
-				if err := p.Ready(); err != nil {
-					t.Errorf("not ready: %v", err)
-				}
-				p.mustLogin()
+				during(t, o, func(t *testing.T, p *party) {
+					p.pool.Break(endpoint, o, 0)
+					want := kinds[o.Name]
+					if o.Name == "json-null" && endpoint == cognitotest.Discovery {
+						want = provider.ErrMisconfigured // it names no issuer
+					}
+					p.wantKind(p.Connect(t.Context()), want)
+					if p.pool.Count(cognitotest.Elsewhere) != 0 {
+						t.Error("a redirect was followed")
+					}
+					p.wantNotConnected(t.Context())
+					p.pool.Mend(endpoint)
+					if err := p.Connect(t.Context()); err != nil {
+						t.Errorf("it does not heal: %v", err)
+					}
+					if err := p.Ready(); err != nil {
+						t.Errorf("not ready: %v", err)
+					}
+					p.mustLogin()
+				})
 			})
 		}
 	}

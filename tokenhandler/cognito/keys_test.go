@@ -148,18 +148,19 @@ func TestUnreachableKeysKeepTheSession(t *testing.T) {
 	for _, o := range cognitotest.Outages {
 		t.Run(o.Name, func(t *testing.T) {
 			t.Parallel()
-			p := connectedParty(t, cognitotest.Options{}, quick(o))
-			previous := p.mustLogin()
-			p.pool.RotateKeys()
-			p.pool.Break(cognitotest.JWKS, o, 0)
-			p.SetSleep(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
-			_, err := p.Refresh(t.Context(), previous)
-			p.wantKind(err, provider.ErrUnavailable)
-			_, err = p.login()
-			p.wantKind(err, provider.ErrUnavailable)
-			p.pool.Mend(cognitotest.JWKS)
-			p.clock.Advance(time.Second)
-			p.mustRefresh(previous)
+			duringConnected(t, o, func(t *testing.T, p *party) {
+				previous := p.mustLogin()
+				p.pool.RotateKeys()
+				p.pool.Break(cognitotest.JWKS, o, 0)
+				p.SetSleep(func(context.Context, time.Duration) error { return context.DeadlineExceeded })
+				_, err := p.Refresh(t.Context(), previous)
+				p.wantKind(err, provider.ErrUnavailable)
+				_, err = p.login()
+				p.wantKind(err, provider.ErrUnavailable)
+				p.pool.Mend(cognitotest.JWKS)
+				p.pass(time.Second)
+				p.mustRefresh(previous)
+			})
 		})
 	}
 }

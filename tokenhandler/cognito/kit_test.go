@@ -33,6 +33,8 @@ type party struct {
 	cfg   cognito.Config
 	clock *testkit.Clock
 	log   *testkit.Log
+	// pass lets time pass. Default the clock's Advance.
+	pass func(time.Duration)
 	// browser is the network of browsers. Default the real one.
 	browser http.RoundTripper
 	// codes are those of the callbacks, which must not be logged.
@@ -51,7 +53,7 @@ func newParty(tb testing.TB, opts cognitotest.Options, edits ...func(*cognito.Co
 // partyOf is [newParty] with an existing pool.
 func partyOf(tb testing.TB, pool *cognitotest.Server, clock *testkit.Clock, edits ...func(*cognito.Config)) *party {
 	tb.Helper()
-	p := &party{t: tb, pool: pool, clock: clock, log: &testkit.Log{}}
+	p := &party{t: tb, pool: pool, clock: clock, pass: clock.Advance, log: &testkit.Log{}}
 	p.cfg = cognito.Config{
 		Profile: cognito.Cognito, Issuer: p.pool.Issuer(), ClientID: p.pool.ClientID(),
 		Scopes: []string{"openid", "email", "profile"}, RedirectURL: callbackURL,

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -85,18 +87,26 @@ func tokenOutages(tb testing.TB) []cognitotest.Outage {
 	return all
 }
 
-// shortTimeout is a time-out that a test waits for. Until then a busy machine must have
-// logged in, or answered once.
-const shortTimeout = 3 * time.Second
-
-// quick shortens the time-out, so that an endpoint that hangs or is asked again does
-// not delay the test.
-func quick(o cognitotest.Outage) func(*cognito.Config) {
-	return func(cfg *cognito.Config) {
-		if o.Hangs || o.Limits {
-			cfg.Timeout = shortTimeout
-		}
+// during runs test with a party that is not connected, for an outage. An endpoint that
+// hangs or is asked again delays nothing, because it does so in synthetic time.
+func during(t *testing.T, o cognitotest.Outage, test func(t *testing.T, p *party), edits ...func(*cognito.Config)) {
+	t.Helper()
+	if o.Hangs || o.Limits {
+		inBubbleFirst(t, cognitotest.Options{}, func(t *testing.T, c *crowd) { test(t, c.party) }, edits...)
+		return
 	}
+	test(t, newParty(t, cognitotest.Options{}, edits...))
+}
+
+// duringConnected is [during] with a connected party.
+func duringConnected(t *testing.T, o cognitotest.Outage, test func(t *testing.T, p *party), edits ...func(*cognito.Config)) {
+	t.Helper()
+	during(t, o, func(t *testing.T, p *party) {
+		if err := p.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		test(t, p)
+	}, edits...)
 }
 
 func TestTokenEndpointOutages(t *testing.T) {
@@ -108,47 +118,53 @@ func TestTokenEndpointOutages(t *testing.T) {
 		}
 		t.Run(o.Name, func(t *testing.T) {
 			t.Parallel()
-			p := connectedParty(t, cognitotest.Options{}, quick(o))
-			previous := p.mustLogin()
-			p.pool.Break(cognitotest.TokenAny, o, 0)
-
-			check := func(op string, tokens secret.Tokens, err, want error) {
-				t.Helper()
-				if o.MayAccept && err == nil {
-					if left := tokens.AccessExpires.Sub(p.clock.Now()); left < 0 || left > time.Hour {
-						t.Errorf("%s: the access token lives for %s", op, left)
-					}
-					return
-				}
-				failed := p.failure(err, want)
-				if errors.Is(failed, provider.ErrRejected) != o.EndsSession {
-					t.Errorf("%s: ends the session: %v, want %v", op, errors.Is(failed, provider.ErrRejected), o.EndsSession)
-				}
-				if tokens != (secret.Tokens{}) {
-					t.Errorf("%s: tokens came with the error", op)
-				}
-				if (provider.RetryAfter(failed) > 0) != errors.Is(failed, provider.ErrUnavailable) {
-					t.Errorf("%s: retry after %s", op, provider.RetryAfter(failed))
-				}
-			}
-			tokens, err := p.Refresh(t.Context(), previous)
-			check("refresh", tokens, err, kindAtRefresh(o.Name))
-			p.wantNoLeak(err, previous.Refresh, previous.Access, previous.ID)
-			tokens, err = p.login()
-			check("exchange", tokens, err, want)
-
-			// A second request would use up the grant (golang/oauth2#718).
-			if n, m := p.pool.Count(cognitotest.TokenRefresh), p.pool.Count(cognitotest.TokenCode); !o.Limits && (n != 1 || m != 2) {
-				t.Errorf("%d refreshes and %d exchanges, want 1 and 2", n, m)
-			}
-			if n := p.pool.Count(cognitotest.Elsewhere); n != 0 {
-				t.Error("a redirect was followed")
-			}
-			p.pool.Mend(cognitotest.TokenAny)
-			if !o.Limits { // a pause may not be over
-				p.mustLogin()
-			}
+			duringConnected(t, o, func(t *testing.T, p *party) { wantTokenOutage(t, p, o, want) })
 		})
+	}
+}
+
+// wantTokenOutage checks a refresh and a login during an outage of the token endpoint, whose
+// error is of the kind want.
+func wantTokenOutage(t *testing.T, p *party, o cognitotest.Outage, want error) {
+	t.Helper()
+	previous := p.mustLogin()
+	p.pool.Break(cognitotest.TokenAny, o, 0)
+
+	check := func(op string, tokens secret.Tokens, err, want error) {
+		t.Helper()
+		if o.MayAccept && err == nil {
+			if left := tokens.AccessExpires.Sub(p.clock.Now()); left < 0 || left > time.Hour {
+				t.Errorf("%s: the access token lives for %s", op, left)
+			}
+			return
+		}
+		failed := p.failure(err, want)
+		if errors.Is(failed, provider.ErrRejected) != o.EndsSession {
+			t.Errorf("%s: ends the session: %v, want %v", op, errors.Is(failed, provider.ErrRejected), o.EndsSession)
+		}
+		if tokens != (secret.Tokens{}) {
+			t.Errorf("%s: tokens came with the error", op)
+		}
+		if (provider.RetryAfter(failed) > 0) != errors.Is(failed, provider.ErrUnavailable) {
+			t.Errorf("%s: retry after %s", op, provider.RetryAfter(failed))
+		}
+	}
+	tokens, err := p.Refresh(t.Context(), previous)
+	check("refresh", tokens, err, kindAtRefresh(o.Name))
+	p.wantNoLeak(err, previous.Refresh, previous.Access, previous.ID)
+	tokens, err = p.login()
+	check("exchange", tokens, err, want)
+
+	// A second request would use up the grant (golang/oauth2#718).
+	if n, m := p.pool.Count(cognitotest.TokenRefresh), p.pool.Count(cognitotest.TokenCode); !o.Limits && (n != 1 || m != 2) {
+		t.Errorf("%d refreshes and %d exchanges, want 1 and 2", n, m)
+	}
+	if n := p.pool.Count(cognitotest.Elsewhere); n != 0 {
+		t.Error("a redirect was followed")
+	}
+	p.pool.Mend(cognitotest.TokenAny)
+	if !o.Limits { // a pause may not be over
+		p.mustLogin()
 	}
 }
 
@@ -158,10 +174,11 @@ func TestRevocationOutages(t *testing.T) {
 		if want := kinds[o.Name]; !errors.Is(want, provider.ErrInvalidResponse) { // with 200 it is done, whatever the body
 			t.Run(o.Name, func(t *testing.T) {
 				t.Parallel()
-				p := connectedParty(t, cognitotest.Options{}, quick(o))
-				tokens := p.mustLogin()
-				p.pool.Break(cognitotest.Revoke, o, 0)
-				p.wantKind(p.Revoke(t.Context(), tokens.Refresh), want)
+				duringConnected(t, o, func(t *testing.T, p *party) {
+					tokens := p.mustLogin()
+					p.pool.Break(cognitotest.Revoke, o, 0)
+					p.wantKind(p.Revoke(t.Context(), tokens.Refresh), want)
+				})
 			})
 		}
 	}
@@ -195,13 +212,38 @@ func answering(t *testing.T, h http.HandlerFunc) *party {
 	return connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) { cfg.Endpoints.Token = server.URL + "/token" })
 }
 
-// limiting is [answering] for calls that are repeated until the time-out.
-func limiting(t *testing.T, h http.HandlerFunc) *party {
+// scripted is a transport on which a handler answers the endpoint whose URL ends so.
+type scripted struct {
+	http.RoundTripper
+
+	end     string
+	handler http.HandlerFunc
+}
+
+// RoundTrip implements [http.RoundTripper].
+func (s scripted) RoundTrip(r *http.Request) (*http.Response, error) {
+	if !strings.HasSuffix(r.URL.Path, s.end) {
+		return s.RoundTripper.RoundTrip(r)
+	}
+	w := httptest.NewRecorder()
+	s.handler(w, r)
+	return w.Result(), nil
+}
+
+// wantLoginLater checks the error of a login for calls that h may refuse until the time-out:
+// it says when to try again, or, if after is 0, that the answer is invalid.
+func wantLoginLater(t *testing.T, h http.HandlerFunc, after time.Duration) {
 	t.Helper()
-	server := httptest.NewServer(h)
-	t.Cleanup(server.Close)
-	return connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
-		cfg.Endpoints.Token, cfg.Timeout = server.URL+"/token", shortTimeout
+	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
+		c.SetTransport(scripted{c.pool.Transport(), "/token", h})
+		want := provider.ErrUnavailable
+		if after == 0 {
+			want = provider.ErrInvalidResponse
+		}
+		_, err := c.login()
+		if failed := c.failure(err, want); provider.RetryAfter(failed) != after {
+			t.Errorf("retry after %s, want %s", provider.RetryAfter(failed), after)
+		}
 	})
 }
 
@@ -224,21 +266,13 @@ func TestRetryAfter(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			p := limiting(t, func(w http.ResponseWriter, _ *http.Request) {
+			wantLoginLater(t, func(w http.ResponseWriter, _ *http.Request) {
 				if c.header != "" {
 					w.Header().Set("Retry-After", c.header)
 				}
 				w.WriteHeader(c.status)
 				_, _ = w.Write([]byte("Rate exceeded " + cognitotest.Canary))
-			})
-			want := provider.ErrUnavailable
-			if c.want == 0 {
-				want = provider.ErrInvalidResponse
-			}
-			_, err := p.login()
-			if failed := p.failure(err, want); provider.RetryAfter(failed) != c.want {
-				t.Errorf("retry after %s, want %s", provider.RetryAfter(failed), c.want)
-			}
+			}, c.want)
 		})
 	}
 }
@@ -270,25 +304,15 @@ func TestRetryAfterAsADate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var here func() time.Time
-			p := limiting(t, func(w http.ResponseWriter, _ *http.Request) {
+			wantLoginLater(t, func(w http.ResponseWriter, _ *http.Request) {
 				now := noon
 				w.Header().Set("Date", now.Format(http.TimeFormat))
 				if !c.date {
-					now, w.Header()["Date"] = here().Truncate(time.Second), nil
+					now, w.Header()["Date"] = time.Now().Truncate(time.Second), nil
 				}
 				w.Header().Set("Retry-After", now.Add(c.after).UTC().Format(c.format))
 				w.WriteHeader(c.status)
-			})
-			here = p.clock.Now
-			want := provider.ErrUnavailable
-			if c.want == 0 {
-				want = provider.ErrInvalidResponse
-			}
-			_, err := p.login()
-			if failed := p.failure(err, want); provider.RetryAfter(failed) != c.want {
-				t.Errorf("retry after %s, want %s", provider.RetryAfter(failed), c.want)
-			}
+			}, c.want)
 		})
 	}
 }
@@ -340,34 +364,51 @@ func TestInvalidGrantByStatus(t *testing.T) {
 		200: provider.ErrInvalidResponse, 302: provider.ErrInvalidResponse, 429: provider.ErrUnavailable, 500: provider.ErrUnavailable, 503: provider.ErrUnavailable,
 	} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
-			p := connectedParty(t, cognitotest.Options{})
-			previous := p.mustLogin()
-			p.pool.Break(cognitotest.TokenAny, cognitotest.Text("status", status, "application/json", `{"error":"invalid_grant"}`), 0)
-			_, err := p.Refresh(t.Context(), previous)
-			p.wantKind(err, want)
+			o := cognitotest.Text("status", status, "application/json", `{"error":"invalid_grant"}`)
+			o.Limits = status == http.StatusTooManyRequests
+			duringConnected(t, o, func(t *testing.T, p *party) {
+				previous := p.mustLogin()
+				p.pool.Break(cognitotest.TokenAny, o, 0)
+				_, err := p.Refresh(t.Context(), previous)
+				p.wantKind(err, want)
+			})
 		})
 	}
 }
 
+// stalling is a body that hangs in its middle, until its request is over.
+type stalling struct {
+	io.Reader
+
+	ctx context.Context //nolint:containedctx // of the request
+}
+
+// Read implements [io.Reader].
+func (s stalling) Read(p []byte) (int, error) {
+	if n, err := s.Reader.Read(p); err == nil {
+		return n, nil
+	}
+	<-s.ctx.Done()
+	return 0, s.ctx.Err()
+}
+
 // An answer that hangs in its middle is an outage and no invalid response.
 func TestAnswerThatStallsInItsBody(t *testing.T) {
-	ended := make(chan struct{})
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(`{"access_token":"eyJ`))
-		_ = http.NewResponseController(w).Flush()
-		select {
-		case <-r.Context().Done():
-		case <-ended:
+	inBubble(t, cognitotest.Options{}, func(t *testing.T, c *crowd) {
+		grant := c.grant()
+		c.SetTransport(roundTrip(func(r *http.Request) *http.Response {
+			return &http.Response{
+				StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: -1,
+				Body: io.NopCloser(stalling{strings.NewReader(`{"access_token":"eyJ`), r.Context()}),
+			}
+		}))
+		start := time.Now()
+		_, err := c.Exchange(t.Context(), grant)
+		c.wantKind(err, provider.ErrUnavailable)
+		if took := time.Since(start); took != c.cfg.Timeout {
+			t.Errorf("it took %s, want %s", took, c.cfg.Timeout)
 		}
-	}))
-	t.Cleanup(server.Close)
-	t.Cleanup(func() { close(ended) })
-	p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
-		cfg.Endpoints.Token, cfg.Timeout = server.URL, 2*time.Second
 	})
-	_, err := p.login()
-	p.wantKind(err, provider.ErrUnavailable)
 }
 
 func TestCallerThatLeaves(t *testing.T) {

@@ -50,6 +50,17 @@ type crowd struct {
 // inBubble runs test in synthetic time with a connected party.
 func inBubble(t *testing.T, opts cognitotest.Options, test func(t *testing.T, c *crowd), edits ...func(*cognito.Config)) {
 	t.Helper()
+	inBubbleFirst(t, opts, func(t *testing.T, c *crowd) {
+		if err := c.Connect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		test(t, c)
+	}, edits...)
+}
+
+// inBubbleFirst is [inBubble] before the party connects.
+func inBubbleFirst(t *testing.T, opts cognitotest.Options, test func(t *testing.T, c *crowd), edits ...func(*cognito.Config)) {
+	t.Helper()
 	opts.CallbackURLs, opts.Clock = []string{callbackURL}, time.Now
 	pool := cognitotest.New(t, opts) // outside of synctest, because it has a socket
 	synctest.Test(t, func(t *testing.T) {
@@ -59,10 +70,7 @@ func inBubble(t *testing.T, opts cognitotest.Options, test func(t *testing.T, c 
 		}
 		c.party = partyOf(t, pool, testkit.NewClock(time.Now()), append([]func(*cognito.Config){defaults}, edits...)...)
 		c.SetTransport(slowly{pool.Transport()})
-		c.browser = pool.Transport()
-		if err := c.Connect(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		c.browser, c.pass = pool.Transport(), time.Sleep
 		test(t, c)
 	})
 }

@@ -2,7 +2,6 @@ package cognito_test
 
 import (
 	"net/http"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -83,24 +82,20 @@ func TestRefusalsOfUserinfo(t *testing.T) {
 		{"a redirect", "", "", 302, provider.ErrInvalidResponse},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			answer := func(w http.ResponseWriter, _ *http.Request) {
 				if c.challenge != "" {
 					w.Header().Set("WWW-Authenticate", c.challenge)
 				}
 				w.Header().Set("Content-Type", body)
 				w.WriteHeader(c.status)
 				_, _ = w.Write([]byte(c.body))
-			}))
-			defer server.Close()
-			p := connectedParty(t, cognitotest.Options{}, func(cfg *cognito.Config) {
-				cfg.Endpoints.Userinfo = server.URL
-				if c.status == http.StatusTooManyRequests { // the call is repeated until the time-out
-					cfg.Timeout = shortTimeout
+			}
+			inBubble(t, cognitotest.Options{}, func(t *testing.T, p *crowd) { // a refusal with 429 is repeated until the time-out
+				p.SetTransport(scripted{p.pool.Transport(), "/userInfo", answer})
+				for _, subject := range []string{"the-user", ""} {
+					p.wantKind(p.Alive(t.Context(), secret.New("a-token"), subject), c.want)
 				}
 			})
-			for _, subject := range []string{"the-user", ""} {
-				p.wantKind(p.Alive(t.Context(), secret.New("a-token"), subject), c.want)
-			}
 		})
 	}
 }
@@ -108,17 +103,18 @@ func TestRefusalsOfUserinfo(t *testing.T) {
 func TestAliveDuringOutages(t *testing.T) {
 	for _, o := range cognitotest.Outages {
 		t.Run(o.Name, func(t *testing.T) {
-			p := connectedParty(t, cognitotest.Options{}, quick(o))
-			tokens := p.mustLogin()
-			p.pool.Break(cognitotest.UserInfo, o, 0)
-			want := kinds[o.Name]
-			if o.Name == "waf-403" {
-				want = provider.ErrRejected // the refresh token will tell
-			}
-			p.wantKind(p.Alive(t.Context(), tokens.Access, tokens.Subject), want)
-			if p.pool.Count(cognitotest.Elsewhere) != 0 {
-				t.Error("the token followed a redirect")
-			}
+			duringConnected(t, o, func(t *testing.T, p *party) {
+				tokens := p.mustLogin()
+				p.pool.Break(cognitotest.UserInfo, o, 0)
+				want := kinds[o.Name]
+				if o.Name == "waf-403" {
+					want = provider.ErrRejected // the refresh token will tell
+				}
+				p.wantKind(p.Alive(t.Context(), tokens.Access, tokens.Subject), want)
+				if p.pool.Count(cognitotest.Elsewhere) != 0 {
+					t.Error("the token followed a redirect")
+				}
+			})
 		})
 	}
 }
