@@ -143,6 +143,7 @@ func TestRequestedIdentityProviderProvesNothing(t *testing.T) {
 // TestFullDiskUnderTheAuditTrail: nobody logs in, renews a session or gets a presigned URL
 // unseen. Sessions are kept, they can be ended, and all goes on when there is room again.
 func TestFullDiskUnderTheAuditTrail(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "audit.log")
 	link := func(target string) {

@@ -71,7 +71,7 @@ func start(tb testing.TB, pool cognitotest.Options, more ...string) *service {
 func TestMain(m *testing.M) {
 	_ = os.Setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
 	_ = os.Setenv("AWS_SECRET_ACCESS_KEY", "planted-aws-secret-key")
-	os.Exit(m.Run())
+	os.Exit(testkit.RunWaiting(m, 6))
 }
 
 // startWith is [start] with further keys.

@@ -33,6 +33,7 @@ func TestChooseGOGC(t *testing.T) {
 
 // TestMemorySettingsInEffect reads the settings from the running program's metrics.
 func TestMemorySettingsInEffect(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		environ []string
 		wants   []string
@@ -42,6 +43,7 @@ func TestMemorySettingsInEffect(t *testing.T) {
 		"no limit":       {[]string{"GOMEMLIMIT=off", "GOGC="}, []string{"go_gc_gogc_percent 100\n", "go_gc_gomemlimit_bytes 9.223372036854776e+18", `"memory_limit":"off","gogc":100`}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			s := serve(t, configuration(newPool(t), "http://localhost:1"), c.environ...)
 			_, metrics := s.get("http://" + s.admin + "/metrics")
 			for _, want := range c.wants {

@@ -18,6 +18,7 @@ var reloading = regexp.MustCompile(`^RELOADING=1\nMONOTONIC_USEC=([1-9]\d*)\n?$`
 // listens, even though the provider cannot be reached, as reloading from SIGHUP until the
 // files are read, and as stopping from the signal on.
 func TestSystemdIsNotified(t *testing.T) {
+	t.Parallel()
 	socket := filepath.Join(t.TempDir(), "notify")
 	listener, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: socket, Net: "unixgram"})
 	if err != nil {

@@ -90,6 +90,7 @@ func TestTheKeysPageRotates(t *testing.T) {
 // TestTheKeysPageWaitsForReplicas: the commands with which the page waits count a replica
 // once it has read the new key, and once it encrypts with it.
 func TestTheKeysPageWaitsForReplicas(t *testing.T) {
+	t.Parallel()
 	page, err := os.ReadFile("../../config/deploy/keys.md")
 	if err != nil {
 		t.Fatal(err)

@@ -116,6 +116,7 @@ func unsolicitedUpstream(t *testing.T, arrived <-chan struct{}) (address string,
 // TestUnsolicitedResponsesAreNotLogged: net/http writes what an upstream sends on an
 // idle connection to the standard logger. Here that is an access token.
 func TestUnsolicitedResponsesAreNotLogged(t *testing.T) {
+	t.Parallel()
 	arrived := make(chan struct{})
 	upstream, echoed := unsolicitedUpstream(t, arrived)
 	s := serve(t, configuration(newPool(t), upstream))
@@ -146,8 +147,10 @@ func TestUnsolicitedResponsesAreNotLogged(t *testing.T) {
 // TestSecondSignalEndsAtOnce: a second signal ends the program although a request is
 // still being answered.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
+			t.Parallel()
 			entered, release := make(chan struct{}), make(chan struct{})
 			upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
 				close(entered)
@@ -183,6 +186,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 
 // TestHangupReloads: SIGHUP does not end the program, but makes it read its files again.
 func TestHangupReloads(t *testing.T) {
+	t.Parallel()
 	pool := newPool(t)
 	keys := filepath.Join(t.TempDir(), "keys")
 	write := func(content string) {
@@ -210,6 +214,7 @@ func TestHangupReloads(t *testing.T) {
 // TestDelayIsForSIGTERMOnly: load balancers need a moment after SIGTERM, nobody after
 // SIGINT.
 func TestDelayIsForSIGTERMOnly(t *testing.T) {
+	t.Parallel()
 	config := strings.Replace(configuration(newPool(t), "http://localhost:1"), "delay: 0s", "delay: 15s", 1)
 	s := serve(t, config)
 	s.signal(syscall.SIGTERM)

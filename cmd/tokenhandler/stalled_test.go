@@ -115,6 +115,7 @@ func (p piped) wantUnaudited() {
 // TestStalledLogReaderStopsNothing: requests are answered, dropped records are counted,
 // records of the audit trail are missed, and the program ends, while nobody reads its log.
 func TestStalledLogReaderStopsNothing(t *testing.T) {
+	t.Parallel()
 	p := servePiped(t)
 	p.ask()
 	p.wantUnaudited()
@@ -126,6 +127,7 @@ func TestStalledLogReaderStopsNothing(t *testing.T) {
 
 // TestLogReaderThatGoesOn: the log says how many records are missing.
 func TestLogReaderThatGoesOn(t *testing.T) {
+	t.Parallel()
 	p := servePiped(t)
 	p.ask()
 	ctx, cancel := context.WithTimeout(t.Context(), testkit.Deadline)
@@ -150,6 +152,7 @@ func TestLogReaderThatGoesOn(t *testing.T) {
 // TestLogReaderThatIsGone: the death of the log's reader does not end the program, and
 // the metrics show that the audit trail is not written.
 func TestLogReaderThatIsGone(t *testing.T) {
+	t.Parallel()
 	p := servePiped(t)
 	_ = p.reader.Close()
 	p.ask()

@@ -10,6 +10,7 @@ import (
 // security-critical work and does not bypass them. The linker leaves out functions
 // that nothing calls, so a function that is in the program is reachable from main.
 func TestProgramContainsItsLibraries(t *testing.T) {
+	t.Parallel()
 	symbols := symbolsOf(t)
 	for _, want := range []string{
 		// Every cookie is read and written through gorilla sessions.
