@@ -127,6 +127,10 @@ func faultyDrafts() (atOnce, later map[string]func(d *draft)) {
 			d.packed, d.raw = "\x02\x1f"+d.packed[2:], []byte(draftUUID)
 			d.lengths[0], d.lengths[5], d.lengths[6] = 37, 1, 1
 		},
+		"a UUID after the last": func(d *draft) {
+			d.setText("\x01\x02!", "{}")
+			d.raw, d.lengths[0], d.lengths[5], d.lengths[6] = []byte(draftUUID), 2*36, 1, 1
+		},
 		"a UUID that nothing uses":   func(d *draft) { d.raw = []byte(draftUUID); d.lengths[5], d.lengths[6] = 1, 1 },
 		"an escape without its byte": func(d *draft) { d.setText("ad\x03", "{}"); d.lengths[0] = 2 },
 		"a packed text longer than the text": func(d *draft) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -146,6 +147,35 @@ func TestLogoutWithADeadRefreshToken(t *testing.T) {
 		v, _ := f.Open(j.header())
 		if v.Stored == nil || v.End() != alive {
 			t.Errorf("after %s: to be revoked %v", after, !alive)
+		}
+	}
+}
+
+// TestRefreshesAreSpread: sessions that began together are refreshed at different times, from a
+// quarter of a minute before the configured one on.
+func TestRefreshesAreSpread(t *testing.T) {
+	const many = 60
+	for left, want := range map[time.Duration][2]int{75 * time.Second: {0, 0}, 67500 * time.Millisecond: {10, many - 10}, time.Minute: {many, many}} {
+		var calls atomic.Int32
+		f := newFixture(t)
+		f.refresh = func(context.Context, secret.Tokens) (secret.Tokens, error) {
+			calls.Add(1)
+			return secret.Tokens{}, errors.New("no")
+		}
+		one, begun := tokens(1, f.now), f.now
+		jars := make([]jar, many)
+		for i := range jars {
+			jars[i] = f.login(t, one)
+		}
+		f.now = begun.Add(time.Hour - left)
+		for _, j := range jars {
+			if err := f.mustOpen(t, j).Refresh(t.Context(), refresh.IfDue); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.Close()
+		if got := int(calls.Load()); got < want[0] || got > want[1] {
+			t.Errorf("%s before the end %d of %d are refreshed", left, got, many)
 		}
 	}
 }

@@ -66,3 +66,25 @@ func TestOlderResultInTheStore(t *testing.T) {
 		}
 	})
 }
+
+// TestOlderCookieDuringAnOutageOfTheStore: its refresh token was replaced, so it is not used,
+// although the provider's grace lets replicas go on alone with the newest one.
+func TestOlderCookieDuringAnOutageOfTheStore(t *testing.T) {
+	store := replicastest.NewFake()
+	p := &provider{rotate: true, grace: 10 * time.Second}
+	withReplicas(t, 1, store, p, func(t *testing.T, all []*fixture, j jar) {
+		f := all[0]
+		time.Sleep(61 * time.Minute)
+		keepActive(t, f, j)
+		older := jar{sessionCookie: j[sessionCookie], activeCookie: j[activeCookie]}
+		_, h := f.mustRequest(t, j)
+		j.take(t, h)
+		f.mustRequest(t, j) // confirms the new generation
+		time.Sleep(time.Minute)
+		f.sweep(t) // releases it
+		store.SetOutage(true, true)
+		if _, _, err := f.request(t, older); !errors.Is(err, refresh.ErrStoreUnavailable) || p.count() != 1 {
+			t.Errorf("%v, %d calls", err, p.count())
+		}
+	}, func(c *settings) { c.refresh.RotationGrace = 10 * time.Second })
+}

@@ -73,3 +73,19 @@ func TestGenerationTooLargeForCookiesIsShared(t *testing.T) {
 		}
 	})
 }
+
+// TestGenerationTooLargeToShare: what cannot be sealed is not taken for a refusal by other
+// replicas.
+func TestGenerationTooLargeToShare(t *testing.T) {
+	noise := make([]byte, 30<<10)
+	_, _ = rand.Read(noise) // never fails
+	p := &provider{claims: `{"noise":"` + base64.StdEncoding.EncodeToString(noise) + `"}`}
+	withReplicas(t, 2, replicastest.NewFake(), p, func(t *testing.T, all []*fixture, j jar) {
+		time.Sleep(61 * time.Minute)
+		for i, f := range all {
+			if token, _, err := f.request(t, j); err != nil || token == "" || p.count() != i+1 {
+				t.Errorf("replica %d: %q, %v, %d calls", i, token, err, p.count())
+			}
+		}
+	})
+}
