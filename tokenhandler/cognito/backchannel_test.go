@@ -179,6 +179,20 @@ func TestReplaysAreBounded(t *testing.T) {
 	}
 }
 
+// TestReplaysEnd checks that an id is remembered up to its end.
+func TestReplaysEnd(t *testing.T) {
+	var r cognito.Replays
+	start := time.Now()
+	for _, c := range []struct {
+		after time.Duration
+		want  bool
+	}{{0, true}, {time.Hour - 1, false}, {time.Hour, true}, {2*time.Hour - 1, false}} {
+		if got := r.First("id", start.Add(c.after+time.Hour), start.Add(c.after)); got != c.want {
+			t.Errorf("after %s: new %v", c.after, got)
+		}
+	}
+}
+
 // TestVerifyLogoutWithoutKeys checks that a token that cannot be verified now may be
 // sent again.
 func TestVerifyLogoutWithoutKeys(t *testing.T) {
