@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,31 +78,56 @@ func (r replicas) login() *useragent.UA {
 // TestReplicasRefreshOnce: with strict rotation, where reuse of a refresh token ends the
 // session, replicas make one refresh call for each expiry.
 func TestReplicasRefreshOnce(t *testing.T) {
-	const life, expiries = 10 * time.Minute, 3
+	const tries = 3 // on a busy machine the store may not answer in time, and replicas do without it
 	for _, n := range []int{2, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
-			var ahead atomic.Int64
-			clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
-			pool := cognitotest.Options{Rotation: true, RevokeFamilyOnReuse: true, AccessTTL: life, Clock: clock}
-			all := startReplicas(t, n, pool, redis(t), service{clock: clock})
-			ua := all.login()
-			for expiry := 1; expiry <= expiries; expiry++ {
-				ahead.Add(int64(life)) // the access token has ended
-				var burst sync.WaitGroup
-				for range 20 {
-					burst.Go(func() {
-						if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
-							t.Errorf("answered %d %s", res.Status, res.Body)
-						}
-					})
+			for try := 1; ; try++ {
+				fault, slow := refreshedOnce(t, n)
+				if fault == "" {
+					return
 				}
-				burst.Wait()
-				if calls := all[0].pool.Count(cognitotest.TokenRefresh); calls != expiry {
-					t.Fatalf("%d refreshes after %d expiries", calls, expiry)
+				if !slow || try == tries {
+					t.Fatal(fault)
 				}
+				t.Logf("the store was too slow: %s", fault)
 			}
 		})
 	}
+}
+
+// refreshedOnce says why n replicas have not made one call for each expiry, or "", and whether
+// the store has failed to answer one of them in time.
+func refreshedOnce(t *testing.T, n int) (fault string, slow bool) {
+	t.Helper()
+	const life, expiries = 10 * time.Minute, 3
+	var ahead atomic.Int64
+	clock := func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	pool := cognitotest.Options{Rotation: true, RevokeFamilyOnReuse: true, AccessTTL: life, Clock: clock}
+	all := startReplicas(t, n, pool, redis(t), service{clock: clock})
+	ua := all.login()
+	for expiry := 1; expiry <= expiries && fault == ""; expiry++ {
+		ahead.Add(int64(life)) // the access token has ended
+		var burst sync.WaitGroup
+		answers := make(chan string, 20)
+		for range cap(answers) {
+			burst.Go(func() {
+				if res := ua.Fetch(http.MethodGet, "/api/me", ""); res.Status != http.StatusOK {
+					answers <- fmt.Sprintf("answered %d %s", res.Status, res.Body)
+				}
+			})
+		}
+		burst.Wait()
+		close(answers)
+		fault = <-answers
+		if calls := all[0].pool.Count(cognitotest.TokenRefresh); fault == "" && calls != expiry {
+			fault = fmt.Sprintf("%d refreshes after %d expiries", calls, expiry)
+		}
+	}
+	for _, s := range all {
+		_, metrics := s.admin("/metrics")
+		slow = slow || regexp.MustCompile(`tokenhandler_store_operations_total\{operation="(claim|publish)",outcome="(timeout|down|unreachable)"\} [1-9]`).MatchString(metrics)
+	}
+	return fault, slow
 }
 
 // TestRevocationReachesEveryReplica: requests and sockets end at each of them
