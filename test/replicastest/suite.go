@@ -45,6 +45,9 @@ type Replica struct {
 	DenyList DenyList
 	// Crash ends the process without letting it release anything.
 	Crash func()
+	// Hesitate keeps the process from restoring its results, or lets it do so. It is nil if
+	// the store does not wait for that.
+	Hesitate func(hesitate bool)
 }
 
 // Store is an empty store, and what can happen to it.

@@ -38,7 +38,7 @@ func startForSuite(t *testing.T, url string) *replicastest.Replica {
 	t.Helper()
 	r := start(t, url)
 	eventually(t, "the store is ready", func() bool { return r.Ready() == nil })
-	return &replicastest.Replica{Refreshes: r.Store, DenyList: denyList{r}, Maps: r.Store, Crash: r.stop}
+	return &replicastest.Replica{Refreshes: r.Store, DenyList: denyList{r}, Maps: r.Store, Crash: r.stop, Hesitate: r.slow.Store}
 }
 
 // stateOf waits until the replicas have noticed whether the store works.

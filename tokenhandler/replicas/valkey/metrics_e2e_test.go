@@ -40,8 +40,10 @@ func TestMetricsOfOutageAndLoss(t *testing.T) {
 		eventually(t, what, func() bool { return testutil.ToFloat64(metric) == want })
 	}
 	reads("it is up", metrics.Up, 1)
-	claim(t, r, 1) // waits until the new store has settled
-	reads("one claim waited", metrics.LeaseWaits, 1)
+	claim(t, r, 1)                                   // waits until the new store has settled
+	if testutil.ToFloat64(metrics.LeaseWaits) == 0 { // on a busy machine it was made again
+		t.Error("the claim that waited is not counted")
+	}
 	server.Stop()
 	reads("it is down", metrics.Up, 0)
 	eventually(t, "calls fail at once", func() bool {

@@ -4,6 +4,7 @@ package valkey_test
 
 import (
 	"context"
+	"fmt"
 	"runtime"
 	"strings"
 	"sync"
@@ -128,18 +129,19 @@ func TestStoreHangs(t *testing.T) {
 func TestOnlyTheFirstCallWaits(t *testing.T) {
 	server := serve(t, redislocal.Options{})
 	r := ready(t, server.URL(), 1)[0]
-	server.Hang()
-	var took []time.Duration
-	for range 5 {
+	release := func() time.Duration {
 		begun := time.Now()
 		if err := r.Release(t.Context(), id, "lease"); err == nil {
 			t.Error("released")
 		}
-		took = append(took, time.Since(begun))
+		return time.Since(begun)
 	}
-	if took[0] > bound || took[1]+took[2]+took[3]+took[4] > 200*time.Millisecond {
-		t.Errorf("the calls took %s", took)
-	}
+	testkit.Fast(t, bound, "the first call and twice the next four", func() time.Duration {
+		server.Wake()
+		eventually(t, "the store is back", func() bool { return r.Ready() == nil })
+		server.Hang()
+		return release() + 2*(release()+release()+release()+release())
+	})
 }
 
 // TestLeaseOfAFailedClaimIsGivenBack: the store gave the lease, but its answer was lost.
@@ -154,9 +156,10 @@ func TestLeaseOfAFailedClaimIsGivenBack(t *testing.T) {
 		t.Fatalf("claimed %+v", got)
 	}
 	client := direct(t, server)
-	if n, err := client.Do(t.Context(), client.B().Exists().Key("{tokenhandler}:lease:0102030000000000").Build()).AsInt64(); err != nil || n != 1 {
-		t.Fatalf("the lease was not taken: %d, %v", n, err)
-	}
+	eventually(t, "the lease is taken", func() bool { // on a busy machine the call arrives late
+		n, err := client.Do(t.Context(), client.B().Exists().Key("{tokenhandler}:lease:0102030000000000").Build()).AsInt64()
+		return err == nil && n == 1
+	})
 	network.SetDeaf(false)
 	if claim(t, near, 1).Lease == "" {
 		t.Error("no lease")
@@ -178,23 +181,33 @@ func TestStoreIsSlow(t *testing.T) {
 	network := reach(t, server)
 	stores := settled(t, redislocal.URL(network.Addr(), ""), 2)
 	network.SetDelay(20 * time.Millisecond) // slow, and good enough
-	begun := time.Now()
-	revoke(t, stores[0], subject("early"))
-	if took := time.Since(begun); took < 40*time.Millisecond {
-		t.Errorf("the network is not slow: %s", took)
+	const tries = 3                         // on a busy machine the store may not answer in time
+	for try := 1; ; try++ {
+		begun, user := time.Now(), fmt.Sprint("early ", try)
+		revoke(t, stores[0], subject(user))
+		took := time.Since(begun)
+		eventually(t, "entries travel", func() bool { return stores[1].denies(user) })
+		current := stores[0].DenyListCurrent() && stores[1].DenyListCurrent()
+		if took >= 40*time.Millisecond && current {
+			break
+		}
+		if try == tries {
+			t.Fatalf("the call took %s, and the store counts as answering in time: %t", took, current)
+		}
+		for _, r := range stores {
+			eventually(t, "the store is back", func() bool { return r.Ready() == nil })
+		}
 	}
-	eventually(t, "entries travel", func() bool { return stores[1].denies("early") })
-	if !stores[0].DenyListCurrent() || !stores[1].DenyListCurrent() {
-		t.Error("a store that answers in time counts as out")
-	}
-	network.SetDelay(time.Second)
-	begun = time.Now()
-	if got, err := stores[0].Claim(t.Context(), id, 1, lease); err == nil {
-		t.Errorf("claimed %+v", got)
-	}
-	if took := time.Since(begun); took > bound {
-		t.Errorf("a call took %s", took)
-	}
+	testkit.Fast(t, bound, "a call that is not answered", func() time.Duration {
+		network.SetDelay(0)
+		eventually(t, "the store is back", func() bool { return stores[0].Ready() == nil })
+		network.SetDelay(time.Second)
+		begun := time.Now()
+		if got, err := stores[0].Claim(t.Context(), id, 1, lease); err == nil {
+			t.Errorf("claimed %+v", got)
+		}
+		return time.Since(begun)
+	})
 	isOut(t, stores[0], "no answer in time")
 	revoke(t, stores[0], subject("user"))
 	network.SetDelay(0)
@@ -296,18 +309,20 @@ func TestCallerMayLeave(t *testing.T) {
 		connections := connected(t, client)
 		network.SetDelay(20 * time.Millisecond)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-		if got, err := r.Claim(ctx, id, 1, lease); err == nil || ctx.Err() == nil {
-			t.Errorf("claimed %+v, %v", got, err)
+		got, err := r.Claim(ctx, id, 1, lease)
+		left := ctx.Err() != nil
+		if err == nil {
+			t.Errorf("claimed %+v", got)
 		}
 		cancel()
 		network.SetDelay(0)
 		persist(t, func(ctx context.Context) error { return r.Release(ctx, id, "another") })
-		got := connected(t, client)
-		if got == connections {
+		now := connected(t, client)
+		if left && now == connections {
 			return
 		}
 		if try == tries {
-			t.Fatalf("%s connections since the start, %s before", got, connections)
+			t.Fatalf("%s connections since the start, %s before; the caller left: %t, %v", now, connections, left, err)
 		}
 	}
 }
