@@ -230,11 +230,11 @@ func TestSlotCountsOnceAsLongAsItIsHeld(t *testing.T) {
 		steps string
 		want  []int
 	}{
-		{"take hold release release", []int{1, 1, 1, 0}},
-		{"take release hold hold release release", []int{1, 0, 1, 1, 1, 0}},
-		{"hold release", []int{0, 0}}, // it is not bounded
+		{"take, hold, release, release", []int{1, 1, 1, 0}},
+		{"take, release, hold, hold, release, release", []int{1, 0, 1, 1, 1, 0}}, //nolint:dupword // held twice
+		{"hold, release", []int{0, 0}},                                           // it is not bounded
 	} {
-		if got := oauthproxy.SlotRequests(strings.Fields(c.steps)...); !slices.Equal(got, c.want) {
+		if got := oauthproxy.SlotRequests(strings.Split(c.steps, ", ")...); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, want %v", c.steps, got, c.want)
 		}
 	}

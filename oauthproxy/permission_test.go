@@ -55,7 +55,7 @@ func TestRouteRequiresScopesAndGroups(t *testing.T) {
 // The token that replaces a refused one is checked as well: the user may have lost a
 // group in the meantime.
 func TestRenewedTokenIsChecked(t *testing.T) {
-	up := refusingUpstream(t, true)
+	up := refusingUpstream(t)
 	route := api(t, up.URL)
 	route.Groups = []string{"g"}
 	p := newProxy(t, route)

@@ -15,14 +15,14 @@ import (
 	"cognito-token-handler/tokenhandler/web"
 )
 
-// refusingUpstream starts an API that accepts only the renewed token. With readsBody it
-// reads the body before it responds.
-func refusingUpstream(t *testing.T, readsBody bool) *upstream {
+// refusingUpstream starts an API that accepts only the renewed token. It reads the body
+// before it responds.
+func refusingUpstream(t *testing.T) *upstream {
 	t.Helper()
-	return newUpstream(t, refuse(readsBody))
+	return newUpstream(t, refuse(true))
 }
 
-// refuse is what refusingUpstream does.
+// refuse accepts only the renewed token. With readsBody it reads the body before it responds.
 func refuse(readsBody bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var body []byte
@@ -70,7 +70,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 		"PATCH, short":             {http.MethodPatch, "short", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			up := refusingUpstream(t, true)
+			up := refusingUpstream(t)
 			route := api(t, up.URL)
 			route.ReplayBody = kept
 			p := newProxy(t, route)
@@ -136,7 +136,7 @@ func TestRefusalIsPassedOn(t *testing.T) {
 		"the same":      {func() (string, error) { return accessToken, nil }, 1, "not_renewed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			up := refusingUpstream(t, true)
+			up := refusingUpstream(t)
 			p := newProxy(t, api(t, up.URL))
 			p.tokens.renew = c.renew
 			got := p.get(t, "/api/x")

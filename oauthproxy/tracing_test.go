@@ -54,7 +54,7 @@ func attribute(span tracetest.SpanStub, key string) string {
 
 // Every attempt has a span of its own, which is the parent of the upstream's.
 func TestSpanOfEveryTry(t *testing.T) {
-	up := refusingUpstream(t, true)
+	up := refusingUpstream(t)
 	tracer, exported := newTracer()
 	p := newTracedProxy(t, tracer, api(t, up.URL))
 	var renewals atomic.Int32

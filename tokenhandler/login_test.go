@@ -199,7 +199,8 @@ func TestOnlyNavigationsStartALogin(t *testing.T) {
 	for _, header := range []http.Header{
 		nil,
 		{"Sec-Fetch-Dest": {"document"}},
-		{"Sec-Purpose": {"prefetched"}}, {"Purpose": {"a-prefetch"}},
+		{"Sec-Purpose": {"prefetched"}},
+		{"Purpose": {"a-prefetch"}},
 		{"Sec-Fetch-Site": {"none"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"document"}},
 		{"Sec-Fetch-Site": {"same-origin"}, "Sec-Fetch-Mode": {"navigate"}, "Sec-Fetch-Dest": {"empty"}},
 	} {

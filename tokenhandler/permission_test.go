@@ -207,7 +207,7 @@ func TestPermissionsInMemoryAreBounded(t *testing.T) {
 func TestTokensInMemoryAreBounded(t *testing.T) {
 	cache := tokenhandler.NewPermissionCache("groups")
 	for i := range 50_000 {
-		s := &session.Session{Generation: uint64(i), Access: secret.New("opaque")} //nolint:gosec // not negative
+		s := &session.Session{Generation: uint64(i), Access: secret.New("opaque")}
 		if cache.Groups(s); !cache.Knows(s) {
 			t.Fatalf("access token %d is not known", i)
 		}

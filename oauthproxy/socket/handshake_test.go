@@ -164,7 +164,7 @@ type answerBody struct {
 	closed bool
 }
 
-func (b *answerBody) Write(p []byte) (int, error) { return len(p), nil }
+func (*answerBody) Write(p []byte) (int, error) { return len(p), nil }
 
 func (b *answerBody) Close() error {
 	b.closed = true
@@ -183,8 +183,8 @@ func connect(t *testing.T, body io.ReadCloser, changes ...string) (*socket.Upstr
 			header.Del(name)
 		}
 	}
-	out := parse(t, []string{"Connection", "Upgrade"}) // as the proxy makes it: hop-by-hop headers are not copied
-	upstream, response, err := socket.Connect(out, func(r *http.Request) (*http.Response, error) {
+	out := parse(t, []string{"Connection", "Upgrade"})                                             // as the proxy makes it: hop-by-hop headers are not copied
+	upstream, response, err := socket.Connect(out, func(r *http.Request) (*http.Response, error) { //nolint:bodyclose // the tests look whether it is
 		if r.Header.Get("Connection") != "Upgrade" || r.Header.Get("Upgrade") != "websocket" {
 			t.Errorf("sent %v", r.Header)
 		}
@@ -225,7 +225,7 @@ func TestRefused101IsClosed(t *testing.T) {
 
 func TestUpstreamOutOfReach(t *testing.T) {
 	refused := errors.New("refused")
-	upstream, response, err := socket.Connect(parse(t, nil), func(*http.Request) (*http.Response, error) { return nil, refused })
+	upstream, response, err := socket.Connect(parse(t, nil), func(*http.Request) (*http.Response, error) { return nil, refused }) //nolint:bodyclose // there is none
 	if upstream != nil || response != nil || !errors.Is(err, refused) {
 		t.Errorf("%v %v %v", upstream, response, err)
 	}

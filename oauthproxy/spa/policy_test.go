@@ -93,7 +93,7 @@ func TestExtraPolicyTakesNothingAway(t *testing.T) {
 		{"script-src 'self' x.example 'nonce-__CSP_NONCE__' 'unsafe-inline'", "script-src-attr 'unsafe-hashes'", "script-src 'self' x.example 'nonce-N' 'unsafe-inline'; script-src-attr 'nonce-N' 'unsafe-inline' 'unsafe-hashes'"},
 		{"default-src d.example; script-src 'self'; worker-src w.example", "child-src blob:", "default-src d.example; script-src 'self'; worker-src w.example; child-src d.example blob:"},
 		{"default-src d.example", "child-src blob:", "default-src d.example; child-src d.example blob:"},
-		{"default-src d.example", "img-src d.example d.example i.example", "default-src d.example; img-src d.example i.example"},
+		{"default-src d.example", "img-src d.example i.example d.example", "default-src d.example; img-src d.example i.example"},
 		{"default-src 'self'", "frame-ancestors https://portal.example; form-action 'self'", "default-src 'self'; frame-ancestors https://portal.example; form-action 'self'"},
 	} {
 		rec := do(newApp(t, spa.Config{Dir: dir, ContentSecurityPolicy: tt.own, ExtraPolicy: tt.extra}), "GET", "/sw.js")

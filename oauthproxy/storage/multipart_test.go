@@ -67,7 +67,7 @@ func (s *partedS3) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_, _ = fmt.Fprint(w, `<CopyObjectResult></CopyObjectResult>`)
 	default:
 		w.Header().Set("Content-Length", "10")
-		w.Header().Set("Etag", `"e-1"`)
+		w.Header().Set("ETag", `"e-1"`)
 		w.Header().Set("Last-Modified", "Wed, 04 Mar 2026 12:00:00 GMT")
 	}
 }
@@ -336,9 +336,18 @@ func TestCredentialsOfOtherOperations(t *testing.T) {
 	cfg.Credentials = service(aws.CredentialsProviderFunc(failingCredentials))
 	h = mustNew(t, cfg, authority{subject: subject})
 	for _, r := range [][3]string{
-		{"GET", "/storage/objects"}, {"GET", "/storage/objects/a"}, {"HEAD", "/storage/objects/a"}, {"DELETE", "/storage/objects/a"}, {"DELETE", "/storage/objects/a/?recursive=true"},
-		{"GET", "/storage/usage"}, {"POST", "/storage/copies", `{"from":"a","to":"b"}`}, {"POST", "/storage/multipart", minimal}, {"POST", upload + "/parts", `{"key":"b","part_numbers":[1]}`},
-		{"POST", upload + "/complete"}, {"GET", upload}, {"DELETE", upload},
+		{"GET", "/storage/objects"},
+		{"GET", "/storage/objects/a"},
+		{"HEAD", "/storage/objects/a"},
+		{"DELETE", "/storage/objects/a"},
+		{"DELETE", "/storage/objects/a/?recursive=true"},
+		{"GET", "/storage/usage"},
+		{"POST", "/storage/copies", `{"from":"a","to":"b"}`},
+		{"POST", "/storage/multipart", minimal},
+		{"POST", upload + "/parts", `{"key":"b","part_numbers":[1]}`},
+		{"POST", upload + "/complete"},
+		{"GET", upload},
+		{"DELETE", upload},
 	} {
 		wantCode(t, h, r[0], r[1], r[2], http.StatusBadGateway, "upstream_error")
 	}

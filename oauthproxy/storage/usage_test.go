@@ -80,7 +80,7 @@ func TestUnfinishedUploadsCount(t *testing.T) {
 // before it. After another fault the answer is that fault.
 func TestUsageThatCannotBeCountedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var s3 http.Handler = folderOf(7)
+		s3 := folderOf(7)
 		h := replicasWith(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s3.ServeHTTP(w, r) }), nil, storage.Quota{}, 1)[0]
 		usageOf(t, h)
 		time.Sleep(2 * time.Minute)
@@ -187,9 +187,16 @@ func TestAuditOfOperations(t *testing.T) {
 	h := mustNew(t, cfg, authority{subject: subject})
 	upload := "/storage/multipart/" + beginParts(t, h, `{"key":"p","content_type":"","size":10}`).UploadID
 	for _, r := range [][3]string{
-		{"POST", "/storage/uploads", `{"key":"u","content_type":"","size":1}`}, {"GET", "/storage/objects/g", ""}, {"POST", "/storage/copies", `{"from":"a","to":"c"}`},
-		{"POST", upload + "/parts", `{"key":"p","part_numbers":[1]}`}, {"POST", upload + "/complete", ""}, {"DELETE", upload, ""},
-		{"DELETE", "/storage/objects/d", ""}, {"DELETE", "/storage/objects/d/?recursive=true", ""}, {"GET", "/storage/objects", ""}, {"HEAD", "/storage/objects/a", ""},
+		{"POST", "/storage/uploads", `{"key":"u","content_type":"","size":1}`},
+		{"GET", "/storage/objects/g", ""},
+		{"POST", "/storage/copies", `{"from":"a","to":"c"}`},
+		{"POST", upload + "/parts", `{"key":"p","part_numbers":[1]}`},
+		{"POST", upload + "/complete", ""},
+		{"DELETE", upload, ""},
+		{"DELETE", "/storage/objects/d", ""},
+		{"DELETE", "/storage/objects/d/?recursive=true", ""},
+		{"GET", "/storage/objects", ""},
+		{"HEAD", "/storage/objects/a", ""},
 	} {
 		if rec := ask(t, h, r[0], r[1], r[2]); rec.Code >= 400 {
 			t.Errorf("%v: %d %s", r, rec.Code, rec.Body)

@@ -88,7 +88,7 @@ func startChromium(t *testing.T, program string, further []chromedp.ExecAllocato
 // profile returns a folder for what a browser keeps. Processes of the browser may write there for a moment after its end.
 func profile(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "browser-")
+	dir, err := os.MkdirTemp("", "browser-") //nolint:usetesting // the removal of t.TempDir fails then
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,7 @@ import (
 // Of the tests that call t.Parallel, so many run at a time, unless -parallel is set: they
 // wait most of the time, and would otherwise do so one after the other on few cores.
 func RunWaiting(m *testing.M, atOnce int) int {
-	flag.Parse()
+	flag.Parse() //nolint:revive // as testing.M.Run would
 	set := false
 	flag.Visit(func(f *flag.Flag) { set = set || f.Name == "test.parallel" })
 	if !set {

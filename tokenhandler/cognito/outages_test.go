@@ -275,7 +275,7 @@ func TestInvalidGrantByStatus(t *testing.T) {
 type stalling struct {
 	io.Reader
 
-	ctx context.Context //nolint:containedctx // of the request
+	ctx context.Context // of the request
 }
 
 // Read implements [io.Reader].

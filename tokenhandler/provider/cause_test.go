@@ -162,9 +162,11 @@ func TestCausesOfErrors(t *testing.T) {
 		provider.CauseOther: {errors.New("x"), syscall.EHOSTUNREACH, nil, &url.Error{Op: "Get", Err: errors.New("x")}, &net.OpError{Op: "dial", Err: errors.New("x")}},
 		provider.CauseDNS:   {&net.OpError{Op: "dial", Err: &net.DNSError{IsTimeout: true}}},
 		provider.CauseTLS: {
-			x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}, &net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")},
+			x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign},
+			&net.OpError{Op: "remote error", Err: errors.New("tls: bad certificate")},
 			&net.OpError{Op: "local error", Err: errors.New("tls: unexpected message")}, &tls.CertificateVerificationError{Err: errors.New("x")},
-			tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"}, wrapped(http.ErrSchemeMismatch),
+			tls.RecordHeaderError{Msg: "first record does not look like a TLS handshake"},
+			wrapped(http.ErrSchemeMismatch),
 		},
 		provider.CauseUnknownAuthority: {x509.SystemRootsError{Err: errors.New("x")}},
 	} {

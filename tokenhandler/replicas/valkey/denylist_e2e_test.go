@@ -107,7 +107,7 @@ func TestRestartWithDataAddsNothing(t *testing.T) {
 	for _, r := range stores {
 		eventually(t, "every replica has all", func() bool { return r.local.Len() == 10 && stores[0].Pending() == 0 })
 	}
-	before := records(t, server, "kind") // more than 10, if a call was too slow and was repeated
+	before := kept(t, server) // more than 10, if a call was too slow and was repeated
 	epochs := []uint64{stores[0].Epoch(), stores[1].Epoch(), stores[2].Epoch()}
 	server.Stop()
 	if err := server.Resume(t.Context()); err != nil {
@@ -116,22 +116,22 @@ func TestRestartWithDataAddsNothing(t *testing.T) {
 	for i, r := range stores {
 		eventually(t, "the loss is repaired", func() bool { return r.Epoch() != epochs[i] && r.Ready() == nil && r.Pending() == 0 })
 	}
-	if got := records(t, server, "kind"); got != before || got < 10 {
+	if got := kept(t, server); got != before || got < 10 {
 		t.Errorf("%d records, want %d, of 10 entries", got, before)
 	}
 }
 
-// records counts the records of the stream that have a field.
-func records(t *testing.T, server *redislocal.Server, field string) int {
+// kept counts the entries that are in the stream.
+func kept(t *testing.T, server *redislocal.Server) int {
 	t.Helper()
 	client := direct(t, server)
-	entries, err := client.Do(t.Context(), client.B().Xrange().Key("{tokenhandler}:denied").Start("-").End("+").Build()).AsXRange()
+	records, err := client.Do(t.Context(), client.B().Xrange().Key("{tokenhandler}:denied").Start("-").End("+").Build()).AsXRange()
 	if err != nil {
 		t.Fatal(err)
 	}
 	count := 0
-	for _, entry := range entries {
-		if _, ok := entry.FieldValues[field]; ok {
+	for _, record := range records {
+		if _, ok := record.FieldValues["kind"]; ok {
 			count++
 		}
 	}
@@ -149,7 +149,7 @@ func TestEndedEntriesAreRemoved(t *testing.T) {
 			revoke(t, r, replicas.Revocation{Kind: replicas.KindSession, Name: name, Until: until})
 		}
 		eventually(t, "the store has all", func() bool { return r.Pending() == 0 })
-		got := records(t, server, "kind")
+		got := kept(t, server)
 		if time.Now().After(until) {
 			continue // a busy machine was too slow to count them
 		}
@@ -160,7 +160,7 @@ func TestEndedEntriesAreRemoved(t *testing.T) {
 	}
 	revoke(t, r, subject("user"))
 	eventually(t, "the store has the last", func() bool { return r.Pending() == 0 })
-	eventually(t, "only one is left", func() bool { return records(t, server, "kind") == 1 })
+	eventually(t, "only one is left", func() bool { return kept(t, server) == 1 })
 }
 
 // TestForeignRecords: somebody who can write to the store cannot keep revocations from the replicas.
