@@ -23,19 +23,28 @@ func newFilesWorld(t *testing.T) *world {
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(repo(t), "test", "browser", "testdata", "files"))); err != nil {
 		t.Fatal(err)
 	}
-	modules := map[string]string{"client.js": string(client.Core)}
-	for _, name := range []string{"storage", "mirror"} {
-		built, err := os.ReadFile(filepath.Join(repo(t), "tokenhandler", "client", "dist", name+".js"))
+	write := func(name, text string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("client.js", string(client.Core))
+	if err := os.Mkdir(filepath.Join(dir, "shared"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	modules := map[string]string{
+		"storage.js":        "storage-client.js",
+		"mirror.js":         "mirror-client.js",
+		"shared/storage.js": "shared/storage.js",
+		"shared/parts.js":   "shared/parts.js",
+	}
+	for from, to := range modules {
+		built, err := os.ReadFile(filepath.Join(repo(t), "tokenhandler", "client", "dist", from))
 		if err != nil {
 			t.Fatalf("%v: run `make client`", err)
 		}
 		// A page without a build step finds the core under a path.
-		modules[name+"-client.js"] = strings.ReplaceAll(string(built), `"cognito-token-handler"`, `"/client.js"`)
-	}
-	for name, text := range modules {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		write(to, strings.ReplaceAll(string(built), `"cognito-token-handler"`, `"/client.js"`))
 	}
 	return newWorld(t, devstack.Options{ExtraConfig: func(stack *devstack.Stack, config devstack.Config) {
 		onAnotherSite(stack, config)

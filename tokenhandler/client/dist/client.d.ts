@@ -133,6 +133,8 @@ export interface Auth {
     refresh(): Promise<Session>;
     /** Leaves the page for a login, and tells whether the page is left. */
     login(options?: LoginOptions): boolean;
+    /** The address of the page where `login` goes, for a link. `state` and `auto` are no part of it. */
+    loginHref(options?: LoginOptions): string;
     /** Like `login`, at Cognito's page for new users. */
     signUp(options?: LoginOptions): boolean;
     /** Like `login`, at Cognito's page for a forgotten password. */

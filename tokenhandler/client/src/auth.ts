@@ -38,15 +38,18 @@ export function createAuth({ baseUrl, authPath = '/auth', expiringMs = 120_000, 
     addEventListener('pageshow', () => (leaving = false), { once: true })
   }
 
+  const addressOf = (page: string, options: LoginOptions = {}) => pageUrl(base + page, crossOrigin, options)
+
   const leaveFor = (page: string) => ({ auto, state, ...options }: LoginOptions = {}) => {
     if (auto && (leaving || !mayStartByItself())) return leaving
     if (state !== undefined) keepState(state, caller.sub())
-    go(pageUrl(base + page, crossOrigin, options))
+    go(addressOf(page, options))
     return true
   }
 
   return Object.assign(watch.auth, {
     login: leaveFor('/login'),
+    loginHref: (options?: LoginOptions) => addressOf('/login', options),
     signUp: leaveFor('/signup'),
     forgotPassword: leaveFor('/forgot-password'),
     addPasskey: leaveFor('/passkeys/add'),

@@ -538,6 +538,15 @@ describe('leaving the page', () => {
     expect(sessionStorage.getItem('tokenhandler:state')).toBeNull()
   })
 
+  test('a link to the login goes where the login goes', async () => {
+    const auth = service.client()
+    await auth.ready()
+    const href = auth.loginHref({ returnTo: '/notes', lang: 'de' })
+    expect(location.assign).not.toHaveBeenCalled()
+    auth.login({ returnTo: '/notes', lang: 'de' })
+    expect(target().href).toBe(href)
+  })
+
   test('what one user left is not given to another', async () => {
     service.login(ada)
     const auth = service.client()

@@ -62,6 +62,20 @@ test('the app can be built', async () => {
   expect(readFileSync(join(project, 'dist/index.html'), 'utf8')).toContain('/assets/')
 }, 300_000)
 
+test.each(['storage', 'amplify/storage'])('an app with %s can be built, and its uploads in parts are a file of their own', async (entry) => {
+  const root = join(project, `with-${entry.replace('/', '-')}`)
+  mkdirSync(root)
+  writeFileSync(join(root, 'index.html'), '<script type="module" src="/main.ts"></script>')
+  writeFileSync(join(root, 'main.ts'), `import * as all from 'cognito-token-handler/${entry}'\nconsole.log(all)\n`)
+  await build({ root, logLevel: 'error' })
+  const assets = readdirSync(join(root, 'dist/assets'))
+  const holding = (text: string) => assets.filter((file) => readFileSync(join(root, 'dist/assets', file), 'utf8').includes(text))
+  const [parts, ...others] = holding('/complete`')
+  expect(parts).toMatch(/^parts-.+\.js$/)
+  expect(others).toEqual([])
+  expect(holding(parts!)).toHaveLength(1)
+}, 300_000)
+
 test('every entry can be imported on a server', () => {
   const imports = names.map((name) => `await import('${name}')`).join(';')
   run('node', '--input-type=module', '-e', `${imports}; const { createAuth } = await import('cognito-token-handler'); createAuth().close()`)

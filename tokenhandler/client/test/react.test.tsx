@@ -116,6 +116,10 @@ describe('RequireAuth', () => {
       <Draft />
     </RequireAuth>
   )
+  /** The page goes into the back/forward cache, and comes out of it. */
+  const leaveAndComeBack = () => {
+    for (const name of ['pagehide', 'pageshow']) window.dispatchEvent(Object.assign(new Event(name), { persisted: true }))
+  }
   const shown = (root: HTMLElement) => root.querySelector<HTMLElement>('div')?.style.display
 
   test('goes to the login, once', async () => {
@@ -140,14 +144,33 @@ describe('RequireAuth', () => {
     const page = await render(auth, app)
     const comesBackTo = (url: string) => new URL(url).searchParams.get('return_to')
     expect(comesBackTo(vi.mocked(location.assign).mock.calls[0]![0] as string)).toBe(location.href)
-    await act(async () => void dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true })))
+    await act(async () => leaveAndComeBack())
     expect(comesBackTo(page.root.querySelector('a')!.href)).toBe(location.href)
+  })
+
+  test('leaves nothing behind when it is unmounted', async () => {
+    const auth = await ready()
+    auth.subscribe(() => {}) // the client listens from then on
+    const listening = new Set<unknown>()
+    const { addEventListener: add, removeEventListener: remove } = globalThis
+    vi.spyOn(globalThis, 'addEventListener').mockImplementation((name: string, listener: unknown) => {
+      if (name === 'pagehide') listening.add(listener)
+      add(name, listener as EventListener)
+    })
+    vi.spyOn(globalThis, 'removeEventListener').mockImplementation((name: string, listener: unknown) => {
+      listening.delete(listener)
+      remove(name, listener as EventListener)
+    })
+    const page = await render(auth, app)
+    expect(listening.size).toBeGreaterThan(0)
+    await page.unmount()
+    expect(listening.size).toBe(0)
   })
 
   test('offers a login to a user who comes back from it with the browser’s button', async () => {
     const page = await render(await ready(), app)
     expect(page.text()).toBe('wait')
-    await act(async () => void window.dispatchEvent(Object.assign(new Event('pageshow'), { persisted: true })))
+    await act(async () => leaveAndComeBack())
     expect(page.text()).toBe('You are logged out. Log in')
   })
 
@@ -160,7 +183,7 @@ describe('RequireAuth', () => {
     expect(shown(page.root)).toBe('none')
     expect(page.text()).toContain('You are logged out.')
     expect(page.root.querySelector('a')!.getAttribute('target')).toBe('_blank')
-    expect(page.root.querySelector('a')!.getAttribute('href')).toBe('/auth/login?return_to=%2Forders%3Fid%3D7')
+    expect(page.root.querySelector('a')!.getAttribute('href')).toBe('https://app.example.com/auth/login?return_to=%2Forders%3Fid%3D7%23top')
     expect(location.assign).not.toHaveBeenCalled()
     service.login(ada)
     await act(() => auth.check())
@@ -197,6 +220,22 @@ describe('time', () => {
     await pass(3000)
     expect(page.text()).toBe('1797')
     await page.unmount()
+  })
+
+  test('useTimeLeft renders no more when the time is over', async () => {
+    service.login(ada)
+    let renders = 0
+    const Left = () => {
+      renders++
+      return <p>{Math.round((useTimeLeft() ?? 0) / 1000)}</p>
+    }
+    const page = await render(await ready(), <Left />)
+    service.fetch.mockReturnValue(new Promise(() => {})) // nobody says that the session has ended
+    await pass(30 * minute + 1500)
+    expect(page.text()).toBe('0')
+    renders = 0
+    await pass(10_000)
+    expect(renders).toBe(0)
   })
 
   test('SessionWarning asks before the end, and prolongs', async () => {

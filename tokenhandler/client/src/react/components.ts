@@ -1,5 +1,5 @@
 import type { AnonymousSession, UnknownSession, User } from 'cognito-token-handler'
-import { createElement as h, Fragment, useEffect, useRef, useState, type ReactElement, type ReactNode } from 'react'
+import { createElement as h, Fragment, useEffect, useState, type ReactElement, type ReactNode } from 'react'
 import { useAuthClient, userOf, useSession, useTimeLeft } from './hooks'
 
 /** What {@link RequireAuthProps.signedOut} gets. */
@@ -7,6 +7,8 @@ export interface SignedOut {
   session: AnonymousSession
   /** Starts a login in this tab. */
   login: () => void
+  /** The address of the login, for a link. */
+  href: string
   /** True if the page under it is kept: a login in another tab lets the user go on in it. */
   kept: boolean
 }
@@ -29,38 +31,37 @@ export interface RequireAuthProps {
 export function RequireAuth({ children, fallback, signedOut = askToLogIn, unreachable }: RequireAuthProps): ReactNode {
   const auth = useAuthClient()
   const session = useSession()
-  const [refused, setRefused] = useState(false)
-  const last = useRef<User>(undefined)
+  const [leaving, setLeaving] = useState(true)
+  const [last, setLast] = useState<User>()
 
   const user = userOf(session)
   const anonymous = session.status === 'anonymous'
   const loggedOut = anonymous && session.ended === 'logout'
-  if (user || loggedOut) last.current = user
-  const kept = last.current
+  const kept = loggedOut ? undefined : (user ?? last)
+  if (kept !== last) setLast(kept)
   const starts = anonymous && !loggedOut && !kept
 
   useEffect(() => {
-    if (!starts) return
-    setRefused(!auth.login({ auto: true }))
-    // The user came back from the login with the browser's button.
-    const back = ({ persisted }: PageTransitionEvent) => persisted && setRefused(true)
-    addEventListener('pageshow', back)
-    return () => removeEventListener('pageshow', back)
+    if (starts) setLeaving(auth.login({ auto: true }))
+    // The browser's back button may show the page again as it was left: then the user is offered a login.
+    const offer = () => setLeaving(false)
+    addEventListener('pagehide', offer)
+    return () => removeEventListener('pagehide', offer)
   }, [starts, auth])
 
-  let notice = user ? undefined : fallback
-  if (anonymous && (refused || !starts)) notice = signedOut({ session, login: auth.login, kept: !!kept })
-  else if (session.status === 'unknown' && !user && unreachable) notice = unreachable(session)
+  const notice = user
+    ? null
+    : anonymous && !(starts && leaving)
+      ? signedOut({ session, login: auth.login, href: auth.loginHref(), kept: !!kept })
+      : session.status === 'unknown' && unreachable
+        ? unreachable(session)
+        : fallback
   const page = kept && h('div', { key: kept.sub, style: { display: user ? 'contents' : 'none' } }, children)
   return h(Fragment, null, page, notice)
 }
 
-function askToLogIn({ session, kept }: SignedOut): ReactElement {
-  const { pathname, search, href: page } = location
-  // Of a service on another origin the address is absolute, and a path would be one of its own.
-  const returnTo = session.loginUrl.startsWith('/') ? pathname + search : page
-  const href = `${session.loginUrl}?return_to=${encodeURIComponent(returnTo)}`
-  return h('div', { role: 'alert' }, 'You are logged out. ', h('a', kept ? { href, target: '_blank' } : { href }, 'Log in'))
+function askToLogIn({ href, kept }: SignedOut): ReactElement {
+  return h('div', { role: 'alert' }, 'You are logged out. ', h('a', { href, target: kept ? '_blank' : undefined }, 'Log in'))
 }
 
 /** What the children of {@link SessionWarning} get. */

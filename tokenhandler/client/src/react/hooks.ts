@@ -1,4 +1,4 @@
-import type { Auth, LoginOptions, LogoutOptions, Session, User } from 'cognito-token-handler'
+import type { Auth, AuthenticatedSession, LoginOptions, LogoutOptions, Session, User } from 'cognito-token-handler'
 import { createContext, createElement, useContext, useEffect, useState, useSyncExternalStore, type ReactElement, type ReactNode, type SyntheticEvent } from 'react'
 
 const Context = createContext<Auth | undefined>(undefined)
@@ -11,7 +11,7 @@ export function AuthProvider({ auth, children }: { auth: Auth; children?: ReactN
 /** The client that {@link AuthProvider} was given. */
 export function useAuthClient(): Auth {
   const auth = useContext(Context)
-  if (!auth) throw new Error('there is no <AuthProvider> above')
+  if (!auth) throw new Error('no <AuthProvider> above')
   return auth
 }
 
@@ -68,10 +68,10 @@ export function userOf(session: Session): User | undefined {
   return (session as { user?: User }).user
 }
 
+/** Undefined without a session: neither end is before the other then. */
 function endOf(session: Session): Date | undefined {
-  if (session.status !== 'authenticated') return undefined
-  const { expiresAt, idleExpiresAt } = session
-  return idleExpiresAt < expiresAt ? idleExpiresAt : expiresAt
+  const { expiresAt, idleExpiresAt } = session as Partial<AuthenticatedSession>
+  return idleExpiresAt! < expiresAt! ? idleExpiresAt : expiresAt
 }
 
 /**
@@ -81,11 +81,10 @@ function endOf(session: Session): Date | undefined {
 export function useTimeLeft(within = Infinity): number | undefined {
   const auth = useAuthClient()
   const end = endOf(useSession())
-  const [, render] = useState(0)
-  const left = end ? +end - auth.now() : NaN
+  const [, render] = useState({})
+  const left = +end! - auth.now() // NaN without a session
   useEffect(() => {
-    if (!end) return
-    const timer = setTimeout(() => render((n) => n + 1), left > within ? Math.min(left - within, 2e9) : left % 1000 || 1000)
+    const timer = left > 0 ? setTimeout(() => render({}), left > within ? Math.min(left - within, 2e9) : left % 1000 || 1000) : 0
     return () => clearTimeout(timer)
   })
   return left <= within ? Math.max(0, left) : undefined

@@ -19,31 +19,33 @@ export interface UploadHook {
 }
 
 interface Shown {
-  task?: UploadTask
+  task: Partial<UploadTask>
   error?: Error
   uploaded?: Uploaded
 }
 
 /** One upload at a time, with its progress. It goes on when the component is gone. */
 export function useUpload(storage: Pick<ObjectStorage, 'upload'>): UploadHook {
-  const [{ task, error, uploaded }, show] = useState<Shown>({})
+  const [{ task, error, uploaded }, show] = useState<Shown>({ task: {} })
   const act = (how: 'pause' | 'resume' | 'cancel') => () => {
-    task?.[how]()
+    task[how]?.()
     show((shown) => ({ ...shown }))
   }
   return {
-    state: task?.state ?? 'idle',
-    progress: task?.progress,
+    state: task.state ?? 'idle',
+    progress: task.progress,
     error,
     uploaded,
     upload(key, data, options) {
       // An older upload shows nothing any more.
-      const update = (change: Shown) => show((shown) => (shown.task === own ? { ...shown, ...change } : shown))
-      const onProgress: UploadOptions['onProgress'] = (progress) => {
-        options?.onProgress?.(progress)
-        update({})
-      }
-      const own = storage.upload(key, data, { ...options, onProgress })
+      const update = (change: Partial<Shown>) => show((shown) => (shown.task === own ? { ...shown, ...change } : shown))
+      const own = storage.upload(key, data, {
+        ...options,
+        onProgress(progress) {
+          options?.onProgress?.(progress)
+          update({})
+        },
+      })
       show({ task: own })
       own.then(
         (done) => update({ uploaded: done }),
@@ -57,7 +59,7 @@ export function useUpload(storage: Pick<ObjectStorage, 'upload'>): UploadHook {
   }
 }
 
-/** The pauses between tries that failed, in milliseconds: the first one, doubled after each failure, and the longest. */
+/** The pauses after tries that failed, in milliseconds: the first one, doubled after each failure, and the longest. */
 const firstPause = 1000
 const longestPause = 60_000
 
@@ -74,7 +76,7 @@ interface Link {
  * is why the last try failed. Nobody gets the URL of another user. For an `<img>` of the own page, `storage.src(key)` does without.
  */
 export function useObjectUrl(storage: Pick<ObjectStorage, 'url'>, key: string | undefined): { url?: string; error?: Error } {
-  const { now } = useAuthClient()
+  const auth = useAuthClient()
   const sub = useUser()?.sub
   const wanted = key && sub && `${sub} ${key}`
   const [{ of, ...result }, show] = useState<Link>({})
@@ -82,35 +84,30 @@ export function useObjectUrl(storage: Pick<ObjectStorage, 'url'>, key: string | 
     if (!wanted) return
     let timer: ReturnType<typeof setTimeout>
     let live = true
-    let url: string | undefined
-    let end = 0 // of the URL
-    let pause = firstPause
+    let link: Partial<{ url: string; expiresAt: Date }> = {}
+    let failures = 0
     const ask = async () => {
+      let error: ApiError | undefined
       try {
-        const answer = await storage.url(key!)
-        if (!live) return
-        url = answer.url
-        end = +answer.expiresAt
-        pause = firstPause
-        show({ of: wanted, url })
-        timer = setTimeout(ask, (end - now()) * 0.8)
+        link = await storage.url(key!)
+        failures = 0
       } catch (thrown) {
-        if (!live) return
-        const error = thrown as ApiError
-        const passing = /^(0|429|5..)$/.test(`${error.status}`)
-        const left = end - now()
-        show({ of: wanted, error, ...(url && passing && left > 0 && { url }) })
-        if (!passing) return
-        const ms = Math.max(pause, error.retryAfterMs ?? 0)
-        timer = setTimeout(ask, left > 0 ? Math.min(ms, left) : ms)
-        pause = Math.min(2 * pause, longestPause)
+        error = thrown as ApiError
       }
+      if (!live) return
+      const passing = !error || /^(0|429|5..)$/.test(`${error.status}`)
+      const left = +link.expiresAt! - auth.now() // NaN without a URL
+      const valid = passing && left > 0
+      const ms = error ? Math.max(Math.min(firstPause * 2 ** failures++, longestPause), error.retryAfterMs ?? 0) : left * 0.8
+      show({ of: wanted, ...(valid && { url: link.url! }), ...(error && { error }) })
+      // A URL that works is asked for again when it ends, at the latest.
+      if (passing) timer = setTimeout(ask, valid ? Math.min(ms, left) : ms)
     }
     void ask()
     return () => {
       live = false
       clearTimeout(timer)
     }
-  }, [storage, key, now, wanted])
+  }, [storage, key, auth, wanted])
   return of === wanted ? result : {}
 }

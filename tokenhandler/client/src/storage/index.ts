@@ -1,8 +1,9 @@
+import { inParts, loadEarly } from './large'
+import { deleteLeft, drop } from './left'
 import { find, remembered } from './notebook'
 import { asAttachment, download, head, list, storedObject, url } from './objects'
-import { deleteLeft, drop, inParts } from './parts'
 import { endpoints, objectPath, type Endpoints } from './requests'
-import { inOnePiece, type Description, type Job } from './single'
+import { inOnePiece, type Description } from './single'
 import { createTask } from './task'
 import type { ObjectStorage, RemoveOptions, StorageAuth, StorageOptions, UploadData, UploadOptions, UploadTask } from './types'
 import type { DeletedAnswer, ObjectAnswer, UsageAnswer } from './wire'
@@ -13,6 +14,7 @@ export type * from './types'
 export function createStorage(auth: StorageAuth, options: StorageOptions = {}): ObjectStorage {
   const base = options.path ?? '/storage'
   const api = () => endpoints(auth, base)
+  loadEarly()
   return {
     upload: (key, data, how = {}) => upload(api(), options, key, data, how),
     unfinished: () => {
@@ -29,10 +31,10 @@ export function createStorage(auth: StorageAuth, options: StorageOptions = {}): 
     list: (prefix = '', how = {}) => list(api, prefix, how),
     head: (key, how = {}) => head(api(), key, how.signal),
     copy: async (from, to, { ifAbsent, signal } = {}) =>
-      storedObject(await api().post<ObjectAnswer>('/copies', { from, to, if_none_match: ifAbsent ? '*' : undefined }, signal)),
+      storedObject(await api().json<ObjectAnswer>('/copies', signal, { from, to, if_none_match: ifAbsent ? '*' : undefined })),
     remove: (key, how = {}) => remove(api(), key, how),
     usage: async ({ signal } = {}) => {
-      const { quota_bytes: quotaBytes, quota_objects: quotaObjects, as_of, ...counted } = await api().get<UsageAnswer>('/usage', signal)
+      const { quota_bytes: quotaBytes, quota_objects: quotaObjects, as_of, ...counted } = await api().json<UsageAnswer>('/usage', signal)
       return { ...counted, quotaBytes, quotaObjects, asOf: new Date(as_of) }
     },
   }
@@ -52,12 +54,11 @@ function upload(api: Endpoints, options: StorageOptions, key: string, data: Uplo
     cache_control: how.cacheControl,
     content_disposition: how.contentDisposition,
   }
-  const job: Job = { api, what, data: blob, retries, head: (name) => head(api, name) }
   // Without Web Crypto, which is on plain http off localhost, nothing is checked.
   const checked = how.checksum !== false && !!crypto.subtle
-  const print = fingerprint(api, data, what, how, checked)
-  const work = size > partsFrom ? inParts(job, checked, parallel, print) : inOnePiece(job, checked)
-  void deleteLeft(api, print)
+  const job = { api, what, data: blob, retries, checked, parallel, fingerprint: fingerprint(api, data, what, how, checked) }
+  const work = size > partsFrom ? inParts(job) : inOnePiece(job)
+  void deleteLeft(api, job.fingerprint)
   return createTask(work, size, how.onProgress, how.signal)
 }
 
@@ -71,13 +72,13 @@ function fingerprint({ sub }: Endpoints, data: UploadData, what: Description, ho
 async function remove(api: Endpoints, key: string, { ifMatch, recursive, signal, onProgress }: RemoveOptions): Promise<number> {
   const path = objectPath(key)
   if (!recursive) {
-    await api.send('DELETE', path, { signal, headers: ifMatch ? { 'If-Match': ifMatch } : {} })
+    await api.send(path, { method: 'DELETE', signal, headers: ifMatch ? { 'If-Match': ifMatch } : {} })
     return 1
   }
   let deleted = 0
   let more
   do {
-    const answer = await api.send('DELETE', `${path.replace(/\/$/, '')}/?recursive=true`, { signal })
+    const answer = await api.send(path.replace(/\/?$/, '/?recursive=true'), { method: 'DELETE', signal })
     const step = (await answer.json()) as DeletedAnswer
     deleted += step.deleted
     onProgress?.(deleted)

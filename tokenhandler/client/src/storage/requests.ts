@@ -4,7 +4,8 @@ import type { StorageAuth } from './types'
 type Signal = AbortSignal | undefined
 
 interface Init {
-  signal: Signal
+  method?: string
+  signal?: Signal
   headers?: HeadersInit
   body?: string
 }
@@ -13,9 +14,9 @@ interface Init {
 export interface Endpoints {
   readonly sub: string | undefined
   /** Sends a request. Answers outside 2xx are thrown as an ApiError. */
-  send(method: string, path: string, init: Init): Promise<Response>
-  post<T>(path: string, body: unknown, signal: Signal): Promise<T>
-  get<T>(path: string, signal: Signal): Promise<T>
+  send(path: string, init: Init): Promise<Response>
+  /** Gets JSON, or posts a body and returns the JSON of the answer. */
+  json<T>(path: string, signal: Signal, body?: unknown): Promise<T>
 }
 
 /** What a status means where the answer does not say it: after HEAD, and of S3. */
@@ -23,20 +24,19 @@ export const codes: Record<number, string> = { 404: 'not_found', 412: 'precondit
 
 export function endpoints(auth: StorageAuth, base: string): Endpoints {
   const sub = (auth.session as Partial<AuthenticatedSession>).user?.sub
-  const send = async (method: string, path: string, init: Init) => {
-    const response = await auth.fetch(base + path, { ...init, method, expectedSub: sub } as AuthRequestInit)
+  const send = async (path: string, init: Init) => {
+    const response = await auth.fetch(base + path, { ...init, expectedSub: sub } as AuthRequestInit)
     if (response.ok) return response
     const error = await ApiError.from(response)
-    if (method !== 'HEAD') throw error
-    throw Object.assign(error, { code: codes[error.status] ?? error.code })
+    throw Object.assign(error, init.method === 'HEAD' && { code: codes[error.status] ?? error.code })
   }
-  const json = async (method: string, path: string, init: Init) => (await send(method, path, init)).json() as never
   return {
     sub,
     send,
-    post: (path, body, signal) =>
-      json('POST', path, { signal, headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }),
-    get: (path, signal) => json('GET', path, { signal }),
+    json: async (path, signal, body) => {
+      const post = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body) }
+      return (await send(path, { signal, ...(body ? post : {}) })).json() as never
+    },
   }
 }
 
@@ -45,6 +45,6 @@ export function endpoints(auth: StorageAuth, base: string): Endpoints {
  * A dot segment is refused: browsers shorten the path by it, and the request would reach another object, or leave the storage.
  */
 export function objectPath(key: string): string {
-  if (/(^|\/)\.{0,2}(\/|$)/.test(key.replace(/\/$/, ''))) throw new ApiError('a key has no empty or dot segment', { status: 400, code: 'invalid_request' })
-  return `/objects/${key.split('/').map(encodeURIComponent).join('/')}`
+  if (/(^|\/)(\.{0,2}\/|\.\.?$)|^$/.test(key)) throw new ApiError('a key has no empty or dot segment', { status: 400, code: 'invalid_request' })
+  return `/objects/${encodeURIComponent(key).replaceAll('%2F', '/')}`
 }

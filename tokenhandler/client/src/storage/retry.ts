@@ -2,12 +2,12 @@ import type { ApiError } from 'cognito-token-handler'
 
 /**
  * Calls `attempt` until it succeeds, at most `retries` times again after failures that may pass, with growing pauses. While the
- * browser is offline it waits, and that counts as no try. `attempt` gets the number of failures so far.
+ * browser is offline it waits, and that counts as no try.
  */
-export async function retrying<T>(retries: number, signal: AbortSignal, attempt: (failures: number) => Promise<T>): Promise<T> {
+export async function retrying<T>(retries: number, signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
   for (let failures = 0; ; failures++) {
     try {
-      return await attempt(failures)
+      return await attempt()
     } catch (error) {
       signal.throwIfAborted()
       if (failures >= retries || !mayPass(error as Partial<ApiError>)) throw error

@@ -2,7 +2,7 @@ import type { Progress, Uploaded, UploadState, UploadTask } from './types'
 
 /** What a task does. It is called again after a pause, and goes on with what it remembers. */
 export interface Work {
-  run(controller: AbortController, onLoaded: (bytes: number) => void): Promise<Uploaded>
+  run(signal: AbortSignal, onLoaded: (bytes: number) => void): Promise<Uploaded>
   /** Deletes what is left at S3: of a canceled upload, and of a failed one that cannot go on later. */
   discard?(canceled: boolean): Promise<void>
 }
@@ -22,29 +22,27 @@ export function createTask(work: Work, total: number, onProgress?: (progress: Pr
     if (task.state !== 'running' && task.state !== 'paused') return
     task.state = 'canceled'
     running.abort(reason)
-    running = new AbortController() // of a paused upload, the old one has another reason
-    running.abort(reason)
     wake()
   }
 
   const loop = async (): Promise<Uploaded> => {
     await null // the caller has the task before anything is reported
     for (;;) {
+      if (task.state === 'paused') await new Promise<void>((resolve) => (wake = resolve))
       const { signal } = running
       try {
         signal.throwIfAborted()
-        const uploaded = await work.run(running, (loaded) => signal.aborted || report(loaded))
+        const uploaded = await work.run(signal, (loaded) => signal.aborted || report(loaded))
         task.state = 'done'
         report(total)
         return uploaded
       } catch (error) {
-        if (error !== pausing) {
-          const canceled = task.state === 'canceled'
-          if (!canceled) task.state = 'failed'
-          await work.discard?.(canceled).catch(() => {})
-          throw error
-        }
-        if (task.state === 'paused') await new Promise<void>((resolve) => (wake = resolve))
+        if (error === pausing) continue
+        const canceled = task.state === 'canceled'
+        if (!canceled) task.state = 'failed'
+        running.abort(error) // whatever else the work has under way
+        await work.discard?.(canceled).catch(() => {})
+        throw error
       }
     }
   }
@@ -63,11 +61,11 @@ export function createTask(work: Work, total: number, onProgress?: (progress: Pr
       if (task.state !== 'running') return
       task.state = 'paused'
       running.abort(pausing)
+      running = new AbortController()
     },
     resume: () => {
       if (task.state !== 'paused') return
       task.state = 'running'
-      running = new AbortController()
       wake()
     },
     cancel: () => end(new DOMException('canceled', 'AbortError')),

@@ -9,7 +9,7 @@ type Signed = Pick<UploadAnswer, 'method' | 'url' | 'headers'>
 const stalledAfter = 60_000
 
 /** Sends data to S3 and returns the ETag. `fetch` would tell nothing of an upload's progress. */
-export function transfer(signed: Signed, body: Blob, signal: AbortSignal, onLoaded: (bytes: number) => void, ifAbsent?: boolean): Promise<string | undefined> {
+export function transfer(signed: Signed, body: Blob, signal: AbortSignal, onLoaded: (bytes: number) => void): Promise<string | undefined> {
   return new Promise((resolve, reject) => {
     signal.throwIfAborted()
     const xhr = new XMLHttpRequest()
@@ -31,7 +31,7 @@ export function transfer(signed: Signed, body: Blob, signal: AbortSignal, onLoad
       signal.removeEventListener('abort', abort)
       if (signal.aborted) reject(signal.reason)
       else if (xhr.status === 200) resolve(xhr.getResponseHeader('ETag') ?? undefined)
-      else reject(xhr.status ? refusal(xhr.status, xhr.responseText, ifAbsent) : noAnswer())
+      else reject(xhr.status ? refusal(xhr.status, xhr.responseText) : noAnswer())
     }
     alive()
     xhr.send(body)
@@ -43,9 +43,7 @@ export const noAnswer = (cause?: unknown) =>
   new ApiError('no answer, or CORS rules refuse this page', { status: 0, code: 'unreachable', cause })
 
 /** The error that S3's answer stands for. Of its XML only the code is used. */
-export function refusal(status: number, text: string, ifAbsent?: boolean): ApiError {
+export function refusal(status: number, text: string): ApiError {
   const reason = /<Code>(\w+)/.exec(text)?.[1] ?? status
-  const exists = ifAbsent && status === 412
-  const code = exists ? 'already_exists' : (codes[status] ?? 'storage_refused')
-  return new ApiError(`S3 refused: ${reason}`, { status: exists ? 409 : status, code })
+  return new ApiError(`S3 refused: ${reason}`, { status, code: codes[status] ?? 'storage_refused' })
 }

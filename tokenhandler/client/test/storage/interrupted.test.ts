@@ -282,6 +282,45 @@ test('after a reload the same file goes on where it was', async () => {
 })
 
 test.each([
+  ['some of it', 'part=3', 2 * partSize],
+  ['all of it', '/complete', 4 * partSize - 5],
+])('when an upload goes on, what S3 has is reported first: %s', async (_, held, has) => {
+  service.fault = (line) => (line.includes(held) ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(4))
+  await until(() => service.count(held) > 0)
+  const seen: number[] = []
+  const task = storage().upload('film.mp4', file(4), { onProgress: ({ loaded }) => seen.push(loaded) })
+  await until(() => seen.length > 0)
+  task.pause()
+  expect(seen[0]).toBe(has)
+})
+
+test('what an earlier version of this package has remembered goes on, and is forgotten then', async () => {
+  service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
+  void storage({ parallel: 1 }).upload('film.mp4', file(3))
+  await until(() => service.count('part=2') > 0)
+  service.fault = () => undefined
+  const [id] = service.uploads.keys()
+  const { fingerprint } = storage().unfinished()[0]!
+  const left = { key: 'film.mp4', size: 3 * partSize - 5, startedAt: 1, fingerprint, id, sub: 'ada' }
+  const over = { ...left, key: 'old.mp4', fingerprint: 'gone', id: 'gone', over: true }
+  localStorage.setItem('th:uploads', JSON.stringify([left, over]))
+  service.log.length = 0
+  expect(storage().unfinished()).toMatchObject([{ key: 'film.mp4', startedAt: 1 }])
+  await settled(storage().upload('film.mp4', file(3)))
+  expect(service.count('PUT')).toBe(2)
+  expect(service.count('DELETE /multipart/gone')).toBe(1)
+  expect(JSON.parse(localStorage.getItem('th:uploads')!)).toEqual([])
+})
+
+test('what cannot be deleted outside of a browser hides no error', async () => {
+  vi.stubGlobal('addEventListener', undefined)
+  service.fault = (line): Fault => (line.includes('part=2') ? problem(403, 'AccessDenied') : line.startsWith('DELETE') ? 'lose' : undefined)
+  const task = storage({ parallel: 1, retries: 1 }).upload('film.mp4', file(3).slice())
+  expect((await settled(task)).error).toMatchObject({ status: 403 })
+})
+
+test.each([
   ['another file', file(4, 'film.mp4', 2), {}],
   ['other metadata', file(4), { metadata: { cut: 'director' } }],
   ['an upload without checksums', file(4), { checksum: false }],
