@@ -196,12 +196,15 @@ cover: $(SPA) $(CLIENT) tools packages image ## Show the statements that unit, i
 	rm -rf .build/cover && mkdir -p .build/cover
 	go build -cover -coverpkg $(COVERED) -o .build/tokenhandler-cover ./cmd/tokenhandler
 	go test -cover -coverpkg $(COVERED) ./... -args -test.gocoverdir=$(CURDIR)/.build/cover
+	@# The tests of the program build it and run it, and `go test -cover` would give it another GOCOVERDIR.
+	go test -c -o .build/program.test ./cmd/tokenhandler
+	cd cmd/tokenhandler && GOCOVERDIR=$(CURDIR)/.build/cover GOFLAGS='-cover -coverpkg=$(COVERED)' $(CURDIR)/.build/program.test
 	GOCOVERDIR=$(CURDIR)/.build/cover TOKENHANDLER_BINARY=$(CURDIR)/.build/tokenhandler-cover \
-	  go test -tags e2e -count=1 -p 2 -timeout 30m -cover -coverpkg $(COVERED) $(E2E_PACKAGES) -args -test.gocoverdir=$(CURDIR)/.build/cover
+	  go test -tags e2e -count=1 -p 2 -timeout 30m -run '^($(E2E_TESTS))$$' -cover -coverpkg $(COVERED) $(E2E_PACKAGES) -args -test.gocoverdir=$(CURDIR)/.build/cover
 	go tool covdata textfmt -i .build/cover -o .build/cover.out
 	go tool cover -func .build/cover.out | tail -1
 
-COVERED := ./tokenhandler/...,./oauthproxy/...,./config/...,./cmd/...
+COVERED := cognito-token-handler/tokenhandler/...,cognito-token-handler/oauthproxy/...,cognito-token-handler/config/...,cognito-token-handler/cmd/...
 
 .PHONY: check
 check: lint test ## What CI runs
