@@ -105,9 +105,11 @@ func TestWhatGoesTogether(t *testing.T) {
 		"TH_PROVIDER__SCOPES=email":                                                         "must include openid",
 		"TH_PROVIDER__SCOPES=openid,offline_access":                                         "must not include offline_access",
 		"TH_PROVIDER__SCOPES=openid,offline_access\nTH_PROVIDER__KIND=oidc":                 "",
+
 		"TH_SESSION__CLAIMS=":                        "is empty",
 		"TH_PROVIDER__INSECURE_PUBLIC_CLIENT=true":   "together with a client secret",
 		"TH_PROVIDER__CLIENT_ID=us-east-1_AbCdEfGhI": "is the id of a user pool",
+
 		"TH_PROVIDER__DOMAIN=https://login.example\nTH_PROVIDER__ISSUER=https://id.example":                                                                  "has no effect",
 		"TH_PROVIDER__DOMAIN=https://id.example\nTH_PROVIDER__ISSUER=https://id.example/x":                                                                   "is at the domain of the hosted UI",
 		"TH_PROVIDER__DOMAIN=https://a.auth.eu-west-1.amazoncognito.com":                                                                                     "is in the region eu-west-1",
