@@ -57,7 +57,7 @@ func TestInspectorTellsReasons(t *testing.T) {
 		"nothing there":    {404, "", storage.ErrNoBucket},
 		"another region":   {301, "PermanentRedirect", storage.ErrOtherRegion},
 		"signed elsewhere": {400, "AuthorizationHeaderMalformed", storage.ErrOtherRegion},
-		"not implemented":  {501, "NotImplemented", storage.ErrUnsupported},
+		"not offered":      {501, "NotImplemented", storage.ErrUnsupported},
 		"not known":        {501, "Other", storage.ErrUnsupported},
 		"not known either": {400, "NotImplemented", storage.ErrUnsupported},
 		"no such method":   {405, "MethodNotAllowed", storage.ErrUnsupported},
