@@ -140,13 +140,18 @@ describe('while it is loading', () => {
     expect((await settled(task)).value).toMatchObject({ key: 'film.mp4' })
   })
 
-  test('an upload can be canceled, and what an earlier visit left is deleted', async () => {
+  /** Reloads the page in the middle of an upload. From then on the code does not arrive. */
+  async function leaveHalfway() {
     arrives = () => Promise.resolve()
     service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
     void storage().upload('film.mp4', file(3))
     await until(() => service.count('part=2') > 0)
     arrives = () => new Promise(() => {})
     await reload()
+  }
+
+  test('an upload can be canceled, and what an earlier visit left is deleted', async () => {
+    await leaveHalfway()
     const task = storage().upload('film.mp4', file(3))
     await until(() => loads === 1)
     task.cancel()
@@ -169,12 +174,7 @@ describe('while it is loading', () => {
   })
 
   test('an upload can be given up', async () => {
-    arrives = () => Promise.resolve()
-    service.fault = (line) => (line.includes('part=2') ? new Promise(() => {}) : undefined)
-    void storage().upload('film.mp4', file(3))
-    await until(() => service.count('part=2') > 0)
-    arrives = () => new Promise(() => {})
-    await reload()
+    await leaveHalfway()
     await storage().discard(storage().unfinished()[0]!)
     expect(service.uploads.size).toBe(0)
   })
