@@ -253,6 +253,22 @@ func TestCloseDiscardsTheClientsFrames(t *testing.T) {
 	})
 }
 
+// What the upstream sends after its own close frame does not reach the client.
+func TestNothingFollowsTheUpstreamsCloseFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bye := frame(0x88, 0, false)
+		p := newProxy(t, raw(accepted, func(conn net.Conn) {
+			_, _ = conn.Write(bye)
+			time.Sleep(time.Second) // else both would be read, and forwarded, at once
+			_, _ = conn.Write(frame(0x81, 3, false))
+			_, _ = io.ReadAll(conn)
+		}))
+		if got, _ := io.ReadAll(p.handshake(t).r); !bytes.Equal(got, bye) {
+			t.Errorf("the client got %q, want only %q", got, bye)
+		}
+	})
+}
+
 // What the upstream sends after Close is discarded, and causes no second close frame.
 func TestCloseDiscardsTheUpstreamsFrames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
